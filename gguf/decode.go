@@ -48,26 +48,33 @@ func (d *decoder) bytes(n int, field string) ([]byte, error) {
 	at := d.pos - d.start
 	if at < 0 || at+int64(n) > int64(len(d.window)) {
 		d.start, at = d.pos, 0
-		d.window = d.buf[:min(int64(len(d.buf)), d.remaining())]
-		if err := d.readAt(d.window, d.pos, field); err != nil {
+		ahead := d.buf[:min(int64(len(d.buf)), d.remaining())]
+		got, err := d.r.ReadAt(ahead, d.pos)
+		d.window = ahead[:max(got, 0)]
+		if got < n { // what was read ahead may be missing
 			d.window = nil
-			return nil, err
+			return nil, d.short(n, got, d.pos, field, err)
 		}
 	}
 	d.pos += int64(n)
 	return d.window[at : at+int64(n)], nil
 }
 
-// readAt fills p; a file that has shrunk since its size was taken is truncated.
+// readAt fills p.
 func (d *decoder) readAt(p []byte, at int64, field string) error {
-	n, err := d.r.ReadAt(p, at)
-	if n == len(p) {
-		return nil
+	if n, err := d.r.ReadAt(p, at); n < len(p) {
+		return d.short(len(p), n, at, field, err)
 	}
+	return nil
+}
+
+// short is the error of a read that gave fewer bytes than the file's size
+// promised: the file has shrunk, or err.
+func (d *decoder) short(want, got int, at int64, field string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return d.fail(at, ErrTruncated, field, fmt.Sprintf("%d bytes", len(p)), strconv.Itoa(max(n, 0)))
+		return d.fail(at, ErrTruncated, field, fmt.Sprintf("%d bytes", want), strconv.Itoa(got))
 	}
-	return fmt.Errorf("gguf: %s: read %d bytes at %d: %w", d.path, len(p), at, err)
+	return fmt.Errorf("gguf: %s: read %d bytes at %d: %w", d.path, want, at, err)
 }
 
 func (d *decoder) u32(field string) (uint32, error) {

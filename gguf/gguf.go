@@ -111,10 +111,10 @@ func read(r io.ReaderAt, size int64, path string) (*File, error) {
 		return nil, fmt.Errorf("gguf: %w: this machine is big-endian, and tensors are used as they are stored", ErrBigEndian)
 	}
 	d := &decoder{r: r, path: path, size: size}
-	magic, err := d.bytes(4, "magic")
-	if errors.Is(err, ErrTruncated) {
+	if size < 4 {
 		return nil, d.fail(0, ErrMagic, "magic", `"GGUF"`, fmt.Sprintf("a file of %d bytes", size))
 	}
+	magic, err := d.bytes(4, "magic")
 	if err != nil {
 		return nil, err
 	}
