@@ -142,7 +142,7 @@ func TestFetchedVocabulary(t *testing.T) {
 	if len(v.merges) != 280147 || v.bos != 128000 || v.eot != 128009 || v.tokens[0] != "!" || v.types[128008] != control || v.types[127999] != normal {
 		t.Errorf("%d merges, bos %d, eot %d", len(v.merges), v.bos, v.eot)
 	}
-	if !strings.Contains(v.template, "ipython") {
+	if !strings.Contains(v.template, "<|start_header_id|>") {
 		t.Error("the chat template is not Llama 3.1's")
 	}
 }
