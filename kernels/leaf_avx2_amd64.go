@@ -4,6 +4,46 @@
 
 package kernels
 
+// avx2MulOff15 is mul for stored values up to 15, 1 scales and 1 offsets.
+//
+//go:noescape
+func avx2MulOff15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulBias15 is mul for stored values up to 15, 1 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulBias15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulOff31 is mul for stored values up to 31, 1 scales and 1 offsets.
+//
+//go:noescape
+func avx2MulOff31(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulBias31 is mul for stored values up to 31, 1 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulBias31(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulBias255 is mul for stored values up to 255, 1 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulBias255(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulHalf2Off3 is mul for stored values up to 3, 2 scales and 2 offsets.
+//
+//go:noescape
+func avx2MulHalf2Off3(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulHalf2Bias7 is mul for stored values up to 7, 2 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulHalf2Bias7(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulHalf2Bias63 is mul for stored values up to 63, 2 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulHalf2Bias63(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
 // avx2Add computes y[i] += x[i].
 //
 //go:noescape

@@ -7,7 +7,21 @@ import (
 
 // avx2 emits the row for AVX2 + FMA + F16C.
 func avx2() {
+	ones := words("avx2Ones", 0x0001000100010001)
+	flip := words("avx2Flip", 0x8080808080808080)
+	for _, m := range avx2Muls {
+		m.emit(ones, flip)
+	}
 	avx2Add()
+}
+
+// words is a constant of 32 bytes that repeats v.
+func words(name string, v uint64) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	for i := range 4 {
+		DATA(8*i, U64(v))
+	}
+	return m
 }
 
 func avx2Add() {
