@@ -2,7 +2,19 @@
 
 package kernels
 
-// leaves lists the rows of the table that this machine can run, best first.
-func leaves() []*leaf {
-	return []*leaf{&generic}
+import "golang.org/x/sys/cpu"
+
+//go:generate go -C _asm run . -set avx2 -pkg kernels -out ../leaf_avx2_amd64.s -stubs ../leaf_avx2_amd64.go
+
+var detected = detect()
+
+// detect lists the rows of the table that this machine can run, best first.
+func detect() []*leaf {
+	var ls []*leaf
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C {
+		ls = append(ls, &avx2)
+	}
+	return append(ls, &generic)
 }
+
+func leaves() []*leaf { return detected }
