@@ -54,11 +54,11 @@ func (s *attendScratch) layout(m *arena, sh *Shape) {
 	s.count = take[int32](m, rows)
 }
 
-func (t *attendTask) prepare(d *cpu) {
+func (t *attendTask) prepare(d *cpuDevice) {
 	t.rotate, t.item, t.merge = d.rotateRow, d.attendItem, d.mergeItem
 }
 
-func (d *cpu) RopeStore(layer int) {
+func (d *cpuDevice) RopeStore(layer int) {
 	if d.kv == nil {
 		d.fail(ErrNoKV)
 		return
@@ -68,7 +68,7 @@ func (d *cpu) RopeStore(layer int) {
 }
 
 // rotateRow rotates a row's q and k, scales q, and stores k and v.
-func (d *cpu) rotateRow(worker, r int) {
+func (d *cpuDevice) rotateRow(worker, r int) {
 	s, hd, np := &d.shape, d.shape.HeadDim, len(d.shape.RopeFreq)
 	cos, sin := d.cos[r*np:(r+1)*np], d.sin[r*np:(r+1)*np]
 	q, k, v := d.q[r*s.Heads*hd:(r+1)*s.Heads*hd], d.k[r*s.KVHeads*hd:(r+1)*s.KVHeads*hd], d.v[r*s.KVHeads*hd:(r+1)*s.KVHeads*hd]
@@ -112,7 +112,7 @@ func rotate(x []float32, headDim int, cos, sin []float32) {
 	}
 }
 
-func (d *cpu) Attend(layer int) {
+func (d *cpuDevice) Attend(layer int) {
 	if d.kv == nil {
 		d.fail(ErrNoKV)
 		return
@@ -129,7 +129,7 @@ func (d *cpu) Attend(layer int) {
 }
 
 // planAttention cuts the batch into tiles and units, once per step.
-func (d *cpu) planAttention() {
+func (d *cpuDevice) planAttention() {
 	t, s := &d.att, &d.shape
 	group := s.Heads / s.KVHeads
 	most := max(1, attendRows/group)
@@ -164,7 +164,7 @@ func (d *cpu) planAttention() {
 }
 
 // attendItem runs one unit: all segments in order, or one segment into its parts.
-func (d *cpu) attendItem(worker, item int) {
+func (d *cpuDevice) attendItem(worker, item int) {
 	t, s, w := &d.att, &d.shape, &d.work[worker].attend
 	u := t.units[item]
 	tile := &t.tiles[u.tile]
@@ -195,7 +195,7 @@ func (d *cpu) attendItem(worker, item int) {
 }
 
 // attendSegment runs the pages of one segment that the tile's rows may see.
-func (d *cpu) attendSegment(w *attendScratch, tile *attendTile, head, segment, rows int) {
+func (d *cpuDevice) attendSegment(w *attendScratch, tile *attendTile, head, segment, rows int) {
 	s := &d.shape
 	group, hd := s.Heads/s.KVHeads, s.HeadDim
 	for i := range rows {
@@ -238,7 +238,7 @@ func mergeSegment(tm, tl *float32, total []float32, m, l float32, o []float32, f
 }
 
 // attended divides by the sum of weights and stores the head's output.
-func (d *cpu) attended(row, head int, l float32, o []float32) {
+func (d *cpuDevice) attended(row, head int, l float32, o []float32) {
 	n := len(o)
 	y := d.a[row*d.att.width+head*n:][:n]
 	r := 1 / l
@@ -255,7 +255,7 @@ func (t *attendTask) part(tile *attendTile, s *Shape, i, head, segment int) []fl
 }
 
 // mergeItem merges the segments of one tile and KV head, in ascending order.
-func (d *cpu) mergeItem(worker, item int) {
+func (d *cpuDevice) mergeItem(worker, item int) {
 	t, s, w := &d.att, &d.shape, &d.work[worker].attend
 	tile, head := &t.tiles[item/s.KVHeads], item%s.KVHeads
 	hd, group := s.HeadDim, s.Heads/s.KVHeads

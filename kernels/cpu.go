@@ -10,10 +10,10 @@ import (
 
 func init() { Register("cpu", openCPU) }
 
-// cpu is the CPU device: a pool of workers that run the table's leaf functions. Operations split over output rows, tokens, heads and
+// cpuDevice is the CPU device: a pool of workers that run the table's leaf functions. Operations split over output rows, tokens, heads and
 // segments, never over k, so that no sum depends on the split. The methods of Ops are in cpu_ops.go, products in matmul.go,
 // attention in attend.go.
-type cpu struct {
+type cpuDevice struct {
 	shape Shape
 	leaf  *leaf
 	pool  *pool
@@ -80,7 +80,7 @@ func openCPU(name string, s Shape, o Options) (Device, error) {
 	if threads == 0 {
 		threads = Cores()
 	}
-	d := &cpu{shape: s, leaf: l, last: make([]int32, s.Slots), rows: make([]row, 0, s.MaxRows), work: make([]scratch, threads)}
+	d := &cpuDevice{shape: s, leaf: l, last: make([]int32, s.Slots), rows: make([]row, 0, s.MaxRows), work: make([]scratch, threads)}
 	d.layout()
 	if err := d.mem.allocate(); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func openCPU(name string, s Shape, o Options) (Device, error) {
 }
 
 // layout places every buffer of a step; it runs twice (see arena).
-func (d *cpu) layout() {
+func (d *cpuDevice) layout() {
 	s, m := &d.shape, &d.mem
 	n, heads, kvs := s.MaxRows, s.Heads*s.HeadDim, s.KVHeads*s.HeadDim
 	wide := max(s.FFN, heads, s.Hidden)
@@ -115,11 +115,11 @@ func (d *cpu) layout() {
 	d.out.layout(m, s)
 }
 
-func (d *cpu) Info() Info {
+func (d *cpuDevice) Info() Info {
 	return Info{Name: "cpu", Detail: d.leaf.name, Threads: d.pool.n, Memory: int64(len(d.mem.mem))}
 }
 
-func (d *cpu) Load(role Role, w *tensor.Dense) (Weight, error) {
+func (d *cpuDevice) Load(role Role, w *tensor.Dense) (Weight, error) {
 	t, ok := block.TypeOf(w.Dtype())
 	if !ok {
 		return nil, fmt.Errorf("%w: a weight of dtype %v", ErrUnsupported, w.Dtype())
@@ -133,6 +133,9 @@ func (d *cpu) Load(role Role, w *tensor.Dense) (Weight, error) {
 		c.rows, c.cols = sh[0], sh[1]*t.Len()
 	default:
 		return nil, fmt.Errorf("%w: a weight of shape %v", ErrUnsupported, sh)
+	}
+	if rows, cols := role.dims(&d.shape); c.rows != rows || c.cols != cols || w.RequiresIterator() {
+		return nil, fmt.Errorf("%w: a weight of role %d and shape [%d, %d], expected a contiguous [%d, %d]", ErrUnsupported, role, c.rows, c.cols, rows, cols)
 	}
 	if role == Norm {
 		if t != block.TypeF32 || c.rows != 1 {
@@ -162,7 +165,7 @@ func (d *cpu) Load(role Role, w *tensor.Dense) (Weight, error) {
 	return c, nil
 }
 
-func (d *cpu) Close() error {
+func (d *cpuDevice) Close() error {
 	if d.pool == nil {
 		return nil
 	}
@@ -178,7 +181,7 @@ func (d *cpu) Close() error {
 	return err
 }
 
-func (d *cpu) Step(b *Batch, forward func(Ops)) error {
+func (d *cpuDevice) Step(b *Batch, forward func(Ops)) error {
 	if err := d.begin(b); err != nil {
 		return err
 	}
@@ -189,7 +192,7 @@ func (d *cpu) Step(b *Batch, forward func(Ops)) error {
 }
 
 // begin checks the batch, lists its rows and computes their rotations.
-func (d *cpu) begin(b *Batch) error {
+func (d *cpuDevice) begin(b *Batch) error {
 	s := &d.shape
 	d.rows = d.rows[:0]
 	for i := range b.Chunks {

@@ -25,7 +25,7 @@ func (o *outTask) layout(m *arena, s *Shape) {
 	o.logits = take[float32](m, min(outRows, s.MaxOut)*s.Vocab)
 }
 
-func (d *cpu) prepareOps() {
+func (d *cpuDevice) prepareOps() {
 	d.att.prepare(d)
 	d.out.sample = make([]sampleScratch, len(d.work))
 	d.out.fn = func(worker, i int) {
@@ -37,20 +37,20 @@ func (d *cpu) prepareOps() {
 	}
 }
 
-func (d *cpu) fail(err error) {
+func (d *cpuDevice) fail(err error) {
 	if d.err == nil {
 		d.err = err
 	}
 }
 
-func (d *cpu) rmsNorm(x []float32, norm *cpuWeight, y []float32) {
+func (d *cpuDevice) rmsNorm(x []float32, norm *cpuWeight, y []float32) {
 	n := len(x)
 	mean := float64(d.leaf.sumSquares(n, &x[0])) / float64(n)
 	r := float32(1 / math.Sqrt(mean+float64(d.shape.Eps)))
 	d.leaf.scaleMul(n, r, &x[0], &norm.floats(n)[0], &y[0])
 }
 
-func (d *cpu) Embed(w Weight) {
+func (d *cpuDevice) Embed(w Weight) {
 	c, n := w.(*cpuWeight), d.shape.Hidden
 	for r := range d.rows {
 		if err := block.Dequantize(c.t, d.x[r*n:(r+1)*n], c.bytes(int(d.rows[r].id))); err != nil {
@@ -60,7 +60,7 @@ func (d *cpu) Embed(w Weight) {
 	}
 }
 
-func (d *cpu) NormQKV(norm, wq, wk, wv Weight) {
+func (d *cpuDevice) NormQKV(norm, wq, wk, wv Weight) {
 	d.operand(d.x, norm.(*cpuWeight), len(d.rows), d.shape.Hidden)
 	d.into(wq, d.q, false)
 	d.into(wk, d.k, false)
@@ -69,14 +69,14 @@ func (d *cpu) NormQKV(norm, wq, wk, wv Weight) {
 	d.att.width = d.shape.Heads * d.shape.HeadDim
 }
 
-func (d *cpu) ProjectAdd(w Weight) {
+func (d *cpuDevice) ProjectAdd(w Weight) {
 	_, k := w.Dims()
 	d.operand(d.a, nil, len(d.rows), k)
 	d.into(w, d.x, true)
 	d.multiply()
 }
 
-func (d *cpu) NormGateUp(norm, gate, up Weight) {
+func (d *cpuDevice) NormGateUp(norm, gate, up Weight) {
 	d.operand(d.x, norm.(*cpuWeight), len(d.rows), d.shape.Hidden)
 	d.into(gate, d.a, false)
 	d.into(up, d.up, false)
@@ -89,7 +89,7 @@ func (d *cpu) NormGateUp(norm, gate, up Weight) {
 	d.leaf.swiglu(len(d.rows)*d.shape.FFN, &d.a[0], &d.up[0])
 }
 
-func (d *cpu) Norm(norm Weight) {
+func (d *cpuDevice) Norm(norm Weight) {
 	w, n := norm.(*cpuWeight), d.shape.Hidden
 	for i := range d.batch.Out {
 		o := &d.batch.Out[i]
@@ -100,7 +100,7 @@ func (d *cpu) Norm(norm Weight) {
 	}
 }
 
-func (d *cpu) Logits(w Weight) {
+func (d *cpuDevice) Logits(w Weight) {
 	n := d.shape.Hidden
 	for first := 0; first < len(d.batch.Out); first += outRows {
 		rows := min(outRows, len(d.batch.Out)-first)

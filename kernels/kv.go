@@ -13,7 +13,7 @@ type cpuKV struct {
 	mem                           []byte
 }
 
-func (d *cpu) NewKV(pages int, t KVType) (KV, error) {
+func (d *cpuDevice) NewKV(pages int, t KVType) (KV, error) {
 	s := &d.shape
 	kv := &cpuKV{pages: pages, layers: s.Layers, heads: s.KVHeads, headDim: s.HeadDim, size: 2}
 	switch {

@@ -31,7 +31,7 @@ type mulTask struct {
 }
 
 // prepare makes the function values that the pool runs, once.
-func (d *cpu) prepare() {
+func (d *cpuDevice) prepare() {
 	m := &d.mul
 	m.ps = make([]product, 0, 3)
 	m.rowFn = d.operandRow
@@ -42,7 +42,7 @@ func (d *cpu) prepare() {
 }
 
 // operand begins a product of n rows of k: src itself, or its rows normed into h.
-func (d *cpu) operand(src []float32, norm *cpuWeight, n, k int) {
+func (d *cpuDevice) operand(src []float32, norm *cpuWeight, n, k int) {
 	m := &d.mul
 	m.ps, m.swiglu, m.src, m.norm, m.index = m.ps[:0], false, src, norm, nil
 	x := src
@@ -53,13 +53,13 @@ func (d *cpu) operand(src []float32, norm *cpuWeight, n, k int) {
 }
 
 // into adds a product to the task.
-func (d *cpu) into(w Weight, y []float32, add bool) {
+func (d *cpuDevice) into(w Weight, y []float32, add bool) {
 	c := w.(*cpuWeight)
 	d.mul.ps = append(d.mul.ps, product{w: c, y: y, ldy: c.rows, add: add})
 }
 
 // multiply runs the task: operand rows, then tiles where panels need them, then the products.
-func (d *cpu) multiply() {
+func (d *cpuDevice) multiply() {
 	m, n := &d.mul, d.in.n
 	if n == 0 {
 		return
@@ -113,7 +113,7 @@ func (d *cpu) multiply() {
 const itemBytes = 64 << 10
 
 // operandRow norms and quantises one row.
-func (d *cpu) operandRow(_, r int) {
+func (d *cpuDevice) operandRow(_, r int) {
 	m, in := &d.mul, &d.in
 	if m.norm != nil {
 		from := r
@@ -134,7 +134,7 @@ func (d *cpu) operandRow(_, r int) {
 }
 
 // productItem runs a group of panels of one product, or of gate and up together.
-func (d *cpu) productItem(worker, item int) {
+func (d *cpuDevice) productItem(worker, item int) {
 	m, s := &d.mul, &d.work[worker]
 	if m.swiglu {
 		gate, up := &m.ps[0], &m.ps[1]
@@ -170,7 +170,7 @@ func (d *cpu) productItem(worker, item int) {
 }
 
 // dots runs rows first … first+rows−1 of p against all tokens.
-func (d *cpu) dots(s *scratch, p *product, first, rows int) {
+func (d *cpuDevice) dots(s *scratch, p *product, first, rows int) {
 	for t := 0; t < d.in.n; t += p.dot.tokens {
 		n := min(p.dot.tokens, d.in.n-t)
 		if !p.add {
@@ -185,7 +185,7 @@ func (d *cpu) dots(s *scratch, p *product, first, rows int) {
 }
 
 // dot calls the leaf for n tokens from t on.
-func (d *cpu) dot(s *scratch, p *product, first, rows, t, n int, y *float32, ldy int) {
+func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float32, ldy int) {
 	in := &d.in
 	a := &s.dotArgs
 	*a = dotArgs{w: p.w.row(first), stride: p.w.stride, rows: rows, nb: in.nb, tokens: n, y: y, ldy: ldy}
@@ -198,7 +198,7 @@ func (d *cpu) dot(s *scratch, p *product, first, rows, t, n int, y *float32, ldy
 }
 
 // addTo is y += x, for lengths that are mostly multiples of 16.
-func (d *cpu) addTo(y, x []float32) {
+func (d *cpuDevice) addTo(y, x []float32) {
 	n := len(y) &^ 15
 	if n > 0 {
 		d.leaf.add(n, &x[0], &y[0])
@@ -209,7 +209,7 @@ func (d *cpu) addTo(y, x []float32) {
 }
 
 // width is how many tokens a tile of p has.
-func (d *cpu) width(p *product) int {
+func (d *cpuDevice) width(p *product) int {
 	if p.w.isFloat() {
 		return d.leaf.tileFloat
 	}
@@ -217,7 +217,7 @@ func (d *cpu) width(p *product) int {
 }
 
 // load decodes 16 rows of p from row first on.
-func (d *cpu) load(s *scratch, into *panel, p *product, first int) {
+func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 	if !p.w.isFloat() {
 		s.decode(d.leaf, into, p.w, first/16)
 		return
@@ -235,7 +235,7 @@ func (d *cpu) load(s *scratch, into *panel, p *product, first int) {
 }
 
 // tile runs a decoded panel against tile i.
-func (d *cpu) tile(s *scratch, from *panel, p *product, i int, c *float32, ldc int) {
+func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32, ldc int) {
 	in, l := &d.in, d.leaf
 	if p.w.isFloat() {
 		s.floatArgs = mulFloatArgs{k: in.k, w: &from.w[0], a: &in.ftile[i*in.k*l.tileFloat], c: c, ldc: ldc}
@@ -258,7 +258,7 @@ func (d *cpu) tile(s *scratch, from *panel, p *product, i int, c *float32, ldc i
 }
 
 // panel runs 16 rows of p against all tokens.
-func (d *cpu) panel(s *scratch, p *product, first int) {
+func (d *cpuDevice) panel(s *scratch, p *product, first int) {
 	d.load(s, &s.panels[0], p, first)
 	w, rows := d.width(p), min(16, p.w.rows-first)
 	for t := 0; t < d.in.n; t += w {
@@ -280,7 +280,7 @@ func (d *cpu) panel(s *scratch, p *product, first int) {
 }
 
 // gateUp runs rows first … first+rows−1 of the gate and up projections, which are of one type, and joins them by SwiGLU.
-func (d *cpu) gateUp(s *scratch, gate, up *product, first, rows int) {
+func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
 	w := dotTokens
 	if gate.dot != nil {
 		w = gate.dot.tokens
