@@ -16,6 +16,78 @@ DATA avx2Flip<>+16(SB)/8, $0x8080808080808080
 DATA avx2Flip<>+24(SB)/8, $0x8080808080808080
 GLOBL avx2Flip<>(SB), RODATA|NOPTR, $32
 
+DATA avx2Nibble<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA avx2Nibble<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA avx2Nibble<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA avx2Nibble<>+24(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL avx2Nibble<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bits45<>+0(SB)/8, $0x3030303030303030
+DATA avx2Bits45<>+8(SB)/8, $0x3030303030303030
+DATA avx2Bits45<>+16(SB)/8, $0x3030303030303030
+DATA avx2Bits45<>+24(SB)/8, $0x3030303030303030
+GLOBL avx2Bits45<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Pairs<>+0(SB)/8, $0x0d0c090805040100
+DATA avx2Pairs<>+8(SB)/8, $0x0f0e0b0a07060302
+DATA avx2Pairs<>+16(SB)/8, $0x0d0c090805040100
+DATA avx2Pairs<>+24(SB)/8, $0x0f0e0b0a07060302
+GLOBL avx2Pairs<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Shift02<>+0(SB)/8, $0x0000000200000000
+DATA avx2Shift02<>+8(SB)/8, $0x0000000200000000
+DATA avx2Shift02<>+16(SB)/8, $0x0000000200000000
+DATA avx2Shift02<>+24(SB)/8, $0x0000000200000000
+GLOBL avx2Shift02<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Scales16<>+0(SB)/8, $0x0e0c06040a080200
+DATA avx2Scales16<>+8(SB)/8, $0x0f0d07050b090301
+DATA avx2Scales16<>+16(SB)/8, $0x0e0c06040a080200
+DATA avx2Scales16<>+24(SB)/8, $0x0f0d07050b090301
+GLOBL avx2Scales16<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Mask<>+0(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+8(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+16(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+24(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+32(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+40(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+48(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+56(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+64(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+72(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+80(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+88(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+96(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+104(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+112(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+120(SB)/8, $0x0000000000000000
+GLOBL avx2Mask<>(SB), RODATA|NOPTR, $128
+
+DATA avx2Bytes<>+0(SB)/8, $0x000000ff000000ff
+DATA avx2Bytes<>+8(SB)/8, $0x000000ff000000ff
+DATA avx2Bytes<>+16(SB)/8, $0x000000ff000000ff
+DATA avx2Bytes<>+24(SB)/8, $0x000000ff000000ff
+GLOBL avx2Bytes<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Order<>+0(SB)/8, $0x0000000400000000
+DATA avx2Order<>+8(SB)/8, $0x0000000500000001
+DATA avx2Order<>+16(SB)/8, $0x0000000600000002
+DATA avx2Order<>+24(SB)/8, $0x0000000700000003
+GLOBL avx2Order<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Abs<>+0(SB)/8, $0x7fffffff7fffffff
+DATA avx2Abs<>+8(SB)/8, $0x7fffffff7fffffff
+DATA avx2Abs<>+16(SB)/8, $0x7fffffff7fffffff
+DATA avx2Abs<>+24(SB)/8, $0x7fffffff7fffffff
+GLOBL avx2Abs<>(SB), RODATA|NOPTR, $32
+
+DATA avx2N127<>+0(SB)/8, $0x42fe000042fe0000
+DATA avx2N127<>+8(SB)/8, $0x42fe000042fe0000
+DATA avx2N127<>+16(SB)/8, $0x42fe000042fe0000
+DATA avx2N127<>+24(SB)/8, $0x42fe000042fe0000
+GLOBL avx2N127<>(SB), RODATA|NOPTR, $32
+
 // func avx2MulOff15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·avx2MulOff15(SB), $800-80
@@ -2998,6 +3070,2989 @@ next:
 	VZEROUPPER
 	RET
 
+// func avx2Interleave(nb int, rows *byte, stride int, q *byte)
+// Requires: AVX, AVX2
+TEXT ·avx2Interleave(SB), NOSPLIT, $0-32
+	MOVQ nb+0(FP), AX
+	MOVQ q+24(FP), CX
+	MOVQ stride+16(FP), DX
+	LEAQ (DX)(DX*2), BX
+	MOVQ DX, SI
+	SHLQ $0x02, SI
+	XORQ DI, DI
+	MOVQ rows+8(FP), R8
+
+segment:
+	MOVQ AX, R9
+	SUBQ DI, R9
+	JLE  done
+	MOVQ R8, R10
+
+block:
+	MOVQ           R10, R11
+	LEAQ           (R11)(SI*1), R12
+	VBROADCASTI128 (R11), Y0
+	VINSERTI128    $0x01, (R12), Y0, Y0
+	VBROADCASTI128 (R11)(DX*1), Y1
+	VINSERTI128    $0x01, (R12)(DX*1), Y1, Y1
+	VBROADCASTI128 (R11)(DX*2), Y2
+	VINSERTI128    $0x01, (R12)(DX*2), Y2, Y2
+	VBROADCASTI128 (R11)(BX*1), Y3
+	VINSERTI128    $0x01, (R12)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, (CX)
+	VMOVDQU        Y3, 64(CX)
+	VMOVDQU        Y4, 128(CX)
+	VMOVDQU        Y0, 192(CX)
+	VBROADCASTI128 16(R11), Y0
+	VINSERTI128    $0x01, 16(R12), Y0, Y0
+	VBROADCASTI128 16(R11)(DX*1), Y1
+	VINSERTI128    $0x01, 16(R12)(DX*1), Y1, Y1
+	VBROADCASTI128 16(R11)(DX*2), Y2
+	VINSERTI128    $0x01, 16(R12)(DX*2), Y2, Y2
+	VBROADCASTI128 16(R11)(BX*1), Y3
+	VINSERTI128    $0x01, 16(R12)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, 256(CX)
+	VMOVDQU        Y3, 320(CX)
+	VMOVDQU        Y4, 384(CX)
+	VMOVDQU        Y0, 448(CX)
+	LEAQ           (R11)(SI*2), R11
+	LEAQ           (R11)(SI*1), R12
+	VBROADCASTI128 (R11), Y0
+	VINSERTI128    $0x01, (R12), Y0, Y0
+	VBROADCASTI128 (R11)(DX*1), Y1
+	VINSERTI128    $0x01, (R12)(DX*1), Y1, Y1
+	VBROADCASTI128 (R11)(DX*2), Y2
+	VINSERTI128    $0x01, (R12)(DX*2), Y2, Y2
+	VBROADCASTI128 (R11)(BX*1), Y3
+	VINSERTI128    $0x01, (R12)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, 32(CX)
+	VMOVDQU        Y3, 96(CX)
+	VMOVDQU        Y4, 160(CX)
+	VMOVDQU        Y0, 224(CX)
+	VBROADCASTI128 16(R11), Y0
+	VINSERTI128    $0x01, 16(R12), Y0, Y0
+	VBROADCASTI128 16(R11)(DX*1), Y1
+	VINSERTI128    $0x01, 16(R12)(DX*1), Y1, Y1
+	VBROADCASTI128 16(R11)(DX*2), Y2
+	VINSERTI128    $0x01, 16(R12)(DX*2), Y2, Y2
+	VBROADCASTI128 16(R11)(BX*1), Y3
+	VINSERTI128    $0x01, 16(R12)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, 288(CX)
+	VMOVDQU        Y3, 352(CX)
+	VMOVDQU        Y4, 416(CX)
+	VMOVDQU        Y0, 480(CX)
+	ADDQ           $+512, CX
+	ADDQ           $+256, R10
+	SUBQ           $0x08, R9
+	JG             block
+	ADDQ           $0x20, R8
+	INCQ           DI
+	CMPQ           DI, $0x08
+	JNE            segment
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx2Arrange(groups int, q *int8, o *int8)
+// Requires: AVX, AVX2
+TEXT ·avx2Arrange(SB), NOSPLIT, $0-24
+	MOVQ groups+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ o+16(FP), DX
+
+loop:
+	VBROADCASTI128 (CX), Y0
+	VINSERTI128    $0x01, 128(CX), Y0, Y0
+	VBROADCASTI128 32(CX), Y1
+	VINSERTI128    $0x01, 160(CX), Y1, Y1
+	VBROADCASTI128 64(CX), Y2
+	VINSERTI128    $0x01, 192(CX), Y2, Y2
+	VBROADCASTI128 96(CX), Y3
+	VINSERTI128    $0x01, 224(CX), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, (DX)
+	VMOVDQU        Y3, 32(DX)
+	VMOVDQU        Y4, 64(DX)
+	VMOVDQU        Y0, 96(DX)
+	VBROADCASTI128 16(CX), Y0
+	VINSERTI128    $0x01, 144(CX), Y0, Y0
+	VBROADCASTI128 48(CX), Y1
+	VINSERTI128    $0x01, 176(CX), Y1, Y1
+	VBROADCASTI128 80(CX), Y2
+	VINSERTI128    $0x01, 208(CX), Y2, Y2
+	VBROADCASTI128 112(CX), Y3
+	VINSERTI128    $0x01, 240(CX), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, 128(DX)
+	VMOVDQU        Y3, 160(DX)
+	VMOVDQU        Y4, 192(DX)
+	VMOVDQU        Y0, 224(DX)
+	ADDQ           $+256, CX
+	ADDQ           $+256, DX
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
+// func avx2ArrangeQ4_K(groups int, q *int8, o *int8)
+// Requires: AVX, AVX2
+TEXT ·avx2ArrangeQ4_K(SB), NOSPLIT, $0-24
+	MOVQ groups+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ o+16(FP), DX
+
+loop:
+	VMOVDQU     (CX), Y0
+	VMOVDQU     64(CX), Y1
+	VMOVDQU     128(CX), Y2
+	VMOVDQU     192(CX), Y3
+	VPUNPCKLDQ  Y1, Y0, Y4
+	VPUNPCKLDQ  Y3, Y2, Y5
+	VPUNPCKHDQ  Y1, Y0, Y0
+	VPUNPCKHDQ  Y3, Y2, Y1
+	VPUNPCKLQDQ Y5, Y4, Y2
+	VPUNPCKHQDQ Y5, Y4, Y3
+	VPUNPCKLQDQ Y1, Y0, Y4
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VMOVDQU     Y2, (DX)
+	VMOVDQU     Y3, 32(DX)
+	VMOVDQU     Y4, 64(DX)
+	VMOVDQU     Y0, 96(DX)
+	VMOVDQU     32(CX), Y0
+	VMOVDQU     96(CX), Y1
+	VMOVDQU     160(CX), Y2
+	VMOVDQU     224(CX), Y3
+	VPUNPCKLDQ  Y1, Y0, Y4
+	VPUNPCKLDQ  Y3, Y2, Y5
+	VPUNPCKHDQ  Y1, Y0, Y0
+	VPUNPCKHDQ  Y3, Y2, Y1
+	VPUNPCKLQDQ Y5, Y4, Y2
+	VPUNPCKHQDQ Y5, Y4, Y3
+	VPUNPCKLQDQ Y1, Y0, Y4
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VMOVDQU     Y2, 128(DX)
+	VMOVDQU     Y3, 160(DX)
+	VMOVDQU     Y4, 192(DX)
+	VMOVDQU     Y0, 224(DX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	DECQ        AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func avx2ArrangeQ6_K(groups int, q *int8, o *int8)
+// Requires: AVX, AVX2
+TEXT ·avx2ArrangeQ6_K(SB), NOSPLIT, $0-24
+	MOVQ groups+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ o+16(FP), DX
+
+loop:
+	VMOVDQU     (CX), Y0
+	VMOVDQU     32(CX), Y1
+	VMOVDQU     128(CX), Y2
+	VMOVDQU     160(CX), Y3
+	VPUNPCKLDQ  Y1, Y0, Y4
+	VPUNPCKLDQ  Y3, Y2, Y5
+	VPUNPCKHDQ  Y1, Y0, Y0
+	VPUNPCKHDQ  Y3, Y2, Y1
+	VPUNPCKLQDQ Y5, Y4, Y2
+	VPUNPCKHQDQ Y5, Y4, Y3
+	VPUNPCKLQDQ Y1, Y0, Y4
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VMOVDQU     Y2, (DX)
+	VMOVDQU     Y3, 32(DX)
+	VMOVDQU     Y4, 64(DX)
+	VMOVDQU     Y0, 96(DX)
+	VMOVDQU     64(CX), Y0
+	VMOVDQU     96(CX), Y1
+	VMOVDQU     192(CX), Y2
+	VMOVDQU     224(CX), Y3
+	VPUNPCKLDQ  Y1, Y0, Y4
+	VPUNPCKLDQ  Y3, Y2, Y5
+	VPUNPCKHDQ  Y1, Y0, Y0
+	VPUNPCKHDQ  Y3, Y2, Y1
+	VPUNPCKLQDQ Y5, Y4, Y2
+	VPUNPCKHQDQ Y5, Y4, Y3
+	VPUNPCKLQDQ Y1, Y0, Y4
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VMOVDQU     Y2, 128(DX)
+	VMOVDQU     Y3, 160(DX)
+	VMOVDQU     Y4, 192(DX)
+	VMOVDQU     Y0, 224(DX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	DECQ        AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3
+TEXT ·avx2DotQ4_0(SB), $320-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU Y0, 192(AX)
+	VMOVDQU 64(SI)(BX*8), Y0
+	VMOVDQU Y0, 224(AX)
+	VMOVDQU 96(SI)(BX*8), Y0
+	VMOVDQU Y0, 256(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x12, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 128(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 136(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 144(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 152(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 160(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 168(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 176(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 184(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+	MOVQ half+64(FP), R8
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R9
+	XORQ   BX, BX
+	MOVQ   CX, R10
+	ANDQ   $-32, R10
+	JZ     tail
+
+group:
+	VPBROADCASTD   (R9), Y1
+	VPBROADCASTD   18(R9), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	VPBROADCASTD   36(R9), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	VPBROADCASTD   54(R9), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	VPBROADCASTD   72(R9), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	VPBROADCASTD   90(R9), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	VPBROADCASTD   108(R9), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	VPBROADCASTD   126(R9), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 2(R9), Y1
+	VINSERTI128    $0x01, 74(R9), Y1, Y1
+	VBROADCASTI128 20(R9), Y3
+	VINSERTI128    $0x01, 92(R9), Y3, Y3
+	VBROADCASTI128 38(R9), Y4
+	VINSERTI128    $0x01, 110(R9), Y4, Y4
+	VBROADCASTI128 56(R9), Y5
+	VINSERTI128    $0x01, 128(R9), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y1, Y10
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y3, Y1, Y1
+	VPMADDUBSW     (SI)(BX*8), Y7, Y3
+	VPMADDUBSW     32(SI)(BX*8), Y8, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     64(SI)(BX*8), Y9, Y7
+	VPMADDUBSW     96(SI)(BX*8), Y10, Y8
+	VPADDW         Y8, Y7, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     128(SI)(BX*8), Y4, Y4
+	VPMADDUBSW     160(SI)(BX*8), Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMADDUBSW     192(SI)(BX*8), Y6, Y5
+	VPMADDUBSW     224(SI)(BX*8), Y1, Y1
+	VPADDW         Y1, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPADDW         Y4, Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VMOVDQU        (R8)(BX*2), Y1
+	VMOVDQU        32(R8)(BX*2), Y4
+	VSHUFPS        $0x88, Y4, Y1, Y5
+	VSHUFPS        $0xdd, Y4, Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPSLLD         $0x03, Y5, Y5
+	VPERMQ         $0xd8, Y5, Y5
+	VPSUBD         Y5, Y3, Y3
+	VMOVUPS        (DI)(BX*1), Y1
+	VMULPS         Y2, Y1, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	ADDQ           $+144, R9
+	ADDQ           $0x20, BX
+	CMPQ           BX, R10
+	JNE            group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           128(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y1
+	MOVQ           136(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	MOVQ           144(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	MOVQ           152(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	MOVQ           160(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	MOVQ           168(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	MOVQ           176(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	MOVQ           184(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	MOVQ           128(AX), R10
+	VBROADCASTI128 2(R9)(R10*1), Y1
+	MOVQ           160(AX), R10
+	VINSERTI128    $0x01, 2(R9)(R10*1), Y1, Y1
+	MOVQ           136(AX), R10
+	VBROADCASTI128 2(R9)(R10*1), Y3
+	MOVQ           168(AX), R10
+	VINSERTI128    $0x01, 2(R9)(R10*1), Y3, Y3
+	MOVQ           144(AX), R10
+	VBROADCASTI128 2(R9)(R10*1), Y4
+	MOVQ           176(AX), R10
+	VINSERTI128    $0x01, 2(R9)(R10*1), Y4, Y4
+	MOVQ           152(AX), R10
+	VBROADCASTI128 2(R9)(R10*1), Y5
+	MOVQ           184(AX), R10
+	VINSERTI128    $0x01, 2(R9)(R10*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y1, Y10
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y3, Y1, Y1
+	VMOVDQU        192(AX), Y3
+	LEAQ           (SI)(BX*8), R9
+	MOVQ           CX, R10
+	SUBQ           BX, R10
+	VPMASKMOVD     (R9), Y3, Y11
+	ADDQ           R10, R9
+	VPMADDUBSW     Y11, Y7, Y7
+	VPMASKMOVD     (R9), Y3, Y11
+	ADDQ           R10, R9
+	VPMADDUBSW     Y11, Y8, Y8
+	VPADDW         Y8, Y7, Y7
+	VPMASKMOVD     (R9), Y3, Y8
+	ADDQ           R10, R9
+	VPMADDUBSW     Y8, Y9, Y8
+	VPMASKMOVD     (R9), Y3, Y9
+	ADDQ           R10, R9
+	VPMADDUBSW     Y9, Y10, Y9
+	VPADDW         Y9, Y8, Y8
+	VPADDW         Y8, Y7, Y7
+	VPMASKMOVD     (R9), Y3, Y8
+	ADDQ           R10, R9
+	VPMADDUBSW     Y8, Y4, Y4
+	VPMASKMOVD     (R9), Y3, Y8
+	ADDQ           R10, R9
+	VPMADDUBSW     Y8, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMASKMOVD     (R9), Y3, Y5
+	ADDQ           R10, R9
+	VPMADDUBSW     Y5, Y6, Y5
+	VPMASKMOVD     (R9), Y3, Y6
+	ADDQ           R10, R9
+	VPMADDUBSW     Y6, Y1, Y1
+	VPADDW         Y1, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPADDW         Y4, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VMOVDQU        224(AX), Y1
+	VPMASKMOVD     (R8)(BX*2), Y1, Y1
+	VMOVDQU        256(AX), Y4
+	VPMASKMOVD     32(R8)(BX*2), Y4, Y4
+	VSHUFPS        $0x88, Y4, Y1, Y5
+	VSHUFPS        $0xdd, Y4, Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPSLLD         $0x03, Y5, Y5
+	VPERMQ         $0xd8, Y5, Y5
+	VPSUBD         Y5, Y7, Y7
+	VMASKMOVPS     (DI)(BX*1), Y3, Y1
+	VMULPS         Y2, Y1, Y1
+	VANDPS         Y3, Y1, Y1
+	VCVTDQ2PS      Y7, Y7
+	VFMADD231PS    Y7, Y1, Y0
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3
+TEXT ·avx2DotQ4_0s(SB), $544-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU Y0, 416(AX)
+	VMOVDQU 64(SI)(BX*8), Y0
+	VMOVDQU Y0, 448(AX)
+	VMOVDQU 96(SI)(BX*8), Y0
+	VMOVDQU Y0, 480(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x12, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 352(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 360(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 368(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 376(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 384(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 392(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 400(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 408(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+	JZ      tail
+
+group:
+	VPBROADCASTD   (R9), Y0
+	VPBROADCASTD   18(R9), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	VPBROADCASTD   36(R9), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	VPBROADCASTD   54(R9), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	VPBROADCASTD   72(R9), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	VPBROADCASTD   90(R9), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	VPBROADCASTD   108(R9), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	VPBROADCASTD   126(R9), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 2(R9), Y0
+	VINSERTI128    $0x01, 74(R9), Y0, Y0
+	VBROADCASTI128 20(R9), Y2
+	VINSERTI128    $0x01, 92(R9), Y2, Y2
+	VBROADCASTI128 38(R9), Y3
+	VINSERTI128    $0x01, 110(R9), Y3, Y3
+	VBROADCASTI128 56(R9), Y4
+	VINSERTI128    $0x01, 128(R9), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y0, Y9
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          Y2, Y0, Y0
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           half+64(FP), R8
+	MOVQ           tokens+32(FP), R11
+	MOVQ           AX, R12
+
+token:
+	VMOVAPS     (R12), Y1
+	VPMADDUBSW  (SI)(BX*8), Y6, Y2
+	VPMADDUBSW  32(SI)(BX*8), Y7, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  64(SI)(BX*8), Y8, Y10
+	VPMADDUBSW  96(SI)(BX*8), Y9, Y11
+	VPADDW      Y11, Y10, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  128(SI)(BX*8), Y3, Y10
+	VPMADDUBSW  160(SI)(BX*8), Y4, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDUBSW  192(SI)(BX*8), Y5, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y0, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VMOVDQU     (R8)(BX*2), Y10
+	VMOVDQU     32(R8)(BX*2), Y11
+	VSHUFPS     $0x88, Y11, Y10, Y12
+	VSHUFPS     $0xdd, Y11, Y10, Y10
+	VPADDD      Y10, Y12, Y12
+	VPSLLD      $0x03, Y12, Y12
+	VPERMQ      $0xd8, Y12, Y12
+	VPSUBD      Y12, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y1
+	VMOVAPS     Y1, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	LEAQ        (R8)(CX*2), R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+144, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           352(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y0
+	MOVQ           360(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	MOVQ           368(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	MOVQ           376(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	MOVQ           384(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	MOVQ           392(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	MOVQ           400(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	MOVQ           408(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	MOVQ           352(AX), SI
+	VBROADCASTI128 2(R9)(SI*1), Y0
+	MOVQ           384(AX), SI
+	VINSERTI128    $0x01, 2(R9)(SI*1), Y0, Y0
+	MOVQ           360(AX), SI
+	VBROADCASTI128 2(R9)(SI*1), Y2
+	MOVQ           392(AX), SI
+	VINSERTI128    $0x01, 2(R9)(SI*1), Y2, Y2
+	MOVQ           368(AX), SI
+	VBROADCASTI128 2(R9)(SI*1), Y3
+	MOVQ           400(AX), SI
+	VINSERTI128    $0x01, 2(R9)(SI*1), Y3, Y3
+	MOVQ           376(AX), SI
+	VBROADCASTI128 2(R9)(SI*1), Y4
+	MOVQ           408(AX), SI
+	VINSERTI128    $0x01, 2(R9)(SI*1), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y0, Y9
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          Y2, Y0, Y0
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           half+64(FP), R8
+	MOVQ           tokens+32(FP), R9
+	MOVQ           AX, R10
+
+tailToken:
+	VMOVAPS     (R10), Y1
+	VMOVDQU     416(AX), Y2
+	LEAQ        (SI)(BX*8), R11
+	MOVQ        CX, R12
+	SUBQ        BX, R12
+	VPMASKMOVD  (R11), Y2, Y10
+	ADDQ        R12, R11
+	VPMADDUBSW  Y10, Y6, Y10
+	VPMASKMOVD  (R11), Y2, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y7, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMASKMOVD  (R11), Y2, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y8, Y11
+	VPMASKMOVD  (R11), Y2, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y9, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMASKMOVD  (R11), Y2, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y3, Y11
+	VPMASKMOVD  (R11), Y2, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y4, Y12
+	VPADDW      Y12, Y11, Y11
+	VPMASKMOVD  (R11), Y2, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y5, Y12
+	VPMASKMOVD  (R11), Y2, Y13
+	ADDQ        R12, R11
+	VPMADDUBSW  Y13, Y0, Y13
+	VPADDW      Y13, Y12, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VMOVDQU     448(AX), Y11
+	VPMASKMOVD  (R8)(BX*2), Y11, Y11
+	VMOVDQU     480(AX), Y12
+	VPMASKMOVD  32(R8)(BX*2), Y12, Y12
+	VSHUFPS     $0x88, Y12, Y11, Y13
+	VSHUFPS     $0xdd, Y12, Y11, Y11
+	VPADDD      Y11, Y13, Y13
+	VPSLLD      $0x03, Y13, Y13
+	VPERMQ      $0xd8, Y13, Y13
+	VPSUBD      Y13, Y10, Y10
+	VMASKMOVPS  (DI)(BX*1), Y2, Y11
+	VMULPS      256(AX), Y11, Y11
+	VANDPS      Y2, Y11, Y11
+	VCVTDQ2PS   Y10, Y10
+	VFMADD231PS Y10, Y11, Y1
+	VMOVAPS     Y1, (R10)
+	ADDQ        $0x20, R10
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	LEAQ        (R8)(CX*2), R8
+	DECQ        R9
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3
+TEXT ·avx2DotQ4_1(SB), $320-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU Y0, 192(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x14, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 128(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 136(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 144(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 152(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 160(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 168(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 176(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 184(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+	MOVQ sum+56(FP), R8
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R9
+	XORQ   BX, BX
+	MOVQ   CX, R10
+	ANDQ   $-32, R10
+	JZ     tail
+
+group:
+	VPBROADCASTD   (R9), Y1
+	VPBROADCASTD   20(R9), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	VPBROADCASTD   40(R9), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	VPBROADCASTD   60(R9), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	VPBROADCASTD   80(R9), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	VPBROADCASTD   100(R9), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	VPBROADCASTD   120(R9), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	VPBROADCASTD   140(R9), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 4(R9), Y3
+	VINSERTI128    $0x01, 84(R9), Y3, Y3
+	VBROADCASTI128 24(R9), Y4
+	VINSERTI128    $0x01, 104(R9), Y4, Y4
+	VBROADCASTI128 44(R9), Y5
+	VINSERTI128    $0x01, 124(R9), Y5, Y5
+	VBROADCASTI128 64(R9), Y6
+	VINSERTI128    $0x01, 144(R9), Y6, Y6
+	VPUNPCKLDQ     Y4, Y3, Y7
+	VPUNPCKLDQ     Y6, Y5, Y8
+	VPUNPCKHDQ     Y4, Y3, Y3
+	VPUNPCKHDQ     Y6, Y5, Y4
+	VPUNPCKLQDQ    Y8, Y7, Y5
+	VPUNPCKHQDQ    Y8, Y7, Y6
+	VPUNPCKLQDQ    Y4, Y3, Y7
+	VPUNPCKHQDQ    Y4, Y3, Y3
+	VMOVDQU        avx2Nibble<>+0(SB), Y4
+	VPAND          Y4, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y4, Y5, Y5
+	VPAND          Y4, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y4, Y6, Y6
+	VPAND          Y4, Y7, Y10
+	VPSRLW         $0x04, Y7, Y7
+	VPAND          Y4, Y7, Y7
+	VPAND          Y4, Y3, Y11
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y4, Y3, Y3
+	VPMADDUBSW     (SI)(BX*8), Y8, Y4
+	VPMADDUBSW     32(SI)(BX*8), Y9, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     64(SI)(BX*8), Y10, Y8
+	VPMADDUBSW     96(SI)(BX*8), Y11, Y9
+	VPADDW         Y9, Y8, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     128(SI)(BX*8), Y5, Y5
+	VPMADDUBSW     160(SI)(BX*8), Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPMADDUBSW     192(SI)(BX*8), Y7, Y6
+	VPMADDUBSW     224(SI)(BX*8), Y3, Y3
+	VPADDW         Y3, Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VMOVUPS        (DI)(BX*1), Y3
+	VMULPS         Y2, Y3, Y2
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y2, Y0
+	VMOVUPS        (R8)(BX*1), Y2
+	VFMADD231PS    Y1, Y2, Y0
+	ADDQ           $+160, R9
+	ADDQ           $0x20, BX
+	CMPQ           BX, R10
+	JNE            group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           128(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y1
+	MOVQ           136(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	MOVQ           144(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	MOVQ           152(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	MOVQ           160(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	MOVQ           168(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	MOVQ           176(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	MOVQ           184(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	MOVQ           128(AX), R10
+	VBROADCASTI128 4(R9)(R10*1), Y3
+	MOVQ           160(AX), R10
+	VINSERTI128    $0x01, 4(R9)(R10*1), Y3, Y3
+	MOVQ           136(AX), R10
+	VBROADCASTI128 4(R9)(R10*1), Y4
+	MOVQ           168(AX), R10
+	VINSERTI128    $0x01, 4(R9)(R10*1), Y4, Y4
+	MOVQ           144(AX), R10
+	VBROADCASTI128 4(R9)(R10*1), Y5
+	MOVQ           176(AX), R10
+	VINSERTI128    $0x01, 4(R9)(R10*1), Y5, Y5
+	MOVQ           152(AX), R10
+	VBROADCASTI128 4(R9)(R10*1), Y6
+	MOVQ           184(AX), R10
+	VINSERTI128    $0x01, 4(R9)(R10*1), Y6, Y6
+	VPUNPCKLDQ     Y4, Y3, Y7
+	VPUNPCKLDQ     Y6, Y5, Y8
+	VPUNPCKHDQ     Y4, Y3, Y3
+	VPUNPCKHDQ     Y6, Y5, Y4
+	VPUNPCKLQDQ    Y8, Y7, Y5
+	VPUNPCKHQDQ    Y8, Y7, Y6
+	VPUNPCKLQDQ    Y4, Y3, Y7
+	VPUNPCKHQDQ    Y4, Y3, Y3
+	VMOVDQU        avx2Nibble<>+0(SB), Y4
+	VPAND          Y4, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y4, Y5, Y5
+	VPAND          Y4, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y4, Y6, Y6
+	VPAND          Y4, Y7, Y10
+	VPSRLW         $0x04, Y7, Y7
+	VPAND          Y4, Y7, Y7
+	VPAND          Y4, Y3, Y11
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y4, Y3, Y3
+	VMOVDQU        192(AX), Y4
+	LEAQ           (SI)(BX*8), R9
+	MOVQ           CX, R10
+	SUBQ           BX, R10
+	VPMASKMOVD     (R9), Y4, Y12
+	ADDQ           R10, R9
+	VPMADDUBSW     Y12, Y8, Y8
+	VPMASKMOVD     (R9), Y4, Y12
+	ADDQ           R10, R9
+	VPMADDUBSW     Y12, Y9, Y9
+	VPADDW         Y9, Y8, Y8
+	VPMASKMOVD     (R9), Y4, Y9
+	ADDQ           R10, R9
+	VPMADDUBSW     Y9, Y10, Y9
+	VPMASKMOVD     (R9), Y4, Y10
+	ADDQ           R10, R9
+	VPMADDUBSW     Y10, Y11, Y10
+	VPADDW         Y10, Y9, Y9
+	VPADDW         Y9, Y8, Y8
+	VPMASKMOVD     (R9), Y4, Y9
+	ADDQ           R10, R9
+	VPMADDUBSW     Y9, Y5, Y5
+	VPMASKMOVD     (R9), Y4, Y9
+	ADDQ           R10, R9
+	VPMADDUBSW     Y9, Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPMASKMOVD     (R9), Y4, Y6
+	ADDQ           R10, R9
+	VPMADDUBSW     Y6, Y7, Y6
+	VPMASKMOVD     (R9), Y4, Y7
+	ADDQ           R10, R9
+	VPMADDUBSW     Y7, Y3, Y3
+	VPADDW         Y3, Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPADDW         Y5, Y8, Y8
+	VPMADDWD       avx2Ones<>+0(SB), Y8, Y8
+	VMASKMOVPS     (DI)(BX*1), Y4, Y3
+	VMULPS         Y2, Y3, Y2
+	VANDPS         Y4, Y2, Y2
+	VCVTDQ2PS      Y8, Y8
+	VFMADD231PS    Y8, Y2, Y0
+	VMASKMOVPS     (R8)(BX*1), Y4, Y2
+	VANDPS         Y1, Y4, Y1
+	VFMADD231PS    Y1, Y2, Y0
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3
+TEXT ·avx2DotQ4_1s(SB), $544-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU Y0, 416(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x14, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 352(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 360(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 368(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 376(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 384(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 392(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 400(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 408(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+	JZ      tail
+
+group:
+	VPBROADCASTD   (R9), Y0
+	VPBROADCASTD   20(R9), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	VPBROADCASTD   40(R9), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	VPBROADCASTD   60(R9), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	VPBROADCASTD   80(R9), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	VPBROADCASTD   100(R9), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	VPBROADCASTD   120(R9), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	VPBROADCASTD   140(R9), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 4(R9), Y2
+	VINSERTI128    $0x01, 84(R9), Y2, Y2
+	VBROADCASTI128 24(R9), Y3
+	VINSERTI128    $0x01, 104(R9), Y3, Y3
+	VBROADCASTI128 44(R9), Y4
+	VINSERTI128    $0x01, 124(R9), Y4, Y4
+	VBROADCASTI128 64(R9), Y5
+	VINSERTI128    $0x01, 144(R9), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y2, Y6
+	VPUNPCKHQDQ    Y3, Y2, Y2
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y2, Y10
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          Y3, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	VMOVAPS        Y0, 320(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           sum+56(FP), R8
+	MOVQ           tokens+32(FP), R11
+	MOVQ           AX, R12
+
+token:
+	VMOVAPS     (R12), Y0
+	VPMADDUBSW  (SI)(BX*8), Y7, Y1
+	VPMADDUBSW  32(SI)(BX*8), Y8, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW  96(SI)(BX*8), Y10, Y11
+	VPADDW      Y11, Y3, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW  160(SI)(BX*8), Y5, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDUBSW  192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y2, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y3, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDWD    avx2Ones<>+0(SB), Y1, Y1
+	VMOVUPS     (DI)(BX*1), Y3
+	VMULPS      256(AX), Y3, Y3
+	VCVTDQ2PS   Y1, Y1
+	VFMADD231PS Y1, Y3, Y0
+	VMOVUPS     (R8)(BX*1), Y1
+	VFMADD231PS 320(AX), Y1, Y0
+	VMOVAPS     Y0, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+160, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           352(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y0
+	MOVQ           360(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	MOVQ           368(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	MOVQ           376(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	MOVQ           384(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	MOVQ           392(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	MOVQ           400(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	MOVQ           408(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	MOVQ           352(AX), SI
+	VBROADCASTI128 4(R9)(SI*1), Y2
+	MOVQ           384(AX), SI
+	VINSERTI128    $0x01, 4(R9)(SI*1), Y2, Y2
+	MOVQ           360(AX), SI
+	VBROADCASTI128 4(R9)(SI*1), Y3
+	MOVQ           392(AX), SI
+	VINSERTI128    $0x01, 4(R9)(SI*1), Y3, Y3
+	MOVQ           368(AX), SI
+	VBROADCASTI128 4(R9)(SI*1), Y4
+	MOVQ           400(AX), SI
+	VINSERTI128    $0x01, 4(R9)(SI*1), Y4, Y4
+	MOVQ           376(AX), SI
+	VBROADCASTI128 4(R9)(SI*1), Y5
+	MOVQ           408(AX), SI
+	VINSERTI128    $0x01, 4(R9)(SI*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y2, Y6
+	VPUNPCKHQDQ    Y3, Y2, Y2
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y2, Y10
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          Y3, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	VMOVAPS        Y0, 320(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           sum+56(FP), R8
+	MOVQ           tokens+32(FP), R9
+	MOVQ           AX, R10
+
+tailToken:
+	VMOVAPS     (R10), Y0
+	VMOVDQU     416(AX), Y1
+	LEAQ        (SI)(BX*8), R11
+	MOVQ        CX, R12
+	SUBQ        BX, R12
+	VPMASKMOVD  (R11), Y1, Y3
+	ADDQ        R12, R11
+	VPMADDUBSW  Y3, Y7, Y3
+	VPMASKMOVD  (R11), Y1, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y8, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMASKMOVD  (R11), Y1, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y9, Y11
+	VPMASKMOVD  (R11), Y1, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y10, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMASKMOVD  (R11), Y1, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y4, Y11
+	VPMASKMOVD  (R11), Y1, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y5, Y12
+	VPADDW      Y12, Y11, Y11
+	VPMASKMOVD  (R11), Y1, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y6, Y12
+	VPMASKMOVD  (R11), Y1, Y13
+	ADDQ        R12, R11
+	VPMADDUBSW  Y13, Y2, Y13
+	VPADDW      Y13, Y12, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDWD    avx2Ones<>+0(SB), Y3, Y3
+	VMASKMOVPS  (DI)(BX*1), Y1, Y11
+	VMULPS      256(AX), Y11, Y11
+	VANDPS      Y1, Y11, Y11
+	VCVTDQ2PS   Y3, Y3
+	VFMADD231PS Y3, Y11, Y0
+	VMASKMOVPS  (R8)(BX*1), Y1, Y3
+	VANDPS      320(AX), Y1, Y1
+	VFMADD231PS Y1, Y3, Y0
+	VMOVAPS     Y0, (R10)
+	ADDQ        $0x20, R10
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	DECQ        R9
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3
+TEXT ·avx2DotQ8_0(SB), $320-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU Y0, 192(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x22, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 128(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 136(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 144(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 152(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 160(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 168(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 176(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 184(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R8
+	XORQ   BX, BX
+	MOVQ   CX, R9
+	ANDQ   $-32, R9
+	JZ     tail
+
+group:
+	VPBROADCASTD   (R8), Y1
+	VPBROADCASTD   34(R8), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	VPBROADCASTD   68(R8), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	VPBROADCASTD   102(R8), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	VPBROADCASTD   136(R8), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	VPBROADCASTD   170(R8), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	VPBROADCASTD   204(R8), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	VPBROADCASTD   238(R8), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 2(R8), Y1
+	VINSERTI128    $0x01, 138(R8), Y1, Y1
+	VBROADCASTI128 36(R8), Y3
+	VINSERTI128    $0x01, 172(R8), Y3, Y3
+	VBROADCASTI128 70(R8), Y4
+	VINSERTI128    $0x01, 206(R8), Y4, Y4
+	VBROADCASTI128 104(R8), Y5
+	VINSERTI128    $0x01, 240(R8), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 18(R8), Y3
+	VINSERTI128    $0x01, 154(R8), Y3, Y3
+	VBROADCASTI128 52(R8), Y7
+	VINSERTI128    $0x01, 188(R8), Y7, Y7
+	VBROADCASTI128 86(R8), Y8
+	VINSERTI128    $0x01, 222(R8), Y8, Y8
+	VBROADCASTI128 120(R8), Y9
+	VINSERTI128    $0x01, 256(R8), Y9, Y9
+	VPUNPCKLDQ     Y7, Y3, Y10
+	VPUNPCKLDQ     Y9, Y8, Y11
+	VPUNPCKHDQ     Y7, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y7
+	VPUNPCKLQDQ    Y11, Y10, Y8
+	VPUNPCKHQDQ    Y11, Y10, Y9
+	VPUNPCKLQDQ    Y7, Y3, Y10
+	VPUNPCKHQDQ    Y7, Y3, Y3
+	VPABSB         Y4, Y7
+	VMOVDQU        (SI)(BX*8), Y11
+	VPSIGNB        Y4, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPABSB         Y5, Y7
+	VMOVDQU        32(SI)(BX*8), Y11
+	VPSIGNB        Y5, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y6, Y5
+	VMOVDQU        64(SI)(BX*8), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPMADDUBSW     Y7, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y1, Y6
+	VMOVDQU        96(SI)(BX*8), Y7
+	VPSIGNB        Y1, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y8, Y1
+	VMOVDQU        128(SI)(BX*8), Y5
+	VPSIGNB        Y8, Y5, Y5
+	VPMADDUBSW     Y5, Y1, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPABSB         Y9, Y5
+	VMOVDQU        160(SI)(BX*8), Y6
+	VPSIGNB        Y9, Y6, Y6
+	VPMADDUBSW     Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y1, Y1
+	VPABSB         Y10, Y5
+	VMOVDQU        192(SI)(BX*8), Y6
+	VPSIGNB        Y10, Y6, Y6
+	VPMADDUBSW     Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y3, Y6
+	VMOVDQU        224(SI)(BX*8), Y7
+	VPSIGNB        Y3, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPADDD         Y3, Y5, Y5
+	VPADDD         Y5, Y1, Y1
+	VPADDD         Y1, Y4, Y4
+	VMOVUPS        (DI)(BX*1), Y1
+	VMULPS         Y2, Y1, Y1
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y1, Y0
+	ADDQ           $+272, R8
+	ADDQ           $0x20, BX
+	CMPQ           BX, R9
+	JNE            group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           128(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y1
+	MOVQ           136(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	MOVQ           144(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	MOVQ           152(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	MOVQ           160(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	MOVQ           168(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	MOVQ           176(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	MOVQ           184(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	MOVQ           128(AX), R9
+	VBROADCASTI128 2(R8)(R9*1), Y1
+	MOVQ           160(AX), R9
+	VINSERTI128    $0x01, 2(R8)(R9*1), Y1, Y1
+	MOVQ           136(AX), R9
+	VBROADCASTI128 2(R8)(R9*1), Y3
+	MOVQ           168(AX), R9
+	VINSERTI128    $0x01, 2(R8)(R9*1), Y3, Y3
+	MOVQ           144(AX), R9
+	VBROADCASTI128 2(R8)(R9*1), Y4
+	MOVQ           176(AX), R9
+	VINSERTI128    $0x01, 2(R8)(R9*1), Y4, Y4
+	MOVQ           152(AX), R9
+	VBROADCASTI128 2(R8)(R9*1), Y5
+	MOVQ           184(AX), R9
+	VINSERTI128    $0x01, 2(R8)(R9*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	MOVQ           128(AX), R9
+	VBROADCASTI128 18(R8)(R9*1), Y3
+	MOVQ           160(AX), R9
+	VINSERTI128    $0x01, 18(R8)(R9*1), Y3, Y3
+	MOVQ           136(AX), R9
+	VBROADCASTI128 18(R8)(R9*1), Y7
+	MOVQ           168(AX), R9
+	VINSERTI128    $0x01, 18(R8)(R9*1), Y7, Y7
+	MOVQ           144(AX), R9
+	VBROADCASTI128 18(R8)(R9*1), Y8
+	MOVQ           176(AX), R9
+	VINSERTI128    $0x01, 18(R8)(R9*1), Y8, Y8
+	MOVQ           152(AX), R9
+	VBROADCASTI128 18(R8)(R9*1), Y9
+	MOVQ           184(AX), R9
+	VINSERTI128    $0x01, 18(R8)(R9*1), Y9, Y9
+	VPUNPCKLDQ     Y7, Y3, Y10
+	VPUNPCKLDQ     Y9, Y8, Y11
+	VPUNPCKHDQ     Y7, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y7
+	VPUNPCKLQDQ    Y11, Y10, Y8
+	VPUNPCKHQDQ    Y11, Y10, Y9
+	VPUNPCKLQDQ    Y7, Y3, Y10
+	VPUNPCKHQDQ    Y7, Y3, Y3
+	VMOVDQU        192(AX), Y7
+	LEAQ           (SI)(BX*8), R8
+	MOVQ           CX, R9
+	SUBQ           BX, R9
+	VPABSB         Y4, Y11
+	VPMASKMOVD     (R8), Y7, Y12
+	ADDQ           R9, R8
+	VMOVDQU        Y12, Y12
+	VPSIGNB        Y4, Y12, Y12
+	VPMADDUBSW     Y12, Y11, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPABSB         Y5, Y11
+	VPMASKMOVD     (R8), Y7, Y12
+	ADDQ           R9, R8
+	VMOVDQU        Y12, Y12
+	VPSIGNB        Y5, Y12, Y12
+	VPMADDUBSW     Y12, Y11, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y6, Y5
+	VPMASKMOVD     (R8), Y7, Y11
+	ADDQ           R9, R8
+	VMOVDQU        Y11, Y11
+	VPSIGNB        Y6, Y11, Y11
+	VPMADDUBSW     Y11, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y1, Y6
+	VPMASKMOVD     (R8), Y7, Y11
+	ADDQ           R9, R8
+	VMOVDQU        Y11, Y11
+	VPSIGNB        Y1, Y11, Y11
+	VPMADDUBSW     Y11, Y6, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y8, Y1
+	VPMASKMOVD     (R8), Y7, Y5
+	ADDQ           R9, R8
+	VMOVDQU        Y5, Y5
+	VPSIGNB        Y8, Y5, Y5
+	VPMADDUBSW     Y5, Y1, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPABSB         Y9, Y5
+	VPMASKMOVD     (R8), Y7, Y6
+	ADDQ           R9, R8
+	VMOVDQU        Y6, Y6
+	VPSIGNB        Y9, Y6, Y6
+	VPMADDUBSW     Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y1, Y1
+	VPABSB         Y10, Y5
+	VPMASKMOVD     (R8), Y7, Y6
+	ADDQ           R9, R8
+	VMOVDQU        Y6, Y6
+	VPSIGNB        Y10, Y6, Y6
+	VPMADDUBSW     Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y3, Y6
+	VPMASKMOVD     (R8), Y7, Y8
+	ADDQ           R9, R8
+	VMOVDQU        Y8, Y8
+	VPSIGNB        Y3, Y8, Y8
+	VPMADDUBSW     Y8, Y6, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPADDD         Y3, Y5, Y5
+	VPADDD         Y5, Y1, Y1
+	VPADDD         Y1, Y4, Y4
+	VMASKMOVPS     (DI)(BX*1), Y7, Y1
+	VMULPS         Y2, Y1, Y1
+	VANDPS         Y7, Y1, Y1
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y1, Y0
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3
+TEXT ·avx2DotQ8_0s(SB), $544-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU Y0, 416(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x22, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 352(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 360(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 368(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 376(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 384(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 392(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 400(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 408(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R8
+	XORQ    BX, BX
+	MOVQ    CX, R9
+	ANDQ    $-32, R9
+	JZ      tail
+
+group:
+	VPBROADCASTD   (R8), Y0
+	VPBROADCASTD   34(R8), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	VPBROADCASTD   68(R8), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	VPBROADCASTD   102(R8), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	VPBROADCASTD   136(R8), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	VPBROADCASTD   170(R8), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	VPBROADCASTD   204(R8), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	VPBROADCASTD   238(R8), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 2(R8), Y0
+	VINSERTI128    $0x01, 138(R8), Y0, Y0
+	VBROADCASTI128 36(R8), Y2
+	VINSERTI128    $0x01, 172(R8), Y2, Y2
+	VBROADCASTI128 70(R8), Y3
+	VINSERTI128    $0x01, 206(R8), Y3, Y3
+	VBROADCASTI128 104(R8), Y4
+	VINSERTI128    $0x01, 240(R8), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VBROADCASTI128 18(R8), Y2
+	VINSERTI128    $0x01, 154(R8), Y2, Y2
+	VBROADCASTI128 52(R8), Y6
+	VINSERTI128    $0x01, 188(R8), Y6, Y6
+	VBROADCASTI128 86(R8), Y7
+	VINSERTI128    $0x01, 222(R8), Y7, Y7
+	VBROADCASTI128 120(R8), Y8
+	VINSERTI128    $0x01, 256(R8), Y8, Y8
+	VPUNPCKLDQ     Y6, Y2, Y9
+	VPUNPCKLDQ     Y8, Y7, Y10
+	VPUNPCKHDQ     Y6, Y2, Y2
+	VPUNPCKHDQ     Y8, Y7, Y6
+	VPUNPCKLQDQ    Y10, Y9, Y7
+	VPUNPCKHQDQ    Y10, Y9, Y8
+	VPUNPCKLQDQ    Y6, Y2, Y9
+	VPUNPCKHQDQ    Y6, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           tokens+32(FP), R10
+	MOVQ           AX, R11
+
+token:
+	VMOVAPS     (R11), Y1
+	VPABSB      Y3, Y6
+	VMOVDQU     (SI)(BX*8), Y10
+	VPSIGNB     Y3, Y10, Y10
+	VPMADDUBSW  Y10, Y6, Y6
+	VPMADDWD    avx2Ones<>+0(SB), Y6, Y6
+	VPABSB      Y4, Y10
+	VMOVDQU     32(SI)(BX*8), Y11
+	VPSIGNB     Y4, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y6, Y6
+	VPABSB      Y5, Y10
+	VMOVDQU     64(SI)(BX*8), Y11
+	VPSIGNB     Y5, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y0, Y11
+	VMOVDQU     96(SI)(BX*8), Y12
+	VPSIGNB     Y0, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y6, Y6
+	VPABSB      Y7, Y10
+	VMOVDQU     128(SI)(BX*8), Y11
+	VPSIGNB     Y7, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y8, Y11
+	VMOVDQU     160(SI)(BX*8), Y12
+	VPSIGNB     Y8, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y9, Y11
+	VMOVDQU     192(SI)(BX*8), Y12
+	VPSIGNB     Y9, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y2, Y12
+	VMOVDQU     224(SI)(BX*8), Y13
+	VPSIGNB     Y2, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y6, Y6
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y6, Y10, Y1
+	VMOVAPS     Y1, (R11)
+	ADDQ        $0x20, R11
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	DECQ        R10
+	JNZ         token
+	ADDQ        $+272, R8
+	ADDQ        $0x20, BX
+	CMPQ        BX, R9
+	JNE         group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           352(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y0
+	MOVQ           360(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	MOVQ           368(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	MOVQ           376(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	MOVQ           384(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	MOVQ           392(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	MOVQ           400(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	MOVQ           408(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	MOVQ           352(AX), SI
+	VBROADCASTI128 2(R8)(SI*1), Y0
+	MOVQ           384(AX), SI
+	VINSERTI128    $0x01, 2(R8)(SI*1), Y0, Y0
+	MOVQ           360(AX), SI
+	VBROADCASTI128 2(R8)(SI*1), Y2
+	MOVQ           392(AX), SI
+	VINSERTI128    $0x01, 2(R8)(SI*1), Y2, Y2
+	MOVQ           368(AX), SI
+	VBROADCASTI128 2(R8)(SI*1), Y3
+	MOVQ           400(AX), SI
+	VINSERTI128    $0x01, 2(R8)(SI*1), Y3, Y3
+	MOVQ           376(AX), SI
+	VBROADCASTI128 2(R8)(SI*1), Y4
+	MOVQ           408(AX), SI
+	VINSERTI128    $0x01, 2(R8)(SI*1), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	MOVQ           352(AX), SI
+	VBROADCASTI128 18(R8)(SI*1), Y2
+	MOVQ           384(AX), SI
+	VINSERTI128    $0x01, 18(R8)(SI*1), Y2, Y2
+	MOVQ           360(AX), SI
+	VBROADCASTI128 18(R8)(SI*1), Y6
+	MOVQ           392(AX), SI
+	VINSERTI128    $0x01, 18(R8)(SI*1), Y6, Y6
+	MOVQ           368(AX), SI
+	VBROADCASTI128 18(R8)(SI*1), Y7
+	MOVQ           400(AX), SI
+	VINSERTI128    $0x01, 18(R8)(SI*1), Y7, Y7
+	MOVQ           376(AX), SI
+	VBROADCASTI128 18(R8)(SI*1), Y8
+	MOVQ           408(AX), SI
+	VINSERTI128    $0x01, 18(R8)(SI*1), Y8, Y8
+	VPUNPCKLDQ     Y6, Y2, Y9
+	VPUNPCKLDQ     Y8, Y7, Y10
+	VPUNPCKHDQ     Y6, Y2, Y2
+	VPUNPCKHDQ     Y8, Y7, Y6
+	VPUNPCKLQDQ    Y10, Y9, Y7
+	VPUNPCKHQDQ    Y10, Y9, Y8
+	VPUNPCKLQDQ    Y6, Y2, Y9
+	VPUNPCKHQDQ    Y6, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           tokens+32(FP), R8
+	MOVQ           AX, R9
+
+tailToken:
+	VMOVAPS     (R9), Y1
+	VMOVDQU     416(AX), Y6
+	LEAQ        (SI)(BX*8), R10
+	MOVQ        CX, R11
+	SUBQ        BX, R11
+	VPABSB      Y3, Y10
+	VPMASKMOVD  (R10), Y6, Y11
+	ADDQ        R11, R10
+	VMOVDQU     Y11, Y11
+	VPSIGNB     Y3, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y4, Y11
+	VPMASKMOVD  (R10), Y6, Y12
+	ADDQ        R11, R10
+	VMOVDQU     Y12, Y12
+	VPSIGNB     Y4, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y5, Y11
+	VPMASKMOVD  (R10), Y6, Y12
+	ADDQ        R11, R10
+	VMOVDQU     Y12, Y12
+	VPSIGNB     Y5, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y0, Y12
+	VPMASKMOVD  (R10), Y6, Y13
+	ADDQ        R11, R10
+	VMOVDQU     Y13, Y13
+	VPSIGNB     Y0, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y7, Y11
+	VPMASKMOVD  (R10), Y6, Y12
+	ADDQ        R11, R10
+	VMOVDQU     Y12, Y12
+	VPSIGNB     Y7, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y8, Y12
+	VPMASKMOVD  (R10), Y6, Y13
+	ADDQ        R11, R10
+	VMOVDQU     Y13, Y13
+	VPSIGNB     Y8, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPABSB      Y9, Y12
+	VPMASKMOVD  (R10), Y6, Y13
+	ADDQ        R11, R10
+	VMOVDQU     Y13, Y13
+	VPSIGNB     Y9, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPABSB      Y2, Y13
+	VPMASKMOVD  (R10), Y6, Y14
+	ADDQ        R11, R10
+	VMOVDQU     Y14, Y14
+	VPSIGNB     Y2, Y14, Y14
+	VPMADDUBSW  Y14, Y13, Y13
+	VPMADDWD    avx2Ones<>+0(SB), Y13, Y13
+	VPADDD      Y13, Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VMASKMOVPS  (DI)(BX*1), Y6, Y11
+	VMULPS      256(AX), Y11, Y11
+	VANDPS      Y6, Y11, Y11
+	VCVTDQ2PS   Y10, Y10
+	VFMADD231PS Y10, Y11, Y1
+	VMOVAPS     Y1, (R9)
+	ADDQ        $0x20, R9
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	DECQ        R8
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2DotQ4_K(SB), $320-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ sum+56(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, R8
+	XORQ   DX, DX
+	MOVQ   AX, R9
+	ANDQ   $-32, R9
+
+group:
+	MOVQ         4(R8), R10
+	MOVL         12(R8), R13
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R12
+	MOVQ         R10, R11
+	ANDQ         R12, R11
+	MOVQ         $0x3030303030303030, R12
+	SHRQ         $0x02, R10
+	ANDQ         R12, R10
+	MOVQ         R13, R12
+	SHLQ         $0x1c, R12
+	ORQ          R12, R13
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R12
+	ANDQ         R12, R13
+	ORQ          R10, R13
+	VMOVQ        R11, X1
+	VPINSRQ      $0x01, R13, X1, X1
+	VPSHUFD      $0xd8, X1, X1
+	VPMOVZXBD    X1, Y2
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVZXBD    X1, Y3
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMOVD        (R8), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Y4
+	VMULPS       Y4, Y2, Y2
+	VMOVSHDUP    X1, X1
+	VBROADCASTSS X1, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVDQU      16(R8), Y1
+	VMOVDQU      48(R8), Y4
+	VMOVDQU      80(R8), Y5
+	VMOVDQU      112(R8), Y6
+	VPUNPCKLDQ   Y4, Y1, Y7
+	VPUNPCKLDQ   Y6, Y5, Y8
+	VPUNPCKHDQ   Y4, Y1, Y1
+	VPUNPCKHDQ   Y6, Y5, Y4
+	VPUNPCKLQDQ  Y8, Y7, Y5
+	VPUNPCKHQDQ  Y8, Y7, Y6
+	VPUNPCKLQDQ  Y4, Y1, Y7
+	VPUNPCKHQDQ  Y4, Y1, Y1
+	VMOVDQU      avx2Nibble<>+0(SB), Y4
+	VPAND        Y4, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y4, Y5, Y5
+	VPAND        Y4, Y6, Y9
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPAND        Y4, Y7, Y10
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VPAND        Y4, Y1, Y11
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y4, Y1, Y1
+	VPMADDUBSW   (BX)(DX*8), Y8, Y4
+	VPMADDUBSW   32(BX)(DX*8), Y9, Y8
+	VPADDW       Y8, Y4, Y4
+	VPMADDUBSW   64(BX)(DX*8), Y10, Y8
+	VPMADDUBSW   96(BX)(DX*8), Y11, Y9
+	VPADDW       Y9, Y8, Y8
+	VPADDW       Y8, Y4, Y4
+	VPMADDUBSW   128(BX)(DX*8), Y5, Y5
+	VPMADDUBSW   160(BX)(DX*8), Y6, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDUBSW   192(BX)(DX*8), Y7, Y6
+	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
+	VPADDW       Y1, Y6, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
+	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VPUNPCKLDQ   Y5, Y4, Y1
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPERM2I128   $0x21, Y4, Y1, Y5
+	VPBLENDD     $0xf0, Y4, Y1, Y1
+	VPADDD       Y5, Y1, Y1
+	VMOVUPS      (SI)(DX*1), Y4
+	VMULPS       Y2, Y4, Y2
+	VCVTDQ2PS    Y1, Y1
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      (DI)(DX*1), Y1
+	VFNMADD231PS Y3, Y1, Y0
+	ADDQ         $+144, R8
+	ADDQ         $0x20, DX
+	CMPQ         DX, R9
+	JNE          group
+	MOVQ         y+72(FP), DX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), CX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2DotQ4_Ks(SB), $544-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+
+group:
+	MOVQ         4(R9), SI
+	MOVL         12(R9), R11
+	MOVQ         $0x3f3f3f3f3f3f3f3f, R8
+	MOVQ         SI, DI
+	ANDQ         R8, DI
+	MOVQ         $0x3030303030303030, R8
+	SHRQ         $0x02, SI
+	ANDQ         R8, SI
+	MOVQ         R11, R8
+	SHLQ         $0x1c, R8
+	ORQ          R8, R11
+	MOVQ         $0x0f0f0f0f0f0f0f0f, R8
+	ANDQ         R8, R11
+	ORQ          SI, R11
+	VMOVQ        DI, X0
+	VPINSRQ      $0x01, R11, X0, X0
+	VPSHUFD      $0xd8, X0, X0
+	VPMOVZXBD    X0, Y1
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y2
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMOVD        (R9), X0
+	VCVTPH2PS    X0, X0
+	VBROADCASTSS X0, Y3
+	VMULPS       Y3, Y1, Y1
+	VMOVSHDUP    X0, X0
+	VBROADCASTSS X0, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVDQU      16(R9), Y0
+	VMOVDQU      48(R9), Y3
+	VMOVDQU      80(R9), Y4
+	VMOVDQU      112(R9), Y5
+	VPUNPCKLDQ   Y3, Y0, Y6
+	VPUNPCKLDQ   Y5, Y4, Y7
+	VPUNPCKHDQ   Y3, Y0, Y0
+	VPUNPCKHDQ   Y5, Y4, Y3
+	VPUNPCKLQDQ  Y7, Y6, Y4
+	VPUNPCKHQDQ  Y7, Y6, Y5
+	VPUNPCKLQDQ  Y3, Y0, Y6
+	VPUNPCKHQDQ  Y3, Y0, Y0
+	VMOVDQU      avx2Nibble<>+0(SB), Y3
+	VPAND        Y3, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y3, Y4, Y4
+	VPAND        Y3, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y3, Y5, Y5
+	VPAND        Y3, Y6, Y9
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPAND        Y3, Y0, Y10
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        Y3, Y0, Y0
+	VMOVAPS      Y1, 256(AX)
+	VMOVAPS      Y2, 320(AX)
+	MOVQ         q+40(FP), SI
+	MOVQ         scale+48(FP), DI
+	MOVQ         sum+56(FP), R8
+	MOVQ         tokens+32(FP), R11
+	MOVQ         AX, R12
+
+token:
+	VMOVAPS      (R12), Y1
+	VPMADDUBSW   (SI)(BX*8), Y7, Y2
+	VPMADDUBSW   32(SI)(BX*8), Y8, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDUBSW   64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW   96(SI)(BX*8), Y10, Y11
+	VPADDW       Y11, Y3, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDUBSW   128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW   160(SI)(BX*8), Y5, Y11
+	VPADDW       Y11, Y3, Y3
+	VPMADDUBSW   192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW   224(SI)(BX*8), Y0, Y12
+	VPADDW       Y12, Y11, Y11
+	VPADDW       Y11, Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPUNPCKLDQ   Y3, Y2, Y11
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPERM2I128   $0x21, Y2, Y11, Y3
+	VPBLENDD     $0xf0, Y2, Y11, Y11
+	VPADDD       Y3, Y11, Y11
+	VMOVUPS      (DI)(BX*1), Y2
+	VMULPS       256(AX), Y2, Y2
+	VCVTDQ2PS    Y11, Y11
+	VFMADD231PS  Y11, Y2, Y1
+	VMOVUPS      (R8)(BX*1), Y2
+	VFNMADD231PS 320(AX), Y2, Y1
+	VMOVAPS      Y1, (R12)
+	ADDQ         $0x20, R12
+	LEAQ         (SI)(CX*8), SI
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	DECQ         R11
+	JNZ          token
+	ADDQ         $+144, R9
+	ADDQ         $0x20, BX
+	CMPQ         BX, R10
+	JNE          group
+	MOVQ         y+72(FP), BX
+	MOVQ         tokens+32(FP), SI
+	MOVQ         ldy+80(FP), R8
+	MOVQ         AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2DotQ6_K(SB), $320-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ half+64(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, R8
+	XORQ   DX, DX
+	MOVQ   AX, R9
+	ANDQ   $-32, R9
+
+group:
+	VMOVDQU      (R8), Y1
+	VMOVDQU      32(R8), Y2
+	VMOVDQU      64(R8), Y3
+	VMOVDQU      96(R8), Y4
+	VPUNPCKLDQ   Y2, Y1, Y5
+	VPUNPCKLDQ   Y4, Y3, Y6
+	VPUNPCKHDQ   Y2, Y1, Y1
+	VPUNPCKHDQ   Y4, Y3, Y2
+	VPUNPCKLQDQ  Y6, Y5, Y3
+	VPUNPCKHQDQ  Y6, Y5, Y4
+	VPUNPCKLQDQ  Y2, Y1, Y5
+	VPUNPCKHQDQ  Y2, Y1, Y1
+	VMOVDQU      avx2Nibble<>+0(SB), Y2
+	VPAND        Y2, Y3, Y6
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y2, Y3, Y3
+	VPAND        Y2, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPAND        Y2, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPAND        Y2, Y1, Y9
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y2, Y1, Y1
+	VMOVDQU      128(R8), Y2
+	VMOVDQU      160(R8), Y10
+	VMOVDQU      avx2Bits45<>+0(SB), Y11
+	VSHUFPS      $0x00, Y10, Y2, Y12
+	VPSRLVD      avx2Shift02<>+0(SB), Y12, Y12
+	VPSLLD       $0x04, Y12, Y13
+	VPAND        Y11, Y13, Y13
+	VPOR         Y13, Y6, Y6
+	VPAND        Y11, Y12, Y12
+	VPOR         Y12, Y3, Y3
+	VSHUFPS      $0x55, Y10, Y2, Y12
+	VPSRLVD      avx2Shift02<>+0(SB), Y12, Y12
+	VPSLLD       $0x04, Y12, Y13
+	VPAND        Y11, Y13, Y13
+	VPOR         Y13, Y7, Y7
+	VPAND        Y11, Y12, Y12
+	VPOR         Y12, Y4, Y4
+	VSHUFPS      $0xaa, Y10, Y2, Y12
+	VPSRLVD      avx2Shift02<>+0(SB), Y12, Y12
+	VPSLLD       $0x04, Y12, Y13
+	VPAND        Y11, Y13, Y13
+	VPOR         Y13, Y8, Y8
+	VPAND        Y11, Y12, Y12
+	VPOR         Y12, Y5, Y5
+	VSHUFPS      $0xff, Y10, Y2, Y2
+	VPSRLVD      avx2Shift02<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y2, Y10
+	VPAND        Y11, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      192(R8), X2
+	VPSHUFB      avx2Scales16<>+0(SB), X2, X2
+	VPMOVSXBD    X2, Y10
+	VCVTDQ2PS    Y10, Y10
+	VPSRLDQ      $0x08, X2, X2
+	VPMOVSXBD    X2, Y11
+	VCVTDQ2PS    Y11, Y11
+	MOVWLZX      208(R8), R10
+	VMOVD        R10, X2
+	VCVTPH2PS    X2, X2
+	VBROADCASTSS X2, Y2
+	VMULPS       Y2, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VPMADDUBSW   (BX)(DX*8), Y6, Y2
+	VPMADDUBSW   32(BX)(DX*8), Y7, Y6
+	VPADDW       Y6, Y2, Y2
+	VPMADDUBSW   64(BX)(DX*8), Y8, Y6
+	VPMADDUBSW   96(BX)(DX*8), Y9, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDUBSW   128(BX)(DX*8), Y3, Y3
+	VPMADDUBSW   160(BX)(DX*8), Y4, Y4
+	VPADDW       Y4, Y3, Y3
+	VPMADDUBSW   192(BX)(DX*8), Y5, Y4
+	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
+	VPADDW       Y1, Y4, Y4
+	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y4, Y3, Y3
+	VPERM2I128   $0x20, Y3, Y2, Y1
+	VPERM2I128   $0x31, Y3, Y2, Y2
+	VMOVDQU      (DI)(DX*2), Y3
+	VMOVDQU      32(DI)(DX*2), Y4
+	VSHUFPS      $0x88, Y4, Y3, Y5
+	VSHUFPS      $0xdd, Y4, Y3, Y3
+	VPSLLD       $0x05, Y5, Y5
+	VPSLLD       $0x05, Y3, Y3
+	VPSUBD       Y5, Y1, Y1
+	VPSUBD       Y3, Y2, Y2
+	VPERMQ       $0xd8, (SI)(DX*1), Y3
+	VMULPS       Y10, Y3, Y4
+	VCVTDQ2PS    Y1, Y1
+	VFMADD231PS  Y1, Y4, Y0
+	VMULPS       Y11, Y3, Y1
+	VCVTDQ2PS    Y2, Y2
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         $+210, R8
+	ADDQ         $0x20, DX
+	CMPQ         DX, R9
+	JNE          group
+	MOVQ         y+72(FP), DX
+	VPERMPD      $0xd8, Y0, Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), CX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2DotQ6_Ks(SB), $544-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+
+group:
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VMOVDQU      64(R9), Y2
+	VMOVDQU      96(R9), Y3
+	VPUNPCKLDQ   Y1, Y0, Y4
+	VPUNPCKLDQ   Y3, Y2, Y5
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPUNPCKHDQ   Y3, Y2, Y1
+	VPUNPCKLQDQ  Y5, Y4, Y2
+	VPUNPCKHQDQ  Y5, Y4, Y3
+	VPUNPCKLQDQ  Y1, Y0, Y4
+	VPUNPCKHQDQ  Y1, Y0, Y0
+	VMOVDQU      avx2Nibble<>+0(SB), Y1
+	VPAND        Y1, Y2, Y5
+	VPSRLW       $0x04, Y2, Y2
+	VPAND        Y1, Y2, Y2
+	VPAND        Y1, Y3, Y6
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y1, Y3, Y3
+	VPAND        Y1, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y1, Y4, Y4
+	VPAND        Y1, Y0, Y8
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        Y1, Y0, Y0
+	VMOVDQU      128(R9), Y1
+	VMOVDQU      160(R9), Y9
+	VMOVDQU      avx2Bits45<>+0(SB), Y10
+	VSHUFPS      $0x00, Y9, Y1, Y11
+	VPSRLVD      avx2Shift02<>+0(SB), Y11, Y11
+	VPSLLD       $0x04, Y11, Y12
+	VPAND        Y10, Y12, Y12
+	VPOR         Y12, Y5, Y5
+	VPAND        Y10, Y11, Y11
+	VPOR         Y11, Y2, Y2
+	VSHUFPS      $0x55, Y9, Y1, Y11
+	VPSRLVD      avx2Shift02<>+0(SB), Y11, Y11
+	VPSLLD       $0x04, Y11, Y12
+	VPAND        Y10, Y12, Y12
+	VPOR         Y12, Y6, Y6
+	VPAND        Y10, Y11, Y11
+	VPOR         Y11, Y3, Y3
+	VSHUFPS      $0xaa, Y9, Y1, Y11
+	VPSRLVD      avx2Shift02<>+0(SB), Y11, Y11
+	VPSLLD       $0x04, Y11, Y12
+	VPAND        Y10, Y12, Y12
+	VPOR         Y12, Y7, Y7
+	VPAND        Y10, Y11, Y11
+	VPOR         Y11, Y4, Y4
+	VSHUFPS      $0xff, Y9, Y1, Y1
+	VPSRLVD      avx2Shift02<>+0(SB), Y1, Y1
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        Y10, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPAND        Y10, Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VMOVDQU      192(R9), X1
+	VPSHUFB      avx2Scales16<>+0(SB), X1, X1
+	VPMOVSXBD    X1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVSXBD    X1, Y10
+	VCVTDQ2PS    Y10, Y10
+	MOVWLZX      208(R9), SI
+	VMOVD        SI, X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y9, Y9
+	VMULPS       Y1, Y10, Y10
+	VMOVAPS      Y9, 256(AX)
+	VMOVAPS      Y10, 288(AX)
+	MOVQ         q+40(FP), SI
+	MOVQ         scale+48(FP), DI
+	MOVQ         half+64(FP), R8
+	MOVQ         tokens+32(FP), R11
+	MOVQ         AX, R12
+
+token:
+	VMOVAPS     (R12), Y1
+	VPMADDUBSW  (SI)(BX*8), Y5, Y9
+	VPMADDUBSW  32(SI)(BX*8), Y6, Y10
+	VPADDW      Y10, Y9, Y9
+	VPMADDUBSW  64(SI)(BX*8), Y7, Y10
+	VPMADDUBSW  96(SI)(BX*8), Y8, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDUBSW  128(SI)(BX*8), Y2, Y11
+	VPMADDUBSW  160(SI)(BX*8), Y3, Y12
+	VPADDW      Y12, Y11, Y11
+	VPMADDUBSW  192(SI)(BX*8), Y4, Y12
+	VPMADDUBSW  224(SI)(BX*8), Y0, Y13
+	VPADDW      Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y9, Y9
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y10, Y9, Y9
+	VPADDD      Y12, Y11, Y11
+	VPERM2I128  $0x20, Y11, Y9, Y10
+	VPERM2I128  $0x31, Y11, Y9, Y9
+	VMOVDQU     (R8)(BX*2), Y11
+	VMOVDQU     32(R8)(BX*2), Y12
+	VSHUFPS     $0x88, Y12, Y11, Y13
+	VSHUFPS     $0xdd, Y12, Y11, Y11
+	VPSLLD      $0x05, Y13, Y13
+	VPSLLD      $0x05, Y11, Y11
+	VPSUBD      Y13, Y10, Y10
+	VPSUBD      Y11, Y9, Y9
+	VPERMQ      $0xd8, (DI)(BX*1), Y11
+	VMULPS      256(AX), Y11, Y12
+	VCVTDQ2PS   Y10, Y10
+	VFMADD231PS Y10, Y12, Y1
+	VMULPS      288(AX), Y11, Y10
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y9, Y10, Y1
+	VMOVAPS     Y1, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	LEAQ        (R8)(CX*2), R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+210, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+	MOVQ        y+72(FP), BX
+	MOVQ        tokens+32(FP), SI
+	MOVQ        ldy+80(FP), R8
+	MOVQ        AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+// Requires: AVX, AVX2
+TEXT ·avx2Quantize(SB), NOSPLIT, $0-48
+	MOVQ    nb+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    q+16(FP), DX
+	MOVQ    scale+24(FP), BX
+	MOVQ    sum+32(FP), SI
+	MOVQ    half+40(FP), DI
+	VMOVDQU avx2Abs<>+0(SB), Y0
+	VMOVDQU avx2Bytes<>+0(SB), Y1
+	VMOVDQU avx2Order<>+0(SB), Y2
+	VMOVUPS avx2N127<>+0(SB), Y3
+
+loop:
+	VMOVUPS      (CX), Y5
+	VPAND        Y0, Y5, Y4
+	VMOVUPS      32(CX), Y6
+	VPAND        Y0, Y6, Y7
+	VPMAXUD      Y7, Y4, Y4
+	VMOVUPS      64(CX), Y7
+	VPAND        Y0, Y7, Y8
+	VPMAXUD      Y8, Y4, Y4
+	VMOVUPS      96(CX), Y8
+	VPAND        Y0, Y8, Y9
+	VPMAXUD      Y9, Y4, Y4
+	VPERM2I128   $0x01, Y4, Y4, Y9
+	VPMAXUD      Y9, Y4, Y4
+	VPSHUFD      $0x4e, Y4, Y9
+	VPMAXUD      Y9, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y9
+	VPMAXUD      Y9, Y4, Y4
+	VDIVPS       Y3, Y4, Y9
+	VXORPS       Y10, Y10, Y10
+	VCMPPS       $0x1e, Y10, Y4, Y10
+	VDIVPS       Y4, Y3, Y4
+	VANDPS       Y10, Y4, Y4
+	VMOVSS       X9, (BX)
+	VMULPS       Y4, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       Y4, Y6, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y4, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPADDD       Y6, Y5, Y4
+	VPADDD       Y8, Y7, Y10
+	VPHADDD      Y10, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDD       X10, X4, X4
+	VPHADDD      X4, X4, X4
+	VMOVQ        X4, (DI)
+	VPHADDD      X4, X4, X4
+	VCVTDQ2PS    X4, X4
+	VMULSS       X9, X4, X4
+	VMOVSS       X4, (SI)
+	VPAND        Y1, Y5, Y5
+	VPAND        Y1, Y6, Y6
+	VPAND        Y1, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPACKUSDW    Y6, Y5, Y5
+	VPACKUSDW    Y8, Y7, Y7
+	VPACKUSWB    Y7, Y5, Y5
+	VPERMD       Y5, Y2, Y5
+	VMOVDQU      Y5, (DX)
+	ADDQ         $+128, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x08, DI
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
 // func avx2Add(n int, x *float32, y *float32)
 // Requires: AVX
 TEXT ·avx2Add(SB), NOSPLIT, $0-24
@@ -3017,4 +6072,129 @@ loop:
 	SUBQ    $0x10, AX
 	JNZ     loop
 	VZEROUPPER
+	RET
+
+// func avx2ProbeMAC(n int)
+// Requires: AVX, AVX2
+TEXT ·avx2ProbeMAC(SB), NOSPLIT, $0-8
+	MOVQ  n+0(FP), AX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+
+loop:
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y2, Y2
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y3, Y3
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y4, Y4
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y5, Y5
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y6, Y6
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y7, Y7
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y8, Y8
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y9, Y9
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y2, Y2
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y3, Y3
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y4, Y4
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y5, Y5
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y6, Y6
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y7, Y7
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y8, Y8
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y9, Y9
+	DECQ       AX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func avx2ProbeRead(n int, p *byte, ahead int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·avx2ProbeRead(SB), NOSPLIT, $0-24
+	MOVQ  n+0(FP), AX
+	MOVQ  p+8(FP), CX
+	MOVQ  ahead+16(FP), DX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+loop2:
+	PREFETCHT0 (CX)(DX*1)
+	VPADDD     (CX), Y0, Y0
+	VPADDD     32(CX), Y0, Y0
+	PREFETCHT0 64(CX)(DX*1)
+	VPADDD     64(CX), Y1, Y1
+	VPADDD     96(CX), Y1, Y1
+	PREFETCHT0 128(CX)(DX*1)
+	VPADDD     128(CX), Y2, Y2
+	VPADDD     160(CX), Y2, Y2
+	PREFETCHT0 192(CX)(DX*1)
+	VPADDD     192(CX), Y3, Y3
+	VPADDD     224(CX), Y3, Y3
+	PREFETCHT0 256(CX)(DX*1)
+	VPADDD     256(CX), Y4, Y4
+	VPADDD     288(CX), Y4, Y4
+	PREFETCHT0 320(CX)(DX*1)
+	VPADDD     320(CX), Y5, Y5
+	VPADDD     352(CX), Y5, Y5
+	PREFETCHT0 384(CX)(DX*1)
+	VPADDD     384(CX), Y6, Y6
+	VPADDD     416(CX), Y6, Y6
+	PREFETCHT0 448(CX)(DX*1)
+	VPADDD     448(CX), Y7, Y7
+	VPADDD     480(CX), Y7, Y7
+	ADDQ       $+512, CX
+	SUBQ       $0x08, AX
+	JNZ        loop2
+	VZEROUPPER
+	RET
+
+// func avx2ProbeClock(n int)
+TEXT ·avx2ProbeClock(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), AX
+	XORQ CX, CX
+
+loop3:
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	DECQ AX
+	JNZ  loop3
 	RET
