@@ -14,7 +14,8 @@ import (
 )
 
 var sets = map[string]func(){
-	"avx2": avx2,
+	"avx2":   avx2,
+	"avx512": avx512,
 }
 
 func main() {

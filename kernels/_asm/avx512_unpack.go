@@ -1,0 +1,4 @@
+package main
+
+func avx512Unpacks()   {}
+func avx512FloatDots() {}
