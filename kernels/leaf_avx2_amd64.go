@@ -4,7 +4,133 @@
 
 package kernels
 
+// avx2MulOff15 is mul for stored values up to 15, 1 scales and 1 offsets.
+//
+//go:noescape
+func avx2MulOff15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulBias15 is mul for stored values up to 15, 1 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulBias15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulOff31 is mul for stored values up to 31, 1 scales and 1 offsets.
+//
+//go:noescape
+func avx2MulOff31(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulBias31 is mul for stored values up to 31, 1 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulBias31(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulBias255 is mul for stored values up to 255, 1 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulBias255(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulHalf2Off3 is mul for stored values up to 3, 2 scales and 2 offsets.
+//
+//go:noescape
+func avx2MulHalf2Off3(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulHalf2Bias7 is mul for stored values up to 7, 2 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulHalf2Bias7(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulHalf2Bias63 is mul for stored values up to 63, 2 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulHalf2Bias63(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2Interleave gathers 16 rows into a panel, blocks in panel order.
+//
+//go:noescape
+func avx2Interleave(nb int, rows *byte, stride int, q *byte)
+
+// avx2Arrange puts dword n of 8 blocks into vector n.
+//
+//go:noescape
+func avx2Arrange(groups int, q *int8, o *int8)
+
+// avx2ArrangeQ4_K puts dwords n and n+4 of 4 blocks into the halves of vector n, then of the other 4.
+//
+//go:noescape
+func avx2ArrangeQ4_K(groups int, q *int8, o *int8)
+
+// avx2ArrangeQ6_K puts dwords n and n+4 of 4 blocks into the halves of vector n, then of the other 4.
+//
+//go:noescape
+func avx2ArrangeQ6_K(groups int, q *int8, o *int8)
+
+// avx2DotQ4_0 is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_0s is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_1 is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_1s is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ8_0 is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ8_0s is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_K is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_Ks is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ6_K is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ6_Ks is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2Quantize is quantize.
+//
+//go:noescape
+func avx2Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+
 // avx2Add computes y[i] += x[i].
 //
 //go:noescape
 func avx2Add(n int, x *float32, y *float32)
+
+// avx2ProbeMAC runs n times 16 VPMADDUBSW and as many VPADDW: 512 products of bytes, summed, each time.
+func avx2ProbeMAC(n int)
+
+// avx2ProbeRead reads n lines of 64 bytes, n a multiple of 8, and prefetches the line that is ahead bytes further.
+//
+//go:noescape
+func avx2ProbeRead(n int, p *byte, ahead int)
+
+// avx2ProbeClock runs a chain of 16·n additions: a cycle each.
+func avx2ProbeClock(n int)
