@@ -6,7 +6,7 @@ import (
 	"github.com/llama31/llama31/gguf/block"
 )
 
-// avx512 is the row for AVX-512 with VNNI (Zen 4, Ice Lake and later); its assembly is written by _asm/avx512*.go.
+// avx512 is the row for AVX-512 with VNNI (Zen 4, Ice Lake and later); its assembly is written by _asm/avx512.
 var avx512 = leaf{
 	name:       "avx512",
 	quantize:   avx512Quantize,

@@ -1,4 +1,4 @@
-package main
+package avx512
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	avx512Tile      = 16
-	avx512TileFloat = 16
+	tile      = 16
+	tileFloat = 16
 )
 
 // mulGroup is how many tokens' integer sums are interleaved to hide VPDPBUSD's latency.
 const mulGroup = 4
 
-// avx512Mul emits the microkernel of 16 rows x 16 tokens for formats of so many scales and offsets per 32 values. The 32 k of 16
+// mul emits the microkernel of 16 rows x 16 tokens for formats of so many scales and offsets per 32 values. The 32 k of 16
 // rows sit in 8 registers, a token's bytes are broadcast by VPDPBUSD itself, and the partial sums p_j stay in 16 registers.
-func avx512Mul(name string, scales, offs int, bias bool) {
+func mul(name string, scales, offs int, bias bool) {
 	TEXT(name, NOSPLIT, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int)")
 	Doc(name + " multiplies a panel by a tile: see mulArgs.")
 	Pragma("noescape")
@@ -33,11 +33,11 @@ func avx512Mul(name string, scales, offs int, bias bool) {
 	LEAQ(Mem{Base: left, Disp: -1}, end) // segment j has (nb+7-j)/8 blocks; the last one begins at nb-1
 	ADDQ(U8(7), left)
 
-	acc := make([]VecVirtual, avx512Tile)
+	acc := make([]VecVirtual, tile)
 	row := Mem{Base: GP64()}
 	MOVQ(c.Base, row.Base)
 	acc[0] = zero()
-	for range avx512Tile {
+	for range tile {
 		VMOVUPS(acc[0], row)
 		ADDQ(ldc, row.Base)
 	}
@@ -64,19 +64,19 @@ func avx512Mul(name string, scales, offs int, bias bool) {
 		if offs > 0 && scales == 1 {
 			wo = load(off)
 		}
-		for first := 0; first < avx512Tile; first += mulGroup {
-			s := make([]VecVirtual, min(mulGroup, avx512Tile-first))
+		for first := 0; first < tile; first += mulGroup {
+			s := make([]VecVirtual, min(mulGroup, tile-first))
 			for i := range s {
 				if bias {
 					s[i] = ZMM()
-					VPBROADCASTD(init.Offset(4*(avx512Tile*h+first+i)), s[i])
+					VPBROADCASTD(init.Offset(4*(tile*h+first+i)), s[i])
 				} else {
 					s[i] = zero()
 				}
 			}
 			for g := 8 * h / scales; g < 8*(h+1)/scales; g++ {
 				for i := range s {
-					VPDPBUSD_BCST(a.Offset(4*(avx512Tile*g+first+i)), w[g], s[i])
+					VPDPBUSD_BCST(a.Offset(4*(tile*g+first+i)), w[g], s[i])
 				}
 			}
 			for i := range s {
@@ -94,20 +94,20 @@ func avx512Mul(name string, scales, offs int, bias bool) {
 		for h := range offs {
 			wo := load(off.Offset(64 * h))
 			for t := range acc {
-				VFMADD231PS_BCST(sum.Offset(4*(avx512Tile*h+t)), wo, acc[t])
+				VFMADD231PS_BCST(sum.Offset(4*(tile*h+t)), wo, acc[t])
 			}
 		}
 	}
 	ADDQ(I32(512), q.Base)
-	ADDQ(I32(32*avx512Tile), a.Base)
-	ADDQ(I8(4*avx512Tile), as.Base)
+	ADDQ(I32(32*tile), a.Base)
+	ADDQ(I8(4*tile), as.Base)
 	advance(scale, 64*scales)
 	if offs > 0 {
 		advance(off, 64*offs)
-		advance(sum, 4*avx512Tile*offs)
+		advance(sum, 4*tile*offs)
 	}
 	if bias {
-		advance(init, 4*avx512Tile*scales)
+		advance(init, 4*tile*scales)
 	}
 	DECQ(n)
 	JNZ(LabelRef("block"))
@@ -133,15 +133,15 @@ func avx512Mul(name string, scales, offs int, bias bool) {
 
 func advance(m Mem, bytes int) { ADDQ(I32(bytes), m.Base) }
 
-// avx512MulFloat emits the float microkernel, 16 rows x 16 tokens: one load of weights and 16 fused multiply-adds per k.
-func avx512MulFloat() {
+// mulFloat emits the float microkernel, 16 rows x 16 tokens: one load of weights and 16 fused multiply-adds per k.
+func mulFloat() {
 	TEXT("avx512MulFloat", NOSPLIT, "func(k int, w, a, c *float32, ldc int)")
 	Doc("avx512MulFloat multiplies a float panel by a tile: see mulFloatArgs.")
 	Pragma("noescape")
 	k, w, a, c, ldc := arg("k"), ptr("w"), ptr("a"), ptr("c"), arg("ldc")
 	SHLQ(U8(2), ldc)
 	SHRQ(U8(4), k)
-	acc := make([]VecVirtual, avx512TileFloat)
+	acc := make([]VecVirtual, tileFloat)
 	row := Mem{Base: GP64()}
 	MOVQ(c.Base, row.Base)
 	acc[0] = zero()
@@ -165,7 +165,7 @@ func avx512MulFloat() {
 		VFMADD231PS_BCST(a.Offset(4*t), ws, acc[t])
 	}
 	advance(w, 64)
-	advance(a, 4*avx512TileFloat)
+	advance(a, 4*tileFloat)
 	DECQ(n)
 	JNZ(LabelRef("k"))
 	MOVQ(c.Base, row.Base)
@@ -182,8 +182,8 @@ func avx512MulFloat() {
 	RET()
 }
 
-// avx512Interleave emits the gathering of 16 rows into a panel: for each block a transposition of 16 rows x 8 dwords.
-func avx512Interleave() {
+// interleave emits the gathering of 16 rows into a panel: for each block a transposition of 16 rows x 8 dwords.
+func interleave() {
 	TEXT("avx512Interleave", NOSPLIT, "func(nb int, rows *byte, stride int, q *byte)")
 	Doc("avx512Interleave gathers 16 rows into a panel: see leaf.interleave.")
 	Pragma("noescape")
@@ -219,7 +219,7 @@ func avx512Interleave() {
 		x := make([]VecVirtual, 4)
 		for i := range x {
 			x[i] = ZMM()
-			VMOVDQU(row(first+i), x[i].AsY())
+			VMOVDQU32(row(first+i), x[i].AsY())
 			VINSERTI64X4(U8(1), row(first+i+4), x[i], x[i])
 		}
 		return transpose4(x)

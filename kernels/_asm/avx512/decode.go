@@ -1,4 +1,4 @@
-package main
+package avx512
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 // iq4Values are block.IQ4Values.
 var iq4Values = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
 
-// avx512Dots lists the integer formats that have fused row dots.
-func avx512Dots() []dotFormat {
+// dots lists the integer formats that have fused row dots.
+func dots() []dotFormat {
 	return []dotFormat{dotQ4_0(), dotQ4_1(), dotQ8_0(), dotQ4_K(), dotQ5_K(), dotQ6_K(), dotIQ4_XS()}
 }
 
@@ -137,7 +137,7 @@ func dotQ8_0() dotFormat {
 		x := make([]VecVirtual, 4)
 		for c := range x {
 			x[c] = ZMM()
-			VMOVDQU(w.Offset(34*c+2), x[c].AsY())
+			VMOVDQU32(w.Offset(34*c+2), x[c].AsY())
 			VINSERTI64X4(U8(1), w.Offset(34*(c+4)+2), x[c], x[c])
 			VPXORD(sign, x[c], x[c])
 		}
@@ -157,7 +157,7 @@ type scaleMin struct{ shift, mask, mask2, split VecVirtual }
 func newScaleMin() scaleMin {
 	four := func(name string, v [4]uint32) VecVirtual {
 		x := XMM()
-		VMOVDQU(vector("scalemin_"+name, 4, func(i int) uint32 { return v[i] }), x)
+		VMOVDQU32(vector("scalemin_"+name, 4, func(i int) uint32 { return v[i] }), x)
 		return x
 	}
 	return scaleMin{
@@ -172,12 +172,12 @@ func (c scaleMin) decode(w Mem) VecVirtual {
 	// The 12 bytes are dwords u0, u1, u2 of the scales: sc of blocks 0-3 are u0's low six bits, those of blocks 4-7 u2's low four and
 	// u0's high two, and m alike from u1 and u2's high four.
 	u, a, b, s, d := XMM(), XMM(), XMM(), ZMM(), ZMM()
-	VMOVDQU(w, u)
+	VMOVDQU32(w, u)
 	VPSHUFD(U8(1|3<<2|2<<4|3<<6), u, a)
 	VPSHUFD(U8(1|1<<2|2<<4|2<<6), u, b)
 	VPSRLVD(c.shift, a, a)
 	VPSRLD(U8(2), b, b)
-	VPAND(c.mask2, b, b)
+	VPANDD(c.mask2, b, b)
 	VPTERNLOGD(U8(0xf8), c.mask, a, b) // b | a & mask
 	VPMOVZXBD(b, s)
 	VCVTDQ2PS(s, s)
@@ -252,7 +252,7 @@ func dotQ6_K() dotFormat {
 		turn = load(vector("q6_k_turn", 16, func(i int) uint32 { return uint32(2*(i%4)-4) & 31 }))
 		bits = splat(0x30303030)
 		order = XMM()
-		VMOVDQU(bytes("q6_k_scales", 16, func(i int) byte { return byte(i%8*2 + i/8) }), order)
+		VMOVDQU32(bytes("q6_k_scales", 16, func(i int) byte { return byte(i%8*2 + i/8) }), order)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
 		q, high := picked(tables, w), load(w.Offset(128))
@@ -264,7 +264,7 @@ func dotQ6_K() dotFormat {
 			VPTERNLOGD(U8(0xf8), bits, h, x)
 		}
 		b, s := XMM(), ZMM()
-		VMOVDQU(w.Offset(192), b)
+		VMOVDQU32(w.Offset(192), b)
 		VPSHUFB(order, b, b)
 		VPMOVSXBD(b, s)
 		VCVTDQ2PS(s, s)
@@ -299,7 +299,7 @@ func dotIQ4_XS() dotFormat {
 		VPBROADCASTD(w, b)
 		VPSRLVD(lowShift.AsY(), a, a)
 		VPSRLVD(highShift.AsY(), b, b)
-		VPAND(high.AsY(), b, b)
+		VPANDD(high.AsY(), b, b)
 		VPTERNLOGD(U8(0xf8), low.AsY(), a, b)
 		VPSUBD(minus.AsY(), b, b)
 		VCVTDQ2PS(b, s.AsY())

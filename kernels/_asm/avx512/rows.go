@@ -1,4 +1,4 @@
-package main
+package avx512
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -6,14 +6,14 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// avx512Quantize emits the int8 quantisation of activations. The maximum is taken of the bits without sign, so that a NaN is larger
+// quantize emits the int8 quantisation of activations. The maximum is taken of the bits without sign, so that a NaN is larger
 // than everything and reaches the scale.
-func avx512Quantize() {
+func quantize() {
 	TEXT("avx512Quantize", NOSPLIT, "func(nb int, x *float32, q *int8, scale, sum *float32, half *int32)")
 	Doc("avx512Quantize turns blocks of 32 floats into int8: see leaf.quantize.")
 	Pragma("noescape")
 	nb, x, q, scale, sum, half := arg("nb"), ptr("x"), ptr("q"), ptr("scale"), ptr("sum"), ptr("half")
-	abs, c127, ones := splat(0x7fffffff), splatF(127), splat(0x01010101)
+	abs, c127 := splat(0x7fffffff), splatF(127)
 	none := XMM()
 	VXORPS(none, none, none)
 	Label("block")
@@ -27,7 +27,7 @@ func avx512Quantize() {
 		VPMAXUD(t, m, m)
 	}
 	amax, u := XMM(), XMM()
-	VMOVDQA(m.AsX(), amax)
+	VMOVDQA32(m.AsX(), amax)
 	for _, order := range []uint8{0x4e, 0xb1} {
 		VPSHUFD(U8(order), amax, u)
 		VPMAXUD(u, amax, amax)
@@ -45,16 +45,20 @@ func avx512Quantize() {
 	}
 	VPMOVDB(v[0], packed.AsX())
 	VPMOVDB(v[1], high)
-	VINSERTI128(U8(1), high, packed, packed)
-	VMOVDQU(packed, q)
-	s, r := YMM(), YMM()
-	VXORPS(s, s, s)
-	VPDPBUSD(packed, ones.AsY(), s)
+	VINSERTI32X4(U8(1), high, packed, packed)
+	VMOVDQU32(packed, q)
+	// The sums are of the int32, since those of an infinity do not fit in int8.
+	s, r := ZMM(), ZMM()
+	VSHUFI32X4(U8(0x44), v[1], v[0], s)
+	VSHUFI32X4(U8(0xee), v[1], v[0], r)
+	VPADDD(r, s, s)
+	VSHUFI32X4(U8(0xb1), s, s, r)
+	VPADDD(r, s, s)
 	for _, order := range []uint8{0x4e, 0xb1} {
 		VPSHUFD(U8(order), s, r)
 		VPADDD(r, s, s)
 	}
-	VEXTRACTI128(U8(1), s, high)
+	VEXTRACTI32X4(U8(2), s, high)
 	VMOVD(s.AsX(), half)
 	VMOVD(high, half.Offset(4))
 	VPADDD(s.AsX(), high, high)
@@ -73,8 +77,8 @@ func avx512Quantize() {
 	RET()
 }
 
-// avx512Elementwise emits the small loops over vectors.
-func avx512Elementwise() {
+// elementwise emits the small loops over vectors.
+func elementwise() {
 	TEXT("avx512SumSquares", NOSPLIT, "func(n int, x *float32) float32")
 	Doc("avx512SumSquares returns the sum of squares in 16 partial sums: see leaf.sumSquares.")
 	Pragma("noescape")
@@ -115,11 +119,11 @@ func avx512Elementwise() {
 	VZEROUPPER()
 	RET()
 
-	TEXT("avx512Swiglu", NOSPLIT, "func(n int, g, u *float32)")
-	Doc("avx512Swiglu computes g = g/(1+exp32(-g))·u.")
+	TEXT("avx512Swiglu", NOSPLIT, "func(n int, gate, up *float32)")
+	Doc("avx512Swiglu computes gate = gate/(1+exp32(-gate))·up.")
 	Pragma("noescape")
 	n = arg("n")
-	g, u := ptr("g"), ptr("u")
+	g, u := ptr("gate"), ptr("up")
 	e, one, sign := newExp32(), splatF(1), splat(1<<31)
 	Label("loop")
 	v, z := load(g), ZMM()
@@ -152,7 +156,7 @@ func avx512Elementwise() {
 	RET()
 }
 
-func avx512ToF16() {
+func toF16() {
 	TEXT("avx512ToF16", NOSPLIT, "func(n int, x *float32, y *uint16)")
 	Doc("avx512ToF16 rounds to float16, nearest even.")
 	Pragma("noescape")
@@ -167,8 +171,8 @@ func avx512ToF16() {
 	RET()
 }
 
-// avx512Peak emits the probe of integer throughput: 64 independent VPDPBUSD a turn.
-func avx512Peak() {
+// peak emits the probe of integer throughput: 64 independent VPDPBUSD a turn.
+func peak() {
 	TEXT("avx512Peak", NOSPLIT, "func(n int)")
 	Doc("avx512Peak runs 4096·n multiply-adds of bytes as fast as the machine can.")
 	n := arg("n")

@@ -1,4 +1,5 @@
-package main
+// Package avx512 writes the assembly of the row for AVX-512 F, BW, DQ, VL and VNNI.
+package avx512
 
 import (
 	"fmt"
@@ -9,28 +10,28 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// avx512 emits the row for AVX-512 F, BW, DQ, VL and VNNI.
-func avx512() {
-	avx512Mul("avx512MulBias", 1, 0, true)
-	avx512Mul("avx512MulOff", 1, 1, false)
-	avx512Mul("avx512MulBias2", 2, 0, true)
-	avx512Mul("avx512MulOff2", 2, 2, false)
-	avx512MulFloat()
-	avx512Interleave()
-	avx512Quantize()
-	avx512Elementwise()
-	avx512ToF16()
+// Emit writes all functions of the row.
+func Emit() {
+	mul("avx512MulBias", 1, 0, true)
+	mul("avx512MulOff", 1, 1, false)
+	mul("avx512MulBias2", 2, 0, true)
+	mul("avx512MulOff2", 2, 2, false)
+	mulFloat()
+	interleave()
+	quantize()
+	elementwise()
+	toF16()
 	for rows := 8; rows > 0; rows /= 2 {
-		avx512Attend(rows)
+		attend(rows)
 	}
-	avx512Arrange()
-	for _, f := range avx512Dots() {
-		avx512Dot(f)
-		avx512DotMany(f)
+	arrange()
+	for _, f := range dots() {
+		dot(f)
+		dotMany(f)
 	}
-	avx512FloatDots()
-	avx512Unpacks()
-	avx512Peak()
+	floatDots()
+	unpacks()
+	peak()
 }
 
 func floatBits(f float64) uint32 { return math.Float32bits(float32(f)) }

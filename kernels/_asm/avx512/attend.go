@@ -1,4 +1,4 @@
-package main
+package avx512
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 
 const pageSize = 32 // kernels.PageSize
 
-// avx512Attend emits one page of attention for so many query rows, which share each conversion of keys and values from float16.
+// attend emits one page of attention for so many query rows, which share each conversion of keys and values from float16.
 // Scores and weighted values have the same inner loop: two registers of a page times a broadcast number per row.
-func avx512Attend(rows int) {
+func attend(rows int) {
 	TEXT(fmt.Sprintf("avx512Attend%d", rows), 0, "func(headDim int, q *float32, k, v *uint16, count *int32, m, l, o *float32)")
 	Doc(fmt.Sprintf("avx512Attend%d runs a page for %d rows, each with a count above 0: see attendArgs.", rows, rows))
 	Pragma("noescape")

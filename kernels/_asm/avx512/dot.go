@@ -1,4 +1,4 @@
-package main
+package avx512
 
 import (
 	"fmt"
@@ -35,8 +35,8 @@ type dotFormat struct {
 	decode func(w Mem) (q []VecVirtual, s VecVirtual)
 }
 
-// avx512Dot emits the dot of rows with one token.
-func avx512Dot(f dotFormat) {
+// dot emits the dot of rows with one token.
+func dot(f dotFormat) {
 	name := "avx512Dot" + f.name
 	TEXT(name, dotFlags(f), "func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32)")
 	Doc(name + " multiplies rows by one token: see dotArgs.")
@@ -124,9 +124,9 @@ func avx512Dot(f dotFormat) {
 	RET()
 }
 
-// avx512DotMany emits the dot of rows with 2 to 8 tokens, two at a time in the halves of a register. An odd last token is taken
+// dotMany emits the dot of rows with 2 to 8 tokens, two at a time in the halves of a register. An odd last token is taken
 // twice. A group is decoded once; the pairs' partial sums live on the stack.
-func avx512DotMany(f dotFormat) {
+func dotMany(f dotFormat) {
 	name := "avx512Dot" + f.name + "Many"
 	TEXT(name, dotFlags(f), "func(w *byte, stride, rows, nb, tokens int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int)")
 	Doc(name + " multiplies rows by up to 8 tokens: see dotArgs.")
@@ -342,7 +342,7 @@ func groupSum(p VecVirtual) Register {
 		view = Vec.AsZ
 		VSHUFF32X4(U8(0xf5), p, p, q)
 	} else {
-		VEXTRACTF128(U8(1), p, q.AsX())
+		VEXTRACTF32X4(U8(1), p, q.AsX())
 	}
 	s := view(ZMM())
 	VXORPS(s, s, s)
@@ -437,8 +437,8 @@ func (t *dotTail) pair(m0, m1 Mem) VecVirtual {
 	return x
 }
 
-// avx512Arrange emits the ordering of a token's whole groups for the dots. The tail's order is written in Go.
-func avx512Arrange() {
+// arrange emits the ordering of a token's whole groups for the dots. The tail's order is written in Go.
+func arrange() {
 	TEXT("avx512Arrange", NOSPLIT, "func(groups int, q *int8, o *int8)")
 	Doc("avx512Arrange puts groups of 8 blocks of activations in the order of the row dots.")
 	Pragma("noescape")
@@ -447,7 +447,7 @@ func avx512Arrange() {
 	x := make([]VecVirtual, 4)
 	for c := range x {
 		x[c] = ZMM()
-		VMOVDQU(q.Offset(32*c), x[c].AsY())
+		VMOVDQU32(q.Offset(32*c), x[c].AsY())
 		VINSERTI64X4(U8(1), q.Offset(32*(c+4)), x[c], x[c])
 	}
 	for d, y := range transpose4(x) {

@@ -1,4 +1,0 @@
-package main
-
-func avx512Unpacks()   {}
-func avx512FloatDots() {}
