@@ -14,6 +14,8 @@ type specials struct {
 	first  [256]struct{ lo, hi int32 }
 	// only is the first byte of all of them, if they share it: '<' mostly.
 	only string
+	// longest is the number of bytes of the longest of them.
+	longest int
 }
 
 // newSpecials takes the tokens' ids. Empty ones are left out, and of two of the
@@ -33,6 +35,7 @@ func newSpecials(tokens *tokenBytes, ids []int32) *specials {
 			f.lo = int32(i)
 		}
 		f.hi = int32(i) + 1
+		s.longest = max(s.longest, len(tokens.at(id)))
 	}
 	if n := len(s.ids); n > 0 {
 		if first := tokens.at(s.ids[0])[:1]; first == tokens.at(s.ids[n-1])[:1] {
@@ -84,4 +87,17 @@ func (s *specials) match(text string) (id int32, n int) {
 		lo, hi = lo+a, lo+b
 	}
 	return id, n
+}
+
+// endsInStart tells whether the text ends in the beginning of a special token,
+// but not in the whole of it.
+func (s *specials) endsInStart(text string) bool {
+	for i := max(0, len(text)-s.longest+1); i < len(text); i++ {
+		tail := text[i:]
+		n := sort.Search(len(s.ids), func(i int) bool { return s.tokens.at(s.ids[i]) > tail })
+		if n < len(s.ids) && strings.HasPrefix(s.tokens.at(s.ids[n]), tail) {
+			return true
+		}
+	}
+	return false
 }

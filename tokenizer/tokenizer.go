@@ -144,6 +144,24 @@ func (t *Tokenizer) encode(dst []int32, text string, s *specials) []int32 {
 	return dst
 }
 
+// FindControl returns where in the text, at byte from or later, the first
+// control token is, and of several that begin there the longest. A user-defined
+// token does not hide a control token that begins inside it. Without any, ok is
+// false and start and end are len(text).
+func (t *Tokenizer) FindControl(text string, from int) (start, end int, id int32, ok bool) {
+	for {
+		start, end, id = t.all.next(text, from)
+		if id < 0 || t.IsControl(id) {
+			return start, end, id, id >= 0
+		}
+		from = start + 1
+	}
+}
+
+// EndsInControl tells whether the text ends in the beginning of a control or
+// user-defined token, so that text put behind it might complete one.
+func (t *Tokenizer) EndsInControl(text string) bool { return t.all.endsInStart(text) }
+
 // ordinary encodes a text without special tokens.
 func (t *Tokenizer) ordinary(dst []int32, text string) []int32 {
 	if t.pattern != nil {
