@@ -24,7 +24,7 @@ var avx2 = leaf{
 		block.TypeQ4_K: avx2Dot(arrange8(avx2ArrangeQ4_K), avx2DotQ4_K, avx2DotQ4_Ks),
 		block.TypeQ6_K: avx2Dot(arrange8(avx2ArrangeQ6_K), avx2DotQ6_K, avx2DotQ6_Ks),
 	},
-	attend: attendGeneric,
+	attend: avx2Attend,
 	toF16:  toF16Generic,
 }
 
@@ -77,5 +77,21 @@ func arrange8(groups func(n int, q, o *int8)) func(nb int, q, o *int8) {
 				}
 			}
 		}
+	}
+}
+
+// avx2Attend takes up to 4 neighbouring rows that see the same keys at once: the heads of a token that share a KV head do.
+func avx2Attend(a *attendArgs) {
+	run := [...]func(headDim int, q *float32, k, v *uint16, count int, m, l, o *float32){1: avx2Attend1, avx2Attend2, avx2Attend3, avx2Attend4}
+	count := slice(a.count, a.rows)
+	for r := 0; r < a.rows; {
+		n := 1
+		for n < 4 && r+n < a.rows && count[r+n] == count[r] {
+			n++
+		}
+		if count[r] > 0 {
+			run[n](a.headDim, at(a.q, r*a.headDim), a.k, a.v, int(count[r]), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
+		}
+		r += n
 	}
 }

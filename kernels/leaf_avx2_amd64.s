@@ -54,15 +54,31 @@ DATA avx2Mask<>+32(SB)/8, $0xffffffffffffffff
 DATA avx2Mask<>+40(SB)/8, $0xffffffffffffffff
 DATA avx2Mask<>+48(SB)/8, $0xffffffffffffffff
 DATA avx2Mask<>+56(SB)/8, $0xffffffffffffffff
-DATA avx2Mask<>+64(SB)/8, $0x0000000000000000
-DATA avx2Mask<>+72(SB)/8, $0x0000000000000000
-DATA avx2Mask<>+80(SB)/8, $0x0000000000000000
-DATA avx2Mask<>+88(SB)/8, $0x0000000000000000
-DATA avx2Mask<>+96(SB)/8, $0x0000000000000000
-DATA avx2Mask<>+104(SB)/8, $0x0000000000000000
-DATA avx2Mask<>+112(SB)/8, $0x0000000000000000
-DATA avx2Mask<>+120(SB)/8, $0x0000000000000000
-GLOBL avx2Mask<>(SB), RODATA|NOPTR, $128
+DATA avx2Mask<>+64(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+72(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+80(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+88(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+96(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+104(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+112(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+120(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+128(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+136(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+144(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+152(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+160(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+168(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+176(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+184(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+192(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+200(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+208(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+216(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+224(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+232(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+240(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+248(SB)/8, $0x0000000000000000
+GLOBL avx2Mask<>(SB), RODATA|NOPTR, $256
 
 DATA avx2Bytes<>+0(SB)/8, $0x000000ff000000ff
 DATA avx2Bytes<>+8(SB)/8, $0x000000ff000000ff
@@ -87,6 +103,90 @@ DATA avx2N127<>+8(SB)/8, $0x42fe000042fe0000
 DATA avx2N127<>+16(SB)/8, $0x42fe000042fe0000
 DATA avx2N127<>+24(SB)/8, $0x42fe000042fe0000
 GLOBL avx2N127<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Lowest<>+0(SB)/8, $0xff800000ff800000
+DATA avx2Lowest<>+8(SB)/8, $0xff800000ff800000
+DATA avx2Lowest<>+16(SB)/8, $0xff800000ff800000
+DATA avx2Lowest<>+24(SB)/8, $0xff800000ff800000
+GLOBL avx2Lowest<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp0<>+0(SB)/8, $0x42b0999a42b0999a
+DATA avx2Exp0<>+8(SB)/8, $0x42b0999a42b0999a
+DATA avx2Exp0<>+16(SB)/8, $0x42b0999a42b0999a
+DATA avx2Exp0<>+24(SB)/8, $0x42b0999a42b0999a
+GLOBL avx2Exp0<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp1<>+0(SB)/8, $0xc2ae999ac2ae999a
+DATA avx2Exp1<>+8(SB)/8, $0xc2ae999ac2ae999a
+DATA avx2Exp1<>+16(SB)/8, $0xc2ae999ac2ae999a
+DATA avx2Exp1<>+24(SB)/8, $0xc2ae999ac2ae999a
+GLOBL avx2Exp1<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp2<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA avx2Exp2<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA avx2Exp2<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA avx2Exp2<>+24(SB)/8, $0x3fb8aa3b3fb8aa3b
+GLOBL avx2Exp2<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp3<>+0(SB)/8, $0xbf318000bf318000
+DATA avx2Exp3<>+8(SB)/8, $0xbf318000bf318000
+DATA avx2Exp3<>+16(SB)/8, $0xbf318000bf318000
+DATA avx2Exp3<>+24(SB)/8, $0xbf318000bf318000
+GLOBL avx2Exp3<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp4<>+0(SB)/8, $0x395e8083395e8083
+DATA avx2Exp4<>+8(SB)/8, $0x395e8083395e8083
+DATA avx2Exp4<>+16(SB)/8, $0x395e8083395e8083
+DATA avx2Exp4<>+24(SB)/8, $0x395e8083395e8083
+GLOBL avx2Exp4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp5<>+0(SB)/8, $0x3950696739506967
+DATA avx2Exp5<>+8(SB)/8, $0x3950696739506967
+DATA avx2Exp5<>+16(SB)/8, $0x3950696739506967
+DATA avx2Exp5<>+24(SB)/8, $0x3950696739506967
+GLOBL avx2Exp5<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp6<>+0(SB)/8, $0x3ab743ce3ab743ce
+DATA avx2Exp6<>+8(SB)/8, $0x3ab743ce3ab743ce
+DATA avx2Exp6<>+16(SB)/8, $0x3ab743ce3ab743ce
+DATA avx2Exp6<>+24(SB)/8, $0x3ab743ce3ab743ce
+GLOBL avx2Exp6<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp7<>+0(SB)/8, $0x3c0889083c088908
+DATA avx2Exp7<>+8(SB)/8, $0x3c0889083c088908
+DATA avx2Exp7<>+16(SB)/8, $0x3c0889083c088908
+DATA avx2Exp7<>+24(SB)/8, $0x3c0889083c088908
+GLOBL avx2Exp7<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp8<>+0(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA avx2Exp8<>+8(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA avx2Exp8<>+16(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA avx2Exp8<>+24(SB)/8, $0x3d2aa9c13d2aa9c1
+GLOBL avx2Exp8<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp9<>+0(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA avx2Exp9<>+8(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA avx2Exp9<>+16(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA avx2Exp9<>+24(SB)/8, $0x3e2aaaaa3e2aaaaa
+GLOBL avx2Exp9<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp10<>+0(SB)/8, $0x3f0000003f000000
+DATA avx2Exp10<>+8(SB)/8, $0x3f0000003f000000
+DATA avx2Exp10<>+16(SB)/8, $0x3f0000003f000000
+DATA avx2Exp10<>+24(SB)/8, $0x3f0000003f000000
+GLOBL avx2Exp10<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp11<>+0(SB)/8, $0x3f8000003f800000
+DATA avx2Exp11<>+8(SB)/8, $0x3f8000003f800000
+DATA avx2Exp11<>+16(SB)/8, $0x3f8000003f800000
+DATA avx2Exp11<>+24(SB)/8, $0x3f8000003f800000
+GLOBL avx2Exp11<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp12<>+0(SB)/8, $0x0000007f0000007f
+DATA avx2Exp12<>+8(SB)/8, $0x0000007f0000007f
+DATA avx2Exp12<>+16(SB)/8, $0x0000007f0000007f
+DATA avx2Exp12<>+24(SB)/8, $0x0000007f0000007f
+GLOBL avx2Exp12<>(SB), RODATA|NOPTR, $32
 
 // func avx2MulOff15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
@@ -3348,11 +3448,11 @@ TEXT ·avx2DotQ4_0(SB), $320-88
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
-	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU 128(SI)(BX*4), Y0
 	VMOVDQU Y0, 192(AX)
-	VMOVDQU 64(SI)(BX*8), Y0
+	VMOVDQU 128(SI)(BX*8), Y0
 	VMOVDQU Y0, 224(AX)
-	VMOVDQU 96(SI)(BX*8), Y0
+	VMOVDQU 160(SI)(BX*8), Y0
 	VMOVDQU Y0, 256(AX)
 	NEGQ    BX
 	LEAQ    -1(BX), BX
@@ -3647,11 +3747,11 @@ TEXT ·avx2DotQ4_0s(SB), $544-88
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
-	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU 128(SI)(BX*4), Y0
 	VMOVDQU Y0, 416(AX)
-	VMOVDQU 64(SI)(BX*8), Y0
+	VMOVDQU 128(SI)(BX*8), Y0
 	VMOVDQU Y0, 448(AX)
-	VMOVDQU 96(SI)(BX*8), Y0
+	VMOVDQU 160(SI)(BX*8), Y0
 	VMOVDQU Y0, 480(AX)
 	NEGQ    BX
 	LEAQ    -1(BX), BX
@@ -3993,7 +4093,7 @@ TEXT ·avx2DotQ4_1(SB), $320-88
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
-	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU 128(SI)(BX*4), Y0
 	VMOVDQU Y0, 192(AX)
 	NEGQ    BX
 	LEAQ    -1(BX), BX
@@ -4275,7 +4375,7 @@ TEXT ·avx2DotQ4_1s(SB), $544-88
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
-	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU 128(SI)(BX*4), Y0
 	VMOVDQU Y0, 416(AX)
 	NEGQ    BX
 	LEAQ    -1(BX), BX
@@ -4606,7 +4706,7 @@ TEXT ·avx2DotQ8_0(SB), $320-88
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
-	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU 128(SI)(BX*4), Y0
 	VMOVDQU Y0, 192(AX)
 	NEGQ    BX
 	LEAQ    -1(BX), BX
@@ -4958,7 +5058,7 @@ TEXT ·avx2DotQ8_0s(SB), $544-88
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
-	VMOVDQU 64(SI)(BX*4), Y0
+	VMOVDQU 128(SI)(BX*4), Y0
 	VMOVDQU Y0, 416(AX)
 	NEGQ    BX
 	LEAQ    -1(BX), BX
@@ -6050,6 +6150,2049 @@ loop:
 	ADDQ         $0x08, DI
 	DECQ         AX
 	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2Attend1(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2Attend1(SB), $192-64
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), CX
+	ADDQ   $0x1f, CX
+	ANDQ   $-32, CX
+	MOVQ   k+16(FP), BX
+	MOVQ   q+8(FP), DX
+	MOVQ   AX, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+scores0:
+	VCVTPH2PS    (BX), Y2
+	VCVTPH2PS    16(BX), Y3
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x40, BX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          scores0
+	VMOVAPS      Y0, (CX)
+	VMOVAPS      Y1, 32(CX)
+	MOVQ         k+16(FP), BX
+	MOVQ         q+8(FP), DX
+	MOVQ         AX, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+
+scores1:
+	VCVTPH2PS    32(BX), Y2
+	VCVTPH2PS    48(BX), Y3
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x40, BX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          scores1
+	VMOVAPS      Y0, 64(CX)
+	VMOVAPS      Y1, 96(CX)
+	MOVQ         count+32(FP), BX
+	LEAQ         avx2Mask<>+0(SB), DX
+	MOVQ         BX, SI
+	NEGQ         SI
+	MOVQ         m+40(FP), DI
+	MOVQ         l+48(FP), R8
+	VMOVUPS      128(DX)(SI*4), Y3
+	VMOVAPS      (CX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(DX)(SI*4), Y5
+	VMOVAPS      32(CX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(DX)(SI*4), Y7
+	VMOVAPS      64(CX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(DX)(SI*4), Y9
+	VMOVAPS      96(CX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (DI), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (DI)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (CX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(CX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(CX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(CX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 128(CX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R8), X1, X0
+	VMOVSS       X0, (R8)
+	MOVQ         v+24(FP), SI
+	MOVQ         o+56(FP), DX
+	LEAQ         (AX)(AX*1), DI
+
+dims:
+	VMOVAPS 128(CX), Y0
+	VMULPS  (DX), Y0, Y1
+	VMULPS  32(DX), Y0, Y0
+	MOVQ    SI, R8
+	MOVQ    CX, R9
+	MOVQ    BX, R10
+
+keys:
+	VCVTPH2PS    (R8), Y2
+	VCVTPH2PS    16(R8), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y2, Y4, Y1
+	VFMADD231PS  Y3, Y4, Y0
+	ADDQ         $0x04, R9
+	ADDQ         DI, R8
+	DECQ         R10
+	JNZ          keys
+	VMOVUPS      Y1, (DX)
+	VMOVUPS      Y0, 32(DX)
+	ADDQ         $0x40, DX
+	ADDQ         $0x20, SI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2Attend2(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2Attend2(SB), $352-64
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+scores0:
+	VCVTPH2PS    (SI), Y4
+	VCVTPH2PS    16(SI), Y5
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+
+scores1:
+	VCVTPH2PS    32(SI), Y4
+	VCVTPH2PS    48(SI), Y5
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	MOVQ         count+32(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+40(FP), R8
+	MOVQ         l+48(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 256(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 288(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+56(FP), BX
+	LEAQ         (AX)(AX*1), R8
+
+dims:
+	VMOVAPS 256(DX), Y0
+	VMULPS  (BX), Y0, Y1
+	VMULPS  32(BX), Y0, Y0
+	VMOVAPS 288(DX), Y2
+	VMULPS  (BX)(CX*1), Y2, Y3
+	VMULPS  32(BX)(CX*1), Y2, Y2
+	MOVQ    DI, R9
+	MOVQ    DX, R10
+	MOVQ    SI, R11
+
+keys:
+	VCVTPH2PS    (R9), Y4
+	VCVTPH2PS    16(R9), Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 128(R10), Y6
+	VFMADD231PS  Y4, Y6, Y3
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         $0x04, R10
+	ADDQ         R8, R9
+	DECQ         R11
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	ADDQ         $0x40, BX
+	ADDQ         $0x20, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2Attend3(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2Attend3(SB), $512-64
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+scores0:
+	VCVTPH2PS    (SI), Y6
+	VCVTPH2PS    16(SI), Y7
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (BX)(CX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	VMOVAPS      Y4, 256(DX)
+	VMOVAPS      Y5, 288(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+scores1:
+	VCVTPH2PS    32(SI), Y6
+	VCVTPH2PS    48(SI), Y7
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (BX)(CX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	VMOVAPS      Y4, 320(DX)
+	VMOVAPS      Y5, 352(DX)
+	MOVQ         count+32(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+40(FP), R8
+	MOVQ         l+48(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 384(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 416(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      256(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      288(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      320(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      352(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 8(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 8(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 256(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 288(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 320(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 352(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 448(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  8(R9), X1, X0
+	VMOVSS       X0, 8(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+56(FP), BX
+	LEAQ         (AX)(AX*1), R8
+
+dims:
+	VMOVAPS 384(DX), Y0
+	VMULPS  (BX), Y0, Y1
+	VMULPS  32(BX), Y0, Y0
+	VMOVAPS 416(DX), Y2
+	VMULPS  (BX)(CX*1), Y2, Y3
+	VMULPS  32(BX)(CX*1), Y2, Y2
+	VMOVAPS 448(DX), Y4
+	VMULPS  (BX)(CX*2), Y4, Y5
+	VMULPS  32(BX)(CX*2), Y4, Y4
+	MOVQ    DI, R9
+	MOVQ    DX, R10
+	MOVQ    SI, R11
+
+keys:
+	VCVTPH2PS    (R9), Y6
+	VCVTPH2PS    16(R9), Y7
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y6, Y8, Y1
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 128(R10), Y8
+	VFMADD231PS  Y6, Y8, Y3
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 256(R10), Y8
+	VFMADD231PS  Y6, Y8, Y5
+	VFMADD231PS  Y7, Y8, Y4
+	ADDQ         $0x04, R10
+	ADDQ         R8, R9
+	DECQ         R11
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	VMOVUPS      Y5, (BX)(CX*2)
+	VMOVUPS      Y4, 32(BX)(CX*2)
+	ADDQ         $0x40, BX
+	ADDQ         $0x20, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2Attend4(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2Attend4(SB), $672-64
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	LEAQ   (CX)(CX*2), R8
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+scores0:
+	VCVTPH2PS    (SI), Y8
+	VCVTPH2PS    16(SI), Y9
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (BX)(R8*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	VMOVAPS      Y4, 256(DX)
+	VMOVAPS      Y5, 288(DX)
+	VMOVAPS      Y6, 384(DX)
+	VMOVAPS      Y7, 416(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	LEAQ         (CX)(CX*2), R8
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+scores1:
+	VCVTPH2PS    32(SI), Y8
+	VCVTPH2PS    48(SI), Y9
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (BX)(R8*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	VMOVAPS      Y4, 320(DX)
+	VMOVAPS      Y5, 352(DX)
+	VMOVAPS      Y6, 448(DX)
+	VMOVAPS      Y7, 480(DX)
+	MOVQ         count+32(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+40(FP), R8
+	MOVQ         l+48(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 512(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 544(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      256(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      288(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      320(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      352(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 8(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 8(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 256(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 288(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 320(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 352(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 576(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  8(R9), X1, X0
+	VMOVSS       X0, 8(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      384(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      416(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      448(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      480(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 12(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 12(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 384(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 416(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 448(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 480(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 608(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  12(R9), X1, X0
+	VMOVSS       X0, 12(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+56(FP), BX
+	LEAQ         (CX)(CX*2), R8
+	LEAQ         (AX)(AX*1), R9
+
+dims:
+	VMOVAPS 512(DX), Y0
+	VMULPS  (BX), Y0, Y1
+	VMULPS  32(BX), Y0, Y0
+	VMOVAPS 544(DX), Y2
+	VMULPS  (BX)(CX*1), Y2, Y3
+	VMULPS  32(BX)(CX*1), Y2, Y2
+	VMOVAPS 576(DX), Y4
+	VMULPS  (BX)(CX*2), Y4, Y5
+	VMULPS  32(BX)(CX*2), Y4, Y4
+	VMOVAPS 608(DX), Y6
+	VMULPS  (BX)(R8*1), Y6, Y7
+	VMULPS  32(BX)(R8*1), Y6, Y6
+	MOVQ    DI, R10
+	MOVQ    DX, R11
+	MOVQ    SI, R12
+
+keys:
+	VCVTPH2PS    (R10), Y8
+	VCVTPH2PS    16(R10), Y9
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y1
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 128(R11), Y10
+	VFMADD231PS  Y8, Y10, Y3
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 256(R11), Y10
+	VFMADD231PS  Y8, Y10, Y5
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 384(R11), Y10
+	VFMADD231PS  Y8, Y10, Y7
+	VFMADD231PS  Y9, Y10, Y6
+	ADDQ         $0x04, R11
+	ADDQ         R9, R10
+	DECQ         R12
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	VMOVUPS      Y5, (BX)(CX*2)
+	VMOVUPS      Y4, 32(BX)(CX*2)
+	VMOVUPS      Y7, (BX)(R8*1)
+	VMOVUPS      Y6, 32(BX)(R8*1)
+	ADDQ         $0x40, BX
+	ADDQ         $0x20, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
 	VZEROUPPER
 	RET
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 )
@@ -18,6 +20,9 @@ func avx2() {
 		d.emit(false)
 	}
 	quantize()
+	for rows := 1; rows <= 4; rows++ {
+		attend(rows)
+	}
 	avx2Add()
 	avx2Probes()
 }
@@ -31,11 +36,13 @@ var avx2Consts struct {
 	pairs    Mem // shuffle: the low words of 4 dwords, then the high ones
 	shift02  Mem // dwords 0 2 0 2 …
 	scales16 Mem // shuffle: Q6_K's scales of the first, then the last 16 values of blocks 0 1 4 5 2 3 6 7
-	mask     Mem // 16 dwords of ones, 16 of zeros
+	mask     Mem // 32 dwords of ones, 32 of zeros
 	bytes    Mem // dwords 255
 	order    Mem // dwords 0 4 1 5 2 6 3 7
 	abs      Mem // all bits but a float's sign
 	n127     Mem // float32 127
+	lowest   Mem // float32 -infinity
+	exp      [13]Mem
 }
 
 func avx2Constants() {
@@ -48,9 +55,9 @@ func avx2Constants() {
 	c.shift02 = words("avx2Shift02", 2<<32)
 	c.scales16 = words("avx2Scales16", 0x0e0c06040a080200, 0x0f0d07050b090301)
 	c.mask = GLOBL("avx2Mask", RODATA|NOPTR)
-	for i := range 16 {
+	for i := range 32 {
 		v := ^uint64(0)
-		if i >= 8 {
+		if i >= 16 {
 			v = 0
 		}
 		DATA(8*i, U64(v))
@@ -59,6 +66,10 @@ func avx2Constants() {
 	c.order = words("avx2Order", 4<<32, 5<<32|1, 6<<32|2, 7<<32|3)
 	c.abs = words("avx2Abs", 0x7fffffff7fffffff)
 	c.n127 = words("avx2N127", 0x42fe000042fe0000)
+	c.lowest = words("avx2Lowest", 0xff800000ff800000)
+	for i, v := range expConstants {
+		c.exp[i] = words(fmt.Sprintf("avx2Exp%d", i), uint64(v)<<32|uint64(v))
+	}
 }
 
 // words is a constant of 32 bytes that repeats v.

@@ -330,11 +330,11 @@ func (dot avx2Dot) emit(one bool) {
 		LEAQ(avx2Consts.mask, table)
 		NEGQ(n)
 		mask := YMM()
-		VMOVDQU(Mem{Base: table, Index: n, Scale: 4, Disp: 64}, mask)
+		VMOVDQU(Mem{Base: table, Index: n, Scale: 4, Disp: 128}, mask)
 		VMOVDQU(mask, tailMask)
 		if dot.sub > 0 {
 			for i := range 2 {
-				VMOVDQU(Mem{Base: table, Index: n, Scale: 8, Disp: 64 + 32*i}, mask)
+				VMOVDQU(Mem{Base: table, Index: n, Scale: 8, Disp: 128 + 32*i}, mask)
 				VMOVDQU(mask, pairMask.Offset(32*i))
 			}
 		}
