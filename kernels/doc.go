@@ -1,0 +1,29 @@
+// Package kernels holds the operations of a Llama transformer, on devices.
+//
+// A [Device] is the one seam between the model and the machine. The forward pass is written once, in package llama, over the
+// fused operations of [Ops]; three implementations exist:
+//
+//   - reference: plain Go, float32 activations, float64 sums. It is the specification, and never fast.
+//   - cpu: worker pool and SIMD leaf functions; see below for its arithmetic.
+//   - cuda: package kernels/cuda, registered when that package is imported.
+//
+// # The CPU's arithmetic
+//
+// Activations are quantised to int8 with one scale per 32 values: scale = max|x|/127, q = round-to-nearest-even(x·127/max|x|).
+// A weight row's 32 values are integers q with a scale and, where the format has one, an offset (Q6_K, Q3_K and Q2_K: one per 16).
+// For row r and token t and each block b of 32 along k
+//
+//	s   = Σ q[r]·q[t]                                  an exact integer, one per scale
+//	p_j = fma(float32(s), wscale·ascale, p_j)          j = b mod 8
+//	p_j = fma(offset, float32(Σ q[t])·ascale, p_j)     where the format has offsets
+//	y   = 0 + p_0 + p_1 + … + p_7                      in this order
+//
+// Every path (a row dot for generation, a 16-row panel for prompts, any number of tokens, any instruction set with fused
+// multiply-add) does exactly this in this order, so all give the same bits. Nothing is requantised. Float formats keep float32
+// activations: 16 partial sums along k (lane i takes k ≡ i mod 16, fused), then added in order 0 … 15.
+//
+// Attention works in KV pages of [PageSize] positions, keys stored [head_dim][PageSize], values [PageSize][head_dim]. Pages are
+// taken in order inside segments of [SegmentSize] positions; the segments' (max, sum, output) are merged in ascending order, for
+// prompts and generation alike. So a token's KV and logits are a pure function of the weights, the options, the instruction set
+// and the tokens before it, not of batch, chunking or threads.
+package kernels

@@ -1,0 +1,135 @@
+package kernels
+
+import (
+	"unsafe"
+
+	"github.com/llama31/llama31/gguf/block"
+)
+
+// leaf is one row of the CPU device's table: the innermost loops for one instruction set. The row "generic" (leaf_generic.go) is
+// plain Go and defines what each function computes, to the bit; the others must equal it.
+//
+// Pointers in arguments lead to buffers of the documented lengths; alignment is that of the element. Assembly may read, but not
+// use, up to 64 bytes past a weight row's end only where the caller says so; it never writes past the end.
+type leaf struct {
+	name string
+
+	// quantize turns x [32·nb] into int8 q [32·nb], scale [nb] = max|x|/127, half [2·nb] = Σq of each 16, sum [nb] = float32(Σq of 32)·scale.
+	quantize func(nb int, x *float32, q *int8, scale, sum *float32, half *int32)
+	// sumSquares returns Σx² as 16 fused partial sums (k mod 16), added in order. n is a multiple of 32.
+	sumSquares func(n int, x *float32) float32
+	// scaleMul computes y[i] = (x[i]·r)·w[i]. n is a multiple of 32.
+	scaleMul func(n int, r float32, x, w, y *float32)
+	// swiglu computes g[i] = g[i]/(1+exp32(−g[i]))·u[i]. n is a multiple of 16.
+	swiglu func(n int, g, u *float32)
+	// add computes y[i] += x[i]. n is a multiple of 16.
+	add func(n int, x, y *float32)
+
+	// tile is the number of tokens that mul and mulFloat take at once.
+	tile, tileFloat int
+	// interleave gathers 16 unpacked rows (each 32·nb bytes, stride apart) into a panel's [nb][8][16][4], blocks in panel order.
+	interleave func(nb int, rows *byte, stride int, q *byte)
+	// unpack overrides format.unpack for a block type where this instruction set is faster.
+	unpack map[block.Type]func(nb int, w, q *byte, scale, off *float32)
+	// mul multiplies a panel of 16 rows by a tile of tokens.
+	mul func(f *format, a *mulArgs)
+	// mulFloat is mul for float panels.
+	mulFloat func(a *mulFloatArgs)
+
+	// dots are the fused row dots of generation, by block type. Types without one go through panels.
+	dots map[block.Type]dot
+
+	// attend runs one page of keys and values for a tile of query rows that share a KV head.
+	attend func(a *attendArgs)
+	// toF16 rounds to float16 (nearest even). n is a multiple of 16.
+	toF16 func(n int, x *float32, y *uint16)
+}
+
+// dot multiplies rows of one block type by a few tokens, straight from the file's bytes.
+type dot struct {
+	tokens  int                            // most tokens in a call
+	arrange func(nb int, q *int8, o *int8) // puts a token's 32·nb int8 in the order that run wants; nil: as they are
+	run     func(a *dotArgs)
+}
+
+// dotArgs: y[t·ldy+r] = row r · token t, for rows rows and tokens tokens.
+type dotArgs struct {
+	w      *byte // first row
+	stride int   // bytes from row to row
+	rows   int
+	nb     int // blocks of 32 in a row
+	tokens int
+	q      *int8    // [tokens][32·nb], arranged; float formats: unused
+	scale  *float32 // [tokens][nb]
+	sum    *float32 // [tokens][nb]
+	half   *int32   // [tokens][2·nb]
+	x      *float32 // [tokens][32·nb], float formats only
+	y      *float32
+	ldy    int // floats from token to token
+}
+
+// mulArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and leaf.tile tokens. Blocks are in panel order (see panelOrder): segment
+// j has nb/8 blocks, one more if j < nb mod 8.
+type mulArgs struct {
+	nb    int
+	q     *byte    // panel: [nb][8][16][4], stored values = q + format.bias
+	scale *float32 // [nb][format.scales][16]
+	off   *float32 // [nb][format.offs][16]
+	a     *int8    // tile: [nb][8][tile][4]
+	as    *float32 // [nb][tile]
+	sum   *float32 // [nb][format.offs][tile]: float32(Σq of 32 or 16)·scale
+	init  *int32   // [nb][format.scales][tile]: −bias·Σq of 32 or 16; formats with a bias only
+	c     *float32
+	ldc   int // floats from token to token
+}
+
+// mulFloatArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and leaf.tileFloat tokens; k is a multiple of 16, and the panel and
+// the tile have k in the order 0, 16, 32 …, 1, 17 … (16 partial sums, added to 0 in order).
+type mulFloatArgs struct {
+	k   int
+	w   *float32 // [k][16]
+	a   *float32 // [k][tileFloat]
+	c   *float32
+	ldc int
+}
+
+// attendArgs is one page against rows query rows that share a KV head. A row with count ≤ 0 is left alone. For each row, with
+// s[key] = Σ_d fma(q[d], k[d][key]) in order of d from +0, for key < count:
+//
+//	m' = max(m, max s);  p = exp32(s − m');  c = exp32(m − m')
+//	l  = fma(l, c, Σp), Σ over 32 lanes (0 past count) folded 16, 8, 4, 2, 1
+//	o[d] = o[d]·c, then fma(p[key], v[key][d], o[d]) in order of key
+type attendArgs struct {
+	headDim int // a multiple of 16
+	rows    int
+	q       *float32 // [rows][headDim], scaled by 1/√headDim
+	k       *uint16  // [headDim][PageSize] float16
+	v       *uint16  // [PageSize][headDim] float16
+	count   *int32   // [rows] keys that the row may see, at most PageSize
+	m, l    *float32 // [rows]
+	o       *float32 // [rows][headDim]
+}
+
+// A format says how a block type's 32 values become integers with scales and offsets. value = (stored − bias)·scale + off.
+type format struct {
+	scales int   // per 32 values: 1, or 2 (one per 16)
+	offs   int   // per 32 values: 0, 1 or 2
+	bias   int32 // stored values are q + bias, unsigned
+	max    uint8 // the largest stored value: how many products fit into an int16 sum
+	// unpack writes nb blocks of 32: q [32·nb] in order of k, scale [nb·scales], off [nb·offs].
+	unpack func(nb int, w, q *byte, scale, off *float32)
+}
+
+// panelStart is where segment j of the panel order begins: blocks 0, 8, 16 …, then 1, 9, 17 … and so on.
+func panelStart(nb, j int) int { return j*(nb/8) + min(j, nb%8) }
+
+// panelIndex is where block b of nb stands in panel order.
+func panelIndex(nb, b int) int { return panelStart(nb, b%8) + b/8 }
+
+// slice is p as a slice of n elements. The callers own buffers of at least that length.
+func slice[T any](p *T, n int) []T { return unsafe.Slice(p, n) }
+
+// at is the element i past p.
+func at[T any](p *T, i int) *T {
+	return (*T)(unsafe.Add(unsafe.Pointer(p), i*int(unsafe.Sizeof(*p))))
+}

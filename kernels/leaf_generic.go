@@ -1,0 +1,292 @@
+package kernels
+
+import (
+	"math"
+
+	"github.com/llama31/llama31/gguf/block"
+)
+
+// generic is the table's plain Go row, and the definition of the others.
+var generic = leaf{
+	name:       "generic",
+	quantize:   quantizeGeneric,
+	sumSquares: sumSquaresGeneric,
+	scaleMul:   scaleMulGeneric,
+	swiglu:     swigluGeneric,
+	add:        addGeneric,
+	tile:       4,
+	tileFloat:  4,
+	interleave: interleaveGeneric,
+	mul:        func(f *format, a *mulArgs) { mulGeneric(f, a, 4) },
+	mulFloat:   func(a *mulFloatArgs) { mulFloatGeneric(a, 4) },
+	attend:     attendGeneric,
+	toF16:      toF16Generic,
+}
+
+// fma32 is x·y + z rounded once, as the SIMD rows compute it. The product of two float32 is exact in a float64; the sum is rounded
+// to odd there (Boldo & Melquiond 2008), so that rounding it to float32 is as if done once.
+func fma32(x, y, z float32) float32 {
+	p := float64(x) * float64(y)
+	a := float64(z)
+	s := p + a
+	b := s - p
+	e := (p - (s - b)) + (a - b)
+	if e != 0 && e == e {
+		if u := math.Float64bits(s); u&1 == 0 {
+			if (e > 0) == (s > 0) {
+				u++
+			} else {
+				u--
+			}
+			s = math.Float64frombits(u)
+		}
+	}
+	return float32(s)
+}
+
+// exp32 is e^x in float32 with an error below 2 ulp for −87.3 ≤ x ≤ 88.3; x is clamped to that range (Cephes' expf polynomial).
+func exp32(x float32) float32 {
+	x = max(min(x, 88.3), -87.3)
+	n := float32(math.RoundToEven(float64(float32(x * 1.44269504))))
+	r := fma32(n, -0.693359375, x)
+	r = fma32(n, 2.12194440e-4, r)
+	y := float32(1.9875691500e-4)
+	y = fma32(y, r, 1.3981999507e-3)
+	y = fma32(y, r, 8.3334519073e-3)
+	y = fma32(y, r, 4.1665795894e-2)
+	y = fma32(y, r, 1.6666665459e-1)
+	y = fma32(y, r, 5.0000001201e-1)
+	y = fma32(y, float32(r*r), r)
+	y = float32(y + 1)
+	return float32(y * math.Float32frombits(uint32(int32(n)+127)<<23))
+}
+
+func quantizeGeneric(nb int, x *float32, q *int8, scale, sum *float32, half *int32) {
+	xs, qs, sc, sm, hf := slice(x, 32*nb), slice(q, 32*nb), slice(scale, nb), slice(sum, nb), slice(half, 2*nb)
+	for b := range nb {
+		v := xs[32*b : 32*b+32]
+		var amax float32
+		for _, f := range v {
+			amax = max(amax, float32(math.Abs(float64(f))))
+		}
+		d := float32(amax / 127)
+		var inv float32
+		if amax > 0 {
+			inv = float32(127 / amax)
+		}
+		var h [2]int32
+		for i, f := range v {
+			r := int32(math.RoundToEven(float64(float32(f * inv))))
+			qs[32*b+i] = int8(r)
+			h[i/16] += r
+		}
+		sc[b] = d
+		hf[2*b], hf[2*b+1] = h[0], h[1]
+		sm[b] = float32(float32(h[0]+h[1]) * d)
+	}
+}
+
+func sumSquaresGeneric(n int, x *float32) float32 {
+	var p [16]float32
+	for i, f := range slice(x, n) {
+		p[i%16] = fma32(f, f, p[i%16])
+	}
+	var s float32
+	for _, f := range p {
+		s = float32(s + f)
+	}
+	return s
+}
+
+func scaleMulGeneric(n int, r float32, x, w, y *float32) {
+	xs, ws, ys := slice(x, n), slice(w, n), slice(y, n)
+	for i := range ys {
+		ys[i] = float32(float32(xs[i]*r) * ws[i])
+	}
+}
+
+func swigluGeneric(n int, g, u *float32) {
+	gs, us := slice(g, n), slice(u, n)
+	for i, v := range gs {
+		gs[i] = float32(float32(v/float32(1+exp32(-v))) * us[i])
+	}
+}
+
+func addGeneric(n int, x, y *float32) {
+	xs, ys := slice(x, n), slice(y, n)
+	for i := range ys {
+		ys[i] = float32(ys[i] + xs[i])
+	}
+}
+
+func interleaveGeneric(nb int, rows *byte, stride int, q *byte) {
+	in, out := slice(rows, 15*stride+32*nb), slice(q, 512*nb)
+	for b := range nb {
+		o := out[512*panelIndex(nb, b):]
+		for r := range 16 {
+			row := in[r*stride+32*b:]
+			for g := range 8 {
+				copy(o[64*g+4*r:64*g+4*r+4], row[4*g:4*g+4])
+			}
+		}
+	}
+}
+
+func mulGeneric(f *format, a *mulArgs, tile int) {
+	nb := a.nb
+	q, w := slice(a.q, 512*nb), slice(a.a, 32*tile*nb)
+	scale, as := slice(a.scale, 16*f.scales*nb), slice(a.as, tile*nb)
+	c := slice(a.c, (tile-1)*a.ldc+16)
+	for t := range tile {
+		for r := range 16 {
+			var y float32
+			for j := range 8 {
+				var p float32
+				for b := panelStart(nb, j); b < panelStart(nb, j+1); b++ {
+					for h := range f.scales {
+						var s int32
+						if f.bias != 0 {
+							s = slice(a.init, f.scales*tile*nb)[(b*f.scales+h)*tile+t]
+						}
+						for g := h * 8 / f.scales; g < (h+1)*8/f.scales; g++ {
+							for i := range 4 {
+								s += int32(q[512*b+64*g+4*r+i]) * int32(w[32*tile*b+4*tile*g+4*t+i])
+							}
+						}
+						p = fma32(float32(s), float32(scale[(b*f.scales+h)*16+r]*as[b*tile+t]), p)
+					}
+					for h := range f.offs {
+						p = fma32(slice(a.off, 16*f.offs*nb)[(b*f.offs+h)*16+r], slice(a.sum, f.offs*tile*nb)[(b*f.offs+h)*tile+t], p)
+					}
+				}
+				y = float32(y + p)
+			}
+			c[t*a.ldc+r] = y
+		}
+	}
+}
+
+func mulFloatGeneric(a *mulFloatArgs, tile int) {
+	w, x, c := slice(a.w, 16*a.k), slice(a.a, tile*a.k), slice(a.c, (tile-1)*a.ldc+16)
+	for t := range tile {
+		for r := range 16 {
+			var y float32
+			for i := range 16 {
+				var p float32
+				for k := i * a.k / 16; k < (i+1)*a.k/16; k++ {
+					p = fma32(w[16*k+r], x[tile*k+t], p)
+				}
+				y = float32(y + p)
+			}
+			c[t*a.ldc+r] = y
+		}
+	}
+}
+
+func attendGeneric(a *attendArgs) {
+	hd := a.headDim
+	q, k, v, o := slice(a.q, a.rows*hd), slice(a.k, PageSize*hd), slice(a.v, PageSize*hd), slice(a.o, a.rows*hd)
+	m, l := slice(a.m, a.rows), slice(a.l, a.rows)
+	for r, n := range slice(a.count, a.rows) {
+		if n <= 0 {
+			continue
+		}
+		var p [PageSize]float32
+		mx := m[r]
+		for key := range n {
+			var s float32
+			for d := range hd {
+				s = fma32(q[r*hd+d], f16to32(k[d*PageSize+int(key)]), s)
+			}
+			p[key] = s
+			mx = max(mx, s)
+		}
+		for key := range n {
+			p[key] = exp32(float32(p[key] - mx))
+		}
+		c := exp32(float32(m[r] - mx))
+		s := p
+		for h := PageSize / 2; h > 0; h /= 2 {
+			for i := range h {
+				s[i] = float32(s[i] + s[i+h])
+			}
+		}
+		m[r], l[r] = mx, fma32(l[r], c, s[0])
+		for d := range hd {
+			y := float32(o[r*hd+d] * c)
+			for key := range n {
+				y = fma32(p[key], f16to32(v[int(key)*hd+d]), y)
+			}
+			o[r*hd+d] = y
+		}
+	}
+}
+
+// dotGeneric is the plain twin of every fused row dot of an integer format.
+func dotGeneric(f *format, a *dotArgs) {
+	nb := a.nb
+	q, scale, off := make([]byte, 32*nb), make([]float32, f.scales*nb), make([]float32, max(1, f.offs*nb))
+	y := slice(a.y, (a.tokens-1)*a.ldy+a.rows)
+	for r := range a.rows {
+		f.unpack(nb, at(a.w, r*a.stride), &q[0], &scale[0], &off[0])
+		for t := range a.tokens {
+			x, as, sum, half := slice(at(a.q, t*32*nb), 32*nb), slice(at(a.scale, t*nb), nb), slice(at(a.sum, t*nb), nb), slice(at(a.half, t*2*nb), 2*nb)
+			var p [8]float32
+			for b := range nb {
+				for h := range f.scales {
+					var s int32
+					n := 32 / f.scales
+					for i := b*32 + h*n; i < b*32+(h+1)*n; i++ {
+						s += (int32(q[i]) - f.bias) * int32(x[i])
+					}
+					p[b%8] = fma32(float32(s), float32(scale[b*f.scales+h]*as[b]), p[b%8])
+				}
+				switch f.offs {
+				case 1:
+					p[b%8] = fma32(off[b], sum[b], p[b%8])
+				case 2:
+					for h := range 2 {
+						p[b%8] = fma32(off[2*b+h], float32(float32(half[2*b+h])*as[b]), p[b%8])
+					}
+				}
+			}
+			var s float32
+			for _, v := range p {
+				s = float32(s + v)
+			}
+			y[t*a.ldy+r] = s
+		}
+	}
+}
+
+// dotFloatGeneric is the plain twin of the row dots of F32, F16 and BF16: 16 partial sums along k.
+func dotFloatGeneric(t block.Type, a *dotArgs) {
+	k := 32 * a.nb
+	w, y := make([]float32, k), slice(a.y, (a.tokens-1)*a.ldy+a.rows)
+	for r := range a.rows {
+		row := at(a.w, r*a.stride)
+		switch t {
+		case block.TypeF32:
+			copy(w, blocks[float32](row, k))
+		case block.TypeF16:
+			for i, v := range blocks[block.F16](row, k) {
+				w[i] = v.Float32()
+			}
+		case block.TypeBF16:
+			for i, v := range blocks[block.BF16](row, k) {
+				w[i] = v.Float32()
+			}
+		}
+		for t := range a.tokens {
+			var p [16]float32
+			for i, x := range slice(at(a.x, t*k), k) {
+				p[i%16] = fma32(w[i], x, p[i%16])
+			}
+			var s float32
+			for _, v := range p {
+				s = float32(s + v)
+			}
+			y[t*a.ldy+r] = s
+		}
+	}
+}
