@@ -1,0 +1,97 @@
+//go:build amd64 && !noasm
+
+package kernels
+
+import "github.com/llama31/llama31/gguf/block"
+
+// avx2 is the row for AVX2 with FMA and F16C; its assembly is written by _asm/avx2*.go.
+var avx2 = leaf{
+	name:       "avx2",
+	quantize:   avx2Quantize,
+	sumSquares: sumSquaresGeneric,
+	scaleMul:   scaleMulGeneric,
+	swiglu:     swigluGeneric,
+	add:        avx2Add,
+	tile:       4,
+	tileFloat:  4,
+	interleave: avx2Interleave,
+	mul:        avx2Mul,
+	mulFloat:   func(a *mulFloatArgs) { mulFloatGeneric(a, 4) },
+	dots: map[block.Type]dot{
+		block.TypeQ4_0: avx2Dot(arrange8(avx2Arrange), avx2DotQ4_0, avx2DotQ4_0s),
+		block.TypeQ4_1: avx2Dot(arrange8(avx2Arrange), avx2DotQ4_1, avx2DotQ4_1s),
+		block.TypeQ8_0: avx2Dot(arrange8(avx2Arrange), avx2DotQ8_0, avx2DotQ8_0s),
+		block.TypeQ4_K: avx2Dot(arrange8(avx2ArrangeQ4_K), avx2DotQ4_K, avx2DotQ4_Ks),
+		block.TypeQ6_K: avx2Dot(arrange8(avx2ArrangeQ6_K), avx2DotQ6_K, avx2DotQ6_Ks),
+	},
+	attend: avx2Attend,
+	toF16:  toF16Generic,
+}
+
+func avx2Mul(f *format, a *mulArgs) {
+	run := avx2MulBias255
+	switch {
+	case f.scales == 2 && f.bias == 0:
+		run = avx2MulHalf2Off3
+	case f.scales == 2 && f.max <= 7:
+		run = avx2MulHalf2Bias7
+	case f.scales == 2:
+		run = avx2MulHalf2Bias63
+	case f.max <= 15 && f.bias == 0:
+		run = avx2MulOff15
+	case f.max <= 15:
+		run = avx2MulBias15
+	case f.max <= 31 && f.bias == 0:
+		run = avx2MulOff31
+	case f.max <= 31:
+		run = avx2MulBias31
+	}
+	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc)
+}
+
+type avx2Rows = func(w *byte, stride, rows, nb, tokens int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2Dot is a row dot of one function for a single token and one for up to 8.
+func avx2Dot(arrange func(nb int, q, o *int8), one, many avx2Rows) dot {
+	return dot{tokens: 8, arrange: arrange, run: func(a *dotArgs) {
+		run := many
+		if a.tokens == 1 {
+			run = one
+		}
+		run(a.w, a.stride, a.rows, a.nb, a.tokens, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
+	}}
+}
+
+// arrange8 arranges whole groups of 8 blocks by groups, and the blocks behind them so that each vector has a dword of every block.
+func arrange8(groups func(n int, q, o *int8)) func(nb int, q, o *int8) {
+	return func(nb int, q, o *int8) {
+		n := nb / 8
+		if n > 0 {
+			groups(n, q, o)
+		}
+		if rest := nb % 8; rest > 0 {
+			in, out := slice(at(q, 256*n), 32*rest), slice(at(o, 256*n), 32*rest)
+			for b := range rest {
+				for g := range 8 {
+					copy(out[4*(g*rest+b):][:4], in[32*b+4*g:][:4])
+				}
+			}
+		}
+	}
+}
+
+// avx2Attend takes up to 4 neighbouring rows that see the same keys at once: the heads of a token that share a KV head do.
+func avx2Attend(a *attendArgs) {
+	run := [...]func(headDim int, q *float32, k, v *uint16, count int, m, l, o *float32){1: avx2Attend1, avx2Attend2, avx2Attend3, avx2Attend4}
+	count := slice(a.count, a.rows)
+	for r := 0; r < a.rows; {
+		n := 1
+		for n < 4 && r+n < a.rows && count[r+n] == count[r] {
+			n++
+		}
+		if count[r] > 0 {
+			run[n](a.headDim, at(a.q, r*a.headDim), a.k, a.v, int(count[r]), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
+		}
+		r += n
+	}
+}

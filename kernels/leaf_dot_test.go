@@ -1,0 +1,163 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"unsafe"
+
+	"github.com/llama31/llama31/gguf/block"
+)
+
+// randomRow fills a row of blocks with random bits; its float16 fields are finite.
+func (r random) row(t block.Type, w []byte) {
+	for i := range w {
+		w[i] = byte(r.Uint32())
+	}
+	half := func(at int) {
+		h := uint16(r.Uint32())
+		switch r.IntN(8) {
+		case 0:
+			h &= 0x8000 // zero
+		case 1:
+			h &= 0x83ff // subnormal
+		default:
+			h = h&0x83ff | uint16(10+r.IntN(8))<<10
+		}
+		binary.LittleEndian.PutUint16(w[at:], h)
+	}
+	var at []int // offsets of float16 fields in a block
+	switch t {
+	case block.TypeF16:
+		at = []int{0}
+	case block.TypeF32:
+		for i := 0; i < len(w); i += 4 {
+			*(*float32)(unsafe.Pointer(&w[i])) = r.float()
+		}
+		return
+	case block.TypeBF16:
+		for i := 0; i < len(w); i += 2 {
+			binary.LittleEndian.PutUint16(w[i:], uint16(block.NewBF16(r.float())))
+		}
+		return
+	case block.TypeQ4_1, block.TypeQ5_1, block.TypeQ4_K, block.TypeQ5_K:
+		at = []int{0, 2}
+	case block.TypeQ2_K:
+		at = []int{80, 82}
+	case block.TypeQ3_K:
+		at = []int{108}
+	case block.TypeQ6_K:
+		at = []int{208}
+	default:
+		at = []int{0}
+	}
+	for b := 0; b < len(w); b += t.Size() {
+		for _, i := range at {
+			half(b + i)
+		}
+	}
+}
+
+// typeBlocks are the row lengths, in blocks of 32, that a type can have.
+func typeBlocks(t block.Type) []int {
+	var ns []int
+	for _, nb := range blockCounts() {
+		if 32*nb%t.Len() == 0 {
+			ns = append(ns, nb)
+		}
+	}
+	return ns
+}
+
+func TestUnpack(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		for _, ty := range sortedTypes(l.unpack) {
+			f := formats[ty]
+			t.Run(ty.String(), func(t *testing.T) {
+				m := &memory{t: t}
+				for _, nb := range typeBlocks(ty) {
+					r := newRandom(nb, int(ty))
+					w := buffer[byte](m, 32*nb/ty.Len()*ty.Size(), nb%3*2)
+					r.row(ty, w)
+					q, scale, off := buffer[byte](m, 32*nb, nb%3), buffer[float32](m, f.scales*nb, nb%3), buffer[float32](m, f.offs*nb, nb%3)
+					wq, wscale, woff := make([]byte, 32*nb), make([]float32, f.scales*nb), make([]float32, f.offs*nb)
+					l.unpack[ty](nb, &w[0], &q[0], &scale[0], ptr(off))
+					f.unpack(nb, &w[0], &wq[0], &wscale[0], ptr(woff))
+					same(t, fmt.Sprintf("nb %d: q", nb), q, wq)
+					sameBits(t, fmt.Sprintf("nb %d: scale", nb), scale, wscale)
+					sameBits(t, fmt.Sprintf("nb %d: off", nb), off, woff)
+					m.done()
+				}
+			})
+		}
+	})
+}
+
+func TestDots(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		for _, ty := range sortedTypes(l.dots) {
+			f, d := formats[ty], l.dots[ty]
+			t.Run(ty.String(), func(t *testing.T) {
+				m := &memory{t: t}
+				for _, nb := range typeBlocks(ty) {
+					for tokens := 1; tokens <= d.tokens; tokens++ {
+						if nb > 40 && tokens > 2 {
+							break
+						}
+						testDot(t, m, f, ty, d, nb, tokens, 1+(nb+tokens)%5)
+					}
+				}
+			})
+		}
+	})
+}
+
+func testDot(t *testing.T, m *memory, f *format, ty block.Type, d dot, nb, tokens, rows int) {
+	r, k, shift := newRandom(nb, tokens), 32*nb, (nb+tokens)%3
+	bytes := k / ty.Len() * ty.Size()
+	a := &dotArgs{stride: bytes + 2*(nb%3), rows: rows, nb: nb, tokens: tokens, ldy: rows + nb%4}
+	w := buffer[byte](m, (rows-1)*a.stride+bytes, shift*2)
+	for i := range rows {
+		r.row(ty, w[i*a.stride:][:bytes])
+	}
+	a.w = &w[0]
+	got, want := buffer[float32](m, (tokens-1)*a.ldy+rows, shift), make([]float32, (tokens-1)*a.ldy+rows)
+	what := fmt.Sprintf("nb %d, %d tokens, %d rows: y", nb, tokens, rows)
+	if f == nil {
+		x := buffer[float32](m, tokens*k, shift)
+		r.floats(x)
+		a.x = &x[0]
+		a.y = &got[0]
+		d.run(a)
+		a.y = &want[0]
+		dotFloatGeneric(ty, a)
+	} else {
+		q := buffer[int8](m, tokens*k, shift)
+		r.int8s(q)
+		scale, sum, half := buffer[float32](m, tokens*nb, shift), buffer[float32](m, tokens*nb, shift), buffer[int32](m, tokens*2*nb, shift)
+		r.floats(scale)
+		for i := range half {
+			half[i] = 0
+			for _, v := range q[16*i : 16*i+16] {
+				half[i] += int32(v)
+			}
+		}
+		for i := range sum {
+			sum[i] = float32(float32(half[2*i]+half[2*i+1]) * scale[i])
+		}
+		arranged := buffer[int8](m, tokens*k, shift)
+		copy(arranged, q)
+		if d.arrange != nil {
+			for i := range tokens {
+				d.arrange(nb, &q[i*k], &arranged[i*k])
+			}
+		}
+		a.scale, a.sum, a.half = &scale[0], &sum[0], &half[0]
+		a.q, a.y = &arranged[0], &got[0]
+		d.run(a)
+		a.q, a.y = &q[0], &want[0]
+		dotGeneric(f, a)
+	}
+	sameBits(t, what, got, want)
+	m.done()
+}

@@ -1,0 +1,270 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/llama31/llama31/gguf/block"
+)
+
+// Every row of the table is compared with its plain Go twin, bit for bit. Buffers are as long as the documentation says and end
+// right before a page that faults, or a few canary elements before it, so that starts are unaligned too.
+
+// eachLeaf runs f for every row that this machine has, but the generic one.
+func eachLeaf(t *testing.T, f func(t *testing.T, l *leaf)) {
+	for _, l := range leaves() {
+		if l != &generic {
+			t.Run(l.name, func(t *testing.T) { f(t, l) })
+		}
+	}
+}
+
+// memory hands out buffers that end shift elements before an unmapped page, with canaries before and behind.
+type memory struct {
+	t     testing.TB
+	pages [][]byte
+	used  int
+	check []func()
+}
+
+const (
+	pageBytes   = 8 << 20
+	canaryBytes = 64
+	canary      = 0xa5
+)
+
+// buffer is n elements of m, zeroed.
+func buffer[T any](m *memory, n, shift int) []T {
+	if m.used == len(m.pages) {
+		m.pages = append(m.pages, guarded(m.t, pageBytes))
+	}
+	page := m.pages[m.used]
+	m.used++
+	var e T
+	size := int(unsafe.Sizeof(e))
+	end := pageBytes - shift*size
+	start := end - n*size
+	if start < canaryBytes {
+		m.t.Fatalf("%d elements are too many for a test buffer", n)
+	}
+	for i := start - canaryBytes; i < pageBytes; i++ {
+		page[i] = canary
+	}
+	clear(page[start:end])
+	m.check = append(m.check, func() {
+		m.t.Helper()
+		for _, b := range append(page[start-canaryBytes:start:start], page[end:]...) {
+			if b != canary {
+				m.t.Fatalf("bytes before or behind a buffer of %d %T were written", n, e)
+			}
+		}
+	})
+	if n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&page[start])), n)
+}
+
+// done checks the canaries and takes all buffers back.
+func (m *memory) done() {
+	m.t.Helper()
+	for _, f := range m.check {
+		f()
+	}
+	m.check, m.used = m.check[:0], 0
+}
+
+// like is a buffer with the contents of s.
+func like[T any](m *memory, s []T, shift int) []T {
+	b := buffer[T](m, len(s), shift)
+	copy(b, s)
+	return b
+}
+
+// blockCounts are the row lengths tested, in blocks of 32. The short ones are for emulators.
+func blockCounts() []int {
+	if testing.Short() {
+		return []int{1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 24}
+	}
+	var ns []int
+	for n := 1; n <= 40; n++ {
+		ns = append(ns, n)
+	}
+	return append(ns, 48, 128, 448)
+}
+
+type random struct{ *rand.Rand }
+
+func newRandom(a, b int) random { return random{rand.New(rand.NewPCG(uint64(a), uint64(b)))} }
+
+// float is a finite number of a wide range of magnitudes, zeros of both signs and subnormals among them.
+func (r random) float() float32 {
+	switch r.IntN(16) {
+	case 0:
+		return 0
+	case 1:
+		return float32(math.Copysign(0, -1))
+	case 2:
+		return math.Float32frombits(uint32(r.IntN(1<<23)) | uint32(r.IntN(2))<<31)
+	}
+	return float32(r.NormFloat64() * math.Exp2(float64(r.IntN(24)-12)))
+}
+
+func (r random) floats(x []float32) {
+	for i := range x {
+		x[i] = r.float()
+	}
+}
+
+func (r random) int8s(x []int8) {
+	for i := range x {
+		x[i] = int8(r.IntN(255) - 127)
+		if r.IntN(4) == 0 {
+			x[i] = int8(127 * (r.IntN(2)*2 - 1)) // where int16 sums are tightest
+		}
+	}
+}
+
+func sameBits(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Fatalf("%s[%d] = %v (%#x), want %v (%#x)", what, i, got[i], math.Float32bits(got[i]), want[i], math.Float32bits(want[i]))
+		}
+	}
+}
+
+func same[T comparable](t *testing.T, what string, got, want []T) {
+	t.Helper()
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("%s[%d] = %v, want %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+// ptr is the first element, or nil.
+func ptr[T any](s []T) *T { return unsafe.SliceData(s) }
+
+func sortedTypes[V any](m map[block.Type]V) []block.Type {
+	var ts []block.Type
+	for t := range m {
+		ts = append(ts, t)
+	}
+	slices.Sort(ts)
+	return ts
+}
+
+func TestMul(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		for _, ty := range sortedTypes(formats) {
+			f := formats[ty]
+			t.Run(ty.String(), func(t *testing.T) {
+				m := &memory{t: t}
+				for _, nb := range blockCounts() {
+					r, shift := newRandom(nb, int(ty)), nb%3
+					T := l.tile
+					a := &mulArgs{nb: nb, ldc: 16 + nb%5}
+					q := buffer[byte](m, 512*nb, shift)
+					for i := range q {
+						q[i] = byte(r.IntN(int(f.max) + 1))
+						if r.IntN(4) == 0 {
+							q[i] = f.max * byte(r.IntN(2))
+						}
+					}
+					act := buffer[int8](m, 32*T*nb, shift)
+					r.int8s(act)
+					scale, off := buffer[float32](m, 16*f.scales*nb, shift), buffer[float32](m, 16*f.offs*nb, shift)
+					as, sum := buffer[float32](m, T*nb, shift), buffer[float32](m, f.offs*T*nb, shift)
+					r.floats(scale)
+					r.floats(off)
+					r.floats(as)
+					r.floats(sum)
+					a.q, a.scale, a.off, a.a, a.as, a.sum = &q[0], &scale[0], ptr(off), &act[0], &as[0], ptr(sum)
+					if f.bias != 0 {
+						init := buffer[int32](m, f.scales*T*nb, shift)
+						for b := range nb {
+							for h := range f.scales {
+								for i := range T {
+									var s int32
+									for g := h * 8 / f.scales; g < (h+1)*8/f.scales; g++ {
+										for j := range 4 {
+											s += int32(act[32*T*b+4*T*g+4*i+j])
+										}
+									}
+									init[(b*f.scales+h)*T+i] = -f.bias * s
+								}
+							}
+						}
+						a.init = &init[0]
+					}
+					got, want := buffer[float32](m, (T-1)*a.ldc+16, shift), make([]float32, (T-1)*a.ldc+16)
+					a.c = &got[0]
+					l.mul(f, a)
+					a.c = &want[0]
+					mulGeneric(f, a, T)
+					sameBits(t, fmt.Sprintf("nb %d: c", nb), got, want)
+					m.done()
+				}
+			})
+		}
+	})
+}
+
+func TestInterleave(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		m := &memory{t: t}
+		for _, nb := range blockCounts() {
+			r, stride := newRandom(nb, 1), 32*nb+nb%7
+			rows := buffer[byte](m, 15*stride+32*nb, nb%3)
+			for i := range rows {
+				rows[i] = byte(r.Uint32())
+			}
+			got, want := buffer[byte](m, 512*nb, nb%5), make([]byte, 512*nb)
+			l.interleave(nb, &rows[0], stride, &got[0])
+			interleaveGeneric(nb, &rows[0], stride, &want[0])
+			same(t, fmt.Sprintf("nb %d: q", nb), got, want)
+			m.done()
+		}
+	})
+}
+
+// TestQuantize includes infinities and NaN; only a NaN's payload may differ.
+func TestQuantize(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		m := &memory{t: t}
+		for _, nb := range blockCounts() {
+			r := newRandom(nb, 2)
+			x := buffer[float32](m, 32*nb, nb%3)
+			r.floats(x)
+			if nb%8 == 5 { // a block of zeros, of subnormals, of a constant, with an infinity, with a NaN
+				clear(x[:32])
+				for i := range 32 {
+					x[32+i] = math.Float32frombits(uint32(r.IntN(1 << 10)))
+					x[64+i] = -3.5
+				}
+				x[96+7], x[128+31] = float32(math.Inf(-1)), float32(math.NaN())
+			}
+			q, scale, sum, half := buffer[int8](m, 32*nb, nb%3), buffer[float32](m, nb, nb%3), buffer[float32](m, nb, nb%3), buffer[int32](m, 2*nb, nb%3)
+			wq, wscale, wsum, whalf := make([]int8, 32*nb), make([]float32, nb), make([]float32, nb), make([]int32, 2*nb)
+			l.quantize(nb, &x[0], &q[0], &scale[0], &sum[0], &half[0])
+			quantizeGeneric(nb, &x[0], &wq[0], &wscale[0], &wsum[0], &whalf[0])
+			for _, s := range [][]float32{scale, sum, wscale, wsum} {
+				for i, f := range s {
+					if f != f {
+						s[i] = float32(math.NaN())
+					}
+				}
+			}
+			same(t, fmt.Sprintf("nb %d: q", nb), q, wq)
+			sameBits(t, fmt.Sprintf("nb %d: scale", nb), scale, wscale)
+			sameBits(t, fmt.Sprintf("nb %d: sum", nb), sum, wsum)
+			same(t, fmt.Sprintf("nb %d: half", nb), half, whalf)
+			m.done()
+		}
+	})
+}
