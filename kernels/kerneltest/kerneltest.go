@@ -186,7 +186,7 @@ func shapes(t *testing.T, open Opener, o *Options) {
 			continue
 		}
 		s := small() // SmolLM2's width
-		s.Layers, s.Hidden, s.FFN, s.Heads, s.KVHeads, s.Vocab = 1, 576, 1056, 9, 3, 1001
+		s.Layers, s.Hidden, s.FFN, s.Heads, s.KVHeads, s.Vocab = 1, 576, 608, 9, 3, 499
 		try("hidden576-"+typ.String(), s, typ, true)
 	}
 }
