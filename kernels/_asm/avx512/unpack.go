@@ -1,0 +1,4 @@
+package avx512
+
+func unpacks()   {}
+func floatDots() {}
