@@ -29,7 +29,11 @@ func Emit() {
 		dot(f)
 		dotMany(f)
 	}
-	floatDots()
+	for _, f := range floatFormats {
+		for tokens := 4; tokens > 0; tokens /= 2 {
+			floatDot(f, tokens)
+		}
+	}
 	unpacks()
 	peak()
 }

@@ -274,19 +274,48 @@ func dotQ6_K() dotFormat {
 	return f
 }
 
+// iq4Levels are the IQ4 levels plus 128, in every lane.
+func iq4Levels() VecVirtual {
+	return load(bytes("iq4_levels", 64, func(i int) byte { return byte(iq4Values[i%16]) ^ 128 }))
+}
+
+// iq4xsScales decodes the 6-bit scales of IQ4_XS.
+type iq4xsScales struct{ lowShift, highShift, low, high, minus VecVirtual }
+
+func newIQ4XSScales() iq4xsScales {
+	return iq4xsScales{
+		load(vector("iq4_xs_low", 16, func(i int) uint32 { return uint32(4 * (i % 8)) })),
+		load(vector("iq4_xs_high", 16, func(i int) uint32 { return uint32(12 + 2*(i%8)) })),
+		splat(15), splat(0x30), splat(32),
+	}
+}
+
+func (c iq4xsScales) decode(w Mem) VecVirtual {
+	a, b, s, d := YMM(), YMM(), ZMM(), YMM()
+	VPBROADCASTD(w.Offset(4), a)
+	VPBROADCASTD(w, b) // d and the high bits
+	VPSRLVD(c.lowShift.AsY(), a, a)
+	VPSRLVD(c.highShift.AsY(), b, b)
+	VPANDD(c.high.AsY(), b, b)
+	VPTERNLOGD(U8(0xf8), c.low.AsY(), a, b) // b | a & low
+	VPSUBD(c.minus.AsY(), b, b)
+	VCVTDQ2PS(b, s.AsY())
+	VPBROADCASTW(w, d.AsX())
+	VCVTPH2PS(d.AsX(), d)
+	VMULPS(d, s.AsY(), s.AsY())
+	return s
+}
+
 // dotIQ4_XS: d, 8 high bit pairs of scales, 8 low nibbles of scales, 128 bytes of nibbles, 16 to a block.
 func dotIQ4_XS() dotFormat {
 	f := dotFormat{name: "IQ4_XS", bytes: 136, bias: 128}
 	var n nibbles
 	var tables []VecVirtual
-	var levels, lowShift, highShift, low, high, minus VecVirtual
+	var levels VecVirtual
+	var xs iq4xsScales
 	f.setup = func() {
-		n = newNibbles("half", secondHalf)
+		n, xs, levels = newNibbles("half", secondHalf), newIQ4XSScales(), iq4Levels()
 		tables = pick("iq4_xs", func(d, i int) int { return 16*(i/8) + 4*(i%4) + d })
-		levels = load(bytes("iq4_levels", 64, func(i int) byte { return byte(iq4Values[i%16]) ^ 128 }))
-		lowShift = load(vector("iq4_xs_low", 16, func(i int) uint32 { return uint32(4 * (i % 8)) }))
-		highShift = load(vector("iq4_xs_high", 16, func(i int) uint32 { return uint32(12 + 2*(i%8)) }))
-		low, high, minus = splat(15), splat(0x30), splat(32)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
 		q := picked(tables, w.Offset(8))
@@ -294,20 +323,7 @@ func dotIQ4_XS() dotFormat {
 			n.apply(x)
 			VPSHUFB(x, levels, x)
 		}
-		a, b, s := YMM(), YMM(), ZMM()
-		VPBROADCASTD(w.Offset(4), a)
-		VPBROADCASTD(w, b)
-		VPSRLVD(lowShift.AsY(), a, a)
-		VPSRLVD(highShift.AsY(), b, b)
-		VPANDD(high.AsY(), b, b)
-		VPTERNLOGD(U8(0xf8), low.AsY(), a, b)
-		VPSUBD(minus.AsY(), b, b)
-		VCVTDQ2PS(b, s.AsY())
-		d := YMM()
-		VPBROADCASTW(w, d.AsX())
-		VCVTPH2PS(d.AsX(), d)
-		VMULPS(d, s.AsY(), s.AsY())
-		return q, s
+		return q, xs.decode(w)
 	}
 	return f
 }
