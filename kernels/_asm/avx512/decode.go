@@ -64,32 +64,23 @@ func half(m Mem) VecVirtual {
 	return d
 }
 
-// quads16 loads the 16 bytes of each of 8 blocks, stride apart, twice: lanes 0 and 1 of register c are block c, 2 and 3 block c+4.
-func quads16(w Mem, stride int, upper OpmaskVirtual) []VecVirtual {
-	x := make([]VecVirtual, 4)
-	for c := range x {
-		x[c] = ZMM()
-		VBROADCASTI32X4(w.Offset(stride*c), x[c])
-		VBROADCASTI32X4(w.Offset(stride*(c+4)), upper, x[c])
-	}
-	return transpose4(x)
-}
-
 // dotQ4_0: 8 blocks of d, 16 bytes of nibbles.
 func dotQ4_0() dotFormat {
 	f := dotFormat{name: "Q4_0", bytes: 144, bias: 8, tail: true}
 	var n nibbles
-	var scales VecVirtual
-	var upper OpmaskVirtual
+	var quads, scales VecVirtual
 	f.setup = func() {
 		n = newNibbles("half", secondHalf)
+		// Of 64 bytes from dword d of block 0 on, and of 64 that begin 6 bytes before dword d of block 4, so as to end with the group.
+		quads = load(words("q4_0", 32, func(i int) uint16 { return uint16(9*(i/2%4) + i%2 + i/16*(32+3)) }))
 		scales = load(words("q4_0_d", 32, func(i int) uint16 { return uint16(9 * i % 64) }))
-		upper = kmask(0xff00)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
-		q := quads16(w.Offset(2), 18, upper)
-		for _, x := range q {
-			n.apply(x)
+		q := make([]VecVirtual, 4)
+		for d := range q {
+			q[d] = load(w.Offset(2 + 4*d))
+			VPERMT2W(w.Offset(68+4*d), quads, q[d])
+			n.apply(q[d])
 		}
 		s := load(w)
 		VPERMT2W(w.Offset(64), scales, s)
@@ -103,18 +94,20 @@ func dotQ4_0() dotFormat {
 func dotQ4_1() dotFormat {
 	f := dotFormat{name: "Q4_1", bytes: 160, offs: true, tail: true}
 	var n nibbles
-	var scales VecVirtual
-	var upper OpmaskVirtual
+	var quads, scales VecVirtual
 	f.setup = func() {
 		n = newNibbles("half", secondHalf)
+		// Of 64 bytes from dword d of block 0 on, and as many from that of block 4.
+		quads = load(vector("q4_1", 16, func(i int) uint32 { return uint32(5*(i%4) + i/8*16) }))
 		// Of words 0-31 and 40-71: 8 d, then 8 m.
 		scales = load(words("q4_1_dm", 32, func(i int) uint16 { return uint16(i/4%2*32 + 10*(i%4) + i/8%2) }))
-		upper = kmask(0xff00)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
-		q := quads16(w.Offset(4), 20, upper)
-		for _, x := range q {
-			n.apply(x)
+		q := make([]VecVirtual, 4)
+		for d := range q {
+			q[d] = load(w.Offset(4 + 4*d))
+			VPERMT2D(w.Offset(84+4*d), quads, q[d])
+			n.apply(q[d])
 		}
 		s := load(w)
 		VPERMT2W(w.Offset(80), scales, s)
