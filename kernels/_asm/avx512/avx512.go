@@ -35,7 +35,7 @@ func Emit() {
 		}
 	}
 	unpacks()
-	peak()
+	probe()
 }
 
 func floatBits(f float64) uint32 { return math.Float32bits(float32(f)) }

@@ -3,7 +3,6 @@ package avx512
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
-	. "github.com/mmcloughlin/avo/reg"
 )
 
 // quantize emits the int8 quantisation of activations. The maximum is taken of the bits without sign, so that a NaN is larger
@@ -170,25 +169,3 @@ func toF16() {
 	VZEROUPPER()
 	RET()
 }
-
-// peak emits the probe of integer throughput: 64 independent VPDPBUSD a turn.
-func peak() {
-	TEXT("avx512Peak", NOSPLIT, "func(n int)")
-	Doc("avx512Peak runs 4096·n multiply-adds of bytes as fast as the machine can.")
-	n := arg("n")
-	a, s := zero(), make([]VecVirtual, 16)
-	for i := range s {
-		s[i] = zero()
-	}
-	Label("loop")
-	for i := range 64 {
-		VPDPBUSD(a, a, s[i%16])
-	}
-	DECQ(n)
-	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
-}
-
-var _ = Mem{}
-var _ Register
