@@ -264,5 +264,5 @@ func avx512UnpackQ2_K(nb int, w *byte, q *byte, scale *float32, off *float32)
 //go:noescape
 func avx512UnpackQ3_K(nb int, w *byte, q *byte, scale *float32, off *float32)
 
-// avx512Peak runs 4096·n multiply-adds of bytes as fast as the machine can.
-func avx512Peak(n int)
+// avx512ProbeMAC runs n times 64 VPDPBUSD: 4096 products of bytes, summed, each time.
+func avx512ProbeMAC(n int)

@@ -9299,9 +9299,9 @@ DATA avx512_q3_k_scale_turn<>+56(SB)/4, $0x00000002
 DATA avx512_q3_k_scale_turn<>+60(SB)/4, $0x00000002
 GLOBL avx512_q3_k_scale_turn<>(SB), RODATA|NOPTR, $64
 
-// func avx512Peak(n int)
+// func avx512ProbeMAC(n int)
 // Requires: AVX, AVX512DQ, AVX512VNNI
-TEXT ·avx512Peak(SB), NOSPLIT, $0-8
+TEXT ·avx512ProbeMAC(SB), NOSPLIT, $0-8
 	MOVQ   n+0(FP), AX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1

@@ -3,6 +3,7 @@ package avx512
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 )
 
 // quantize emits the int8 quantisation of activations. The maximum is taken of the bits without sign, so that a NaN is larger
