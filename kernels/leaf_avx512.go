@@ -27,6 +27,23 @@ var avx512 = leaf{
 		block.TypeQ5_K:   avx512Dot(avx512DotQ5_K, avx512DotQ5_KMany),
 		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KMany),
 		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSMany),
+		block.TypeF32:    avx512FloatDot(avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
+		block.TypeF16:    avx512FloatDot(avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
+		block.TypeBF16:   avx512FloatDot(avx512DotBF16_1, avx512DotBF16_2, avx512DotBF16_4),
+	},
+	unpack: map[block.Type]func(nb int, w, q *byte, scale, off *float32){
+		block.TypeQ4_0:   avx512UnpackQ4_0,
+		block.TypeQ4_1:   avx512UnpackQ4_1,
+		block.TypeQ5_0:   avx512UnpackQ5_0,
+		block.TypeQ5_1:   avx512UnpackQ5_1,
+		block.TypeQ8_0:   avx512UnpackQ8_0,
+		block.TypeQ2_K:   avx512UnpackQ2_K,
+		block.TypeQ3_K:   avx512UnpackQ3_K,
+		block.TypeQ4_K:   avx512UnpackQ4_K,
+		block.TypeQ5_K:   avx512UnpackQ5_K,
+		block.TypeQ6_K:   avx512UnpackQ6_K,
+		block.TypeIQ4_NL: avx512UnpackIQ4_NL,
+		block.TypeIQ4_XS: avx512UnpackIQ4_XS,
 	},
 	attend: avx512Attend,
 	toF16:  avx512ToF16,
@@ -56,6 +73,30 @@ func avx512Dot(
 			one(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y)
 		} else {
 			many(a.w, a.stride, a.rows, a.nb, a.tokens, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
+		}
+	}}
+}
+
+// avx512FloatDot joins a float format's functions for 1, 2 and 4 tokens. Each takes 4 rows at a time; more tokens come back to the
+// same 4 rows while they are in cache.
+func avx512FloatDot(run1, run2, run4 func(w *byte, stride, rows, nb int, x, y *float32, ldy int)) dot {
+	return dot{tokens: 8, run: func(a *dotArgs) {
+		if a.tokens == 1 {
+			run1(a.w, a.stride, a.rows, a.nb, a.x, a.y, a.ldy)
+			return
+		}
+		for r := 0; r < a.rows; r += 4 {
+			for t := 0; t < a.tokens; {
+				run, n := run4, 4
+				switch left := a.tokens - t; {
+				case left == 1:
+					run, n = run1, 1
+				case left < 4:
+					run, n = run2, 2
+				}
+				run(at(a.w, r*a.stride), a.stride, min(4, a.rows-r), a.nb, at(a.x, 32*a.nb*t), at(a.y, t*a.ldy+r), a.ldy)
+				t += n
+			}
 		}
 	}}
 }

@@ -159,5 +159,110 @@ func avx512DotIQ4_XS(w *byte, stride int, rows int, nb int, q *int8, scale *floa
 //go:noescape
 func avx512DotIQ4_XSMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
-// avx512Peak runs 4096·n multiply-adds of bytes as fast as the machine can.
-func avx512Peak(n int)
+// avx512DotF32_4 multiplies rows by 4 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotF32_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotF32_2 multiplies rows by 2 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotF32_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotF32_1 multiplies rows by 1 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotF32_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotF16_4 multiplies rows by 4 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotF16_2 multiplies rows by 2 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotF16_1 multiplies rows by 1 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotBF16_4 multiplies rows by 4 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotBF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotBF16_2 multiplies rows by 2 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotBF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotBF16_1 multiplies rows by 1 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotBF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512UnpackQ4_0 turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ4_0(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ4_1 turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ4_1(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ5_0 turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ5_0(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ5_1 turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ5_1(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackIQ4_NL turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ4_NL(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ8_0 turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ8_0(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ4_K turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ4_K(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ5_K turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ5_K(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ6_K turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ6_K(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackIQ4_XS turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ4_XS(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ2_K turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ2_K(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512UnpackQ3_K turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackQ3_K(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512ProbeMAC runs n times 64 VPDPBUSD: 4096 products of bytes, summed, each time.
+func avx512ProbeMAC(n int)

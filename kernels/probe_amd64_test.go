@@ -22,6 +22,14 @@ func BenchmarkProbe(b *testing.B) {
 		}
 		b.ReportMetric(512e4*float64(b.N)/1e9/b.Elapsed().Seconds(), "GMAC/s")
 	})
+	if _, err := pickLeaf("avx512"); err == nil {
+		b.Run("avx512/mac", func(b *testing.B) {
+			for b.Loop() {
+				avx512ProbeMAC(10000)
+			}
+			b.ReportMetric(4096e4*float64(b.N)/1e9/b.Elapsed().Seconds(), "GMAC/s")
+		})
+	}
 	mem := make([]byte, 512<<20)
 	for i := 0; i < len(mem); i += 4096 {
 		mem[i] = 1

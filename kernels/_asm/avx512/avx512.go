@@ -29,9 +29,13 @@ func Emit() {
 		dot(f)
 		dotMany(f)
 	}
-	floatDots()
+	for _, f := range floatFormats {
+		for tokens := 4; tokens > 0; tokens /= 2 {
+			floatDot(f, tokens)
+		}
+	}
 	unpacks()
-	peak()
+	probe()
 }
 
 func floatBits(f float64) uint32 { return math.Float32bits(float32(f)) }

@@ -64,32 +64,23 @@ func half(m Mem) VecVirtual {
 	return d
 }
 
-// quads16 loads the 16 bytes of each of 8 blocks, stride apart, twice: lanes 0 and 1 of register c are block c, 2 and 3 block c+4.
-func quads16(w Mem, stride int, upper OpmaskVirtual) []VecVirtual {
-	x := make([]VecVirtual, 4)
-	for c := range x {
-		x[c] = ZMM()
-		VBROADCASTI32X4(w.Offset(stride*c), x[c])
-		VBROADCASTI32X4(w.Offset(stride*(c+4)), upper, x[c])
-	}
-	return transpose4(x)
-}
-
 // dotQ4_0: 8 blocks of d, 16 bytes of nibbles.
 func dotQ4_0() dotFormat {
 	f := dotFormat{name: "Q4_0", bytes: 144, bias: 8, tail: true}
 	var n nibbles
-	var scales VecVirtual
-	var upper OpmaskVirtual
+	var quads, scales VecVirtual
 	f.setup = func() {
 		n = newNibbles("half", secondHalf)
+		// Of 64 bytes from dword d of block 0 on, and of 64 that begin 6 bytes before dword d of block 4, so as to end with the group.
+		quads = load(words("q4_0", 32, func(i int) uint16 { return uint16(9*(i/2%4) + i%2 + i/16*(32+3)) }))
 		scales = load(words("q4_0_d", 32, func(i int) uint16 { return uint16(9 * i % 64) }))
-		upper = kmask(0xff00)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
-		q := quads16(w.Offset(2), 18, upper)
-		for _, x := range q {
-			n.apply(x)
+		q := make([]VecVirtual, 4)
+		for d := range q {
+			q[d] = load(w.Offset(2 + 4*d))
+			VPERMT2W(w.Offset(68+4*d), quads, q[d])
+			n.apply(q[d])
 		}
 		s := load(w)
 		VPERMT2W(w.Offset(64), scales, s)
@@ -103,18 +94,20 @@ func dotQ4_0() dotFormat {
 func dotQ4_1() dotFormat {
 	f := dotFormat{name: "Q4_1", bytes: 160, offs: true, tail: true}
 	var n nibbles
-	var scales VecVirtual
-	var upper OpmaskVirtual
+	var quads, scales VecVirtual
 	f.setup = func() {
 		n = newNibbles("half", secondHalf)
+		// Of 64 bytes from dword d of block 0 on, and as many from that of block 4.
+		quads = load(vector("q4_1", 16, func(i int) uint32 { return uint32(5*(i%4) + i/8*16) }))
 		// Of words 0-31 and 40-71: 8 d, then 8 m.
 		scales = load(words("q4_1_dm", 32, func(i int) uint16 { return uint16(i/4%2*32 + 10*(i%4) + i/8%2) }))
-		upper = kmask(0xff00)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
-		q := quads16(w.Offset(4), 20, upper)
-		for _, x := range q {
-			n.apply(x)
+		q := make([]VecVirtual, 4)
+		for d := range q {
+			q[d] = load(w.Offset(4 + 4*d))
+			VPERMT2D(w.Offset(84+4*d), quads, q[d])
+			n.apply(q[d])
 		}
 		s := load(w)
 		VPERMT2W(w.Offset(80), scales, s)
@@ -274,19 +267,48 @@ func dotQ6_K() dotFormat {
 	return f
 }
 
+// iq4Levels are the IQ4 levels plus 128, in every lane.
+func iq4Levels() VecVirtual {
+	return load(bytes("iq4_levels", 64, func(i int) byte { return byte(iq4Values[i%16]) ^ 128 }))
+}
+
+// iq4xsScales decodes the 6-bit scales of IQ4_XS.
+type iq4xsScales struct{ lowShift, highShift, low, high, minus VecVirtual }
+
+func newIQ4XSScales() iq4xsScales {
+	return iq4xsScales{
+		load(vector("iq4_xs_low", 16, func(i int) uint32 { return uint32(4 * (i % 8)) })),
+		load(vector("iq4_xs_high", 16, func(i int) uint32 { return uint32(12 + 2*(i%8)) })),
+		splat(15), splat(0x30), splat(32),
+	}
+}
+
+func (c iq4xsScales) decode(w Mem) VecVirtual {
+	a, b, s, d := YMM(), YMM(), ZMM(), YMM()
+	VPBROADCASTD(w.Offset(4), a)
+	VPBROADCASTD(w, b) // d and the high bits
+	VPSRLVD(c.lowShift.AsY(), a, a)
+	VPSRLVD(c.highShift.AsY(), b, b)
+	VPANDD(c.high.AsY(), b, b)
+	VPTERNLOGD(U8(0xf8), c.low.AsY(), a, b) // b | a & low
+	VPSUBD(c.minus.AsY(), b, b)
+	VCVTDQ2PS(b, s.AsY())
+	VPBROADCASTW(w, d.AsX())
+	VCVTPH2PS(d.AsX(), d)
+	VMULPS(d, s.AsY(), s.AsY())
+	return s
+}
+
 // dotIQ4_XS: d, 8 high bit pairs of scales, 8 low nibbles of scales, 128 bytes of nibbles, 16 to a block.
 func dotIQ4_XS() dotFormat {
 	f := dotFormat{name: "IQ4_XS", bytes: 136, bias: 128}
 	var n nibbles
 	var tables []VecVirtual
-	var levels, lowShift, highShift, low, high, minus VecVirtual
+	var levels VecVirtual
+	var xs iq4xsScales
 	f.setup = func() {
-		n = newNibbles("half", secondHalf)
+		n, xs, levels = newNibbles("half", secondHalf), newIQ4XSScales(), iq4Levels()
 		tables = pick("iq4_xs", func(d, i int) int { return 16*(i/8) + 4*(i%4) + d })
-		levels = load(bytes("iq4_levels", 64, func(i int) byte { return byte(iq4Values[i%16]) ^ 128 }))
-		lowShift = load(vector("iq4_xs_low", 16, func(i int) uint32 { return uint32(4 * (i % 8)) }))
-		highShift = load(vector("iq4_xs_high", 16, func(i int) uint32 { return uint32(12 + 2*(i%8)) }))
-		low, high, minus = splat(15), splat(0x30), splat(32)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
 		q := picked(tables, w.Offset(8))
@@ -294,20 +316,7 @@ func dotIQ4_XS() dotFormat {
 			n.apply(x)
 			VPSHUFB(x, levels, x)
 		}
-		a, b, s := YMM(), YMM(), ZMM()
-		VPBROADCASTD(w.Offset(4), a)
-		VPBROADCASTD(w, b)
-		VPSRLVD(lowShift.AsY(), a, a)
-		VPSRLVD(highShift.AsY(), b, b)
-		VPANDD(high.AsY(), b, b)
-		VPTERNLOGD(U8(0xf8), low.AsY(), a, b)
-		VPSUBD(minus.AsY(), b, b)
-		VCVTDQ2PS(b, s.AsY())
-		d := YMM()
-		VPBROADCASTW(w, d.AsX())
-		VCVTPH2PS(d.AsX(), d)
-		VMULPS(d, s.AsY(), s.AsY())
-		return q, s
+		return q, xs.decode(w)
 	}
 	return f
 }

@@ -11,8 +11,10 @@ const (
 	tileFloat = 16
 )
 
-// mulGroup is how many tokens' integer sums are interleaved to hide VPDPBUSD's latency.
-const mulGroup = 4
+// mulGroup is how many tokens' integer sums are interleaved. Two leave the rest of hiding VPDPBUSD's latency to the CPU's reordering;
+// of 2 to 5, llvm-mca puts it first with offsets (144.7 cycles a block on Zen 4, of which 128 are VPDPBUSD; 152.6 with 4) and within 6%
+// elsewhere.
+const mulGroup = 2
 
 // mul emits the microkernel of 16 rows x 16 tokens for formats of so many scales and offsets per 32 values. The 32 k of 16
 // rows sit in 8 registers, a token's bytes are broadcast by VPDPBUSD itself, and the partial sums p_j stay in 16 registers.

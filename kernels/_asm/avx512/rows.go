@@ -170,25 +170,3 @@ func toF16() {
 	VZEROUPPER()
 	RET()
 }
-
-// peak emits the probe of integer throughput: 64 independent VPDPBUSD a turn.
-func peak() {
-	TEXT("avx512Peak", NOSPLIT, "func(n int)")
-	Doc("avx512Peak runs 4096·n multiply-adds of bytes as fast as the machine can.")
-	n := arg("n")
-	a, s := zero(), make([]VecVirtual, 16)
-	for i := range s {
-		s[i] = zero()
-	}
-	Label("loop")
-	for i := range 64 {
-		VPDPBUSD(a, a, s[i%16])
-	}
-	DECQ(n)
-	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
-}
-
-var _ = Mem{}
-var _ Register
