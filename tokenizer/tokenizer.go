@@ -21,7 +21,8 @@ type Tokenizer struct {
 	all    *specials // and control tokens
 }
 
-// New builds the tables for a vocabulary. That of Llama 3.1 takes about 60 ms.
+// New builds the tables for a vocabulary. That of Llama 3.1 takes about 0.1 s, and
+// 10 MB stay.
 // The error is a *PretokenizerError or a *VocabError.
 func New(v Vocab) (*Tokenizer, error) {
 	if err := v.check(); err != nil {
