@@ -21,6 +21,8 @@ var (
 	ErrUnavailable = errors.New("device unavailable")
 	// ErrUnsupported says that a device cannot do what the model needs, such as a weight's block type.
 	ErrUnsupported = errors.New("not supported by this device")
+	// ErrNoKV says that a step attends before NewKV was called.
+	ErrNoKV = errors.New("the device has no KV cache")
 	// ErrOutOfMemory is matched by a MemoryError.
 	ErrOutOfMemory = errors.New("out of memory")
 )

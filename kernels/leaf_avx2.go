@@ -8,24 +8,38 @@ import "github.com/llama31/llama31/gguf/block"
 var avx2 = leaf{
 	name:       "avx2",
 	quantize:   avx2Quantize,
-	sumSquares: sumSquaresGeneric,
-	scaleMul:   scaleMulGeneric,
-	swiglu:     swigluGeneric,
+	sumSquares: avx2SumSquares,
+	scaleMul:   avx2ScaleMul,
+	swiglu:     avx2SwiGLU,
 	add:        avx2Add,
 	tile:       4,
-	tileFloat:  4,
+	tileFloat:  6,
 	interleave: avx2Interleave,
 	mul:        avx2Mul,
-	mulFloat:   func(a *mulFloatArgs) { mulFloatGeneric(a, 4) },
+	mulFloat:   func(a *mulFloatArgs) { avx2MulFloat(a.k, a.w, a.a, a.c, a.ldc) },
+	unpack: map[block.Type]func(nb int, w, q *byte, scale, off *float32){
+		block.TypeQ4_0:   avx2UnpackQ4_0,
+		block.TypeQ4_1:   avx2UnpackQ4_1,
+		block.TypeQ8_0:   avx2UnpackQ8_0,
+		block.TypeQ4_K:   func(nb int, w, q *byte, scale, off *float32) { avx2UnpackQ4_K(nb/8, w, q, scale, off) },
+		block.TypeQ5_K:   func(nb int, w, q *byte, scale, off *float32) { avx2UnpackQ5_K(nb/8, w, q, scale, off) },
+		block.TypeQ6_K:   func(nb int, w, q *byte, scale, off *float32) { avx2UnpackQ6_K(nb/8, w, q, scale, off) },
+		block.TypeIQ4_XS: func(nb int, w, q *byte, scale, off *float32) { avx2UnpackIQ4_XS(nb/8, w, q, scale, off) },
+	},
 	dots: map[block.Type]dot{
-		block.TypeQ4_0: avx2Dot(arrange8(avx2Arrange), avx2DotQ4_0, avx2DotQ4_0s),
-		block.TypeQ4_1: avx2Dot(arrange8(avx2Arrange), avx2DotQ4_1, avx2DotQ4_1s),
-		block.TypeQ8_0: avx2Dot(arrange8(avx2Arrange), avx2DotQ8_0, avx2DotQ8_0s),
-		block.TypeQ4_K: avx2Dot(arrange8(avx2ArrangeQ4_K), avx2DotQ4_K, avx2DotQ4_Ks),
-		block.TypeQ6_K: avx2Dot(arrange8(avx2ArrangeQ6_K), avx2DotQ6_K, avx2DotQ6_Ks),
+		block.TypeF32:    avx2DotFloat(avx2DotF32_1, avx2DotF32_2, avx2DotF32_3, avx2DotF32_4),
+		block.TypeF16:    avx2DotFloat(avx2DotF16_1, avx2DotF16_2, avx2DotF16_3, avx2DotF16_4),
+		block.TypeBF16:   avx2DotFloat(avx2DotBF16_1, avx2DotBF16_2, avx2DotBF16_3, avx2DotBF16_4),
+		block.TypeQ4_0:   avx2Dot(arrange8(avx2Arrange), avx2DotQ4_0, avx2DotQ4_0s),
+		block.TypeQ4_1:   avx2Dot(arrange8(avx2Arrange), avx2DotQ4_1, avx2DotQ4_1s),
+		block.TypeQ8_0:   avx2Dot(arrange8(avx2Arrange), avx2DotQ8_0, avx2DotQ8_0s),
+		block.TypeQ4_K:   avx2Dot(arrange8(avx2ArrangeQ4_K), avx2DotQ4_K, avx2DotQ4_Ks),
+		block.TypeQ5_K:   avx2Dot(arrange8(avx2ArrangeQ4_K), avx2DotQ5_K, avx2DotQ5_Ks),
+		block.TypeIQ4_XS: avx2Dot(arrange8(avx2Arrange), avx2DotIQ4_XS, avx2DotIQ4_XSs),
+		block.TypeQ6_K:   avx2Dot(arrange8(avx2ArrangeQ6_K), avx2DotQ6_K, avx2DotQ6_Ks),
 	},
 	attend: avx2Attend,
-	toF16:  toF16Generic,
+	toF16:  avx2ToF16,
 }
 
 func avx2Mul(f *format, a *mulArgs) {
@@ -59,6 +73,13 @@ func avx2Dot(arrange func(nb int, q, o *int8), one, many avx2Rows) dot {
 			run = one
 		}
 		run(a.w, a.stride, a.rows, a.nb, a.tokens, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
+	}}
+}
+
+// avx2DotFloat is a float row dot of a function per number of tokens.
+func avx2DotFloat(run ...func(w *byte, stride, rows, nb int, x, y *float32, ldy int)) dot {
+	return dot{tokens: len(run), run: func(a *dotArgs) {
+		run[a.tokens-1](a.w, a.stride, a.rows, a.nb, a.x, a.y, a.ldy)
 	}}
 }
 

@@ -104,6 +104,26 @@ func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, sca
 //go:noescape
 func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
+// avx2DotQ5_K is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ5_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ5_Ks is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ5_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotIQ4_XS is the row dot of one token.
+//
+//go:noescape
+func avx2DotIQ4_XS(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotIQ4_XSs is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotIQ4_XSs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
 // avx2DotQ6_K is the row dot of one token.
 //
 //go:noescape
@@ -139,10 +159,130 @@ func avx2Attend3(headDim int, q *float32, k *uint16, v *uint16, count int, m *fl
 //go:noescape
 func avx2Attend4(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 
+// avx2MulFloat is mulFloat.
+//
+//go:noescape
+func avx2MulFloat(k int, w *float32, a *float32, c *float32, ldc int)
+
+// avx2DotF32_1 is the row dot of 1 tokens.
+//
+//go:noescape
+func avx2DotF32_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF32_2 is the row dot of 2 tokens.
+//
+//go:noescape
+func avx2DotF32_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF32_3 is the row dot of 3 tokens.
+//
+//go:noescape
+func avx2DotF32_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF32_4 is the row dot of 4 tokens.
+//
+//go:noescape
+func avx2DotF32_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF16_1 is the row dot of 1 tokens.
+//
+//go:noescape
+func avx2DotF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF16_2 is the row dot of 2 tokens.
+//
+//go:noescape
+func avx2DotF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF16_3 is the row dot of 3 tokens.
+//
+//go:noescape
+func avx2DotF16_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF16_4 is the row dot of 4 tokens.
+//
+//go:noescape
+func avx2DotF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotBF16_1 is the row dot of 1 tokens.
+//
+//go:noescape
+func avx2DotBF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotBF16_2 is the row dot of 2 tokens.
+//
+//go:noescape
+func avx2DotBF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotBF16_3 is the row dot of 3 tokens.
+//
+//go:noescape
+func avx2DotBF16_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotBF16_4 is the row dot of 4 tokens.
+//
+//go:noescape
+func avx2DotBF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2UnpackQ4_0 decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ4_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ4_1 decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ4_1(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ8_0 decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ8_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ4_K decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ4_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ5_K decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ5_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ6_K decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ6_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackIQ4_XS decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackIQ4_XS(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
 // avx2Add computes y[i] += x[i].
 //
 //go:noescape
 func avx2Add(n int, x *float32, y *float32)
+
+// avx2ScaleMul computes y[i] = (x[i]·r)·w[i].
+//
+//go:noescape
+func avx2ScaleMul(n int, r float32, x *float32, w *float32, y *float32)
+
+// avx2SwiGLU computes gate[i] = gate[i]/(1+exp32(-gate[i]))·up[i].
+//
+//go:noescape
+func avx2SwiGLU(n int, gate *float32, up *float32)
+
+// avx2ToF16 rounds to float16.
+//
+//go:noescape
+func avx2ToF16(n int, x *float32, y *uint16)
+
+// avx2SumSquares returns the sum of squares in 16 partial sums.
+//
+//go:noescape
+func avx2SumSquares(n int, x *float32) float32
 
 // avx2ProbeMAC runs n times 16 VPMADDUBSW and as many VPADDW: 512 products of bytes, summed, each time.
 func avx2ProbeMAC(n int)

@@ -40,6 +40,78 @@ DATA avx2Shift02<>+16(SB)/8, $0x0000000200000000
 DATA avx2Shift02<>+24(SB)/8, $0x0000000200000000
 GLOBL avx2Shift02<>(SB), RODATA|NOPTR, $32
 
+DATA avx2Shift04<>+0(SB)/8, $0x0000000400000000
+DATA avx2Shift04<>+8(SB)/8, $0x0000000400000000
+DATA avx2Shift04<>+16(SB)/8, $0x0000000400000000
+DATA avx2Shift04<>+24(SB)/8, $0x0000000400000000
+GLOBL avx2Shift04<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Shift0246<>+0(SB)/8, $0x0000000200000000
+DATA avx2Shift0246<>+8(SB)/8, $0x0000000600000004
+DATA avx2Shift0246<>+16(SB)/8, $0x0000000200000000
+DATA avx2Shift0246<>+24(SB)/8, $0x0000000600000004
+GLOBL avx2Shift0246<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ShiftNibbles<>+0(SB)/8, $0x0000000400000000
+DATA avx2ShiftNibbles<>+8(SB)/8, $0x0000000c00000008
+DATA avx2ShiftNibbles<>+16(SB)/8, $0x0000001400000010
+DATA avx2ShiftNibbles<>+24(SB)/8, $0x0000001c00000018
+GLOBL avx2ShiftNibbles<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ShiftPairs<>+0(SB)/8, $0x0000001200000010
+DATA avx2ShiftPairs<>+8(SB)/8, $0x0000001600000014
+DATA avx2ShiftPairs<>+16(SB)/8, $0x0000001a00000018
+DATA avx2ShiftPairs<>+24(SB)/8, $0x0000001e0000001c
+GLOBL avx2ShiftPairs<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Dword3<>+0(SB)/8, $0x0000000300000003
+DATA avx2Dword3<>+8(SB)/8, $0x0000000300000003
+DATA avx2Dword3<>+16(SB)/8, $0x0000000300000003
+DATA avx2Dword3<>+24(SB)/8, $0x0000000300000003
+GLOBL avx2Dword3<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Dword15<>+0(SB)/8, $0x0000000f0000000f
+DATA avx2Dword15<>+8(SB)/8, $0x0000000f0000000f
+DATA avx2Dword15<>+16(SB)/8, $0x0000000f0000000f
+DATA avx2Dword15<>+24(SB)/8, $0x0000000f0000000f
+GLOBL avx2Dword15<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Dword32<>+0(SB)/8, $0x0000002000000020
+DATA avx2Dword32<>+8(SB)/8, $0x0000002000000020
+DATA avx2Dword32<>+16(SB)/8, $0x0000002000000020
+DATA avx2Dword32<>+24(SB)/8, $0x0000002000000020
+GLOBL avx2Dword32<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Low6<>+0(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA avx2Low6<>+8(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA avx2Low6<>+16(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA avx2Low6<>+24(SB)/8, $0x3f3f3f3f3f3f3f3f
+GLOBL avx2Low6<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bits01<>+0(SB)/8, $0x0303030303030303
+DATA avx2Bits01<>+8(SB)/8, $0x0303030303030303
+DATA avx2Bits01<>+16(SB)/8, $0x0303030303030303
+DATA avx2Bits01<>+24(SB)/8, $0x0303030303030303
+GLOBL avx2Bits01<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bit0To4<>+0(SB)/8, $0x0000000010001000
+DATA avx2Bit0To4<>+8(SB)/8, $0x0000000010001000
+DATA avx2Bit0To4<>+16(SB)/8, $0x0000000010001000
+DATA avx2Bit0To4<>+24(SB)/8, $0x0000000010001000
+GLOBL avx2Bit0To4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bit1To4<>+0(SB)/8, $0x0000000010100000
+DATA avx2Bit1To4<>+8(SB)/8, $0x0000000010100000
+DATA avx2Bit1To4<>+16(SB)/8, $0x0000000010100000
+DATA avx2Bit1To4<>+24(SB)/8, $0x0000000010100000
+GLOBL avx2Bit1To4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2IQ4<>+0(SB)/8, $0xf6eaddcfbfad9881
+DATA avx2IQ4<>+8(SB)/8, $0x7159453526190d01
+DATA avx2IQ4<>+16(SB)/8, $0xf6eaddcfbfad9881
+DATA avx2IQ4<>+24(SB)/8, $0x7159453526190d01
+GLOBL avx2IQ4<>(SB), RODATA|NOPTR, $32
+
 DATA avx2Scales16<>+0(SB)/8, $0x0e0c06040a080200
 DATA avx2Scales16<>+8(SB)/8, $0x0f0d07050b090301
 DATA avx2Scales16<>+16(SB)/8, $0x0e0c06040a080200
@@ -91,6 +163,24 @@ DATA avx2Order<>+8(SB)/8, $0x0000000500000001
 DATA avx2Order<>+16(SB)/8, $0x0000000600000002
 DATA avx2Order<>+24(SB)/8, $0x0000000700000003
 GLOBL avx2Order<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Sign<>+0(SB)/8, $0x8000000080000000
+DATA avx2Sign<>+8(SB)/8, $0x8000000080000000
+DATA avx2Sign<>+16(SB)/8, $0x8000000080000000
+DATA avx2Sign<>+24(SB)/8, $0x8000000080000000
+GLOBL avx2Sign<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bit4<>+0(SB)/8, $0x1010101010101010
+DATA avx2Bit4<>+8(SB)/8, $0x1010101010101010
+DATA avx2Bit4<>+16(SB)/8, $0x1010101010101010
+DATA avx2Bit4<>+24(SB)/8, $0x1010101010101010
+GLOBL avx2Bit4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ShiftHigh<>+0(SB)/8, $0x0000000000000000
+DATA avx2ShiftHigh<>+8(SB)/8, $0x0000000000000000
+DATA avx2ShiftHigh<>+16(SB)/8, $0x0000000400000004
+DATA avx2ShiftHigh<>+24(SB)/8, $0x0000000400000004
+GLOBL avx2ShiftHigh<>(SB), RODATA|NOPTR, $32
 
 DATA avx2Abs<>+0(SB)/8, $0x7fffffff7fffffff
 DATA avx2Abs<>+8(SB)/8, $0x7fffffff7fffffff
@@ -3436,7 +3526,7 @@ loop:
 	RET
 
 // func avx2DotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·avx2DotQ4_0(SB), $320-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
@@ -3506,21 +3596,17 @@ row:
 	JZ     tail
 
 group:
-	VPBROADCASTD   (R9), Y1
-	VPBROADCASTD   18(R9), Y2
-	VPBLENDD       $0x02, Y2, Y1, Y1
-	VPBROADCASTD   36(R9), Y2
-	VPBLENDD       $0x04, Y2, Y1, Y1
-	VPBROADCASTD   54(R9), Y2
-	VPBLENDD       $0x08, Y2, Y1, Y1
-	VPBROADCASTD   72(R9), Y2
-	VPBLENDD       $0x10, Y2, Y1, Y1
-	VPBROADCASTD   90(R9), Y2
-	VPBLENDD       $0x20, Y2, Y1, Y1
-	VPBROADCASTD   108(R9), Y2
-	VPBLENDD       $0x40, Y2, Y1, Y1
-	VPBROADCASTD   126(R9), Y2
-	VPBLENDD       $0x80, Y2, Y1, Y1
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 14(R9), Y1, Y1
+	VPBLENDD       $0x04, 28(R9), Y1, Y1
+	VPBLENDD       $0x08, 42(R9), Y1, Y1
+	VPBLENDD       $0x10, 56(R9), Y1, Y1
+	VPBLENDD       $0x20, 70(R9), Y1, Y1
+	VPBLENDD       $0x40, 84(R9), Y1, Y1
+	VPBLENDD       $0x80, 98(R9), Y1, Y1
 	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
 	VPERMQ         $0xd8, Y1, Y1
 	VCVTPH2PS      X1, Y2
@@ -3579,8 +3665,7 @@ group:
 	VPSLLD         $0x03, Y5, Y5
 	VPERMQ         $0xd8, Y5, Y5
 	VPSUBD         Y5, Y3, Y3
-	VMOVUPS        (DI)(BX*1), Y1
-	VMULPS         Y2, Y1, Y1
+	VMULPS         (DI)(BX*1), Y2, Y1
 	VCVTDQ2PS      Y3, Y3
 	VFMADD231PS    Y3, Y1, Y0
 	ADDQ           $+144, R9
@@ -3735,7 +3820,7 @@ reduce:
 	RET
 
 // func avx2DotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·avx2DotQ4_0s(SB), $544-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
@@ -3810,21 +3895,17 @@ clear:
 	JZ      tail
 
 group:
-	VPBROADCASTD   (R9), Y0
-	VPBROADCASTD   18(R9), Y1
-	VPBLENDD       $0x02, Y1, Y0, Y0
-	VPBROADCASTD   36(R9), Y1
-	VPBLENDD       $0x04, Y1, Y0, Y0
-	VPBROADCASTD   54(R9), Y1
-	VPBLENDD       $0x08, Y1, Y0, Y0
-	VPBROADCASTD   72(R9), Y1
-	VPBLENDD       $0x10, Y1, Y0, Y0
-	VPBROADCASTD   90(R9), Y1
-	VPBLENDD       $0x20, Y1, Y0, Y0
-	VPBROADCASTD   108(R9), Y1
-	VPBLENDD       $0x40, Y1, Y0, Y0
-	VPBROADCASTD   126(R9), Y1
-	VPBLENDD       $0x80, Y1, Y0, Y0
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 14(R9), Y0, Y0
+	VPBLENDD       $0x04, 28(R9), Y0, Y0
+	VPBLENDD       $0x08, 42(R9), Y0, Y0
+	VPBLENDD       $0x10, 56(R9), Y0, Y0
+	VPBLENDD       $0x20, 70(R9), Y0, Y0
+	VPBLENDD       $0x40, 84(R9), Y0, Y0
+	VPBLENDD       $0x80, 98(R9), Y0, Y0
 	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
 	VPERMQ         $0xd8, Y0, Y0
 	VCVTPH2PS      X0, Y1
@@ -4081,7 +4162,7 @@ store:
 	RET
 
 // func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·avx2DotQ4_1(SB), $320-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
@@ -4147,21 +4228,17 @@ row:
 	JZ     tail
 
 group:
-	VPBROADCASTD   (R9), Y1
-	VPBROADCASTD   20(R9), Y2
-	VPBLENDD       $0x02, Y2, Y1, Y1
-	VPBROADCASTD   40(R9), Y2
-	VPBLENDD       $0x04, Y2, Y1, Y1
-	VPBROADCASTD   60(R9), Y2
-	VPBLENDD       $0x08, Y2, Y1, Y1
-	VPBROADCASTD   80(R9), Y2
-	VPBLENDD       $0x10, Y2, Y1, Y1
-	VPBROADCASTD   100(R9), Y2
-	VPBLENDD       $0x20, Y2, Y1, Y1
-	VPBROADCASTD   120(R9), Y2
-	VPBLENDD       $0x40, Y2, Y1, Y1
-	VPBROADCASTD   140(R9), Y2
-	VPBLENDD       $0x80, Y2, Y1, Y1
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 16(R9), Y1, Y1
+	VPBLENDD       $0x04, 32(R9), Y1, Y1
+	VPBLENDD       $0x08, 48(R9), Y1, Y1
+	VPBLENDD       $0x10, 64(R9), Y1, Y1
+	VPBLENDD       $0x20, 80(R9), Y1, Y1
+	VPBLENDD       $0x40, 96(R9), Y1, Y1
+	VPBLENDD       $0x80, 112(R9), Y1, Y1
 	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
 	VPERMQ         $0xd8, Y1, Y1
 	VCVTPH2PS      X1, Y2
@@ -4212,12 +4289,10 @@ group:
 	VPADDW         Y6, Y5, Y5
 	VPADDW         Y5, Y4, Y4
 	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
-	VMOVUPS        (DI)(BX*1), Y3
-	VMULPS         Y2, Y3, Y2
+	VMULPS         (DI)(BX*1), Y2, Y2
 	VCVTDQ2PS      Y4, Y4
 	VFMADD231PS    Y4, Y2, Y0
-	VMOVUPS        (R8)(BX*1), Y2
-	VFMADD231PS    Y1, Y2, Y0
+	VFMADD231PS    (R8)(BX*1), Y1, Y0
 	ADDQ           $+160, R9
 	ADDQ           $0x20, BX
 	CMPQ           BX, R10
@@ -4334,7 +4409,7 @@ tail:
 	VFMADD231PS    Y8, Y2, Y0
 	VMASKMOVPS     (R8)(BX*1), Y4, Y2
 	VANDPS         Y1, Y4, Y1
-	VFMADD231PS    Y1, Y2, Y0
+	VFMADD231PS    Y2, Y1, Y0
 
 reduce:
 	MOVQ         y+72(FP), BX
@@ -4363,7 +4438,7 @@ reduce:
 	RET
 
 // func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·avx2DotQ4_1s(SB), $544-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
@@ -4434,21 +4509,17 @@ clear:
 	JZ      tail
 
 group:
-	VPBROADCASTD   (R9), Y0
-	VPBROADCASTD   20(R9), Y1
-	VPBLENDD       $0x02, Y1, Y0, Y0
-	VPBROADCASTD   40(R9), Y1
-	VPBLENDD       $0x04, Y1, Y0, Y0
-	VPBROADCASTD   60(R9), Y1
-	VPBLENDD       $0x08, Y1, Y0, Y0
-	VPBROADCASTD   80(R9), Y1
-	VPBLENDD       $0x10, Y1, Y0, Y0
-	VPBROADCASTD   100(R9), Y1
-	VPBLENDD       $0x20, Y1, Y0, Y0
-	VPBROADCASTD   120(R9), Y1
-	VPBLENDD       $0x40, Y1, Y0, Y0
-	VPBROADCASTD   140(R9), Y1
-	VPBLENDD       $0x80, Y1, Y0, Y0
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 16(R9), Y0, Y0
+	VPBLENDD       $0x04, 32(R9), Y0, Y0
+	VPBLENDD       $0x08, 48(R9), Y0, Y0
+	VPBLENDD       $0x10, 64(R9), Y0, Y0
+	VPBLENDD       $0x20, 80(R9), Y0, Y0
+	VPBLENDD       $0x40, 96(R9), Y0, Y0
+	VPBLENDD       $0x80, 112(R9), Y0, Y0
 	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
 	VPERMQ         $0xd8, Y0, Y0
 	VCVTPH2PS      X0, Y1
@@ -4648,7 +4719,7 @@ tailToken:
 	VFMADD231PS Y3, Y11, Y0
 	VMASKMOVPS  (R8)(BX*1), Y1, Y3
 	VANDPS      320(AX), Y1, Y1
-	VFMADD231PS Y1, Y3, Y0
+	VFMADD231PS Y3, Y1, Y0
 	VMOVAPS     Y0, (R10)
 	ADDQ        $0x20, R10
 	LEAQ        (SI)(CX*8), SI
@@ -4694,7 +4765,7 @@ store:
 	RET
 
 // func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·avx2DotQ8_0(SB), $320-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
@@ -4759,21 +4830,19 @@ row:
 	JZ     tail
 
 group:
-	VPBROADCASTD   (R8), Y1
-	VPBROADCASTD   34(R8), Y2
-	VPBLENDD       $0x02, Y2, Y1, Y1
-	VPBROADCASTD   68(R8), Y2
-	VPBLENDD       $0x04, Y2, Y1, Y1
-	VPBROADCASTD   102(R8), Y2
-	VPBLENDD       $0x08, Y2, Y1, Y1
-	VPBROADCASTD   136(R8), Y2
-	VPBLENDD       $0x10, Y2, Y1, Y1
-	VPBROADCASTD   170(R8), Y2
-	VPBLENDD       $0x20, Y2, Y1, Y1
-	VPBROADCASTD   204(R8), Y2
-	VPBLENDD       $0x40, Y2, Y1, Y1
-	VPBROADCASTD   238(R8), Y2
-	VPBLENDD       $0x80, Y2, Y1, Y1
+	PREFETCHT0     2048(R8)
+	PREFETCHT0     2112(R8)
+	PREFETCHT0     2176(R8)
+	PREFETCHT0     2240(R8)
+	PREFETCHT0     2304(R8)
+	VMOVDQU        (R8), Y1
+	VPBLENDD       $0x02, 30(R8), Y1, Y1
+	VPBLENDD       $0x04, 60(R8), Y1, Y1
+	VPBLENDD       $0x08, 90(R8), Y1, Y1
+	VPBLENDD       $0x10, 120(R8), Y1, Y1
+	VPBLENDD       $0x20, 150(R8), Y1, Y1
+	VPBLENDD       $0x40, 180(R8), Y1, Y1
+	VPBLENDD       $0x80, 210(R8), Y1, Y1
 	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
 	VPERMQ         $0xd8, Y1, Y1
 	VCVTPH2PS      X1, Y2
@@ -4858,8 +4927,7 @@ group:
 	VPADDD         Y3, Y5, Y5
 	VPADDD         Y5, Y1, Y1
 	VPADDD         Y1, Y4, Y4
-	VMOVUPS        (DI)(BX*1), Y1
-	VMULPS         Y2, Y1, Y1
+	VMULPS         (DI)(BX*1), Y2, Y1
 	VCVTDQ2PS      Y4, Y4
 	VFMADD231PS    Y4, Y1, Y0
 	ADDQ           $+272, R8
@@ -5046,7 +5114,7 @@ reduce:
 	RET
 
 // func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·avx2DotQ8_0s(SB), $544-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
@@ -5117,21 +5185,19 @@ clear:
 	JZ      tail
 
 group:
-	VPBROADCASTD   (R8), Y0
-	VPBROADCASTD   34(R8), Y1
-	VPBLENDD       $0x02, Y1, Y0, Y0
-	VPBROADCASTD   68(R8), Y1
-	VPBLENDD       $0x04, Y1, Y0, Y0
-	VPBROADCASTD   102(R8), Y1
-	VPBLENDD       $0x08, Y1, Y0, Y0
-	VPBROADCASTD   136(R8), Y1
-	VPBLENDD       $0x10, Y1, Y0, Y0
-	VPBROADCASTD   170(R8), Y1
-	VPBLENDD       $0x20, Y1, Y0, Y0
-	VPBROADCASTD   204(R8), Y1
-	VPBLENDD       $0x40, Y1, Y0, Y0
-	VPBROADCASTD   238(R8), Y1
-	VPBLENDD       $0x80, Y1, Y0, Y0
+	PREFETCHT0     2048(R8)
+	PREFETCHT0     2112(R8)
+	PREFETCHT0     2176(R8)
+	PREFETCHT0     2240(R8)
+	PREFETCHT0     2304(R8)
+	VMOVDQU        (R8), Y0
+	VPBLENDD       $0x02, 30(R8), Y0, Y0
+	VPBLENDD       $0x04, 60(R8), Y0, Y0
+	VPBLENDD       $0x08, 90(R8), Y0, Y0
+	VPBLENDD       $0x10, 120(R8), Y0, Y0
+	VPBLENDD       $0x20, 150(R8), Y0, Y0
+	VPBLENDD       $0x40, 180(R8), Y0, Y0
+	VPBLENDD       $0x80, 210(R8), Y0, Y0
 	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
 	VPERMQ         $0xd8, Y0, Y0
 	VCVTPH2PS      X0, Y1
@@ -5442,7 +5508,7 @@ store:
 	RET
 
 // func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·avx2DotQ4_K(SB), $320-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
@@ -5462,67 +5528,61 @@ row:
 	ANDQ   $-32, R9
 
 group:
-	MOVQ         4(R8), R10
-	MOVL         12(R8), R13
-	MOVQ         $0x3f3f3f3f3f3f3f3f, R12
-	MOVQ         R10, R11
-	ANDQ         R12, R11
-	MOVQ         $0x3030303030303030, R12
-	SHRQ         $0x02, R10
-	ANDQ         R12, R10
-	MOVQ         R13, R12
-	SHLQ         $0x1c, R12
-	ORQ          R12, R13
-	MOVQ         $0x0f0f0f0f0f0f0f0f, R12
-	ANDQ         R12, R13
-	ORQ          R10, R13
-	VMOVQ        R11, X1
-	VPINSRQ      $0x01, R13, X1, X1
-	VPSHUFD      $0xd8, X1, X1
+	PREFETCHT0   2048(R8)
+	PREFETCHT0   2112(R8)
+	PREFETCHT0   2176(R8)
+	VMOVDQU      4(R8), X1
+	VPAND        avx2Low6<>+0(SB), X1, X2
+	VPSRLD       $0x02, X1, X3
+	VPAND        avx2Bits45<>+0(SB), X3, X3
+	VPSHUFD      $0x0a, X1, X1
+	VPSRLVD      avx2Shift04<>+0(SB), X1, X1
+	VPAND        avx2Nibble<>+0(SB), X1, X1
+	VPOR         X1, X3, X3
+	VPUNPCKLDQ   X3, X2, X1
 	VPMOVZXBD    X1, Y2
 	VPSRLDQ      $0x08, X1, X1
-	VPMOVZXBD    X1, Y3
+	VPMOVZXBD    X1, Y4
 	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMOVD        (R8), X1
-	VCVTPH2PS    X1, X1
-	VBROADCASTSS X1, Y4
-	VMULPS       Y4, Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VCVTPH2PS    (R8), X1
+	VBROADCASTSS X1, Y3
+	VMULPS       Y3, Y2, Y2
 	VMOVSHDUP    X1, X1
-	VBROADCASTSS X1, Y4
-	VMULPS       Y4, Y3, Y3
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y4, Y4
 	VMOVDQU      16(R8), Y1
-	VMOVDQU      48(R8), Y4
+	VMOVDQU      48(R8), Y3
 	VMOVDQU      80(R8), Y5
 	VMOVDQU      112(R8), Y6
-	VPUNPCKLDQ   Y4, Y1, Y7
+	VPUNPCKLDQ   Y3, Y1, Y7
 	VPUNPCKLDQ   Y6, Y5, Y8
-	VPUNPCKHDQ   Y4, Y1, Y1
-	VPUNPCKHDQ   Y6, Y5, Y4
+	VPUNPCKHDQ   Y3, Y1, Y1
+	VPUNPCKHDQ   Y6, Y5, Y3
 	VPUNPCKLQDQ  Y8, Y7, Y5
 	VPUNPCKHQDQ  Y8, Y7, Y6
-	VPUNPCKLQDQ  Y4, Y1, Y7
-	VPUNPCKHQDQ  Y4, Y1, Y1
-	VMOVDQU      avx2Nibble<>+0(SB), Y4
-	VPAND        Y4, Y5, Y8
+	VPUNPCKLQDQ  Y3, Y1, Y7
+	VPUNPCKHQDQ  Y3, Y1, Y1
+	VMOVDQU      avx2Nibble<>+0(SB), Y3
+	VPAND        Y3, Y5, Y8
 	VPSRLW       $0x04, Y5, Y5
-	VPAND        Y4, Y5, Y5
-	VPAND        Y4, Y6, Y9
+	VPAND        Y3, Y5, Y5
+	VPAND        Y3, Y6, Y9
 	VPSRLW       $0x04, Y6, Y6
-	VPAND        Y4, Y6, Y6
-	VPAND        Y4, Y7, Y10
+	VPAND        Y3, Y6, Y6
+	VPAND        Y3, Y7, Y10
 	VPSRLW       $0x04, Y7, Y7
-	VPAND        Y4, Y7, Y7
-	VPAND        Y4, Y1, Y11
+	VPAND        Y3, Y7, Y7
+	VPAND        Y3, Y1, Y11
 	VPSRLW       $0x04, Y1, Y1
-	VPAND        Y4, Y1, Y1
-	VPMADDUBSW   (BX)(DX*8), Y8, Y4
+	VPAND        Y3, Y1, Y1
+	VPMADDUBSW   (BX)(DX*8), Y8, Y3
 	VPMADDUBSW   32(BX)(DX*8), Y9, Y8
-	VPADDW       Y8, Y4, Y4
+	VPADDW       Y8, Y3, Y3
 	VPMADDUBSW   64(BX)(DX*8), Y10, Y8
 	VPMADDUBSW   96(BX)(DX*8), Y11, Y9
 	VPADDW       Y9, Y8, Y8
-	VPADDW       Y8, Y4, Y4
+	VPADDW       Y8, Y3, Y3
 	VPMADDUBSW   128(BX)(DX*8), Y5, Y5
 	VPMADDUBSW   160(BX)(DX*8), Y6, Y6
 	VPADDW       Y6, Y5, Y5
@@ -5530,19 +5590,17 @@ group:
 	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
 	VPADDW       Y1, Y6, Y6
 	VPADDW       Y6, Y5, Y5
-	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
 	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
-	VPUNPCKLDQ   Y5, Y4, Y1
-	VPUNPCKHDQ   Y5, Y4, Y4
-	VPERM2I128   $0x21, Y4, Y1, Y5
-	VPBLENDD     $0xf0, Y4, Y1, Y1
+	VPUNPCKLDQ   Y5, Y3, Y1
+	VPUNPCKHDQ   Y5, Y3, Y3
+	VPERM2I128   $0x21, Y3, Y1, Y5
+	VPBLENDD     $0xf0, Y3, Y1, Y1
 	VPADDD       Y5, Y1, Y1
-	VMOVUPS      (SI)(DX*1), Y4
-	VMULPS       Y2, Y4, Y2
+	VMULPS       (SI)(DX*1), Y2, Y2
 	VCVTDQ2PS    Y1, Y1
 	VFMADD231PS  Y1, Y2, Y0
-	VMOVUPS      (DI)(DX*1), Y1
-	VFNMADD231PS Y3, Y1, Y0
+	VFNMADD231PS (DI)(DX*1), Y4, Y0
 	ADDQ         $+144, R8
 	ADDQ         $0x20, DX
 	CMPQ         DX, R9
@@ -5573,7 +5631,7 @@ group:
 	RET
 
 // func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·avx2DotQ4_Ks(SB), $544-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
@@ -5598,62 +5656,56 @@ clear:
 	ANDQ    $-32, R10
 
 group:
-	MOVQ         4(R9), SI
-	MOVL         12(R9), R11
-	MOVQ         $0x3f3f3f3f3f3f3f3f, R8
-	MOVQ         SI, DI
-	ANDQ         R8, DI
-	MOVQ         $0x3030303030303030, R8
-	SHRQ         $0x02, SI
-	ANDQ         R8, SI
-	MOVQ         R11, R8
-	SHLQ         $0x1c, R8
-	ORQ          R8, R11
-	MOVQ         $0x0f0f0f0f0f0f0f0f, R8
-	ANDQ         R8, R11
-	ORQ          SI, R11
-	VMOVQ        DI, X0
-	VPINSRQ      $0x01, R11, X0, X0
-	VPSHUFD      $0xd8, X0, X0
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	PREFETCHT0   2176(R9)
+	VMOVDQU      4(R9), X0
+	VPAND        avx2Low6<>+0(SB), X0, X1
+	VPSRLD       $0x02, X0, X2
+	VPAND        avx2Bits45<>+0(SB), X2, X2
+	VPSHUFD      $0x0a, X0, X0
+	VPSRLVD      avx2Shift04<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPOR         X0, X2, X2
+	VPUNPCKLDQ   X2, X1, X0
 	VPMOVZXBD    X0, Y1
 	VPSRLDQ      $0x08, X0, X0
-	VPMOVZXBD    X0, Y2
+	VPMOVZXBD    X0, Y3
 	VCVTDQ2PS    Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMOVD        (R9), X0
-	VCVTPH2PS    X0, X0
-	VBROADCASTSS X0, Y3
-	VMULPS       Y3, Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTPH2PS    (R9), X0
+	VBROADCASTSS X0, Y2
+	VMULPS       Y2, Y1, Y1
 	VMOVSHDUP    X0, X0
-	VBROADCASTSS X0, Y3
-	VMULPS       Y3, Y2, Y2
+	VBROADCASTSS X0, Y0
+	VMULPS       Y0, Y3, Y3
 	VMOVDQU      16(R9), Y0
-	VMOVDQU      48(R9), Y3
+	VMOVDQU      48(R9), Y2
 	VMOVDQU      80(R9), Y4
 	VMOVDQU      112(R9), Y5
-	VPUNPCKLDQ   Y3, Y0, Y6
+	VPUNPCKLDQ   Y2, Y0, Y6
 	VPUNPCKLDQ   Y5, Y4, Y7
-	VPUNPCKHDQ   Y3, Y0, Y0
-	VPUNPCKHDQ   Y5, Y4, Y3
+	VPUNPCKHDQ   Y2, Y0, Y0
+	VPUNPCKHDQ   Y5, Y4, Y2
 	VPUNPCKLQDQ  Y7, Y6, Y4
 	VPUNPCKHQDQ  Y7, Y6, Y5
-	VPUNPCKLQDQ  Y3, Y0, Y6
-	VPUNPCKHQDQ  Y3, Y0, Y0
-	VMOVDQU      avx2Nibble<>+0(SB), Y3
-	VPAND        Y3, Y4, Y7
+	VPUNPCKLQDQ  Y2, Y0, Y6
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VMOVDQU      avx2Nibble<>+0(SB), Y2
+	VPAND        Y2, Y4, Y7
 	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y3, Y4, Y4
-	VPAND        Y3, Y5, Y8
+	VPAND        Y2, Y4, Y4
+	VPAND        Y2, Y5, Y8
 	VPSRLW       $0x04, Y5, Y5
-	VPAND        Y3, Y5, Y5
-	VPAND        Y3, Y6, Y9
+	VPAND        Y2, Y5, Y5
+	VPAND        Y2, Y6, Y9
 	VPSRLW       $0x04, Y6, Y6
-	VPAND        Y3, Y6, Y6
-	VPAND        Y3, Y0, Y10
+	VPAND        Y2, Y6, Y6
+	VPAND        Y2, Y0, Y10
 	VPSRLW       $0x04, Y0, Y0
-	VPAND        Y3, Y0, Y0
+	VPAND        Y2, Y0, Y0
 	VMOVAPS      Y1, 256(AX)
-	VMOVAPS      Y2, 320(AX)
+	VMOVAPS      Y3, 320(AX)
 	MOVQ         q+40(FP), SI
 	MOVQ         scale+48(FP), DI
 	MOVQ         sum+56(FP), R8
@@ -5735,8 +5787,697 @@ store:
 	VZEROUPPER
 	RET
 
+// func avx2DotQ5_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ5_K(SB), $320-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ sum+56(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, R8
+	XORQ   DX, DX
+	MOVQ   AX, R9
+	ANDQ   $-32, R9
+
+group:
+	PREFETCHT0   2048(R8)
+	PREFETCHT0   2112(R8)
+	PREFETCHT0   2176(R8)
+	VMOVDQU      4(R8), X1
+	VPAND        avx2Low6<>+0(SB), X1, X2
+	VPSRLD       $0x02, X1, X3
+	VPAND        avx2Bits45<>+0(SB), X3, X3
+	VPSHUFD      $0x0a, X1, X1
+	VPSRLVD      avx2Shift04<>+0(SB), X1, X1
+	VPAND        avx2Nibble<>+0(SB), X1, X1
+	VPOR         X1, X3, X3
+	VPUNPCKLDQ   X3, X2, X1
+	VPMOVZXBD    X1, Y2
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVZXBD    X1, Y4
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VCVTPH2PS    (R8), X1
+	VBROADCASTSS X1, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVSHDUP    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y4, Y4
+	VMOVDQU      48(R8), Y1
+	VMOVDQU      80(R8), Y3
+	VMOVDQU      112(R8), Y5
+	VMOVDQU      144(R8), Y6
+	VPUNPCKLDQ   Y3, Y1, Y7
+	VPUNPCKLDQ   Y6, Y5, Y8
+	VPUNPCKHDQ   Y3, Y1, Y1
+	VPUNPCKHDQ   Y6, Y5, Y3
+	VPUNPCKLQDQ  Y8, Y7, Y5
+	VPUNPCKHQDQ  Y8, Y7, Y6
+	VPUNPCKLQDQ  Y3, Y1, Y7
+	VPUNPCKHQDQ  Y3, Y1, Y1
+	VMOVDQU      avx2Nibble<>+0(SB), Y3
+	VPAND        Y3, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y3, Y5, Y5
+	VPAND        Y3, Y6, Y9
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPAND        Y3, Y7, Y10
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPAND        Y3, Y1, Y11
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y3, Y1, Y1
+	VPSHUFD      $0x00, 16(R8), Y3
+	VPSRLVD      avx2Shift0246<>+0(SB), Y3, Y3
+	VPAND        avx2Bits01<>+0(SB), Y3, Y3
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y8, Y8
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y5, Y5
+	VPSHUFD      $0x55, 16(R8), Y3
+	VPSRLVD      avx2Shift0246<>+0(SB), Y3, Y3
+	VPAND        avx2Bits01<>+0(SB), Y3, Y3
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y9, Y9
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y6, Y6
+	VPSHUFD      $0xaa, 16(R8), Y3
+	VPSRLVD      avx2Shift0246<>+0(SB), Y3, Y3
+	VPAND        avx2Bits01<>+0(SB), Y3, Y3
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y7, Y7
+	VPSHUFD      $0xff, 16(R8), Y3
+	VPSRLVD      avx2Shift0246<>+0(SB), Y3, Y3
+	VPAND        avx2Bits01<>+0(SB), Y3, Y3
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y1, Y1
+	VPMADDUBSW   (BX)(DX*8), Y8, Y3
+	VPMADDUBSW   32(BX)(DX*8), Y9, Y8
+	VPADDW       Y8, Y3, Y3
+	VPMADDUBSW   64(BX)(DX*8), Y10, Y8
+	VPMADDUBSW   96(BX)(DX*8), Y11, Y9
+	VPADDW       Y9, Y8, Y8
+	VPADDW       Y8, Y3, Y3
+	VPMADDUBSW   128(BX)(DX*8), Y5, Y5
+	VPMADDUBSW   160(BX)(DX*8), Y6, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDUBSW   192(BX)(DX*8), Y7, Y6
+	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
+	VPADDW       Y1, Y6, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VPUNPCKLDQ   Y5, Y3, Y1
+	VPUNPCKHDQ   Y5, Y3, Y3
+	VPERM2I128   $0x21, Y3, Y1, Y5
+	VPBLENDD     $0xf0, Y3, Y1, Y1
+	VPADDD       Y5, Y1, Y1
+	VMULPS       (SI)(DX*1), Y2, Y2
+	VCVTDQ2PS    Y1, Y1
+	VFMADD231PS  Y1, Y2, Y0
+	VFNMADD231PS (DI)(DX*1), Y4, Y0
+	ADDQ         $+176, R8
+	ADDQ         $0x20, DX
+	CMPQ         DX, R9
+	JNE          group
+	MOVQ         y+72(FP), DX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), CX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ5_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ5_Ks(SB), $544-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+
+group:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	PREFETCHT0   2176(R9)
+	VMOVDQU      4(R9), X0
+	VPAND        avx2Low6<>+0(SB), X0, X1
+	VPSRLD       $0x02, X0, X2
+	VPAND        avx2Bits45<>+0(SB), X2, X2
+	VPSHUFD      $0x0a, X0, X0
+	VPSRLVD      avx2Shift04<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPOR         X0, X2, X2
+	VPUNPCKLDQ   X2, X1, X0
+	VPMOVZXBD    X0, Y1
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y3
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTPH2PS    (R9), X0
+	VBROADCASTSS X0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVSHDUP    X0, X0
+	VBROADCASTSS X0, Y0
+	VMULPS       Y0, Y3, Y3
+	VMOVDQU      48(R9), Y0
+	VMOVDQU      80(R9), Y2
+	VMOVDQU      112(R9), Y4
+	VMOVDQU      144(R9), Y5
+	VPUNPCKLDQ   Y2, Y0, Y6
+	VPUNPCKLDQ   Y5, Y4, Y7
+	VPUNPCKHDQ   Y2, Y0, Y0
+	VPUNPCKHDQ   Y5, Y4, Y2
+	VPUNPCKLQDQ  Y7, Y6, Y4
+	VPUNPCKHQDQ  Y7, Y6, Y5
+	VPUNPCKLQDQ  Y2, Y0, Y6
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VMOVDQU      avx2Nibble<>+0(SB), Y2
+	VPAND        Y2, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPAND        Y2, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPAND        Y2, Y6, Y9
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y2, Y6, Y6
+	VPAND        Y2, Y0, Y10
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        Y2, Y0, Y0
+	VPSHUFD      $0x00, 16(R9), Y2
+	VPSRLVD      avx2Shift0246<>+0(SB), Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y4, Y4
+	VPSHUFD      $0x55, 16(R9), Y2
+	VPSRLVD      avx2Shift0246<>+0(SB), Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y5, Y5
+	VPSHUFD      $0xaa, 16(R9), Y2
+	VPSRLVD      avx2Shift0246<>+0(SB), Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y6, Y6
+	VPSHUFD      $0xff, 16(R9), Y2
+	VPSRLVD      avx2Shift0246<>+0(SB), Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y0, Y0
+	VMOVAPS      Y1, 256(AX)
+	VMOVAPS      Y3, 320(AX)
+	MOVQ         q+40(FP), SI
+	MOVQ         scale+48(FP), DI
+	MOVQ         sum+56(FP), R8
+	MOVQ         tokens+32(FP), R11
+	MOVQ         AX, R12
+
+token:
+	VMOVAPS      (R12), Y1
+	VPMADDUBSW   (SI)(BX*8), Y7, Y2
+	VPMADDUBSW   32(SI)(BX*8), Y8, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDUBSW   64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW   96(SI)(BX*8), Y10, Y11
+	VPADDW       Y11, Y3, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDUBSW   128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW   160(SI)(BX*8), Y5, Y11
+	VPADDW       Y11, Y3, Y3
+	VPMADDUBSW   192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW   224(SI)(BX*8), Y0, Y12
+	VPADDW       Y12, Y11, Y11
+	VPADDW       Y11, Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPUNPCKLDQ   Y3, Y2, Y11
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPERM2I128   $0x21, Y2, Y11, Y3
+	VPBLENDD     $0xf0, Y2, Y11, Y11
+	VPADDD       Y3, Y11, Y11
+	VMOVUPS      (DI)(BX*1), Y2
+	VMULPS       256(AX), Y2, Y2
+	VCVTDQ2PS    Y11, Y11
+	VFMADD231PS  Y11, Y2, Y1
+	VMOVUPS      (R8)(BX*1), Y2
+	VFNMADD231PS 320(AX), Y2, Y1
+	VMOVAPS      Y1, (R12)
+	ADDQ         $0x20, R12
+	LEAQ         (SI)(CX*8), SI
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	DECQ         R11
+	JNZ          token
+	ADDQ         $+176, R9
+	ADDQ         $0x20, BX
+	CMPQ         BX, R10
+	JNE          group
+	MOVQ         y+72(FP), BX
+	MOVQ         tokens+32(FP), SI
+	MOVQ         ldy+80(FP), R8
+	MOVQ         AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotIQ4_XS(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotIQ4_XS(SB), $320-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, DI
+	XORQ   DX, DX
+	MOVQ   AX, R8
+	ANDQ   $-32, R8
+
+group:
+	PREFETCHT0     2048(DI)
+	PREFETCHT0     2112(DI)
+	PREFETCHT0     2176(DI)
+	VPBROADCASTD   4(DI), Y1
+	VPSRLVD        avx2ShiftNibbles<>+0(SB), Y1, Y1
+	VPAND          avx2Dword15<>+0(SB), Y1, Y1
+	VPBROADCASTD   (DI), Y2
+	VPSRLVD        avx2ShiftPairs<>+0(SB), Y2, Y2
+	VPAND          avx2Dword3<>+0(SB), Y2, Y2
+	VPSLLD         $0x04, Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPSUBD         avx2Dword32<>+0(SB), Y1, Y1
+	VCVTDQ2PS      Y1, Y1
+	VCVTPH2PS      (DI), X2
+	VBROADCASTSS   X2, Y2
+	VMULPS         Y2, Y1, Y1
+	VBROADCASTI128 8(DI), Y2
+	VINSERTI128    $0x01, 72(DI), Y2, Y2
+	VBROADCASTI128 24(DI), Y3
+	VINSERTI128    $0x01, 88(DI), Y3, Y3
+	VBROADCASTI128 40(DI), Y4
+	VINSERTI128    $0x01, 104(DI), Y4, Y4
+	VBROADCASTI128 56(DI), Y5
+	VINSERTI128    $0x01, 120(DI), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y2, Y6
+	VPUNPCKHQDQ    Y3, Y2, Y2
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y2, Y10
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          Y3, Y2, Y2
+	VMOVDQU        avx2IQ4<>+0(SB), Y3
+	VPSHUFB        Y7, Y3, Y7
+	VPSHUFB        Y8, Y3, Y8
+	VPSHUFB        Y9, Y3, Y9
+	VPSHUFB        Y10, Y3, Y10
+	VPSHUFB        Y4, Y3, Y4
+	VPSHUFB        Y5, Y3, Y5
+	VPSHUFB        Y6, Y3, Y6
+	VPSHUFB        Y2, Y3, Y2
+	VPABSB         Y7, Y3
+	VMOVDQU        (BX)(DX*8), Y11
+	VPSIGNB        Y7, Y11, Y11
+	VPMADDUBSW     Y11, Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPABSB         Y8, Y7
+	VMOVDQU        32(BX)(DX*8), Y11
+	VPSIGNB        Y8, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VPADDD         Y7, Y3, Y3
+	VPABSB         Y9, Y7
+	VMOVDQU        64(BX)(DX*8), Y8
+	VPSIGNB        Y9, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VPABSB         Y10, Y8
+	VMOVDQU        96(BX)(DX*8), Y9
+	VPSIGNB        Y10, Y9, Y9
+	VPMADDUBSW     Y9, Y8, Y8
+	VPMADDWD       avx2Ones<>+0(SB), Y8, Y8
+	VPADDD         Y8, Y7, Y7
+	VPADDD         Y7, Y3, Y3
+	VPABSB         Y4, Y7
+	VMOVDQU        128(BX)(DX*8), Y8
+	VPSIGNB        Y4, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPABSB         Y5, Y7
+	VMOVDQU        160(BX)(DX*8), Y8
+	VPSIGNB        Y5, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y6, Y5
+	VMOVDQU        192(BX)(DX*8), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPMADDUBSW     Y7, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y2, Y6
+	VMOVDQU        224(BX)(DX*8), Y7
+	VPSIGNB        Y2, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y2
+	VPMADDWD       avx2Ones<>+0(SB), Y2, Y2
+	VPADDD         Y2, Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPADDD         Y4, Y3, Y3
+	VMULPS         (SI)(DX*1), Y1, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	ADDQ           $+136, DI
+	ADDQ           $0x20, DX
+	CMPQ           DX, R8
+	JNE            group
+	MOVQ           y+72(FP), DX
+	VXORPS         X1, X1, X1
+	VADDSS         X0, X1, X1
+	VPERMILPS      $0x01, X0, X2
+	VADDSS         X2, X1, X1
+	VPERMILPS      $0x02, X0, X2
+	VADDSS         X2, X1, X1
+	VPERMILPS      $0x03, X0, X2
+	VADDSS         X2, X1, X1
+	VEXTRACTF128   $0x01, Y0, X0
+	VADDSS         X0, X1, X1
+	VPERMILPS      $0x01, X0, X2
+	VADDSS         X2, X1, X1
+	VPERMILPS      $0x02, X0, X2
+	VADDSS         X2, X1, X1
+	VPERMILPS      $0x03, X0, X2
+	VADDSS         X2, X1, X1
+	VMOVSS         X1, (DX)
+	ADDQ           $0x04, y+72(FP)
+	ADDQ           stride+8(FP), CX
+	DECQ           rows+16(FP)
+	JNZ            row
+	VZEROUPPER
+	RET
+
+// func avx2DotIQ4_XSs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotIQ4_XSs(SB), $544-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R8
+	XORQ    BX, BX
+	MOVQ    CX, R9
+	ANDQ    $-32, R9
+
+group:
+	PREFETCHT0     2048(R8)
+	PREFETCHT0     2112(R8)
+	PREFETCHT0     2176(R8)
+	VPBROADCASTD   4(R8), Y0
+	VPSRLVD        avx2ShiftNibbles<>+0(SB), Y0, Y0
+	VPAND          avx2Dword15<>+0(SB), Y0, Y0
+	VPBROADCASTD   (R8), Y1
+	VPSRLVD        avx2ShiftPairs<>+0(SB), Y1, Y1
+	VPAND          avx2Dword3<>+0(SB), Y1, Y1
+	VPSLLD         $0x04, Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPSUBD         avx2Dword32<>+0(SB), Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VCVTPH2PS      (R8), X1
+	VBROADCASTSS   X1, Y1
+	VMULPS         Y1, Y0, Y0
+	VBROADCASTI128 8(R8), Y1
+	VINSERTI128    $0x01, 72(R8), Y1, Y1
+	VBROADCASTI128 24(R8), Y2
+	VINSERTI128    $0x01, 88(R8), Y2, Y2
+	VBROADCASTI128 40(R8), Y3
+	VINSERTI128    $0x01, 104(R8), Y3, Y3
+	VBROADCASTI128 56(R8), Y4
+	VINSERTI128    $0x01, 120(R8), Y4, Y4
+	VPUNPCKLDQ     Y2, Y1, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y1, Y1
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y1, Y5
+	VPUNPCKHQDQ    Y2, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y1, Y9
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y2, Y1, Y1
+	VMOVDQU        avx2IQ4<>+0(SB), Y2
+	VPSHUFB        Y6, Y2, Y6
+	VPSHUFB        Y7, Y2, Y7
+	VPSHUFB        Y8, Y2, Y8
+	VPSHUFB        Y9, Y2, Y9
+	VPSHUFB        Y3, Y2, Y3
+	VPSHUFB        Y4, Y2, Y4
+	VPSHUFB        Y5, Y2, Y5
+	VPSHUFB        Y1, Y2, Y1
+	VMOVAPS        Y0, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           tokens+32(FP), R10
+	MOVQ           AX, R11
+
+token:
+	VMOVAPS     (R11), Y0
+	VPABSB      Y6, Y2
+	VMOVDQU     (SI)(BX*8), Y10
+	VPSIGNB     Y6, Y10, Y10
+	VPMADDUBSW  Y10, Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VPABSB      Y7, Y10
+	VMOVDQU     32(SI)(BX*8), Y11
+	VPSIGNB     Y7, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VPABSB      Y8, Y10
+	VMOVDQU     64(SI)(BX*8), Y11
+	VPSIGNB     Y8, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y9, Y11
+	VMOVDQU     96(SI)(BX*8), Y12
+	VPSIGNB     Y9, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VPABSB      Y3, Y10
+	VMOVDQU     128(SI)(BX*8), Y11
+	VPSIGNB     Y3, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y4, Y11
+	VMOVDQU     160(SI)(BX*8), Y12
+	VPSIGNB     Y4, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y5, Y11
+	VMOVDQU     192(SI)(BX*8), Y12
+	VPSIGNB     Y5, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y1, Y12
+	VMOVDQU     224(SI)(BX*8), Y13
+	VPSIGNB     Y1, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y0
+	VMOVAPS     Y0, (R11)
+	ADDQ        $0x20, R11
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	DECQ        R10
+	JNZ         token
+	ADDQ        $+136, R8
+	ADDQ        $0x20, BX
+	CMPQ        BX, R9
+	JNE         group
+	MOVQ        y+72(FP), BX
+	MOVQ        tokens+32(FP), SI
+	MOVQ        ldy+80(FP), R8
+	MOVQ        AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
 // func avx2DotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·avx2DotQ6_K(SB), $320-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
@@ -5756,6 +6497,10 @@ row:
 	ANDQ   $-32, R9
 
 group:
+	PREFETCHT0   2048(R8)
+	PREFETCHT0   2112(R8)
+	PREFETCHT0   2176(R8)
+	PREFETCHT0   2240(R8)
 	VMOVDQU      (R8), Y1
 	VMOVDQU      32(R8), Y2
 	VMOVDQU      64(R8), Y3
@@ -5891,7 +6636,7 @@ group:
 	RET
 
 // func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, F16C, FMA3
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·avx2DotQ6_Ks(SB), $544-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
@@ -5916,6 +6661,10 @@ clear:
 	ANDQ    $-32, R10
 
 group:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	PREFETCHT0   2176(R9)
+	PREFETCHT0   2240(R9)
 	VMOVDQU      (R9), Y0
 	VMOVDQU      32(R9), Y1
 	VMOVDQU      64(R9), Y2
@@ -8196,6 +8945,2118 @@ keys:
 	VZEROUPPER
 	RET
 
+// func avx2MulFloat(k int, w *float32, a *float32, c *float32, ldc int)
+// Requires: AVX, FMA3
+TEXT ·avx2MulFloat(SB), $416-40
+	MOVQ    k+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    a+16(FP), DX
+	LEAQ    (SP), BX
+	ADDQ    $0x1f, BX
+	ANDQ    $-32, BX
+	VXORPS  Y0, Y0, Y0
+	VMOVAPS Y0, (BX)
+	VMOVAPS Y0, 32(BX)
+	VMOVAPS Y0, 64(BX)
+	VMOVAPS Y0, 96(BX)
+	VMOVAPS Y0, 128(BX)
+	VMOVAPS Y0, 160(BX)
+	VMOVAPS Y0, 192(BX)
+	VMOVAPS Y0, 224(BX)
+	VMOVAPS Y0, 256(BX)
+	VMOVAPS Y0, 288(BX)
+	VMOVAPS Y0, 320(BX)
+	VMOVAPS Y0, 352(BX)
+	SHRQ    $0x04, AX
+	MOVQ    $0x00000010, SI
+
+segment:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   AX, DI
+
+k:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(DX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(DX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(DX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(DX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(DX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x40, CX
+	ADDQ         $0x18, DX
+	DECQ         DI
+	JNZ          k
+	VADDPS       (BX), Y0, Y0
+	VMOVAPS      Y0, (BX)
+	VADDPS       32(BX), Y1, Y1
+	VMOVAPS      Y1, 32(BX)
+	VADDPS       64(BX), Y2, Y2
+	VMOVAPS      Y2, 64(BX)
+	VADDPS       96(BX), Y3, Y3
+	VMOVAPS      Y3, 96(BX)
+	VADDPS       128(BX), Y4, Y4
+	VMOVAPS      Y4, 128(BX)
+	VADDPS       160(BX), Y5, Y5
+	VMOVAPS      Y5, 160(BX)
+	VADDPS       192(BX), Y6, Y6
+	VMOVAPS      Y6, 192(BX)
+	VADDPS       224(BX), Y7, Y7
+	VMOVAPS      Y7, 224(BX)
+	VADDPS       256(BX), Y8, Y8
+	VMOVAPS      Y8, 256(BX)
+	VADDPS       288(BX), Y9, Y9
+	VMOVAPS      Y9, 288(BX)
+	VADDPS       320(BX), Y10, Y10
+	VMOVAPS      Y10, 320(BX)
+	VADDPS       352(BX), Y11, Y11
+	VMOVAPS      Y11, 352(BX)
+	DECQ         SI
+	JNZ          segment
+	MOVQ         c+24(FP), AX
+	MOVQ         ldc+32(FP), CX
+	VMOVAPS      (BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      32(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      64(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      96(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      128(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      160(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      192(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      224(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      256(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      288(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      320(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      352(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2DotF32_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2DotF32_1(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), DI
+	MOVQ   SI, R8
+	MOVQ   AX, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+block:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	VMOVUPS      (R9), Y2
+	VFMADD231PS  (DI), Y2, Y0
+	VMOVUPS      32(R9), Y2
+	VFMADD231PS  32(DI), Y2, Y1
+	VMOVUPS      64(R9), Y2
+	VFMADD231PS  64(DI), Y2, Y0
+	VMOVUPS      96(R9), Y2
+	VFMADD231PS  96(DI), Y2, Y1
+	ADDQ         $0x80, DI
+	ADDQ         $0x80, R9
+	DECQ         R8
+	JNZ          block
+	MOVQ         CX, DI
+	MOVQ         ldy+48(FP), R8
+	VXORPS       X2, X2, X2
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VMOVSS       X2, (DI)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF32_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2DotF32_2(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+block:
+	PREFETCHT0   2048(R10)
+	PREFETCHT0   2112(R10)
+	VMOVUPS      (R10), Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  (R8)(DI*1), Y4, Y2
+	VMOVUPS      32(R10), Y4
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  32(R8)(DI*1), Y4, Y3
+	VMOVUPS      64(R10), Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  64(R8)(DI*1), Y4, Y2
+	VMOVUPS      96(R10), Y4
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  96(R8)(DI*1), Y4, Y3
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X4, X4, X4
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VMOVSS       X4, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF32_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2DotF32_3(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+block:
+	PREFETCHT0   2048(R10)
+	PREFETCHT0   2112(R10)
+	VMOVUPS      (R10), Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  (R8)(DI*1), Y6, Y2
+	VFMADD231PS  (R8)(DI*2), Y6, Y4
+	VMOVUPS      32(R10), Y6
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  32(R8)(DI*1), Y6, Y3
+	VFMADD231PS  32(R8)(DI*2), Y6, Y5
+	VMOVUPS      64(R10), Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  64(R8)(DI*1), Y6, Y2
+	VFMADD231PS  64(R8)(DI*2), Y6, Y4
+	VMOVUPS      96(R10), Y6
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  96(R8)(DI*1), Y6, Y3
+	VFMADD231PS  96(R8)(DI*2), Y6, Y5
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X6, X6, X6
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VMOVSS       X6, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF32_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2DotF32_4(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	LEAQ   (DI)(DI*2), R11
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(R10)
+	PREFETCHT0   2112(R10)
+	VMOVUPS      (R10), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  (R8)(DI*1), Y8, Y2
+	VFMADD231PS  (R8)(DI*2), Y8, Y4
+	VFMADD231PS  (R8)(R11*1), Y8, Y6
+	VMOVUPS      32(R10), Y8
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  32(R8)(DI*1), Y8, Y3
+	VFMADD231PS  32(R8)(DI*2), Y8, Y5
+	VFMADD231PS  32(R8)(R11*1), Y8, Y7
+	VMOVUPS      64(R10), Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  64(R8)(DI*1), Y8, Y2
+	VFMADD231PS  64(R8)(DI*2), Y8, Y4
+	VFMADD231PS  64(R8)(R11*1), Y8, Y6
+	VMOVUPS      96(R10), Y8
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  96(R8)(DI*1), Y8, Y3
+	VFMADD231PS  96(R8)(DI*2), Y8, Y5
+	VFMADD231PS  96(R8)(R11*1), Y8, Y7
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X8, X8, X8
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VMOVSS       X8, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y6, X6
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y7, X7
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·avx2DotF16_1(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), DI
+	MOVQ   SI, R8
+	MOVQ   AX, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+block:
+	PREFETCHT0   2048(R9)
+	VCVTPH2PS    (R9), Y2
+	VFMADD231PS  (DI), Y2, Y0
+	VCVTPH2PS    16(R9), Y2
+	VFMADD231PS  32(DI), Y2, Y1
+	VCVTPH2PS    32(R9), Y2
+	VFMADD231PS  64(DI), Y2, Y0
+	VCVTPH2PS    48(R9), Y2
+	VFMADD231PS  96(DI), Y2, Y1
+	ADDQ         $0x80, DI
+	ADDQ         $0x40, R9
+	DECQ         R8
+	JNZ          block
+	MOVQ         CX, DI
+	MOVQ         ldy+48(FP), R8
+	VXORPS       X2, X2, X2
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VMOVSS       X2, (DI)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·avx2DotF16_2(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+block:
+	PREFETCHT0   2048(R10)
+	VCVTPH2PS    (R10), Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  (R8)(DI*1), Y4, Y2
+	VCVTPH2PS    16(R10), Y4
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  32(R8)(DI*1), Y4, Y3
+	VCVTPH2PS    32(R10), Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  64(R8)(DI*1), Y4, Y2
+	VCVTPH2PS    48(R10), Y4
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  96(R8)(DI*1), Y4, Y3
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X4, X4, X4
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VMOVSS       X4, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF16_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·avx2DotF16_3(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+block:
+	PREFETCHT0   2048(R10)
+	VCVTPH2PS    (R10), Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  (R8)(DI*1), Y6, Y2
+	VFMADD231PS  (R8)(DI*2), Y6, Y4
+	VCVTPH2PS    16(R10), Y6
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  32(R8)(DI*1), Y6, Y3
+	VFMADD231PS  32(R8)(DI*2), Y6, Y5
+	VCVTPH2PS    32(R10), Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  64(R8)(DI*1), Y6, Y2
+	VFMADD231PS  64(R8)(DI*2), Y6, Y4
+	VCVTPH2PS    48(R10), Y6
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  96(R8)(DI*1), Y6, Y3
+	VFMADD231PS  96(R8)(DI*2), Y6, Y5
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X6, X6, X6
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VMOVSS       X6, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·avx2DotF16_4(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	LEAQ   (DI)(DI*2), R11
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(R10)
+	VCVTPH2PS    (R10), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  (R8)(DI*1), Y8, Y2
+	VFMADD231PS  (R8)(DI*2), Y8, Y4
+	VFMADD231PS  (R8)(R11*1), Y8, Y6
+	VCVTPH2PS    16(R10), Y8
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  32(R8)(DI*1), Y8, Y3
+	VFMADD231PS  32(R8)(DI*2), Y8, Y5
+	VFMADD231PS  32(R8)(R11*1), Y8, Y7
+	VCVTPH2PS    32(R10), Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  64(R8)(DI*1), Y8, Y2
+	VFMADD231PS  64(R8)(DI*2), Y8, Y4
+	VFMADD231PS  64(R8)(R11*1), Y8, Y6
+	VCVTPH2PS    48(R10), Y8
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  96(R8)(DI*1), Y8, Y3
+	VFMADD231PS  96(R8)(DI*2), Y8, Y5
+	VFMADD231PS  96(R8)(R11*1), Y8, Y7
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X8, X8, X8
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VMOVSS       X8, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y6, X6
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y7, X7
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotBF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2DotBF16_1(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), DI
+	MOVQ   SI, R8
+	MOVQ   AX, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+block:
+	PREFETCHT0   2048(R9)
+	VPMOVZXWD    (R9), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  (DI), Y2, Y0
+	VPMOVZXWD    16(R9), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  32(DI), Y2, Y1
+	VPMOVZXWD    32(R9), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  64(DI), Y2, Y0
+	VPMOVZXWD    48(R9), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  96(DI), Y2, Y1
+	ADDQ         $0x80, DI
+	ADDQ         $0x40, R9
+	DECQ         R8
+	JNZ          block
+	MOVQ         CX, DI
+	MOVQ         ldy+48(FP), R8
+	VXORPS       X2, X2, X2
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VMOVSS       X2, (DI)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotBF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2DotBF16_2(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+block:
+	PREFETCHT0   2048(R10)
+	VPMOVZXWD    (R10), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  (R8)(DI*1), Y4, Y2
+	VPMOVZXWD    16(R10), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  32(R8)(DI*1), Y4, Y3
+	VPMOVZXWD    32(R10), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  64(R8)(DI*1), Y4, Y2
+	VPMOVZXWD    48(R10), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  96(R8)(DI*1), Y4, Y3
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X4, X4, X4
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VMOVSS       X4, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotBF16_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2DotBF16_3(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+block:
+	PREFETCHT0   2048(R10)
+	VPMOVZXWD    (R10), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  (R8)(DI*1), Y6, Y2
+	VFMADD231PS  (R8)(DI*2), Y6, Y4
+	VPMOVZXWD    16(R10), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  32(R8)(DI*1), Y6, Y3
+	VFMADD231PS  32(R8)(DI*2), Y6, Y5
+	VPMOVZXWD    32(R10), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  64(R8)(DI*1), Y6, Y2
+	VFMADD231PS  64(R8)(DI*2), Y6, Y4
+	VPMOVZXWD    48(R10), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  96(R8)(DI*1), Y6, Y3
+	VFMADD231PS  96(R8)(DI*2), Y6, Y5
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X6, X6, X6
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VMOVSS       X6, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotBF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2DotBF16_4(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	LEAQ   (DI)(DI*2), R11
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(R10)
+	VPMOVZXWD    (R10), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  (R8)(DI*1), Y8, Y2
+	VFMADD231PS  (R8)(DI*2), Y8, Y4
+	VFMADD231PS  (R8)(R11*1), Y8, Y6
+	VPMOVZXWD    16(R10), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  32(R8)(DI*1), Y8, Y3
+	VFMADD231PS  32(R8)(DI*2), Y8, Y5
+	VFMADD231PS  32(R8)(R11*1), Y8, Y7
+	VPMOVZXWD    32(R10), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  64(R8)(DI*1), Y8, Y2
+	VFMADD231PS  64(R8)(DI*2), Y8, Y4
+	VFMADD231PS  64(R8)(R11*1), Y8, Y6
+	VPMOVZXWD    48(R10), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  96(R8)(DI*1), Y8, Y3
+	VFMADD231PS  96(R8)(DI*2), Y8, Y5
+	VFMADD231PS  96(R8)(R11*1), Y8, Y7
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X8, X8, X8
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VMOVSS       X8, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y6, X6
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y7, X7
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ4_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ4_0(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VMOVD          (CX), X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (BX)
+	VBROADCASTI128 2(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $+18, CX
+	ADDQ           $+32, DX
+	ADDQ           $0x04, BX
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ4_1(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ4_1(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ off+32(FP), SI
+
+loop:
+	VMOVD          (CX), X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (BX)
+	VMOVD          (CX), X0
+	VPSRLD         $0x10, X0, X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (SI)
+	VBROADCASTI128 4(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $+20, CX
+	ADDQ           $+32, DX
+	ADDQ           $0x04, BX
+	ADDQ           $0x04, SI
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ8_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ8_0(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VMOVD     (CX), X0
+	VCVTPH2PS X0, X0
+	VMOVSS    X0, (BX)
+	VMOVDQU   2(CX), Y0
+	VPXOR     avx2Flip<>+0(SB), Y0, Y0
+	VMOVDQU   Y0, (DX)
+	ADDQ      $+34, CX
+	ADDQ      $+32, DX
+	ADDQ      $0x04, BX
+	DECQ      AX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ4_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ4_K(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ off+32(FP), SI
+
+loop:
+	VMOVDQU      4(CX), X0
+	VPAND        avx2Low6<>+0(SB), X0, X1
+	VPSRLD       $0x02, X0, X2
+	VPAND        avx2Bits45<>+0(SB), X2, X2
+	VPSHUFD      $0x0a, X0, X0
+	VPSRLVD      avx2Shift04<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPOR         X0, X2, X2
+	VPUNPCKLDQ   X2, X1, X0
+	VPMOVZXBD    X0, Y1
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y3
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTPH2PS    (CX), X0
+	VBROADCASTSS X0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVSHDUP    X0, X0
+	VBROADCASTSS X0, Y0
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y1, (BX)
+	VXORPS       avx2Sign<>+0(SB), Y3, Y3
+	VMOVUPS      Y3, (SI)
+	VMOVDQU      16(CX), Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      Y0, (DX)
+	VMOVDQU      Y1, 32(DX)
+	VMOVDQU      48(CX), Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      Y0, 64(DX)
+	VMOVDQU      Y1, 96(DX)
+	VMOVDQU      80(CX), Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      Y0, 128(DX)
+	VMOVDQU      Y1, 160(DX)
+	VMOVDQU      112(CX), Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      Y0, 192(DX)
+	VMOVDQU      Y1, 224(DX)
+	ADDQ         $+144, CX
+	ADDQ         $+256, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ5_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ5_K(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ off+32(FP), SI
+
+loop:
+	VMOVDQU      4(CX), X0
+	VPAND        avx2Low6<>+0(SB), X0, X1
+	VPSRLD       $0x02, X0, X2
+	VPAND        avx2Bits45<>+0(SB), X2, X2
+	VPSHUFD      $0x0a, X0, X0
+	VPSRLVD      avx2Shift04<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPOR         X0, X2, X2
+	VPUNPCKLDQ   X2, X1, X0
+	VPMOVZXBD    X0, Y1
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y3
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTPH2PS    (CX), X0
+	VBROADCASTSS X0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVSHDUP    X0, X0
+	VBROADCASTSS X0, Y0
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y1, (BX)
+	VXORPS       avx2Sign<>+0(SB), Y3, Y3
+	VMOVUPS      Y3, (SI)
+	VMOVDQU      16(CX), Y0
+	VMOVDQU      48(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        avx2Bit4<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, (DX)
+	VPSLLD       $0x03, Y0, Y1
+	VPAND        avx2Bit4<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 32(DX)
+	VMOVDQU      80(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x02, Y0, Y3
+	VPAND        avx2Bit4<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 64(DX)
+	VPSLLD       $0x01, Y0, Y1
+	VPAND        avx2Bit4<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 96(DX)
+	VMOVDQU      112(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSRLD       $0x00, Y0, Y3
+	VPAND        avx2Bit4<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 128(DX)
+	VPSRLD       $0x01, Y0, Y1
+	VPAND        avx2Bit4<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 160(DX)
+	VMOVDQU      144(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSRLD       $0x02, Y0, Y3
+	VPAND        avx2Bit4<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 192(DX)
+	VPSRLD       $0x03, Y0, Y0
+	VPAND        avx2Bit4<>+0(SB), Y0, Y0
+	VPOR         Y0, Y2, Y2
+	VMOVDQU      Y2, 224(DX)
+	ADDQ         $+176, CX
+	ADDQ         $+256, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ6_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ6_K(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	MOVWLZX      208(CX), SI
+	VMOVD        SI, X0
+	VCVTPH2PS    X0, X0
+	VBROADCASTSS X0, Y0
+	VPMOVSXBD    192(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (BX)
+	VPMOVSXBD    200(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 32(BX)
+	VMOVDQU      128(CX), Y0
+	VMOVDQU      (CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        avx2Bits45<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, (DX)
+	VPSRLD       $0x00, Y0, Y1
+	VPAND        avx2Bits45<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 64(DX)
+	VMOVDQU      32(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x02, Y0, Y3
+	VPAND        avx2Bits45<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 32(DX)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        avx2Bits45<>+0(SB), Y0, Y0
+	VPOR         Y0, Y2, Y2
+	VMOVDQU      Y2, 96(DX)
+	VMOVDQU      160(CX), Y0
+	VMOVDQU      64(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        avx2Bits45<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 128(DX)
+	VPSRLD       $0x00, Y0, Y1
+	VPAND        avx2Bits45<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 192(DX)
+	VMOVDQU      96(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x02, Y0, Y3
+	VPAND        avx2Bits45<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 160(DX)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        avx2Bits45<>+0(SB), Y0, Y0
+	VPOR         Y0, Y2, Y2
+	VMOVDQU      Y2, 224(DX)
+	ADDQ         $+210, CX
+	ADDQ         $+256, DX
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackIQ4_XS(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackIQ4_XS(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VPBROADCASTD   4(CX), Y0
+	VPSRLVD        avx2ShiftNibbles<>+0(SB), Y0, Y0
+	VPAND          avx2Dword15<>+0(SB), Y0, Y0
+	VPBROADCASTD   (CX), Y1
+	VPSRLVD        avx2ShiftPairs<>+0(SB), Y1, Y1
+	VPAND          avx2Dword3<>+0(SB), Y1, Y1
+	VPSLLD         $0x04, Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPSUBD         avx2Dword32<>+0(SB), Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VCVTPH2PS      (CX), X1
+	VBROADCASTSS   X1, Y1
+	VMULPS         Y1, Y0, Y0
+	VMOVUPS        Y0, (BX)
+	VMOVDQU        avx2IQ4<>+0(SB), Y0
+	VPXOR          avx2Flip<>+0(SB), Y0, Y0
+	VBROADCASTI128 8(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, (DX)
+	VBROADCASTI128 24(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 32(DX)
+	VBROADCASTI128 40(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 64(DX)
+	VBROADCASTI128 56(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 96(DX)
+	VBROADCASTI128 72(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 128(DX)
+	VBROADCASTI128 88(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 160(DX)
+	VBROADCASTI128 104(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 192(DX)
+	VBROADCASTI128 120(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 224(DX)
+	ADDQ           $+136, CX
+	ADDQ           $+256, DX
+	ADDQ           $0x20, BX
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
 // func avx2Add(n int, x *float32, y *float32)
 // Requires: AVX
 TEXT ·avx2Add(SB), NOSPLIT, $0-24
@@ -8207,13 +11068,141 @@ loop:
 	VMOVUPS (DX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (DX)
-	VMOVUPS 32(DX), Y0
-	VADDPS  32(CX), Y0, Y0
-	VMOVUPS Y0, 32(DX)
-	ADDQ    $0x40, CX
-	ADDQ    $0x40, DX
-	SUBQ    $0x10, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	SUBQ    $0x08, AX
 	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func avx2ScaleMul(n int, r float32, x *float32, w *float32, y *float32)
+// Requires: AVX
+TEXT ·avx2ScaleMul(SB), NOSPLIT, $0-40
+	MOVQ n+0(FP), AX
+	MOVQ x+16(FP), CX
+	MOVQ w+24(FP), DX
+	MOVQ y+32(FP), BX
+
+loop:
+	VBROADCASTSS r+8(FP), Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	SUBQ         $0x08, AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2SwiGLU(n int, gate *float32, up *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2SwiGLU(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ gate+8(FP), CX
+	MOVQ up+16(FP), DX
+
+loop:
+	VMOVUPS     (CX), Y0
+	VXORPS      avx2Sign<>+0(SB), Y0, Y1
+	VMOVUPS     avx2Exp0<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y1
+	VMOVUPS     avx2Exp1<>+0(SB), Y3
+	VMAXPS      Y1, Y3, Y1
+	VMULPS      avx2Exp2<>+0(SB), Y1, Y2
+	VROUNDPS    $0x00, Y2, Y2
+	VFMADD231PS avx2Exp3<>+0(SB), Y2, Y1
+	VFMADD231PS avx2Exp4<>+0(SB), Y2, Y1
+	VMOVUPS     avx2Exp5<>+0(SB), Y3
+	VFMADD213PS avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS      Y1, Y1, Y4
+	VFMADD213PS Y1, Y4, Y3
+	VADDPS      avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ   Y2, Y2
+	VPADDD      avx2Exp12<>+0(SB), Y2, Y2
+	VPSLLD      $0x17, Y2, Y2
+	VMULPS      Y2, Y3, Y1
+	VADDPS      avx2Exp11<>+0(SB), Y1, Y1
+	VDIVPS      Y1, Y0, Y0
+	VMULPS      (DX), Y0, Y0
+	VMOVUPS     Y0, (CX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func avx2ToF16(n int, x *float32, y *uint16)
+// Requires: AVX, F16C
+TEXT ·avx2ToF16(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+
+loop:
+	VMOVUPS   (CX), Y0
+	VCVTPS2PH $0x00, Y0, (DX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x10, DX
+	SUBQ      $0x08, AX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func avx2SumSquares(n int, x *float32) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·avx2SumSquares(SB), NOSPLIT, $0-20
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+loop:
+	VMOVUPS      (CX), Y2
+	VFMADD231PS  Y2, Y2, Y0
+	VMOVUPS      32(CX), Y2
+	VFMADD231PS  Y2, Y2, Y1
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JNZ          loop
+	VXORPS       X2, X2, X2
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	MOVSS        X2, ret+16(FP)
 	VZEROUPPER
 	RET
 

@@ -23,26 +23,46 @@ func avx2() {
 	for rows := 1; rows <= 4; rows++ {
 		attend(rows)
 	}
-	avx2Add()
+	mulFloat()
+	for _, f := range avx2DotFloats {
+		for n := 1; n <= avx2MaxTokensFloat; n++ {
+			dotFloat(f.name, f.size, f.load, n)
+		}
+	}
+	unpacks()
+	elementwises()
 	avx2Probes()
 }
 
 // avx2Consts are constants in memory; registers are scarce.
 var avx2Consts struct {
-	ones     Mem // int16 1
-	flip     Mem // 0x80 bytes
-	nibble   Mem // 15 bytes
-	bits45   Mem // 0x30 bytes
-	pairs    Mem // shuffle: the low words of 4 dwords, then the high ones
-	shift02  Mem // dwords 0 2 0 2 …
-	scales16 Mem // shuffle: Q6_K's scales of the first, then the last 16 values of blocks 0 1 4 5 2 3 6 7
-	mask     Mem // 32 dwords of ones, 32 of zeros
-	bytes    Mem // dwords 255
-	order    Mem // dwords 0 4 1 5 2 6 3 7
-	abs      Mem // all bits but a float's sign
-	n127     Mem // float32 127
-	lowest   Mem // float32 -infinity
-	exp      [13]Mem
+	ones                     Mem // int16 1
+	flip                     Mem // 0x80 bytes
+	nibble                   Mem // 15 bytes
+	bits45                   Mem // 0x30 bytes
+	pairs                    Mem // shuffle: the low words of 4 dwords, then the high ones
+	shift02                  Mem // dwords 0 2 0 2 …
+	shift04                  Mem // dwords 0 4 0 4 …
+	shift0246                Mem // dwords 0 2 4 6 …
+	shiftNibbles             Mem // dwords 0 4 … 28
+	shiftPairs               Mem // dwords 16 18 … 30
+	dword3, dword15, dword32 Mem
+	low6                     Mem // 0x3f bytes
+	bits01                   Mem // 3 bytes
+	bit0to4                  Mem // shuffle table: bit 0 of the index becomes 16
+	bit1to4                  Mem // shuffle table: bit 1 of the index becomes 16
+	iq4                      Mem // IQ4's 16 values
+	scales16                 Mem // shuffle: Q6_K's scales of the first, then the last 16 values of blocks 0 1 4 5 2 3 6 7
+	mask                     Mem // 32 dwords of ones, 32 of zeros
+	bytes                    Mem // dwords 255
+	order                    Mem // dwords 0 4 1 5 2 6 3 7
+	abs                      Mem // all bits but a float's sign
+	sign                     Mem // a float's sign
+	bit4                     Mem // 16 bytes
+	shiftHigh                Mem // dwords 0 0 0 0 4 4 4 4
+	n127                     Mem // float32 127
+	lowest                   Mem // float32 -infinity
+	exp                      [13]Mem
 }
 
 func avx2Constants() {
@@ -53,6 +73,18 @@ func avx2Constants() {
 	c.bits45 = words("avx2Bits45", 0x3030303030303030)
 	c.pairs = words("avx2Pairs", 0x0d0c090805040100, 0x0f0e0b0a07060302)
 	c.shift02 = words("avx2Shift02", 2<<32)
+	c.shift04 = words("avx2Shift04", 4<<32)
+	c.shift0246 = words("avx2Shift0246", 2<<32, 6<<32|4)
+	c.shiftNibbles = words("avx2ShiftNibbles", 4<<32, 12<<32|8, 20<<32|16, 28<<32|24)
+	c.shiftPairs = words("avx2ShiftPairs", 18<<32|16, 22<<32|20, 26<<32|24, 30<<32|28)
+	c.dword3 = words("avx2Dword3", 3<<32|3)
+	c.dword15 = words("avx2Dword15", 15<<32|15)
+	c.dword32 = words("avx2Dword32", 32<<32|32)
+	c.low6 = words("avx2Low6", 0x3f3f3f3f3f3f3f3f)
+	c.bits01 = words("avx2Bits01", 0x0303030303030303)
+	c.bit0to4 = words("avx2Bit0To4", 0x10001000)
+	c.bit1to4 = words("avx2Bit1To4", 0x10100000)
+	c.iq4 = words("avx2IQ4", 0xf6eaddcfbfad9881, 0x7159453526190d01)
 	c.scales16 = words("avx2Scales16", 0x0e0c06040a080200, 0x0f0d07050b090301)
 	c.mask = GLOBL("avx2Mask", RODATA|NOPTR)
 	for i := range 32 {
@@ -64,6 +96,9 @@ func avx2Constants() {
 	}
 	c.bytes = words("avx2Bytes", 0x000000ff000000ff)
 	c.order = words("avx2Order", 4<<32, 5<<32|1, 6<<32|2, 7<<32|3)
+	c.sign = words("avx2Sign", 0x8000000080000000)
+	c.bit4 = words("avx2Bit4", 0x1010101010101010)
+	c.shiftHigh = words("avx2ShiftHigh", 0, 0, 4<<32|4, 4<<32|4)
 	c.abs = words("avx2Abs", 0x7fffffff7fffffff)
 	c.n127 = words("avx2N127", 0x42fe000042fe0000)
 	c.lowest = words("avx2Lowest", 0xff800000ff800000)
@@ -152,26 +187,6 @@ func quantize() {
 	ADDQ(U8(4), sum.Base)
 	ADDQ(U8(8), half.Base)
 	DECQ(nb)
-	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
-}
-
-func avx2Add() {
-	TEXT("avx2Add", NOSPLIT, "func(n int, x, y *float32)")
-	Doc("avx2Add computes y[i] += x[i].")
-	Pragma("noescape")
-	n, x, y := Load(Param("n"), GP64()), Mem{Base: Load(Param("x"), GP64())}, Mem{Base: Load(Param("y"), GP64())}
-	Label("loop")
-	for i := range 2 {
-		v := YMM()
-		VMOVUPS(y.Offset(32*i), v)
-		VADDPS(x.Offset(32*i), v, v)
-		VMOVUPS(v, y.Offset(32*i))
-	}
-	ADDQ(U8(64), x.Base)
-	ADDQ(U8(64), y.Base)
-	SUBQ(U8(16), n)
 	JNZ(LabelRef("loop"))
 	VZEROUPPER()
 	RET()

@@ -13,6 +13,9 @@ import (
 // avx2MaxTokens is the most tokens in a call of a row dot; their accumulators live in the stack frame.
 const avx2MaxTokens = 8
 
+// avx2Ahead is how far row dots prefetch, in bytes.
+const avx2Ahead = 2048
+
 type ymm = reg.VecVirtual
 
 // avx2Dots are the formats with a row dot.
@@ -21,17 +24,20 @@ var avx2Dots = []avx2Dot{
 	{name: "Q4_1", size: 20, small: true, offs: true, decode: decodeQ4_1},
 	{name: "Q8_0", size: 34, small: true, decode: decodeQ8_0},
 	{name: "Q4_K", size: 144, offs: true, decode: decodeQ4_K},
+	{name: "Q5_K", size: 176, offs: true, decode: decodeQ5_K},
+	{name: "IQ4_XS", size: 136, natural: true, decode: decodeIQ4_XS},
 	{name: "Q6_K", size: 210, halves: true, decode: decodeQ6_K},
 }
 
 type avx2Dot struct {
-	name   string
-	size   int  // bytes of a block of 32 (small) or 256
-	small  bool // blocks of 32: a row may end with fewer than 8
-	offs   bool
-	halves bool // a scale per 16
-	sub    int  // stored values are q + 1<<sub; lanes in order of blocks
-	decode func(d *dotState)
+	name    string
+	size    int  // bytes of a block of 32 (small) or 256
+	small   bool // blocks of 32: a row may end with fewer than 8
+	natural bool // the lanes are the 8 blocks in order, as in small
+	offs    bool
+	halves  bool // a scale per 16
+	sub     int  // stored values are q + 1<<sub; lanes in order of blocks
+	decode  func(d *dotState)
 }
 
 // dotState is the code being written: what decode leaves for the tokens.
@@ -71,6 +77,13 @@ func (d *dotState) columns(i int) [4]ymm {
 // heads gathers the first 4 bytes of 8 blocks.
 func (d *dotState) heads() ymm {
 	h := YMM()
+	if !d.tail { // 32 bytes that have block b's head in dword b; all within the group
+		VMOVDQU(d.w, h)
+		for b := 1; b < 8; b++ {
+			VPBLENDD(Imm(1<<b), d.block(b, -4*b), h, h)
+		}
+		return h
+	}
 	VPBROADCASTD(d.block(0, 0), h)
 	for b := 1; b < 8; b++ {
 		x := YMM()
@@ -137,51 +150,98 @@ func decodeQ8_0(d *dotState) {
 	d.signed = true
 }
 
-// scaleMins decodes the 6-bit scales and mins of Q4_K and Q5_K: scale = d·sc, off = -(dmin·m) with its sign still to be changed.
-func (d *dotState) scaleMins() {
-	u, s, t, hi, m := GP64(), GP64(), GP64(), GP64(), GP64()
-	MOVQ(d.w.Offset(4), u) // sc 0-3 and m 0-3, and the two high bits of 4-7
-	MOVL(d.w.Offset(12), hi.As32())
-	MOVQ(U64(0x3f3f3f3f3f3f3f3f), m)
-	MOVQ(u, s)
-	ANDQ(m, s)
-	MOVQ(U64(0x3030303030303030), m)
-	SHRQ(Imm(2), u)
-	ANDQ(m, u)
-	MOVQ(hi, t)
-	SHLQ(Imm(28), t)
-	ORQ(t, hi)
-	MOVQ(U64(0x0f0f0f0f0f0f0f0f), m)
-	ANDQ(m, hi)
-	ORQ(u, hi)
-	x := XMM()
-	VMOVQ(s, x)
-	VPINSRQ(Imm(1), hi, x, x)
-	VPSHUFD(Imm(0xd8), x, x)
-	head, scale, off, f := XMM(), YMM(), YMM(), YMM()
+// scaleMins decodes the 6-bit scales and mins of the block of Q4_K or Q5_K at w, in order: d·sc and dmin·m.
+func scaleMins(w Mem) (scale, min ymm) {
+	x, low, high := XMM(), XMM(), XMM()
+	VMOVDQU(w.Offset(4), x) // dwords: sc 0-3 and m 0-3 with the two high bits of 4-7; the low bits of sc and of m 4-7
+	VPAND(avx2Consts.low6, x, low)
+	VPSRLD(Imm(2), x, high)
+	VPAND(avx2Consts.bits45, high, high)
+	VPSHUFD(Imm(2+2<<2), x, x)
+	VPSRLVD(avx2Consts.shift04, x, x)
+	VPAND(avx2Consts.nibble, x, x)
+	VPOR(x, high, high)
+	VPUNPCKLDQ(high, low, x)
+	head, d := XMM(), YMM()
+	scale, min = YMM(), YMM()
 	VPMOVZXBD(x, scale)
 	VPSRLDQ(Imm(8), x, x)
-	VPMOVZXBD(x, off)
+	VPMOVZXBD(x, min)
 	VCVTDQ2PS(scale, scale)
-	VCVTDQ2PS(off, off)
-	VMOVD(d.w, head)
-	VCVTPH2PS(head, head)
-	VBROADCASTSS(head, f)
-	VMULPS(f, scale, scale)
+	VCVTDQ2PS(min, min)
+	VCVTPH2PS(w, head)
+	VBROADCASTSS(head, d)
+	VMULPS(d, scale, scale)
 	VMOVSHDUP(head, head)
-	VBROADCASTSS(head, f)
-	VMULPS(f, off, off)
-	d.scale[0], d.off = scale, off
+	d = YMM()
+	VBROADCASTSS(head, d)
+	VMULPS(d, min, min)
+	return scale, min
 }
 
 func decodeQ4_K(d *dotState) {
-	d.scaleMins()
+	d.scale[0], d.off = scaleMins(d.w)
 	var x [4]ymm
 	for c := range x {
 		x[c] = YMM()
 		VMOVDQU(d.w.Offset(16+32*c), x[c])
 	}
 	d.v = nibbles(transpose4(x))
+}
+
+func decodeQ5_K(d *dotState) {
+	d.scale[0], d.off = scaleMins(d.w)
+	var x [4]ymm
+	for c := range x {
+		x[c] = YMM()
+		VMOVDQU(d.w.Offset(48+32*c), x[c])
+	}
+	d.v = nibbles(transpose4(x))
+	// Bits 2c and 2c+1 of qh belong to the low and high nibbles of chunk c, which is lane c.
+	for i := range 4 {
+		t, lo, hi := YMM(), YMM(), YMM()
+		VPSHUFD(U8(i*0x55), d.w.Offset(16), t)
+		VPSRLVD(avx2Consts.shift0246, t, t)
+		VPAND(avx2Consts.bits01, t, t)
+		VMOVDQU(avx2Consts.bit0to4, lo)
+		VPSHUFB(t, lo, lo)
+		VPOR(lo, d.v[i], d.v[i])
+		VMOVDQU(avx2Consts.bit1to4, hi)
+		VPSHUFB(t, hi, hi)
+		VPOR(hi, d.v[i+4], d.v[i+4])
+	}
+}
+
+// scalesIQ4_XS decodes the 8 scales of the block at w.
+func scalesIQ4_XS(w Mem) ymm {
+	low, high, d, head := YMM(), YMM(), YMM(), XMM()
+	VPBROADCASTD(w.Offset(4), low)
+	VPSRLVD(avx2Consts.shiftNibbles, low, low)
+	VPAND(avx2Consts.dword15, low, low)
+	VPBROADCASTD(w, high) // d, then scales_h
+	VPSRLVD(avx2Consts.shiftPairs, high, high)
+	VPAND(avx2Consts.dword3, high, high)
+	VPSLLD(Imm(4), high, high)
+	VPOR(high, low, low)
+	VPSUBD(avx2Consts.dword32, low, low)
+	VCVTDQ2PS(low, low)
+	VCVTPH2PS(w, head)
+	VBROADCASTSS(head, d)
+	VMULPS(d, low, low)
+	return low
+}
+
+func decodeIQ4_XS(d *dotState) {
+	d.scale[0] = scalesIQ4_XS(d.w)
+	group := *d
+	group.size = 16
+	d.v = nibbles(group.columns(8))
+	table := YMM()
+	VMOVDQU(avx2Consts.iq4, table)
+	for _, v := range d.v {
+		VPSHUFB(v, table, v)
+	}
+	d.signed = true
 }
 
 func decodeQ6_K(d *dotState) {
@@ -265,7 +325,7 @@ func (d *dotState) sums(a func(i int) Op) [2]ymm {
 	case d.signed:
 		VPADDD(m[4], m[0], m[0])
 		return [2]ymm{m[0]}
-	case d.small:
+	case d.small || d.natural:
 		VPADDW(m[4], m[0], m[0])
 		VPMADDWD(ones, m[0], m[0])
 		return [2]ymm{m[0]}
@@ -474,7 +534,7 @@ func (dot avx2Dot) emit(one bool) {
 		default:
 			if d.tail {
 				VMASKMOVPS(floats(scale), mask, a)
-			} else {
+			} else if !one {
 				VMOVUPS(floats(scale), a)
 			}
 		}
@@ -483,7 +543,11 @@ func (dot avx2Dot) emit(one bool) {
 				break
 			}
 			w := YMM()
-			VMULPS(ws[i], a, w)
+			if one && !d.tail && !dot.halves {
+				VMULPS(floats(scale), ws[i], w)
+			} else {
+				VMULPS(ws[i], a, w)
+			}
 			if d.tail { // an infinite scale of the last block, repeated, must not become NaN
 				VANDPS(mask, w, w)
 			}
@@ -491,19 +555,21 @@ func (dot avx2Dot) emit(one bool) {
 			VFMADD231PS(s[i], w, p)
 		}
 		if dot.offs {
-			st := YMM()
+			var st, o Op = floats(sum), off
 			if d.tail {
-				VMASKMOVPS(floats(sum), mask, st)
-				o := YMM()
-				VANDPS(off, mask, o)
-				off = o
-			} else {
-				VMOVUPS(floats(sum), st)
+				m, n := YMM(), YMM()
+				VMASKMOVPS(st, mask, m)
+				VANDPS(off, mask, n)
+				st, o = m, n
+			} else if !one {
+				m := YMM()
+				VMOVUPS(st, m)
+				st, o = off, m
 			}
 			if dot.small {
-				VFMADD231PS(off, st, p)
+				VFMADD231PS(st, o, p)
 			} else {
-				VFNMADD231PS(off, st, p)
+				VFNMADD231PS(st, o, p)
 			}
 		}
 		if !one {
@@ -523,13 +589,16 @@ func (dot avx2Dot) emit(one bool) {
 	}
 
 	Label("group")
+	bytes := dot.size
+	if dot.small {
+		bytes *= 8
+	}
+	for i := 0; i < bytes; i += 64 {
+		PREFETCHT0(d.w.Offset(avx2Ahead + i))
+	}
 	dot.decode(d)
 	tokens("token")
-	if dot.small {
-		ADDQ(I32(8*dot.size), d.w.Base)
-	} else {
-		ADDQ(I32(dot.size), d.w.Base)
-	}
+	ADDQ(I32(bytes), d.w.Base)
 	ADDQ(U8(32), at)
 	CMPQ(at, end)
 	JNE(LabelRef("group"))
@@ -559,18 +628,9 @@ func (dot avx2Dot) emit(one bool) {
 	if dot.halves {
 		VPERMPD(Imm(0xd8), p, p)
 	}
-	t, x := XMM(), XMM()
+	t := XMM()
 	VXORPS(t, t, t)
-	for i := range 2 {
-		if i == 1 {
-			VEXTRACTF128(Imm(1), p, p.AsX())
-		}
-		VADDSS(p.AsX(), t, t)
-		for l := 1; l < 4; l++ {
-			VPERMILPS(Imm(uint64(l)), p.AsX(), x)
-			VADDSS(x, t, t)
-		}
-	}
+	inOrder(p, t)
 	VMOVSS(t, Mem{Base: y})
 	if !one {
 		LEAQ(Mem{Base: y, Index: ldy, Scale: 4}, y)

@@ -1,0 +1,193 @@
+package kernels
+
+// acts is the operand of a product: n rows of k activations. Integer formats take them quantised, as rows for dots or as tiles for
+// panels; float formats as they are, or as float tiles.
+type acts struct {
+	n, k, nb int
+	x        []float32 // [n][k]
+
+	q     []int8    // [n][k]
+	scale []float32 // [n][nb]
+	sum   []float32 // [n][nb]
+	half  []int32   // [n][2·nb]
+
+	arranged [3][]int8 // [dotTokens][k] per product: rows in the order that its dot wants
+
+	tile   []int8     // [tiles][nb][8][tile][4], blocks in panel order, as the next four
+	tscale []float32  // [tiles][nb][tile]
+	tsum   []float32  // [tiles][nb][tile]
+	thalf  []float32  // [tiles][nb][2][tile]
+	init   [3][]int32 // [tiles][nb][scales][tile] per product with a bias
+	ftile  []float32  // [tiles][k][tileFloat], k in the order 0, 16, …, 1, 17, …
+}
+
+// dotTokens is the largest batch that runs as row dots: a dot reads the weights once for up to its own number of tokens, and the
+// panels' decoding pays from about twice that on.
+const dotTokens = 8
+
+func (a *acts) layout(m *arena, l *leaf, rows, wide int) {
+	nb := wide / 32
+	padded := (rows+l.tile-1)/l.tile*l.tile + l.tile
+	a.q = take[int8](m, rows*wide)
+	a.scale = take[float32](m, rows*nb)
+	a.sum = take[float32](m, rows*nb)
+	a.half = take[int32](m, rows*2*nb)
+	for i := range a.arranged {
+		a.arranged[i] = take[int8](m, dotTokens*wide)
+		a.init[i] = take[int32](m, padded*2*nb)
+	}
+	a.tile = take[int8](m, padded*wide)
+	a.tscale = take[float32](m, padded*nb)
+	a.tsum = take[float32](m, padded*nb)
+	a.thalf = take[float32](m, padded*2*nb)
+	a.ftile = take[float32](m, (rows+l.tileFloat)*wide)
+}
+
+func (a *acts) set(x []float32, n, k int) { a.x, a.n, a.k, a.nb = x, n, k, k/32 }
+
+// quantize makes row r's integers.
+func (a *acts) quantize(l *leaf, r int) {
+	l.quantize(a.nb, &a.x[r*a.k], &a.q[r*a.k], &a.scale[r*a.nb], &a.sum[r*a.nb], &a.half[r*2*a.nb])
+}
+
+// fillTile gathers tile i from quantised rows; rows past the last are zeros, whose products are zeros.
+func (a *acts) fillTile(l *leaf, i int, ps []product) {
+	w, nb := l.tile, a.nb
+	at := i * w * nb // of scales; 32 times that of values
+	tile, ts, tsum, thalf := a.tile[32*at:32*(at+w*nb)], a.tscale[at:at+w*nb], a.tsum[at:at+w*nb], a.thalf[2*at:2*(at+w*nb)]
+	for t := range w {
+		r := i*w + t
+		if r >= a.n {
+			for b := range nb {
+				for g := range 8 {
+					clear(tile[32*w*b+4*w*g+4*t:][:4])
+				}
+				ts[b*w+t], tsum[b*w+t], thalf[2*b*w+t], thalf[2*b*w+w+t] = 0, 0, 0, 0
+			}
+			for j := range ps {
+				if f := ps[j].w.format; ps[j].init != nil {
+					in := ps[j].init[f.scales*at:]
+					for b := range f.scales * nb {
+						in[b*w+t] = 0
+					}
+				}
+			}
+			continue
+		}
+		q, scale, sum, half := a.q[r*a.k:(r+1)*a.k], a.scale[r*nb:(r+1)*nb], a.sum[r*nb:(r+1)*nb], a.half[2*r*nb:2*(r+1)*nb]
+		for b := range nb {
+			o := panelIndex(nb, b)
+			for g := range 8 {
+				*(*[4]int8)(tile[32*w*o+4*w*g+4*t:]) = [4]int8(q[32*b+4*g:])
+			}
+			ts[o*w+t], tsum[o*w+t] = scale[b], sum[b]
+			thalf[2*o*w+t], thalf[2*o*w+w+t] = float32(half[2*b])*scale[b], float32(half[2*b+1])*scale[b]
+		}
+		for j := range ps {
+			f := ps[j].w.format
+			if ps[j].init == nil {
+				continue
+			}
+			in := ps[j].init[f.scales*at:]
+			for b := range nb {
+				o := panelIndex(nb, b)
+				if f.scales == 1 {
+					in[o*w+t] = -f.bias * (half[2*b] + half[2*b+1])
+				} else {
+					in[2*o*w+t], in[2*o*w+w+t] = -f.bias*half[2*b], -f.bias*half[2*b+1]
+				}
+			}
+		}
+	}
+}
+
+// fillFloatTile gathers float tile i.
+func (a *acts) fillFloatTile(l *leaf, i int) {
+	w := l.tileFloat
+	tile := a.ftile[i*w*a.k : (i+1)*w*a.k]
+	for t := range w {
+		r := i*w + t
+		if r >= a.n {
+			for k := range a.k {
+				tile[k*w+t] = 0
+			}
+			continue
+		}
+		x := a.x[r*a.k : (r+1)*a.k]
+		for j := range 16 {
+			for k := range a.k / 16 {
+				tile[(j*a.k/16+k)*w+t] = x[16*k+j]
+			}
+		}
+	}
+}
+
+// scratch is one worker's own memory.
+type scratch struct {
+	rows      []byte    // [16][k] unpacked
+	rscale    []float32 // [2·nb] of a row
+	roff      []float32
+	panels    [2]panel
+	frow      []float32    // [k]
+	c         [2][]float32 // [max tile][16], or [dot.tokens][rows of an item]
+	attend    attendScratch
+	dotArgs   dotArgs // arguments live here because what a function value takes would be allocated
+	mulArgs   mulArgs
+	floatArgs mulFloatArgs
+}
+
+// panel is 16 rows of weights, decoded for mul or mulFloat.
+type panel struct {
+	q          []byte    // [nb][8][16][4]
+	scale, off []float32 // [nb][scales][16], [nb][offs][16]
+	w          []float32 // [k][16]
+}
+
+// itemRows is the most rows in an item of dots.
+const itemRows = 512
+
+func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
+	nb := wide / 32
+	s.rows = take[byte](m, 16*wide)
+	s.rscale = take[float32](m, 2*nb)
+	s.roff = take[float32](m, 2*nb)
+	s.frow = take[float32](m, wide)
+	for i := range s.panels {
+		s.panels[i] = panel{
+			q:     take[byte](m, 16*wide),
+			scale: take[float32](m, 2*nb*16),
+			off:   take[float32](m, 2*nb*16),
+			w:     take[float32](m, wide*16),
+		}
+		s.c[i] = take[float32](m, max(16*l.tile, 16*l.tileFloat, dotTokens*itemRows))
+	}
+	s.attend.layout(m, sh)
+}
+
+// decode fills p with panel i of an integer weight; rows past the last repeat it.
+func (s *scratch) decode(l *leaf, p *panel, w *cpuWeight, i int) {
+	f, nb, n := w.format, w.cols/32, w.panelRows(i)
+	unpack := f.unpack
+	if u := l.unpack[w.t]; u != nil {
+		unpack = u
+	}
+	for r := range 16 {
+		unpack(nb, w.row(16*i+min(r, n-1)), &s.rows[r*w.cols], &s.rscale[0], &s.roff[0])
+		scatter(p.scale, s.rscale, r, nb, f.scales)
+		scatter(p.off, s.roff, r, nb, f.offs)
+	}
+	l.interleave(nb, &s.rows[0], w.cols, &p.q[0])
+}
+
+// scatter puts a row's per values per block into column r of a panel's, in panel order.
+func scatter(dst, src []float32, r, nb, per int) {
+	for j := range 8 {
+		o := panelStart(nb, j) * per * 16
+		for b := j; b < nb; b += 8 {
+			for h := range per {
+				dst[o+16*h+r] = src[b*per+h]
+			}
+			o += 16 * per
+		}
+	}
+}

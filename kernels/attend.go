@@ -1,0 +1,304 @@
+package kernels
+
+import "math"
+
+// attendTask is the attention of one layer. Its items are (tile of a chunk's tokens, KV head), and where these are too few for the
+// workers, (tile, KV head, segment), whose partial results are merged afterwards. Both do the same arithmetic.
+type attendTask struct {
+	layer   int
+	width   int // floats of a row of q and a
+	tiles   []attendTile
+	split   bool
+	parts   []float32 // [part][2+HeadDim] m, l, o
+	rotate  func(worker, item int)
+	item    func(worker, item int)
+	merge   func(worker, item int)
+	units   []attendUnit
+	perTile int
+}
+
+// attendTile is a few consecutive tokens of one chunk.
+type attendTile struct {
+	row, n   int // rows of the batch
+	part     int // of the first row's first head and first segment
+	segments int
+}
+
+// attendUnit is one item of work.
+type attendUnit struct{ tile, head, segment int32 }
+
+// attendScratch is one worker's state: up to attendRows query rows of one KV head, in one segment and over all.
+type attendScratch struct {
+	q, o, total []float32 // [attendRows][HeadDim]
+	m, l        []float32
+	tm, tl      []float32
+	count       []int32
+	args        attendArgs
+}
+
+// attendRows is how many query rows (tokens times the group's heads) share a pass over a page: with 32 rows the conversion of
+// keys and values to float32 is a few percent of the products.
+const attendRows = 32
+
+// maxHeadDim bounds buffers on the stack.
+const maxHeadDim = 512
+
+func (s *attendScratch) layout(m *arena, sh *Shape) {
+	rows := max(attendRows, sh.Heads/sh.KVHeads)
+	for _, p := range []*[]float32{&s.q, &s.o, &s.total} {
+		*p = take[float32](m, rows*sh.HeadDim)
+	}
+	for _, p := range []*[]float32{&s.m, &s.l, &s.tm, &s.tl} {
+		*p = take[float32](m, rows)
+	}
+	s.count = take[int32](m, rows)
+}
+
+func (t *attendTask) prepare(d *cpuDevice) {
+	t.rotate, t.item, t.merge = d.rotateRow, d.attendItem, d.mergeItem
+}
+
+func (d *cpuDevice) RopeStore(layer int) {
+	if d.kv == nil {
+		d.fail(ErrNoKV)
+		return
+	}
+	d.att.layer = layer
+	d.pool.run(len(d.rows), d.att.rotate)
+}
+
+// rotateRow rotates a row's q and k, scales q, and stores k and v.
+func (d *cpuDevice) rotateRow(worker, r int) {
+	s, hd, np := &d.shape, d.shape.HeadDim, len(d.shape.RopeFreq)
+	cos, sin := d.cos[r*np:(r+1)*np], d.sin[r*np:(r+1)*np]
+	q, k, v := d.q[r*s.Heads*hd:(r+1)*s.Heads*hd], d.k[r*s.KVHeads*hd:(r+1)*s.KVHeads*hd], d.v[r*s.KVHeads*hd:(r+1)*s.KVHeads*hd]
+	rotate(q, hd, cos, sin)
+	rotate(k, hd, cos, sin)
+	scale := float32(1 / math.Sqrt(float64(hd)))
+	for i := range q {
+		q[i] *= scale
+	}
+	row := &d.rows[r]
+	page, slot := row.pages[row.pos/PageSize], int(row.pos%PageSize)
+	var half [maxHeadDim]uint16
+	for h := range s.KVHeads {
+		kh, vh := k[h*hd:(h+1)*hd], v[h*hd:(h+1)*hd]
+		if s.Exact {
+			pk, pv := d.kv.f32(d.att.layer, page, h)
+			for i, f := range kh {
+				pk[i*PageSize+slot] = f
+			}
+			copy(pv[slot*hd:], vh)
+			continue
+		}
+		pk, pv := d.kv.f16(d.att.layer, page, h)
+		d.leaf.toF16(hd, &vh[0], at(pv, slot*hd))
+		d.leaf.toF16(hd, &kh[0], &half[0])
+		keys := slice(pk, hd*PageSize)
+		for i := range hd {
+			keys[i*PageSize+slot] = half[i]
+		}
+	}
+}
+
+// rotate turns the pairs (2i, 2i+1) of each head.
+func rotate(x []float32, headDim int, cos, sin []float32) {
+	for h := 0; h < len(x); h += headDim {
+		for i, c := range cos {
+			a, b := x[h+2*i], x[h+2*i+1]
+			x[h+2*i] = float32(a*c) - float32(b*sin[i])
+			x[h+2*i+1] = float32(a*sin[i]) + float32(b*c)
+		}
+	}
+}
+
+func (d *cpuDevice) Attend(layer int) {
+	if d.kv == nil {
+		d.fail(ErrNoKV)
+		return
+	}
+	t, s := &d.att, &d.shape
+	t.layer = layer
+	if layer == 0 {
+		d.planAttention()
+	}
+	d.pool.run(len(t.units), t.item)
+	if t.split {
+		d.pool.run(len(t.tiles)*s.KVHeads, t.merge)
+	}
+}
+
+// planAttention cuts the batch into tiles and units, once per step.
+func (d *cpuDevice) planAttention() {
+	t, s := &d.att, &d.shape
+	group := s.Heads / s.KVHeads
+	most := max(1, attendRows/group)
+	t.tiles, t.units = t.tiles[:0], t.units[:0]
+	parts, r := 0, 0
+	for i := range d.batch.Chunks {
+		c := &d.batch.Chunks[i]
+		for j := 0; j < len(c.IDs); j += most {
+			n := min(most, len(c.IDs)-j)
+			tile := attendTile{row: r + j, n: n, part: parts, segments: (c.Pos+j+n-1)/SegmentSize + 1}
+			parts += tile.segments * n * s.Heads
+			t.tiles = append(t.tiles, tile)
+		}
+		r += len(c.IDs)
+	}
+	t.split = len(t.tiles)*s.KVHeads < 4*d.pool.n && parts > len(d.rows)*s.Heads
+	// Long work first, so that the last item to end is a short one.
+	for i := len(t.tiles) - 1; i >= 0; i-- {
+		for h := range s.KVHeads {
+			if !t.split {
+				t.units = append(t.units, attendUnit{int32(i), int32(h), -1})
+				continue
+			}
+			for seg := range t.tiles[i].segments {
+				t.units = append(t.units, attendUnit{int32(i), int32(h), int32(seg)})
+			}
+		}
+	}
+	if n := parts * (2 + s.HeadDim); t.split && n > len(t.parts) {
+		t.parts = make([]float32, n+n/2)
+	}
+}
+
+// attendItem runs one unit: all segments in order, or one segment into its parts.
+func (d *cpuDevice) attendItem(worker, item int) {
+	t, s, w := &d.att, &d.shape, &d.work[worker].attend
+	u := t.units[item]
+	tile := &t.tiles[u.tile]
+	hd, group := s.HeadDim, s.Heads/s.KVHeads
+	rows := tile.n * group
+	for i := range tile.n {
+		from := d.q[((tile.row+i)*s.Heads+int(u.head)*group)*hd:]
+		copy(w.q[i*group*hd:(i+1)*group*hd], from)
+	}
+	if u.segment >= 0 {
+		d.attendSegment(w, tile, int(u.head), int(u.segment), rows)
+		for i := range rows {
+			p := t.part(tile, s, i, int(u.head), int(u.segment))
+			p[0], p[1] = w.m[i], w.l[i]
+			copy(p[2:], w.o[i*hd:(i+1)*hd])
+		}
+		return
+	}
+	for seg := range tile.segments {
+		d.attendSegment(w, tile, int(u.head), seg, rows)
+		for i := range rows {
+			mergeSegment(&w.tm[i], &w.tl[i], w.total[i*hd:(i+1)*hd], w.m[i], w.l[i], w.o[i*hd:(i+1)*hd], seg == 0)
+		}
+	}
+	for i := range rows {
+		d.attended(tile.row+i/group, int(u.head)*group+i%group, w.tl[i], w.total[i*hd:(i+1)*hd])
+	}
+}
+
+// attendSegment runs the pages of one segment that the tile's rows may see.
+func (d *cpuDevice) attendSegment(w *attendScratch, tile *attendTile, head, segment, rows int) {
+	s := &d.shape
+	group, hd := s.Heads/s.KVHeads, s.HeadDim
+	for i := range rows {
+		w.m[i], w.l[i] = float32(math.Inf(-1)), 0
+	}
+	clear(w.o[:rows*hd])
+	last := int(d.rows[tile.row+tile.n-1].pos)
+	pages := d.rows[tile.row].pages
+	for p := segment * SegmentSize / PageSize; p <= min(last, segment*SegmentSize+SegmentSize-1)/PageSize; p++ {
+		for i := range rows {
+			w.count[i] = min(PageSize, d.rows[tile.row+i/group].pos+1-int32(p*PageSize))
+		}
+		if s.Exact {
+			k, v := d.kv.f32(d.att.layer, pages[p], head)
+			attendExact(w, hd, rows, k, v)
+			continue
+		}
+		k, v := d.kv.f16(d.att.layer, pages[p], head)
+		w.args = attendArgs{headDim: hd, rows: rows, q: &w.q[0], k: k, v: v, count: &w.count[0], m: &w.m[0], l: &w.l[0], o: &w.o[0]}
+		d.leaf.attend(&w.args)
+	}
+}
+
+// mergeSegment adds a segment's (m, l, o) to the total. A row that saw nothing of the segment has l = 0 and leaves the total alone.
+func mergeSegment(tm, tl *float32, total []float32, m, l float32, o []float32, first bool) {
+	if first {
+		*tm, *tl = m, l
+		copy(total, o)
+		return
+	}
+	if l == 0 {
+		return
+	}
+	top := max(*tm, m)
+	a, b := exp32(*tm-top), exp32(m-top)
+	*tm, *tl = top, fma32(l, b, float32(*tl*a))
+	for i, x := range o {
+		total[i] = fma32(x, b, float32(total[i]*a))
+	}
+}
+
+// attended divides by the sum of weights and stores the head's output.
+func (d *cpuDevice) attended(row, head int, l float32, o []float32) {
+	n := len(o)
+	y := d.a[row*d.att.width+head*n:][:n]
+	r := 1 / l
+	for i, x := range o {
+		y[i] = x * r
+	}
+}
+
+// part is where row i (token, then head of the group) of a tile keeps its result of a segment.
+func (t *attendTask) part(tile *attendTile, s *Shape, i, head, segment int) []float32 {
+	group := s.Heads / s.KVHeads
+	at := tile.part + ((i/group)*s.Heads+head*group+i%group)*tile.segments + segment
+	return t.parts[at*(2+s.HeadDim) : (at+1)*(2+s.HeadDim)]
+}
+
+// mergeItem merges the segments of one tile and KV head, in ascending order.
+func (d *cpuDevice) mergeItem(worker, item int) {
+	t, s, w := &d.att, &d.shape, &d.work[worker].attend
+	tile, head := &t.tiles[item/s.KVHeads], item%s.KVHeads
+	hd, group := s.HeadDim, s.Heads/s.KVHeads
+	for i := range tile.n * group {
+		for seg := range tile.segments {
+			p := t.part(tile, s, i, head, seg)
+			mergeSegment(&w.tm[0], &w.tl[0], w.total[:hd], p[0], p[1], p[2:], seg == 0)
+		}
+		d.attended(tile.row+i/group, head*group+i%group, w.tl[0], w.total[:hd])
+	}
+}
+
+// attendExact is leaf.attend over float32 pages, with float64 sums.
+func attendExact(w *attendScratch, hd, rows int, k, v []float32) {
+	var p [PageSize]float64
+	for r := range rows {
+		n := int(w.count[r])
+		if n <= 0 {
+			continue
+		}
+		q, o := w.q[r*hd:(r+1)*hd], w.o[r*hd:(r+1)*hd]
+		mx := float64(w.m[r])
+		for key := range n {
+			var s float64
+			for i, f := range q {
+				s += float64(f) * float64(k[i*PageSize+key])
+			}
+			p[key] = s
+			mx = max(mx, s)
+		}
+		mx = float64(float32(mx)) // as it is kept
+		c, sum := math.Exp(float64(w.m[r])-mx), 0.0
+		for key := range n {
+			p[key] = math.Exp(p[key] - mx)
+			sum += p[key]
+		}
+		w.m[r], w.l[r] = float32(mx), float32(float64(w.l[r])*c+sum)
+		for i := range o {
+			y := float64(o[i]) * c
+			for key := range n {
+				y += p[key] * float64(v[key*hd+i])
+			}
+			o[i] = float32(y)
+		}
+	}
+}

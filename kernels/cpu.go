@@ -1,0 +1,244 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/llama31/llama31/gguf/block"
+	"gorgonia.org/tensor"
+)
+
+func init() { Register("cpu", openCPU) }
+
+// cpuDevice is the CPU device: a pool of workers that run the table's leaf functions. Operations split over output rows, tokens, heads and
+// segments, never over k, so that no sum depends on the split. The methods of Ops are in cpu_ops.go, products in matmul.go,
+// attention in attend.go.
+type cpuDevice struct {
+	shape Shape
+	leaf  *leaf
+	pool  *pool
+	mem   arena
+	kv    *cpuKV
+	err   error // first error of the step
+
+	batch *Batch
+	rows  []row     // of the batch
+	last  []int32   // [Slots] what each slot sampled last
+	x     []float32 // [MaxRows][Hidden] the residual stream
+	h     []float32 // [MaxRows][Hidden] normed
+	q     []float32 // [MaxRows][Heads*HeadDim]
+	k, v  []float32 // [MaxRows][KVHeads*HeadDim]
+	a     []float32 // [MaxRows][max(FFN, Heads*HeadDim)] what the next ProjectAdd takes
+	up    []float32 // [MaxRows][FFN]
+	cos   []float32 // [MaxRows][len(RopeFreq)]
+	sin   []float32
+	in    acts // the operand of the current product
+	mul   mulTask
+	att   attendTask
+	out   outTask
+
+	work []scratch // one per worker
+}
+
+// row is one token of the batch.
+type row struct {
+	id, slot, pos int32
+	pages         []int32
+}
+
+// cpuWeight aliases the file's bytes.
+type cpuWeight struct {
+	t          block.Type
+	rows, cols int
+	stride     int // bytes from row to row
+	data       []byte
+	format     *format // nil: float32 panels
+	dot        *dot    // nil: always panels
+}
+
+func (w *cpuWeight) Type() block.Type        { return w.t }
+func (w *cpuWeight) Dims() (rows, cols int)  { return w.rows, w.cols }
+func (w *cpuWeight) row(i int) *byte         { return &w.data[i*w.stride] }
+func (w *cpuWeight) bytes(i int) []byte      { return w.data[i*w.stride : (i+1)*w.stride] }
+func (w *cpuWeight) floats(n int) []float32  { return blocks[float32](&w.data[0], n) }
+func (w *cpuWeight) isFloat() bool           { return w.format == nil }
+func (w *cpuWeight) panels() int             { return (w.rows + 15) / 16 }
+func (w *cpuWeight) panelRows(panel int) int { return min(16, w.rows-16*panel) }
+
+func openCPU(name string, s Shape, o Options) (Device, error) {
+	if name != "" {
+		return nil, fmt.Errorf("%w: the CPU has no parts to choose from, found %q", ErrUnavailable, name)
+	}
+	l, err := pickLeaf(o.Leaf)
+	if err != nil {
+		return nil, err
+	}
+	if s.Hidden%32 != 0 || s.FFN%32 != 0 || s.HeadDim%16 != 0 || s.HeadDim > maxHeadDim || s.Heads*s.HeadDim%32 != 0 {
+		return nil, fmt.Errorf("%w: the CPU device needs hidden, FFN and heads·dim in multiples of 32 and head sizes of 16 up to %d, found %d, %d, %d·%d", ErrUnsupported, maxHeadDim, s.Hidden, s.FFN, s.Heads, s.HeadDim)
+	}
+	threads := o.Threads
+	if threads == 0 {
+		threads = Cores()
+	}
+	d := &cpuDevice{shape: s, leaf: l, last: make([]int32, s.Slots), rows: make([]row, 0, s.MaxRows), work: make([]scratch, threads)}
+	d.layout()
+	if err := d.mem.allocate(); err != nil {
+		return nil, err
+	}
+	d.layout()
+	for i := range d.last {
+		d.last[i] = LastSampled
+	}
+	d.prepare()
+	d.pool = newPool(threads)
+	return d, nil
+}
+
+// layout places every buffer of a step; it runs twice (see arena).
+func (d *cpuDevice) layout() {
+	s, m := &d.shape, &d.mem
+	n, heads, kvs := s.MaxRows, s.Heads*s.HeadDim, s.KVHeads*s.HeadDim
+	wide := max(s.FFN, heads, s.Hidden)
+	d.x = take[float32](m, n*s.Hidden)
+	d.h = take[float32](m, n*s.Hidden)
+	d.q = take[float32](m, n*heads)
+	d.k = take[float32](m, n*kvs)
+	d.v = take[float32](m, n*kvs)
+	d.a = take[float32](m, n*max(s.FFN, heads))
+	d.up = take[float32](m, n*s.FFN)
+	d.cos = take[float32](m, n*len(s.RopeFreq))
+	d.sin = take[float32](m, n*len(s.RopeFreq))
+	d.in.layout(m, d.leaf, n, wide)
+	for i := range d.work {
+		d.work[i].layout(m, d.leaf, s, wide)
+	}
+	d.out.layout(m, s)
+}
+
+func (d *cpuDevice) Info() Info {
+	return Info{Name: "cpu", Detail: d.leaf.name, Threads: d.pool.n, Memory: int64(len(d.mem.mem))}
+}
+
+func (d *cpuDevice) Load(role Role, w *tensor.Dense) (Weight, error) {
+	t, ok := block.TypeOf(w.Dtype())
+	if !ok {
+		return nil, fmt.Errorf("%w: a weight of dtype %v", ErrUnsupported, w.Dtype())
+	}
+	sh := w.Shape()
+	c := &cpuWeight{t: t, rows: 1}
+	switch len(sh) {
+	case 1:
+		c.cols = sh[0] * t.Len()
+	case 2:
+		c.rows, c.cols = sh[0], sh[1]*t.Len()
+	default:
+		return nil, fmt.Errorf("%w: a weight of shape %v", ErrUnsupported, sh)
+	}
+	if rows, cols := role.dims(&d.shape); c.rows != rows || c.cols != cols || w.RequiresIterator() {
+		return nil, fmt.Errorf("%w: a weight of role %d and shape [%d, %d], expected a contiguous [%d, %d]", ErrUnsupported, role, c.rows, c.cols, rows, cols)
+	}
+	if role == Norm {
+		if t != block.TypeF32 || c.rows != 1 {
+			return nil, fmt.Errorf("%w: a norm of type %v and shape %v, expected an F32 vector", ErrUnsupported, t, sh)
+		}
+	} else if c.cols%32 != 0 {
+		return nil, fmt.Errorf("%w: a weight of shape [%d, %d], expected rows of a multiple of 32", ErrUnsupported, c.rows, c.cols)
+	}
+	if err := block.Dequantize(t, nil, nil); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	if !d.shape.Exact {
+		c.format = formats[t]
+	}
+	if dot, ok := d.leaf.dots[t]; ok && (c.format != nil || !t.Quantized()) {
+		c.dot = &dot
+	}
+	size, err := t.Bytes(int64(c.cols))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	c.stride = int(size)
+	c.data = w.Uint8s() // the raw bytes, whatever the dtype
+	if len(c.data) != c.rows*c.stride {
+		return nil, fmt.Errorf("%w: a weight of shape %v in %d bytes, expected %d", ErrUnsupported, sh, len(c.data), c.rows*c.stride)
+	}
+	return c, nil
+}
+
+func (d *cpuDevice) Close() error {
+	if d.pool == nil {
+		return nil
+	}
+	d.pool.close()
+	d.pool = nil
+	err := release(d.mem.mem)
+	if d.kv != nil {
+		if e := release(d.kv.mem); err == nil {
+			err = e
+		}
+		d.kv = nil
+	}
+	return err
+}
+
+func (d *cpuDevice) Step(b *Batch, forward func(Ops)) error {
+	if err := d.begin(b); err != nil {
+		return err
+	}
+	forward(d)
+	err := d.err
+	d.err, d.batch = nil, nil
+	return err
+}
+
+// begin checks the batch, lists its rows and computes their rotations.
+func (d *cpuDevice) begin(b *Batch) error {
+	s := &d.shape
+	d.rows = d.rows[:0]
+	for i := range b.Chunks {
+		c := &b.Chunks[i]
+		if c.Slot < 0 || c.Slot >= s.Slots || c.Pos < 0 || len(c.IDs) == 0 {
+			return fmt.Errorf("chunk %d: slot %d of %d, position %d, %d tokens", i, c.Slot, s.Slots, c.Pos, len(c.IDs))
+		}
+		if len(d.rows)+len(c.IDs) > s.MaxRows {
+			return fmt.Errorf("a batch of more than %d rows", s.MaxRows)
+		}
+		if d.kv != nil {
+			last := (c.Pos + len(c.IDs) - 1) / PageSize
+			if last >= len(c.Pages) {
+				return fmt.Errorf("chunk %d: position %d is in page %d of %d", i, c.Pos+len(c.IDs)-1, last, len(c.Pages))
+			}
+			for _, p := range c.Pages[:last+1] {
+				if p < 0 || int(p) >= d.kv.pages {
+					return fmt.Errorf("chunk %d: page %d of %d", i, p, d.kv.pages)
+				}
+			}
+		}
+		for j, id := range c.IDs {
+			if id == LastSampled {
+				id = d.last[c.Slot]
+			}
+			if id < 0 || int(id) >= s.Vocab {
+				return fmt.Errorf("chunk %d: token %d of %d", i, id, s.Vocab)
+			}
+			d.rows = append(d.rows, row{id: id, slot: int32(c.Slot), pos: int32(c.Pos + j), pages: c.Pages})
+		}
+	}
+	if len(b.Out) > s.MaxOut {
+		return fmt.Errorf("%d rows are wanted out of a step, at most %d can be", len(b.Out), s.MaxOut)
+	}
+	for i := range b.Out {
+		if o := &b.Out[i]; o.Row < 0 || o.Row >= len(d.rows) || o.Slot < 0 || o.Slot >= s.Slots || int(o.Target) >= s.Vocab {
+			return fmt.Errorf("out %d: row %d of %d, slot %d, target %d", i, o.Row, len(d.rows), o.Slot, o.Target)
+		}
+	}
+	n := len(s.RopeFreq)
+	for r := range d.rows {
+		for i, f := range s.RopeFreq {
+			sin, cos := math.Sincos(f * float64(d.rows[r].pos))
+			d.cos[r*n+i], d.sin[r*n+i] = float32(cos), float32(sin)
+		}
+	}
+	d.batch = b
+	return nil
+}

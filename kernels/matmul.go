@@ -1,0 +1,310 @@
+package kernels
+
+import "github.com/llama31/llama31/gguf/block"
+
+// product is y = w·a for every row of the operand, or y += w·a.
+type product struct {
+	w    *cpuWeight
+	y    []float32
+	ldy  int
+	add  bool
+	dot  *dot    // row dots, straight from the file
+	q    []int8  // operand of an integer dot
+	init []int32 // −bias·Σq of the operand's tiles, for panels of a format with a bias
+}
+
+// mulTask is the product (or two or three of one operand) that the pool is working on.
+type mulTask struct {
+	ps      []product
+	swiglu  bool // ps are gate and up: y[0] = silu(gate)·up
+	group   int  // panels per item
+	norm    *cpuWeight
+	src     []float32 // rows before the norm
+	index   []int32   // rows of src to take, nil: all in order
+	ints    bool      // some product runs on integers
+	tiles   bool      // on panels, that is
+	ftiles  bool
+	rowFn   func(worker, item int)
+	tileFn  func(worker, item int)
+	ftileFn func(worker, item int)
+	itemFn  func(worker, item int)
+}
+
+// prepare makes the function values that the pool runs, once.
+func (d *cpuDevice) prepare() {
+	m := &d.mul
+	m.ps = make([]product, 0, 3)
+	m.rowFn = d.operandRow
+	m.tileFn = func(_, i int) { d.in.fillTile(d.leaf, i, m.ps) }
+	m.ftileFn = func(_, i int) { d.in.fillFloatTile(d.leaf, i) }
+	m.itemFn = d.productItem
+	d.prepareOps()
+}
+
+// operand begins a product of n rows of k: src itself, or its rows normed into h.
+func (d *cpuDevice) operand(src []float32, norm *cpuWeight, n, k int) {
+	m := &d.mul
+	m.ps, m.swiglu, m.src, m.norm, m.index = m.ps[:0], false, src, norm, nil
+	x := src
+	if norm != nil {
+		x = d.h
+	}
+	d.in.set(x, n, k)
+}
+
+// into adds a product to the task.
+func (d *cpuDevice) into(w Weight, y []float32, add bool) {
+	c := w.(*cpuWeight)
+	d.mul.ps = append(d.mul.ps, product{w: c, y: y, ldy: c.rows, add: add})
+}
+
+// multiply runs the task: operand rows, then tiles where panels need them, then the products.
+func (d *cpuDevice) multiply() {
+	m, n := &d.mul, d.in.n
+	if n == 0 {
+		return
+	}
+	m.ints, m.tiles, m.ftiles = false, false, false
+	items := 0
+	m.group = itemRows / 16
+	for i := range m.ps {
+		p := &m.ps[i]
+		if p.w.dot != nil && n <= dotTokens {
+			p.dot = p.w.dot
+			p.q = d.in.q
+			if p.dot.arrange != nil {
+				p.q = d.in.arranged[i]
+			}
+			m.ints = m.ints || !p.w.isFloat()
+		} else if p.w.isFloat() {
+			m.ftiles = true
+		} else {
+			m.ints, m.tiles = true, true
+			if p.w.format.bias != 0 {
+				p.init = d.in.init[i]
+			}
+		}
+		m.group = min(m.group, max(1, itemBytes/(16*p.w.stride)))
+	}
+	panels := 0
+	for i := range m.ps {
+		panels += m.ps[i].w.panels()
+	}
+	m.group = max(1, min(m.group, panels/(4*d.pool.n)))
+	for i := range m.ps {
+		items += (m.ps[i].w.panels() + m.group - 1) / m.group
+		if m.swiglu {
+			break
+		}
+	}
+	if m.ints || m.norm != nil {
+		d.pool.run(n, m.rowFn)
+	}
+	if m.tiles {
+		d.pool.run((n+d.leaf.tile-1)/d.leaf.tile, m.tileFn)
+	}
+	if m.ftiles {
+		d.pool.run((n+d.leaf.tileFloat-1)/d.leaf.tileFloat, m.ftileFn)
+	}
+	d.pool.run(items, m.itemFn)
+}
+
+// itemBytes of weights are an item: about 3 µs of one core's memory bandwidth, against 0.1 µs to claim it.
+const itemBytes = 64 << 10
+
+// operandRow norms and quantises one row.
+func (d *cpuDevice) operandRow(_, r int) {
+	m, in := &d.mul, &d.in
+	if m.norm != nil {
+		from := r
+		if m.index != nil {
+			from = int(m.index[r])
+		}
+		d.rmsNorm(m.src[from*in.k:(from+1)*in.k], m.norm, in.x[r*in.k:(r+1)*in.k])
+	}
+	if !m.ints {
+		return
+	}
+	in.quantize(d.leaf, r)
+	for i := range m.ps {
+		if p := &m.ps[i]; p.dot != nil && p.dot.arrange != nil {
+			p.dot.arrange(in.nb, &in.q[r*in.k], &p.q[r*in.k])
+		}
+	}
+}
+
+// productItem runs a group of panels of one product, or of gate and up together.
+func (d *cpuDevice) productItem(worker, item int) {
+	m, s := &d.mul, &d.work[worker]
+	if m.swiglu {
+		gate, up := &m.ps[0], &m.ps[1]
+		first := item * m.group * 16
+		rows := min(m.group*16, gate.w.rows-first)
+		if gate.dot != nil {
+			d.gateUp(s, gate, up, first, rows)
+			return
+		}
+		for r := first; r < first+rows; r += 16 {
+			d.gateUp(s, gate, up, r, min(16, first+rows-r))
+		}
+		return
+	}
+	p := &m.ps[0]
+	for i := range m.ps {
+		p = &m.ps[i]
+		n := (p.w.panels() + m.group - 1) / m.group
+		if item < n {
+			break
+		}
+		item -= n
+	}
+	first := item * m.group * 16
+	rows := min(m.group*16, p.w.rows-first)
+	if p.dot != nil {
+		d.dots(s, p, first, rows)
+		return
+	}
+	for r := first; r < first+rows; r += 16 {
+		d.panel(s, p, r)
+	}
+}
+
+// dots runs rows first … first+rows−1 of p against all tokens.
+func (d *cpuDevice) dots(s *scratch, p *product, first, rows int) {
+	for t := 0; t < d.in.n; t += p.dot.tokens {
+		n := min(p.dot.tokens, d.in.n-t)
+		if !p.add {
+			d.dot(s, p, first, rows, t, n, &p.y[t*p.ldy+first], p.ldy)
+			continue
+		}
+		d.dot(s, p, first, rows, t, n, &s.c[0][0], rows)
+		for i := range n {
+			d.addTo(p.y[(t+i)*p.ldy+first:][:rows], s.c[0][i*rows:][:rows])
+		}
+	}
+}
+
+// dot calls the leaf for n tokens from t on.
+func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float32, ldy int) {
+	in := &d.in
+	a := &s.dotArgs
+	*a = dotArgs{w: p.w.row(first), stride: p.w.stride, rows: rows, nb: in.nb, tokens: n, y: y, ldy: ldy}
+	if p.w.isFloat() {
+		a.x = &in.x[t*in.k]
+	} else {
+		a.q, a.scale, a.sum, a.half = &p.q[t*in.k], &in.scale[t*in.nb], &in.sum[t*in.nb], &in.half[2*t*in.nb]
+	}
+	p.dot.run(a)
+}
+
+// addTo is y += x, for lengths that are mostly multiples of 16.
+func (d *cpuDevice) addTo(y, x []float32) {
+	n := len(y) &^ 15
+	if n > 0 {
+		d.leaf.add(n, &x[0], &y[0])
+	}
+	for i := n; i < len(y); i++ {
+		y[i] += x[i]
+	}
+}
+
+// width is how many tokens a tile of p has.
+func (d *cpuDevice) width(p *product) int {
+	if p.w.isFloat() {
+		return d.leaf.tileFloat
+	}
+	return d.leaf.tile
+}
+
+// load decodes 16 rows of p from row first on.
+func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
+	if !p.w.isFloat() {
+		s.decode(d.leaf, into, p.w, first/16)
+		return
+	}
+	k, n := p.w.cols, p.w.panelRows(first/16)
+	for r := range 16 {
+		// Load has checked that the type decodes, and a row's bytes hold k values.
+		_ = block.Dequantize(p.w.t, s.frow[:k], p.w.bytes(first+min(r, n-1)))
+		for j := range 16 {
+			for i := range k / 16 {
+				into.w[(j*k/16+i)*16+r] = s.frow[16*i+j]
+			}
+		}
+	}
+}
+
+// tile runs a decoded panel against tile i.
+func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32, ldc int) {
+	in, l := &d.in, d.leaf
+	if p.w.isFloat() {
+		s.floatArgs = mulFloatArgs{k: in.k, w: &from.w[0], a: &in.ftile[i*in.k*l.tileFloat], c: c, ldc: ldc}
+		l.mulFloat(&s.floatArgs)
+		return
+	}
+	f, at := p.w.format, i*l.tile*in.nb
+	a := &s.mulArgs
+	*a = mulArgs{nb: in.nb, q: &from.q[0], scale: &from.scale[0], off: &from.off[0], a: &in.tile[32*at], as: &in.tscale[at], c: c, ldc: ldc}
+	switch f.offs {
+	case 1:
+		a.sum = &in.tsum[at]
+	case 2:
+		a.sum = &in.thalf[2*at]
+	}
+	if p.init != nil {
+		a.init = &p.init[f.scales*at]
+	}
+	l.mul(f, a)
+}
+
+// panel runs 16 rows of p against all tokens.
+func (d *cpuDevice) panel(s *scratch, p *product, first int) {
+	d.load(s, &s.panels[0], p, first)
+	w, rows := d.width(p), min(16, p.w.rows-first)
+	for t := 0; t < d.in.n; t += w {
+		n := min(w, d.in.n-t)
+		if !p.add && rows == 16 && n == w {
+			d.tile(s, &s.panels[0], p, t/w, &p.y[t*p.ldy+first], p.ldy)
+			continue
+		}
+		d.tile(s, &s.panels[0], p, t/w, &s.c[0][0], 16)
+		for i := range n {
+			y, c := p.y[(t+i)*p.ldy+first:][:rows], s.c[0][16*i:][:rows]
+			if p.add {
+				d.addTo(y, c)
+			} else {
+				copy(y, c)
+			}
+		}
+	}
+}
+
+// gateUp runs rows first … first+rows−1 of the gate and up projections, which are of one type, and joins them by SwiGLU.
+func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
+	w := dotTokens
+	if gate.dot != nil {
+		w = gate.dot.tokens
+	} else {
+		d.load(s, &s.panels[0], gate, first)
+		d.load(s, &s.panels[1], up, first)
+		w = d.width(gate)
+	}
+	c, g, u := 16, &s.c[0][0], &s.c[1][0] // c floats from token to token
+	if gate.dot != nil {
+		c = rows
+	}
+	for t := 0; t < d.in.n; t += w {
+		n := min(w, d.in.n-t)
+		if gate.dot != nil {
+			d.dot(s, gate, first, rows, t, n, g, c)
+			d.dot(s, up, first, rows, t, n, u, c)
+		} else {
+			d.tile(s, &s.panels[0], gate, t/w, g, c)
+			d.tile(s, &s.panels[1], up, t/w, u, c)
+		}
+		d.leaf.swiglu((n*c+15)&^15, g, u)
+		for i := range n {
+			copy(gate.y[(t+i)*gate.ldy+first:][:rows], s.c[0][c*i:])
+		}
+	}
+}
