@@ -16,7 +16,7 @@ import (
 // entries; Llama 3.1 405B has 1,138 tensors and some 30 keys.
 const (
 	maxKeys       = 1 << 16
-	maxTensors    = 1 << 18
+	maxTensors    = 1 << 17
 	maxKeyLen     = 1<<16 - 1 // the specification's
 	maxTensorName = 64        // the specification's
 	maxDims       = 4

@@ -26,7 +26,7 @@ func TestReference(t *testing.T) {
 }
 
 func TestReferenceDeterministic(t *testing.T) {
-	kerneltest.Deterministic(t, openReference, kerneltest.Options{Types: []block.Type{block.TypeQ8_0}})
+	kerneltest.Deterministic(t, openReference, kerneltest.Options{Types: []block.Type{block.TypeQ8_0}, KV: []kernels.KVType{kernels.KVF16}})
 }
 
 // prompt runs ids in chunks of the given size and returns the logits of each.

@@ -2,27 +2,34 @@ package tokenizer_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/llama31/llama31/tokenizer"
 )
 
 var casesFile = flag.String("cases", "testdata/golden.jsonl", "cases for TestGolden, made by testdata/write.py")
 
-// TestGolden compares ids with those of Hugging Face's tokenizers.
-func TestGolden(t *testing.T) {
+// A goldenCase is a line of write.py: a text and its ids by model.
+type goldenCase struct {
+	text string
+	ids  map[string][]int32
+}
+
+func goldenCases(t *testing.T) []goldenCase {
+	t.Helper()
 	f, err := os.Open(*casesFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	type goldenCase struct {
-		text string
-		ids  map[string][]int32
-	}
 	var cases []goldenCase
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<24)
@@ -52,7 +59,12 @@ func TestGolden(t *testing.T) {
 	if len(cases) < 300 {
 		t.Fatalf("only %d cases in %s", len(cases), *casesFile)
 	}
+	return cases
+}
 
+// TestGolden compares ids with those of Hugging Face's tokenizers.
+func TestGolden(t *testing.T) {
+	cases := goldenCases(t)
 	for name, model := range models {
 		t.Run(name, func(t *testing.T) {
 			tok := model(t)
@@ -125,3 +137,37 @@ func TestControlTokensOnlyFromSpecial(t *testing.T) {
 		})
 	}
 }
+
+// TestOtherWays loads Llama 3.1's vocabulary in the other ways there are: as
+// Meta's tokenizer.model, which has no merges, and with the pre-tokenizer as a
+// regular expression, by tiktoken-go.
+func TestOtherWays(t *testing.T) {
+	v := llama31Vocab(t)
+	tok := models["llama-3.1"](t)
+	var file strings.Builder
+	for id := range 128000 {
+		fmt.Fprintf(&file, "%s %d\n", base64.StdEncoding.EncodeToString(tok.Bytes(int32(id))), id)
+	}
+	meta, err := tokenizer.ReadTiktoken(strings.NewReader(file.String()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Pre, v.Pattern, v.IgnoreMerges = "", llama3Pattern, true
+	for name, v := range map[string]tokenizer.Vocab{"tokenizer.model": meta, "pattern": v} {
+		start := time.Now()
+		tok, err := tokenizer.New(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: New took %v", name, time.Since(start))
+		for _, c := range goldenCases(t) {
+			if got := tok.Encode(nil, c.text); !slices.Equal(got, c.ids["llama-3.1"]) {
+				t.Errorf("%s: Encode(%q)\n got %d\nwant %d", name, c.text, got, c.ids["llama-3.1"])
+			}
+		}
+	}
+}
+
+// llama3Pattern is that of Llama 3's tokenizer.json; ſ is there for tiktoken-go's
+// engine, which does not count it as an s.
+const llama3Pattern = `(?i:'[sſ]|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`

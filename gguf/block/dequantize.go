@@ -80,9 +80,13 @@ func registerCodecs() {
 	encode(TypeQ5_0, quantizeQ5_0)
 	encode(TypeQ5_1, quantizeQ5_1)
 	encode(TypeQ8_0, quantizeQ8_0)
+	encode(TypeQ2_K, quantizeQ2_K)
+	encode(TypeQ3_K, quantizeQ3_K)
 	encode(TypeQ4_K, quantizeQ4_K)
 	encode(TypeQ5_K, quantizeQ5_K)
 	encode(TypeQ6_K, quantizeQ6_K)
+	encode(TypeIQ4_NL, quantizeIQ4_NL)
+	encode(TypeIQ4_XS, quantizeIQ4_XS)
 }
 
 func half(b []byte) float32 { return F16(binary.LittleEndian.Uint16(b)).Float32() }

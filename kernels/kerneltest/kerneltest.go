@@ -24,7 +24,7 @@ type Options struct {
 
 	// Tolerances for a row of logits or the hidden state, against the reference: Σ(difference²)/Σ(reference²), and the largest
 	// difference over the root mean square. 0: 1e-7 and 1e-2, for float32 activations (a KV cache of 16 or 8 bits may round a
-	// value the other way). A device with int8 activations needs about 1e-3 and 0.3.
+	// value the other way). A device with int8 activations needs about 5e-3 and 0.5, since peaked attention enlarges its rounding.
 	NMSE, Max float64
 }
 
@@ -127,7 +127,9 @@ func Run(t *testing.T, open Opener, options Options) {
 func types(t *testing.T, open Opener, o *Options) {
 	for _, typ := range o.Types {
 		t.Run(typ.String(), func(t *testing.T) {
-			r := newRig(t, newModel(t, small(), typ), open, o, o.KV[0], 16, true)
+			s := small()
+			s.Layers = 1
+			r := newRig(t, newModel(t, s, typ), open, o, o.KV[0], 16, true)
 			var seqs []*sequence
 			for slot, n := range []int{33, 1, 5, 18, 2} {
 				s := r.sequence(slot, n+6)
@@ -157,8 +159,8 @@ func shapes(t *testing.T, open Opener, o *Options) {
 				m.Output = nil
 			}
 			r := newRig(t, m, open, o, o.KV[0], 8, true)
-			s := r.sequence(1, 70)
-			c := r.chunk(s, 67)
+			s := r.sequence(1, 39)
+			c := r.chunk(s, 37)
 			r.step(r.every(c), c)
 			for range 2 {
 				c = r.chunk(s, 1)
@@ -168,7 +170,7 @@ func shapes(t *testing.T, open Opener, o *Options) {
 	}
 	for _, dim := range []int{32, 64, 96, 128} {
 		for group := 1; group <= 8; group++ {
-			kvHeads := 1 + group%3
+			kvHeads := 1 + group%2
 			s := small()
 			s.Layers, s.Heads, s.KVHeads, s.HeadDim = 1, group*kvHeads, kvHeads, dim
 			s.RopeFreq = RopeFreq(dim, 500000)
@@ -184,7 +186,7 @@ func shapes(t *testing.T, open Opener, o *Options) {
 			continue
 		}
 		s := small() // SmolLM2's width
-		s.Layers, s.Hidden, s.FFN, s.Heads, s.KVHeads, s.Vocab = 1, 576, 1056, 9, 3, 1001
+		s.Layers, s.Hidden, s.FFN, s.Heads, s.KVHeads, s.Vocab = 1, 576, 608, 9, 3, 499
 		try("hidden576-"+typ.String(), s, typ, true)
 	}
 }
@@ -309,7 +311,7 @@ func mix(t *testing.T, open Opener, o *Options, kv kernels.KVType) {
 	r := newRig(t, newModel(t, s, o.plain()), open, o, kv, 24, true)
 	seqs := make([]*sequence, 5)
 	sampled := make([]bool, len(seqs)) // the next token is LastSampled
-	for range 60 {
+	for range 40 {
 		var chunks []kernels.Chunk
 		var outs []kernels.Out
 		row := 0
