@@ -12,10 +12,11 @@ var detected = detect()
 // detect lists the rows of the table that this machine can run, best first.
 func detect() []*leaf {
 	var ls []*leaf
-	if x := cpu.X86; x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
-		ls = append(ls, &avx512)
-	}
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C {
+	x := cpu.X86
+	if x.HasAVX2 && x.HasFMA && x.HasF16C && x.HasBMI2 {
+		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
+			ls = append(ls, &avx512)
+		}
 		ls = append(ls, &avx2)
 	}
 	return append(ls, &generic)

@@ -2074,127 +2074,56 @@ score:
 	ADDQ             $+4, DI
 	DECQ             AX
 	JNZ              score
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
+	VMOVUPS          Z4, 256(SP)
+	VMOVUPS          Z5, 320(SP)
+	VMOVUPS          Z6, 384(SP)
+	VMOVUPS          Z7, 448(SP)
+	VMOVUPS          Z8, 512(SP)
+	VMOVUPS          Z9, 576(SP)
+	VMOVUPS          Z10, 640(SP)
+	VMOVUPS          Z11, 704(SP)
+	VMOVUPS          Z12, 768(SP)
+	VMOVUPS          Z13, 832(SP)
+	VMOVUPS          Z14, 896(SP)
+	VMOVUPS          Z15, 960(SP)
 	MOVQ             count+32(FP), AX
 	MOVQ             m+40(FP), CX
-	MOVL             (AX), BX
-	MOVL             BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z16
-	VMOVAPS          Z0, K1, Z16
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z17
-	VMOVAPS          Z1, K2, Z17
-	VMAXPS           Z17, Z16, Z17
-	VSHUFF32X4       $0x4e, Z17, Z17, Z16
-	VMAXPS           Z16, Z17, Z17
-	VSHUFF32X4       $0xb1, Z17, Z17, Z16
-	VMAXPS           Z16, Z17, Z17
-	VPERMILPS        $0x4e, Z17, Z16
-	VMAXPS           Z16, Z17, Z17
-	VPERMILPS        $0xb1, Z17, Z16
-	VMAXPS           Z16, Z17, Z17
-	VMAXPS.BCST      (CX), Z17, Z17
-	VMOVSS           X17, 1024(SP)
-	VSUBPS           Z17, Z0, Z0
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z16
-	VMINPS           Z0, Z16, Z0
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z16
-	VMAXPS           Z0, Z16, Z0
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z16
-	VRNDSCALEPS      $0x08, Z16, Z16
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z16, Z0
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z16, Z0
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z18
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z18
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z18
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z18
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z18
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z18
-	VMULPS           Z0, Z0, Z19
-	VFMADD213PS      Z0, Z19, Z18
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z18, Z18
-	VSCALEFPS        Z16, Z18, Z0
-	VMOVAPS.Z        Z0, K1, Z16
-	VMOVUPS          Z16, (SP)
-	VSUBPS           Z17, Z1, Z1
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z1, Z0, Z1
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z1, Z0, Z1
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z17
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z17
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z17
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z17
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z17
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z17
-	VMULPS           Z1, Z1, Z18
-	VFMADD213PS      Z1, Z18, Z17
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z17, Z17
-	VSCALEFPS        Z0, Z17, Z1
-	VMOVAPS.Z        Z1, K2, Z17
-	VMOVUPS          Z17, 64(SP)
-	VADDPS           Z17, Z16, Z16
-	VSHUFF32X4       $0x4e, Z16, Z16, Z0
-	VADDPS           Z0, Z16, Z16
-	VSHUFF32X4       $0xb1, Z16, Z16, Z0
-	VADDPS           Z0, Z16, Z16
-	VPERMILPS        $0x4e, Z16, Z0
-	VADDPS           Z0, Z16, Z16
-	VPERMILPS        $0xb1, Z16, Z0
-	VADDPS           Z0, Z16, Z16
-	VMOVSS           X16, 1088(SP)
-	MOVL             4(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
 	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z2, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z3, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      4(CX), Z1, Z1
-	VMOVSS           X1, 1028(SP)
-	VSUBPS           Z1, Z2, Z2
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z2, Z0, Z2
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z2, Z0, Z2
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z2, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z2
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z2
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z16
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z2, Z16
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z2, Z16
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z2, Z16
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z2, Z16
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z2, Z16
-	VMULPS           Z2, Z2, Z17
-	VFMADD213PS      Z2, Z17, Z16
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z16, Z16
-	VSCALEFPS        Z0, Z16, Z2
-	VMOVAPS.Z        Z2, K1, Z0
-	VMOVUPS          Z0, 128(SP)
-	VSUBPS           Z1, Z3, Z3
+	LEAQ             (SP), DX
+	XORQ             BX, BX
+	MOVL             $0x00000020, SI
+
+softmax:
+	MOVL             (AX)(BX*4), DI
+	CMPL             DI, SI
+	CMOVLLT          DI, SI
+	MOVL             $0xffffffff, R8
+	BZHIL            DI, R8, R8
+	KMOVW            R8, K1
+	SHRL             $0x10, R8
+	KMOVW            R8, K2
+	VMOVDQU32        (DX), Z3
+	VMOVAPS          Z0, Z1
+	VMOVAPS          Z3, K1, Z1
+	VMOVDQU32        64(DX), Z4
+	VMOVAPS          Z0, Z2
+	VMOVAPS          Z4, K2, Z2
+	VMAXPS           Z2, Z1, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VMAXPS.BCST      (CX)(BX*4), Z2, Z2
+	VMOVSS           X2, 1024(SP)(BX*4)
+	VSUBPS           Z2, Z3, Z3
 	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
 	VMINPS           Z3, Z1, Z3
 	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
@@ -2203,485 +2132,60 @@ score:
 	VRNDSCALEPS      $0x08, Z1, Z1
 	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
 	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z2
-	VMULPS           Z3, Z3, Z16
-	VFMADD213PS      Z3, Z16, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z3
-	VMOVAPS.Z        Z3, K2, Z1
-	VMOVUPS          Z1, 192(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 1092(SP)
-	MOVL             8(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z1, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z1
+	VMOVUPS          Z1, (DX)
+	VSUBPS           Z2, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z4, Z2, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z2, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z2
+	VMOVUPS          Z2, 64(DX)
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x4e, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0xb1, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VMOVSS           X1, 1088(SP)(BX*4)
+	ADDQ             $+128, DX
+	INCQ             BX
+	CMPQ             BX, $0x08
+	JLT              softmax
+	MOVQ             l+48(FP), DX
+	MOVL             $0x000000ff, BX
 	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z4, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z5, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      8(CX), Z1, Z1
-	VMOVSS           X1, 1032(SP)
-	VSUBPS           Z1, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z4, Z0, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z4, Z0, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z2
-	VMULPS           Z4, Z4, Z3
-	VFMADD213PS      Z4, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z4
-	VMOVAPS.Z        Z4, K1, Z0
-	VMOVUPS          Z0, 256(SP)
-	VSUBPS           Z1, Z5, Z5
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z5, Z1, Z5
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z5, Z1, Z5
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z5
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z5
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z5, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z5, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z5, Z2
-	VMULPS           Z5, Z5, Z3
-	VFMADD213PS      Z5, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z5
-	VMOVAPS.Z        Z5, K2, Z1
-	VMOVUPS          Z1, 320(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 1096(SP)
-	MOVL             12(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z6, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z7, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      12(CX), Z1, Z1
-	VMOVSS           X1, 1036(SP)
-	VSUBPS           Z1, Z6, Z6
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z6, Z0, Z6
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z6, Z0, Z6
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z6, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z6
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z6
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z6, Z2
-	VMULPS           Z6, Z6, Z3
-	VFMADD213PS      Z6, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z6
-	VMOVAPS.Z        Z6, K1, Z0
-	VMOVUPS          Z0, 384(SP)
-	VSUBPS           Z1, Z7, Z7
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z7, Z1, Z7
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z7, Z1, Z7
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z7, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z7
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z7
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z7, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z7, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z7, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z7, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z7, Z2
-	VMULPS           Z7, Z7, Z3
-	VFMADD213PS      Z7, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z7
-	VMOVAPS.Z        Z7, K2, Z1
-	VMOVUPS          Z1, 448(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 1100(SP)
-	MOVL             16(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z8, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z9, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      16(CX), Z1, Z1
-	VMOVSS           X1, 1040(SP)
-	VSUBPS           Z1, Z8, Z8
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z8, Z0, Z8
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z8, Z0, Z8
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z8, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z8
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z8
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z8, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z8, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z8, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z8, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z8, Z2
-	VMULPS           Z8, Z8, Z3
-	VFMADD213PS      Z8, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z8
-	VMOVAPS.Z        Z8, K1, Z0
-	VMOVUPS          Z0, 512(SP)
-	VSUBPS           Z1, Z9, Z9
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z9, Z1, Z9
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z9, Z1, Z9
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z9, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z9
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z9
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z9, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z9, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z9, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z9, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z9, Z2
-	VMULPS           Z9, Z9, Z3
-	VFMADD213PS      Z9, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z9
-	VMOVAPS.Z        Z9, K2, Z1
-	VMOVUPS          Z1, 576(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 1104(SP)
-	MOVL             20(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z10, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z11, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      20(CX), Z1, Z1
-	VMOVSS           X1, 1044(SP)
-	VSUBPS           Z1, Z10, Z10
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z10, Z0, Z10
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z10, Z0, Z10
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z10, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z10
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z10
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z10, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z10, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z10, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z10, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z10, Z2
-	VMULPS           Z10, Z10, Z3
-	VFMADD213PS      Z10, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z10
-	VMOVAPS.Z        Z10, K1, Z0
-	VMOVUPS          Z0, 640(SP)
-	VSUBPS           Z1, Z11, Z11
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z11, Z1, Z11
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z11, Z1, Z11
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z11, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z11
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z11
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z11, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z11, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z11, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z11, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z11, Z2
-	VMULPS           Z11, Z11, Z3
-	VFMADD213PS      Z11, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z11
-	VMOVAPS.Z        Z11, K2, Z1
-	VMOVUPS          Z1, 704(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 1108(SP)
-	MOVL             24(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z12, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z13, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      24(CX), Z1, Z1
-	VMOVSS           X1, 1048(SP)
-	VSUBPS           Z1, Z12, Z12
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z12, Z0, Z12
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z12, Z0, Z12
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z12, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z12
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z12
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z12, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z12, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z12, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z12, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z12, Z2
-	VMULPS           Z12, Z12, Z3
-	VFMADD213PS      Z12, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z12
-	VMOVAPS.Z        Z12, K1, Z0
-	VMOVUPS          Z0, 768(SP)
-	VSUBPS           Z1, Z13, Z13
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z13, Z1, Z13
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z13, Z1, Z13
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z13, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z13
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z13
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z13, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z13, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z13, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z13, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z13, Z2
-	VMULPS           Z13, Z13, Z3
-	VFMADD213PS      Z13, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z13
-	VMOVAPS.Z        Z13, K2, Z1
-	VMOVUPS          Z1, 832(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 1112(SP)
-	MOVL             28(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z14, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z15, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      28(CX), Z1, Z1
-	VMOVSS           X1, 1052(SP)
-	VSUBPS           Z1, Z14, Z14
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z14, Z0, Z14
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z14, Z0, Z14
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z14, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z14
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z14
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z14, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z14, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z14, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z14, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z14, Z2
-	VMULPS           Z14, Z14, Z3
-	VFMADD213PS      Z14, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z14
-	VMOVAPS.Z        Z14, K1, Z0
-	VMOVUPS          Z0, 896(SP)
-	VSUBPS           Z1, Z15, Z15
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z15, Z1, Z15
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z15, Z1, Z15
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z15, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z15
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z15
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z15, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z15, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z15, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z15, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z15, Z2
-	VMULPS           Z15, Z15, Z3
-	VFMADD213PS      Z15, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z15
-	VMOVAPS.Z        Z15, K2, Z1
-	VMOVUPS          Z1, 960(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 1116(SP)
-	MOVQ             l+48(FP), BX
-	MOVL             $0x000000ff, SI
-	KMOVW            SI, K1
 	VMOVUPS.Z        (CX), K1, Z0
-	VMOVUPS.Z        1024(SP), K1, Z1
-	VMOVUPS          Z1, K1, (CX)
-	VSUBPS           Z1, Z0, Z0
+	VMOVUPS.Z        1024(SP), K1, Z2
+	VMOVUPS          Z2, K1, (CX)
+	VSUBPS           Z2, Z0, Z0
 	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
 	VMINPS           Z0, Z1, Z0
 	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
@@ -2701,23 +2205,23 @@ score:
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
 	VSCALEFPS        Z1, Z2, Z0
 	VMOVUPS          Z0, 1152(SP)
-	VMOVUPS.Z        (BX), K1, Z2
-	VMOVUPS.Z        1088(SP), K1, Z1
-	VFMADD213PS      Z1, Z0, Z2
-	VMOVUPS          Z2, K1, (BX)
+	VMOVUPS.Z        (DX), K1, Z1
+	VMOVUPS.Z        1088(SP), K1, Z2
+	VFMADD213PS      Z2, Z0, Z1
+	VMOVUPS          Z1, K1, (DX)
 	MOVQ             v+24(FP), CX
-	MOVQ             headDim+0(FP), BX
+	MOVQ             headDim+0(FP), DX
 	MOVQ             o+56(FP), DI
-	MOVQ             BX, R8
+	MOVQ             DX, R8
 	SHLQ             $0x02, R8
 	LEAQ             (R8)(R8*2), R9
 	LEAQ             (DI)(R8*4), R10
-	LEAQ             (BX)(BX*1), SI
+	LEAQ             (DX)(DX*1), BX
 	MOVL             $0x0000ffff, R11
 	KMOVW            R11, K1
 
 values:
-	CMPQ  BX, $0x20
+	CMPQ  DX, $0x20
 	JGE   whole
 	KXORW K1, K1, K1
 
@@ -2776,9 +2280,9 @@ key:
 	VFMADD231PS.BCST 768(SP)(R12*4), Z17, Z13
 	VFMADD231PS.BCST 896(SP)(R12*4), Z16, Z14
 	VFMADD231PS.BCST 896(SP)(R12*4), Z17, Z15
-	ADDQ             SI, R11
+	ADDQ             BX, R11
 	INCQ             R12
-	CMPL             R12, DX
+	CMPL             R12, SI
 	JLT              key
 	MOVQ             R11, R13
 	MOVQ             R12, R14
@@ -2790,7 +2294,7 @@ more0:
 	VCVTPH2PS.Z      32(R13), K1, Z17
 	VFMADD231PS.BCST (SP)(R14*4), Z16, Z0
 	VFMADD231PS.BCST (SP)(R14*4), Z17, Z1
-	ADDQ             SI, R13
+	ADDQ             BX, R13
 	INCQ             R14
 	JMP              more0
 
@@ -2805,7 +2309,7 @@ more1:
 	VCVTPH2PS.Z      32(R13), K1, Z17
 	VFMADD231PS.BCST 128(SP)(R14*4), Z16, Z2
 	VFMADD231PS.BCST 128(SP)(R14*4), Z17, Z3
-	ADDQ             SI, R13
+	ADDQ             BX, R13
 	INCQ             R14
 	JMP              more1
 
@@ -2820,7 +2324,7 @@ more2:
 	VCVTPH2PS.Z      32(R13), K1, Z17
 	VFMADD231PS.BCST 256(SP)(R14*4), Z16, Z4
 	VFMADD231PS.BCST 256(SP)(R14*4), Z17, Z5
-	ADDQ             SI, R13
+	ADDQ             BX, R13
 	INCQ             R14
 	JMP              more2
 
@@ -2835,7 +2339,7 @@ more3:
 	VCVTPH2PS.Z      32(R13), K1, Z17
 	VFMADD231PS.BCST 384(SP)(R14*4), Z16, Z6
 	VFMADD231PS.BCST 384(SP)(R14*4), Z17, Z7
-	ADDQ             SI, R13
+	ADDQ             BX, R13
 	INCQ             R14
 	JMP              more3
 
@@ -2850,7 +2354,7 @@ more4:
 	VCVTPH2PS.Z      32(R13), K1, Z17
 	VFMADD231PS.BCST 512(SP)(R14*4), Z16, Z8
 	VFMADD231PS.BCST 512(SP)(R14*4), Z17, Z9
-	ADDQ             SI, R13
+	ADDQ             BX, R13
 	INCQ             R14
 	JMP              more4
 
@@ -2865,7 +2369,7 @@ more5:
 	VCVTPH2PS.Z      32(R13), K1, Z17
 	VFMADD231PS.BCST 640(SP)(R14*4), Z16, Z10
 	VFMADD231PS.BCST 640(SP)(R14*4), Z17, Z11
-	ADDQ             SI, R13
+	ADDQ             BX, R13
 	INCQ             R14
 	JMP              more5
 
@@ -2880,7 +2384,7 @@ more6:
 	VCVTPH2PS.Z      32(R13), K1, Z17
 	VFMADD231PS.BCST 768(SP)(R14*4), Z16, Z12
 	VFMADD231PS.BCST 768(SP)(R14*4), Z17, Z13
-	ADDQ             SI, R13
+	ADDQ             BX, R13
 	INCQ             R14
 	JMP              more6
 
@@ -2894,7 +2398,7 @@ more7:
 	VCVTPH2PS.Z      32(R11), K1, Z17
 	VFMADD231PS.BCST 896(SP)(R12*4), Z16, Z14
 	VFMADD231PS.BCST 896(SP)(R12*4), Z17, Z15
-	ADDQ             SI, R11
+	ADDQ             BX, R11
 	INCQ             R12
 	JMP              more7
 
@@ -2918,7 +2422,7 @@ next7:
 	ADDQ    $+64, CX
 	ADDQ    $+128, DI
 	ADDQ    $+128, R10
-	SUBQ    $0x20, BX
+	SUBQ    $0x20, DX
 	JG      values
 	VZEROUPPER
 	RET
@@ -2959,127 +2463,48 @@ score:
 	ADDQ             $+4, DX
 	DECQ             AX
 	JNZ              score
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
+	VMOVUPS          Z4, 256(SP)
+	VMOVUPS          Z5, 320(SP)
+	VMOVUPS          Z6, 384(SP)
+	VMOVUPS          Z7, 448(SP)
 	MOVQ             count+32(FP), AX
 	MOVQ             m+40(FP), CX
-	MOVL             (AX), BX
-	MOVL             BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z8
-	VMOVAPS          Z0, K1, Z8
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z9
-	VMOVAPS          Z1, K2, Z9
-	VMAXPS           Z9, Z8, Z9
-	VSHUFF32X4       $0x4e, Z9, Z9, Z8
-	VMAXPS           Z8, Z9, Z9
-	VSHUFF32X4       $0xb1, Z9, Z9, Z8
-	VMAXPS           Z8, Z9, Z9
-	VPERMILPS        $0x4e, Z9, Z8
-	VMAXPS           Z8, Z9, Z9
-	VPERMILPS        $0xb1, Z9, Z8
-	VMAXPS           Z8, Z9, Z9
-	VMAXPS.BCST      (CX), Z9, Z9
-	VMOVSS           X9, 512(SP)
-	VSUBPS           Z9, Z0, Z0
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z8
-	VMINPS           Z0, Z8, Z0
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z8
-	VMAXPS           Z0, Z8, Z0
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z8
-	VRNDSCALEPS      $0x08, Z8, Z8
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z8, Z0
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z8, Z0
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z10
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z10
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z10
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z10
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z10
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z10
-	VMULPS           Z0, Z0, Z11
-	VFMADD213PS      Z0, Z11, Z10
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z10, Z10
-	VSCALEFPS        Z8, Z10, Z0
-	VMOVAPS.Z        Z0, K1, Z8
-	VMOVUPS          Z8, (SP)
-	VSUBPS           Z9, Z1, Z1
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z1, Z0, Z1
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z1, Z0, Z1
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z9
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z9
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z9
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z9
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z9
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z9
-	VMULPS           Z1, Z1, Z10
-	VFMADD213PS      Z1, Z10, Z9
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS        Z0, Z9, Z1
-	VMOVAPS.Z        Z1, K2, Z9
-	VMOVUPS          Z9, 64(SP)
-	VADDPS           Z9, Z8, Z8
-	VSHUFF32X4       $0x4e, Z8, Z8, Z0
-	VADDPS           Z0, Z8, Z8
-	VSHUFF32X4       $0xb1, Z8, Z8, Z0
-	VADDPS           Z0, Z8, Z8
-	VPERMILPS        $0x4e, Z8, Z0
-	VADDPS           Z0, Z8, Z8
-	VPERMILPS        $0xb1, Z8, Z0
-	VADDPS           Z0, Z8, Z8
-	VMOVSS           X8, 576(SP)
-	MOVL             4(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
 	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z2, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z3, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      4(CX), Z1, Z1
-	VMOVSS           X1, 516(SP)
-	VSUBPS           Z1, Z2, Z2
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z2, Z0, Z2
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z2, Z0, Z2
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z2, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z2
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z2
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z8
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z2, Z8
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z2, Z8
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z2, Z8
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z2, Z8
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z2, Z8
-	VMULPS           Z2, Z2, Z9
-	VFMADD213PS      Z2, Z9, Z8
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS        Z0, Z8, Z2
-	VMOVAPS.Z        Z2, K1, Z0
-	VMOVUPS          Z0, 128(SP)
-	VSUBPS           Z1, Z3, Z3
+	LEAQ             (SP), DX
+	XORQ             BX, BX
+	MOVL             $0x00000020, SI
+
+softmax:
+	MOVL             (AX)(BX*4), DI
+	CMPL             DI, SI
+	CMOVLLT          DI, SI
+	MOVL             $0xffffffff, R8
+	BZHIL            DI, R8, R8
+	KMOVW            R8, K1
+	SHRL             $0x10, R8
+	KMOVW            R8, K2
+	VMOVDQU32        (DX), Z3
+	VMOVAPS          Z0, Z1
+	VMOVAPS          Z3, K1, Z1
+	VMOVDQU32        64(DX), Z4
+	VMOVAPS          Z0, Z2
+	VMOVAPS          Z4, K2, Z2
+	VMAXPS           Z2, Z1, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VMAXPS.BCST      (CX)(BX*4), Z2, Z2
+	VMOVSS           X2, 512(SP)(BX*4)
+	VSUBPS           Z2, Z3, Z3
 	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
 	VMINPS           Z3, Z1, Z3
 	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
@@ -3088,185 +2513,60 @@ score:
 	VRNDSCALEPS      $0x08, Z1, Z1
 	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
 	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z2
-	VMULPS           Z3, Z3, Z8
-	VFMADD213PS      Z3, Z8, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z3
-	VMOVAPS.Z        Z3, K2, Z1
-	VMOVUPS          Z1, 192(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 580(SP)
-	MOVL             8(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z1, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z1
+	VMOVUPS          Z1, (DX)
+	VSUBPS           Z2, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z4, Z2, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z2, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z2
+	VMOVUPS          Z2, 64(DX)
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x4e, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0xb1, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VMOVSS           X1, 576(SP)(BX*4)
+	ADDQ             $+128, DX
+	INCQ             BX
+	CMPQ             BX, $0x04
+	JLT              softmax
+	MOVQ             l+48(FP), DX
+	MOVL             $0x0000000f, BX
 	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z4, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z5, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      8(CX), Z1, Z1
-	VMOVSS           X1, 520(SP)
-	VSUBPS           Z1, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z4, Z0, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z4, Z0, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z2
-	VMULPS           Z4, Z4, Z3
-	VFMADD213PS      Z4, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z4
-	VMOVAPS.Z        Z4, K1, Z0
-	VMOVUPS          Z0, 256(SP)
-	VSUBPS           Z1, Z5, Z5
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z5, Z1, Z5
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z5, Z1, Z5
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z5
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z5
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z5, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z5, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z5, Z2
-	VMULPS           Z5, Z5, Z3
-	VFMADD213PS      Z5, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z5
-	VMOVAPS.Z        Z5, K2, Z1
-	VMOVUPS          Z1, 320(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 584(SP)
-	MOVL             12(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z6, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z7, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      12(CX), Z1, Z1
-	VMOVSS           X1, 524(SP)
-	VSUBPS           Z1, Z6, Z6
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z6, Z0, Z6
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z6, Z0, Z6
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z6, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z6
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z6
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z6, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z6, Z2
-	VMULPS           Z6, Z6, Z3
-	VFMADD213PS      Z6, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z6
-	VMOVAPS.Z        Z6, K1, Z0
-	VMOVUPS          Z0, 384(SP)
-	VSUBPS           Z1, Z7, Z7
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z7, Z1, Z7
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z7, Z1, Z7
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z7, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z7
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z7
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z7, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z7, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z7, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z7, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z7, Z2
-	VMULPS           Z7, Z7, Z3
-	VFMADD213PS      Z7, Z3, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z7
-	VMOVAPS.Z        Z7, K2, Z1
-	VMOVUPS          Z1, 448(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 588(SP)
-	MOVQ             l+48(FP), BX
-	MOVL             $0x0000000f, SI
-	KMOVW            SI, K1
 	VMOVUPS.Z        (CX), K1, Z0
-	VMOVUPS.Z        512(SP), K1, Z1
-	VMOVUPS          Z1, K1, (CX)
-	VSUBPS           Z1, Z0, Z0
+	VMOVUPS.Z        512(SP), K1, Z2
+	VMOVUPS          Z2, K1, (CX)
+	VSUBPS           Z2, Z0, Z0
 	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
 	VMINPS           Z0, Z1, Z0
 	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
@@ -3286,22 +2586,22 @@ score:
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
 	VSCALEFPS        Z1, Z2, Z0
 	VMOVUPS          Z0, 640(SP)
-	VMOVUPS.Z        (BX), K1, Z2
-	VMOVUPS.Z        576(SP), K1, Z1
-	VFMADD213PS      Z1, Z0, Z2
-	VMOVUPS          Z2, K1, (BX)
+	VMOVUPS.Z        (DX), K1, Z1
+	VMOVUPS.Z        576(SP), K1, Z2
+	VFMADD213PS      Z2, Z0, Z1
+	VMOVUPS          Z1, K1, (DX)
 	MOVQ             v+24(FP), CX
-	MOVQ             headDim+0(FP), BX
+	MOVQ             headDim+0(FP), DX
 	MOVQ             o+56(FP), DI
-	MOVQ             BX, R8
+	MOVQ             DX, R8
 	SHLQ             $0x02, R8
 	LEAQ             (R8)(R8*2), R9
-	LEAQ             (BX)(BX*1), SI
+	LEAQ             (DX)(DX*1), BX
 	MOVL             $0x0000ffff, R10
 	KMOVW            R10, K1
 
 values:
-	CMPQ  BX, $0x20
+	CMPQ  DX, $0x20
 	JGE   whole
 	KXORW K1, K1, K1
 
@@ -3336,9 +2636,9 @@ key:
 	VFMADD231PS.BCST 256(SP)(R11*4), Z9, Z5
 	VFMADD231PS.BCST 384(SP)(R11*4), Z8, Z6
 	VFMADD231PS.BCST 384(SP)(R11*4), Z9, Z7
-	ADDQ             SI, R10
+	ADDQ             BX, R10
 	INCQ             R11
-	CMPL             R11, DX
+	CMPL             R11, SI
 	JLT              key
 	MOVQ             R10, R12
 	MOVQ             R11, R13
@@ -3350,7 +2650,7 @@ more0:
 	VCVTPH2PS.Z      32(R12), K1, Z9
 	VFMADD231PS.BCST (SP)(R13*4), Z8, Z0
 	VFMADD231PS.BCST (SP)(R13*4), Z9, Z1
-	ADDQ             SI, R12
+	ADDQ             BX, R12
 	INCQ             R13
 	JMP              more0
 
@@ -3365,7 +2665,7 @@ more1:
 	VCVTPH2PS.Z      32(R12), K1, Z9
 	VFMADD231PS.BCST 128(SP)(R13*4), Z8, Z2
 	VFMADD231PS.BCST 128(SP)(R13*4), Z9, Z3
-	ADDQ             SI, R12
+	ADDQ             BX, R12
 	INCQ             R13
 	JMP              more1
 
@@ -3380,7 +2680,7 @@ more2:
 	VCVTPH2PS.Z      32(R12), K1, Z9
 	VFMADD231PS.BCST 256(SP)(R13*4), Z8, Z4
 	VFMADD231PS.BCST 256(SP)(R13*4), Z9, Z5
-	ADDQ             SI, R12
+	ADDQ             BX, R12
 	INCQ             R13
 	JMP              more2
 
@@ -3394,7 +2694,7 @@ more3:
 	VCVTPH2PS.Z      32(R10), K1, Z9
 	VFMADD231PS.BCST 384(SP)(R11*4), Z8, Z6
 	VFMADD231PS.BCST 384(SP)(R11*4), Z9, Z7
-	ADDQ             SI, R10
+	ADDQ             BX, R10
 	INCQ             R11
 	JMP              more3
 
@@ -3409,7 +2709,7 @@ next3:
 	VMOVUPS Z7, K1, 64(DI)(R9*1)
 	ADDQ    $+64, CX
 	ADDQ    $+128, DI
-	SUBQ    $0x20, BX
+	SUBQ    $0x20, DX
 	JG      values
 	VZEROUPPER
 	RET
@@ -3438,127 +2738,44 @@ score:
 	ADDQ             $+4, DX
 	DECQ             AX
 	JNZ              score
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
 	MOVQ             count+32(FP), AX
 	MOVQ             m+40(FP), CX
-	MOVL             (AX), BX
-	MOVL             BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z4
-	VMOVAPS          Z0, K1, Z4
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z5
-	VMOVAPS          Z1, K2, Z5
-	VMAXPS           Z5, Z4, Z5
-	VSHUFF32X4       $0x4e, Z5, Z5, Z4
-	VMAXPS           Z4, Z5, Z5
-	VSHUFF32X4       $0xb1, Z5, Z5, Z4
-	VMAXPS           Z4, Z5, Z5
-	VPERMILPS        $0x4e, Z5, Z4
-	VMAXPS           Z4, Z5, Z5
-	VPERMILPS        $0xb1, Z5, Z4
-	VMAXPS           Z4, Z5, Z5
-	VMAXPS.BCST      (CX), Z5, Z5
-	VMOVSS           X5, 256(SP)
-	VSUBPS           Z5, Z0, Z0
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z4
-	VMINPS           Z0, Z4, Z0
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z4
-	VMAXPS           Z0, Z4, Z0
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z4
-	VRNDSCALEPS      $0x08, Z4, Z4
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z4, Z0
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z4, Z0
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z6
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z6
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z6
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z6
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z6
-	VMULPS           Z0, Z0, Z7
-	VFMADD213PS      Z0, Z7, Z6
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS        Z4, Z6, Z0
-	VMOVAPS.Z        Z0, K1, Z4
-	VMOVUPS          Z4, (SP)
-	VSUBPS           Z5, Z1, Z1
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z1, Z0, Z1
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z1, Z0, Z1
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z5
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z5
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z5
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z5
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z5
-	VMULPS           Z1, Z1, Z6
-	VFMADD213PS      Z1, Z6, Z5
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS        Z0, Z5, Z1
-	VMOVAPS.Z        Z1, K2, Z5
-	VMOVUPS          Z5, 64(SP)
-	VADDPS           Z5, Z4, Z4
-	VSHUFF32X4       $0x4e, Z4, Z4, Z0
-	VADDPS           Z0, Z4, Z4
-	VSHUFF32X4       $0xb1, Z4, Z4, Z0
-	VADDPS           Z0, Z4, Z4
-	VPERMILPS        $0x4e, Z4, Z0
-	VADDPS           Z0, Z4, Z4
-	VPERMILPS        $0xb1, Z4, Z0
-	VADDPS           Z0, Z4, Z4
-	VMOVSS           X4, 320(SP)
-	MOVL             4(AX), BX
-	CMPL             BX, DX
-	CMOVLLT          BX, DX
-	MOVL             $0xffffffff, SI
-	BZHIL            BX, SI, BX
-	KMOVW            BX, K1
-	SHRL             $0x10, BX
-	KMOVW            BX, K2
 	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
-	VMOVAPS          Z2, K1, Z0
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VMOVAPS          Z3, K2, Z1
-	VMAXPS           Z1, Z0, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z0
-	VMAXPS           Z0, Z1, Z1
-	VMAXPS.BCST      4(CX), Z1, Z1
-	VMOVSS           X1, 260(SP)
-	VSUBPS           Z1, Z2, Z2
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z2, Z0, Z2
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z2, Z0, Z2
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z2, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z2
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z2
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z4
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z2, Z4
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z2, Z4
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z2, Z4
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z2, Z4
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z2, Z4
-	VMULPS           Z2, Z2, Z5
-	VFMADD213PS      Z2, Z5, Z4
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS        Z0, Z4, Z2
-	VMOVAPS.Z        Z2, K1, Z0
-	VMOVUPS          Z0, 128(SP)
-	VSUBPS           Z1, Z3, Z3
+	LEAQ             (SP), DX
+	XORQ             BX, BX
+	MOVL             $0x00000020, SI
+
+softmax:
+	MOVL             (AX)(BX*4), DI
+	CMPL             DI, SI
+	CMOVLLT          DI, SI
+	MOVL             $0xffffffff, R8
+	BZHIL            DI, R8, R8
+	KMOVW            R8, K1
+	SHRL             $0x10, R8
+	KMOVW            R8, K2
+	VMOVDQU32        (DX), Z3
+	VMOVAPS          Z0, Z1
+	VMOVAPS          Z3, K1, Z1
+	VMOVDQU32        64(DX), Z4
+	VMOVAPS          Z0, Z2
+	VMOVAPS          Z4, K2, Z2
+	VMAXPS           Z2, Z1, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VMAXPS.BCST      (CX)(BX*4), Z2, Z2
+	VMOVSS           X2, 256(SP)(BX*4)
+	VSUBPS           Z2, Z3, Z3
 	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
 	VMINPS           Z3, Z1, Z3
 	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
@@ -3567,35 +2784,60 @@ score:
 	VRNDSCALEPS      $0x08, Z1, Z1
 	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
 	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z2
-	VMULPS           Z3, Z3, Z4
-	VFMADD213PS      Z3, Z4, Z2
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z3
-	VMOVAPS.Z        Z3, K2, Z1
-	VMOVUPS          Z1, 192(SP)
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z1
-	VADDPS           Z1, Z0, Z0
-	VMOVSS           X0, 324(SP)
-	MOVQ             l+48(FP), BX
-	MOVL             $0x00000003, SI
-	KMOVW            SI, K1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z1, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z1
+	VMOVUPS          Z1, (DX)
+	VSUBPS           Z2, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z4, Z2, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z2, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z2
+	VMOVUPS          Z2, 64(DX)
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x4e, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0xb1, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VMOVSS           X1, 320(SP)(BX*4)
+	ADDQ             $+128, DX
+	INCQ             BX
+	CMPQ             BX, $0x02
+	JLT              softmax
+	MOVQ             l+48(FP), DX
+	MOVL             $0x00000003, BX
+	KMOVW            BX, K1
 	VMOVUPS.Z        (CX), K1, Z0
-	VMOVUPS.Z        256(SP), K1, Z1
-	VMOVUPS          Z1, K1, (CX)
-	VSUBPS           Z1, Z0, Z0
+	VMOVUPS.Z        256(SP), K1, Z2
+	VMOVUPS          Z2, K1, (CX)
+	VSUBPS           Z2, Z0, Z0
 	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
 	VMINPS           Z0, Z1, Z0
 	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
@@ -3615,21 +2857,21 @@ score:
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
 	VSCALEFPS        Z1, Z2, Z0
 	VMOVUPS          Z0, 384(SP)
-	VMOVUPS.Z        (BX), K1, Z2
-	VMOVUPS.Z        320(SP), K1, Z1
-	VFMADD213PS      Z1, Z0, Z2
-	VMOVUPS          Z2, K1, (BX)
+	VMOVUPS.Z        (DX), K1, Z1
+	VMOVUPS.Z        320(SP), K1, Z2
+	VFMADD213PS      Z2, Z0, Z1
+	VMOVUPS          Z1, K1, (DX)
 	MOVQ             v+24(FP), CX
-	MOVQ             headDim+0(FP), BX
+	MOVQ             headDim+0(FP), DX
 	MOVQ             o+56(FP), DI
-	MOVQ             BX, R8
+	MOVQ             DX, R8
 	SHLQ             $0x02, R8
-	LEAQ             (BX)(BX*1), SI
+	LEAQ             (DX)(DX*1), BX
 	MOVL             $0x0000ffff, R9
 	KMOVW            R9, K1
 
 values:
-	CMPQ  BX, $0x20
+	CMPQ  DX, $0x20
 	JGE   whole
 	KXORW K1, K1, K1
 
@@ -3652,9 +2894,9 @@ key:
 	VFMADD231PS.BCST (SP)(R10*4), Z5, Z1
 	VFMADD231PS.BCST 128(SP)(R10*4), Z4, Z2
 	VFMADD231PS.BCST 128(SP)(R10*4), Z5, Z3
-	ADDQ             SI, R9
+	ADDQ             BX, R9
 	INCQ             R10
-	CMPL             R10, DX
+	CMPL             R10, SI
 	JLT              key
 	MOVQ             R9, R11
 	MOVQ             R10, R12
@@ -3666,7 +2908,7 @@ more0:
 	VCVTPH2PS.Z      32(R11), K1, Z5
 	VFMADD231PS.BCST (SP)(R12*4), Z4, Z0
 	VFMADD231PS.BCST (SP)(R12*4), Z5, Z1
-	ADDQ             SI, R11
+	ADDQ             BX, R11
 	INCQ             R12
 	JMP              more0
 
@@ -3680,7 +2922,7 @@ more1:
 	VCVTPH2PS.Z      32(R9), K1, Z5
 	VFMADD231PS.BCST 128(SP)(R10*4), Z4, Z2
 	VFMADD231PS.BCST 128(SP)(R10*4), Z5, Z3
-	ADDQ             SI, R9
+	ADDQ             BX, R9
 	INCQ             R10
 	JMP              more1
 
@@ -3691,13 +2933,13 @@ next1:
 	VMOVUPS Z3, K1, 64(DI)(R8*1)
 	ADDQ    $+64, CX
 	ADDQ    $+128, DI
-	SUBQ    $0x20, BX
+	SUBQ    $0x20, DX
 	JG      values
 	VZEROUPPER
 	RET
 
 // func avx512Attend1(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
 TEXT ·avx512Attend1(SB), $320-64
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
@@ -3714,89 +2956,104 @@ score:
 	ADDQ             $+4, DX
 	DECQ             AX
 	JNZ              score
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
 	MOVQ             count+32(FP), AX
 	MOVQ             m+40(FP), CX
-	MOVL             (AX), DX
-	MOVL             DX, AX
-	MOVL             $0xffffffff, BX
-	BZHIL            DX, BX, DX
-	KMOVW            DX, K1
-	SHRL             $0x10, DX
-	KMOVW            DX, K2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z2
-	VMOVAPS          Z0, K1, Z2
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z3
-	VMOVAPS          Z1, K2, Z3
-	VMAXPS           Z3, Z2, Z3
-	VSHUFF32X4       $0x4e, Z3, Z3, Z2
-	VMAXPS           Z2, Z3, Z3
-	VSHUFF32X4       $0xb1, Z3, Z3, Z2
-	VMAXPS           Z2, Z3, Z3
-	VPERMILPS        $0x4e, Z3, Z2
-	VMAXPS           Z2, Z3, Z3
-	VPERMILPS        $0xb1, Z3, Z2
-	VMAXPS           Z2, Z3, Z3
-	VMAXPS.BCST      (CX), Z3, Z3
-	VMOVSS           X3, 128(SP)
-	VSUBPS           Z3, Z0, Z0
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	LEAQ             (SP), DX
+	XORQ             BX, BX
+	MOVL             $0x00000020, SI
+
+softmax:
+	MOVL             (AX)(BX*4), DI
+	CMPL             DI, SI
+	CMOVLLT          DI, SI
+	MOVL             $0xffffffff, R8
+	BZHIL            DI, R8, R8
+	KMOVW            R8, K1
+	SHRL             $0x10, R8
+	KMOVW            R8, K2
+	VMOVDQU32        (DX), Z3
+	VMOVAPS          Z0, Z1
+	VMOVAPS          Z3, K1, Z1
+	VMOVDQU32        64(DX), Z4
+	VMOVAPS          Z0, Z2
+	VMOVAPS          Z4, K2, Z2
+	VMAXPS           Z2, Z1, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VMAXPS.BCST      (CX)(BX*4), Z2, Z2
+	VMOVSS           X2, 128(SP)(BX*4)
+	VSUBPS           Z2, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
+	VMINPS           Z3, Z1, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z1, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z1
+	VMOVUPS          Z1, (DX)
+	VSUBPS           Z2, Z4, Z4
 	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
-	VMINPS           Z0, Z2, Z0
+	VMINPS           Z4, Z2, Z4
 	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
-	VMAXPS           Z0, Z2, Z0
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z2
+	VMAXPS           Z4, Z2, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
 	VRNDSCALEPS      $0x08, Z2, Z2
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z0
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z0
-	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z4
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z4
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z4
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z4
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z4
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z4
-	VMULPS           Z0, Z0, Z5
-	VFMADD213PS      Z0, Z5, Z4
-	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS        Z2, Z4, Z0
-	VMOVAPS.Z        Z0, K1, Z2
-	VMOVUPS          Z2, (SP)
-	VSUBPS           Z3, Z1, Z1
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z1, Z0, Z1
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z1, Z0, Z1
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z3
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z3
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z3
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z3
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z3
-	VMULPS           Z1, Z1, Z4
-	VFMADD213PS      Z1, Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z0, Z3, Z1
-	VMOVAPS.Z        Z1, K2, Z3
-	VMOVUPS          Z3, 64(SP)
-	VADDPS           Z3, Z2, Z2
-	VSHUFF32X4       $0x4e, Z2, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VSHUFF32X4       $0xb1, Z2, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VPERMILPS        $0x4e, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VPERMILPS        $0xb1, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VMOVSS           X2, 192(SP)
-	MOVQ             l+48(FP), DX
-	MOVL             $0x00000001, BX
-	KMOVW            BX, K1
+	VSCALEFPS        Z2, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z2
+	VMOVUPS          Z2, 64(DX)
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x4e, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0xb1, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VMOVSS           X1, 192(SP)(BX*4)
+	ADDQ             $+128, DX
+	INCQ             BX
+	CMPQ             BX, $0x01
+	JLT              softmax
+	MOVQ             l+48(FP), AX
+	MOVL             $0x00000001, DX
+	KMOVW            DX, K1
 	VMOVUPS.Z        (CX), K1, Z0
-	VMOVUPS.Z        128(SP), K1, Z1
-	VMOVUPS          Z1, K1, (CX)
-	VSUBPS           Z1, Z0, Z0
+	VMOVUPS.Z        128(SP), K1, Z2
+	VMOVUPS          Z2, K1, (CX)
+	VSUBPS           Z2, Z0, Z0
 	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
 	VMINPS           Z0, Z1, Z0
 	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
@@ -3816,28 +3073,28 @@ score:
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
 	VSCALEFPS        Z1, Z2, Z0
 	VMOVUPS          Z0, 256(SP)
-	VMOVUPS.Z        (DX), K1, Z2
-	VMOVUPS.Z        192(SP), K1, Z1
-	VFMADD213PS      Z1, Z0, Z2
-	VMOVUPS          Z2, K1, (DX)
-	MOVQ             v+24(FP), CX
-	MOVQ             headDim+0(FP), DX
-	MOVQ             o+56(FP), SI
-	LEAQ             (DX)(DX*1), BX
+	VMOVUPS.Z        (AX), K1, Z1
+	VMOVUPS.Z        192(SP), K1, Z2
+	VFMADD213PS      Z2, Z0, Z1
+	VMOVUPS          Z1, K1, (AX)
+	MOVQ             v+24(FP), AX
+	MOVQ             headDim+0(FP), CX
+	MOVQ             o+56(FP), BX
+	LEAQ             (CX)(CX*1), DX
 	MOVL             $0x0000ffff, DI
 	KMOVW            DI, K1
 
 values:
-	CMPQ  DX, $0x20
+	CMPQ  CX, $0x20
 	JGE   whole
 	KXORW K1, K1, K1
 
 whole:
-	VMOVDQU32   (SI), Z0
+	VMOVDQU32   (BX), Z0
 	VMULPS.BCST 256(SP), Z0, Z0
-	VMOVUPS.Z   64(SI), K1, Z1
+	VMOVUPS.Z   64(BX), K1, Z1
 	VMULPS.BCST 256(SP), Z1, Z1
-	MOVQ        CX, DI
+	MOVQ        AX, DI
 	XORQ        R8, R8
 
 key:
@@ -3845,15 +3102,15 @@ key:
 	VCVTPH2PS.Z      32(DI), K1, Z3
 	VFMADD231PS.BCST (SP)(R8*4), Z2, Z0
 	VFMADD231PS.BCST (SP)(R8*4), Z3, Z1
-	ADDQ             BX, DI
+	ADDQ             DX, DI
 	INCQ             R8
-	CMPL             R8, AX
+	CMPL             R8, SI
 	JLT              key
-	VMOVUPS          Z0, (SI)
-	VMOVUPS          Z1, K1, 64(SI)
-	ADDQ             $+64, CX
-	ADDQ             $+128, SI
-	SUBQ             $0x20, DX
+	VMOVUPS          Z0, (BX)
+	VMOVUPS          Z1, K1, 64(BX)
+	ADDQ             $+64, AX
+	ADDQ             $+128, BX
+	SUBQ             $0x20, CX
 	JG               values
 	VZEROUPPER
 	RET

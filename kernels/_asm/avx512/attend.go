@@ -45,48 +45,57 @@ func attend(rows int) {
 	DECQ(n)
 	JNZ(LabelRef("score"))
 
-	// Softmax weights. Rows may see different numbers of keys; those past a row's count become 0.
-	count, e := ptr("count"), newExp32()
-	m, least := ptr("m"), GP32()
 	for r := range acc {
-		seen, bits, all := GP32(), GP32(), GP32()
-		MOVL(count.Offset(4*r), seen)
-		if r == 0 {
-			MOVL(seen, least)
-		} else {
-			CMPL(seen, least)
-			CMOVLLT(seen, least)
-		}
-		MOVL(U32(math.MaxUint32), all)
-		BZHIL(seen, all, bits)
-		mask := [2]OpmaskVirtual{K(), K()}
-		KMOVW(bits, mask[0])
-		SHRL(U8(16), bits)
-		KMOVW(bits, mask[1])
-		s, t := acc[r], [2]VecVirtual{}
 		for i := range 2 {
-			t[i] = splatF(math.Inf(-1))
-			VMOVAPS(s[i], mask[i], t[i])
+			VMOVUPS(acc[r][i], p.Offset(4*(pageSize*r+16*i)))
 		}
-		top := ZMM()
-		VMAXPS(t[1], t[0], top)
-		fold(top, func(x, y VecVirtual) { VMAXPS(x, y, y) })
-		VMAXPS_BCST(m.Offset(4*r), top, top)
-		VMOVSS(top.AsX(), newMax.Offset(4*r))
-		for i := range 2 {
-			VSUBPS(top, s[i], s[i])
-			e.apply(s[i])
-			VMOVAPS_Z(s[i], mask[i], t[i])
-			VMOVUPS(t[i], p.Offset(4*(pageSize*r+16*i)))
-		}
-		VADDPS(t[1], t[0], t[0])
-		fold(t[0], func(x, y VecVirtual) { VADDPS(x, y, y) })
-		VMOVSS(t[0].AsX(), sum.Offset(4*r))
 	}
+
+	// Softmax weights in place of the scores, row by row. Those past a row's count become 0.
+	count, m, e := ptr("count"), ptr("m"), newExp32()
+	scores, i, least := Mem{Base: GP64()}, GP64(), GP32()
+	infinity := splatF(math.Inf(-1))
+	LEAQ(p, scores.Base)
+	XORQ(i, i)
+	MOVL(U32(pageSize), least)
+	Label("softmax")
+	seen, bits := GP32(), GP32()
+	MOVL(count.Idx(i, 4), seen)
+	CMPL(seen, least)
+	CMOVLLT(seen, least)
+	MOVL(U32(math.MaxUint32), bits)
+	BZHIL(seen, bits, bits)
+	valid := [2]OpmaskVirtual{K(), K()}
+	KMOVW(bits, valid[0])
+	SHRL(U8(16), bits)
+	KMOVW(bits, valid[1])
+	s, t, top := [2]VecVirtual{}, [2]VecVirtual{ZMM(), ZMM()}, ZMM()
+	for h := range s {
+		s[h] = load(scores.Offset(64 * h))
+		VMOVAPS(infinity, t[h])
+		VMOVAPS(s[h], valid[h], t[h])
+	}
+	VMAXPS(t[1], t[0], top)
+	fold(top, func(x, y VecVirtual) { VMAXPS(x, y, y) })
+	VMAXPS_BCST(m.Idx(i, 4), top, top)
+	VMOVSS(top.AsX(), newMax.Idx(i, 4))
+	for h := range s {
+		VSUBPS(top, s[h], s[h])
+		e.apply(s[h])
+		VMOVAPS_Z(s[h], valid[h], t[h])
+		VMOVUPS(t[h], scores.Offset(64*h))
+	}
+	VADDPS(t[1], t[0], t[0])
+	fold(t[0], func(x, y VecVirtual) { VADDPS(x, y, y) })
+	VMOVSS(t[0].AsX(), sum.Idx(i, 4))
+	advance(scores, 4*pageSize)
+	INCQ(i)
+	CMPQ(i, U8(rows))
+	JLT(LabelRef("softmax"))
 
 	// The rows' old maxima and sums, rows as lanes.
 	l, mask := ptr("l"), kmask(1<<rows-1)
-	old, top, x := ZMM(), ZMM(), ZMM()
+	old, x := ZMM(), ZMM()
 	VMOVUPS_Z(m, mask, old)
 	VMOVUPS_Z(newMax, mask, top)
 	VMOVUPS(top, mask, m)
