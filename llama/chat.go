@@ -45,11 +45,11 @@ var published = map[string]template{
 
 // newTemplate returns the template of a model: of the text that its file has as tokenizer.chat_template, or without any, of the
 // format that the vocabulary has the control tokens for.
-func newTemplate(source string, t *tokenizer.Tokenizer) (template, error) {
+func newTemplate(source string, tok *tokenizer.Tokenizer) (template, error) {
 	if strings.TrimSpace(source) == "" {
 		control := func(name string) bool {
-			id, ok := t.ID(name)
-			return ok && t.IsControl(id)
+			id, ok := tok.ID(name)
+			return ok && tok.IsControl(id)
 		}
 		switch {
 		case control("<|start_header_id|>"):
@@ -63,5 +63,9 @@ func newTemplate(source string, t *tokenizer.Tokenizer) (template, error) {
 	if native, ok := published[hex.EncodeToString(sum[:])]; ok {
 		return native, nil
 	}
-	return nil, fmt.Errorf("%w: %w: the file's own", ErrTemplate, ErrUnsupported)
+	t, err := newJinja(source)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
