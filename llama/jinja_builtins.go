@@ -11,7 +11,8 @@ import (
 )
 
 // What templates call: Jinja's functions, filters and tests as far as chat templates use them, Python's methods of strings, dicts and
-// lists, and what transformers adds (raise_exception, strftime_now, its own tojson).
+// lists but for those that change one (transformers' sandbox refuses them too), and what transformers adds: raise_exception,
+// strftime_now, its own tojson.
 
 var functions = map[string]callable{
 	"raise_exception": func(e *evaluator, c *call) (any, error) {
@@ -376,6 +377,9 @@ func (e *evaluator) listFilter(v any, c *call) (any, error) {
 		slices.Reverse(r)
 		return string(r), e.spend(len(text))
 	}
+	if v == nil && (c.name == "map" || strings.HasPrefix(c.name, "select") || strings.HasPrefix(c.name, "reject")) {
+		return &list{}, nil
+	}
 	items, err := e.items(v)
 	if err != nil {
 		return nil, err
@@ -650,73 +654,11 @@ func (e *evaluator) method(v any, c *call) (any, error) {
 				}
 			}
 			return out, e.spend(2 * stepCost * len(v.keys))
-		case "update":
-			from, err := dictOf(c)
-			if err != nil {
-				return nil, err
-			}
-			for i, k := range from.keys {
-				v.set(k, from.values[i])
-			}
-			return nil, e.spend(stepCost * len(from.keys))
-		case "pop":
-			key := c.arg(0, "key", nil)
-			if isKey(key) {
-				if one, ok := v.get(key); ok {
-					v.remove(key)
-					return one, e.spend(stepCost * len(v.keys))
-				}
-			}
-			if len(c.args) > 1 {
-				return c.args[1], nil
-			}
-			return nil, errors.New("pop of a key that is not there")
 		case "copy":
 			return dictOf(&call{args: []any{v}, name: "copy"})
-		case "setdefault":
-			key := c.arg(0, "key", nil)
-			if !isKey(key) {
-				return nil, fmt.Errorf("%s as a key", typeName(key))
-			}
-			if _, ok := v.get(key); !ok {
-				v.set(key, c.arg(1, "default", nil))
-			}
-			one, _ := v.get(key)
-			return one, nil
 		}
 	case *list:
 		switch c.name {
-		case "append":
-			v.items = append(v.items, c.arg(0, "object", nil))
-			return nil, e.spend(stepCost)
-		case "extend":
-			more, err := e.items(c.arg(0, "iterable", nil))
-			v.items = append(v.items, more...)
-			if err == nil {
-				err = e.spend(stepCost * len(more))
-			}
-			return nil, err
-		case "insert":
-			i, err := c.number(0, "index", 0)
-			if err != nil {
-				return nil, err
-			}
-			if i < 0 {
-				i += len(v.items)
-			}
-			v.items = slices.Insert(v.items, min(max(i, 0), len(v.items)), c.arg(1, "object", nil))
-			return nil, e.spend(stepCost * len(v.items))
-		case "pop":
-			i, err := c.number(0, "index", -1)
-			if i < 0 {
-				i += len(v.items)
-			}
-			if err != nil || i < 0 || i >= len(v.items) {
-				return nil, errors.New("pop of an item that is not there")
-			}
-			one := v.items[i]
-			v.items = slices.Delete(v.items, i, i+1)
-			return one, e.spend(stepCost * len(v.items))
 		case "index", "count":
 			n := 0
 			for i, one := range v.items {
@@ -736,6 +678,10 @@ func (e *evaluator) method(v any, c *call) (any, error) {
 		case "copy":
 			return &list{items: slices.Clone(v.items)}, e.spend(stepCost * len(v.items))
 		}
+	}
+	switch c.name {
+	case "append", "clear", "extend", "insert", "pop", "remove", "reverse", "setdefault", "sort", "update":
+		return nil, fmt.Errorf("%s cannot be changed by %s: templates run in a sandbox", typeName(v), c.name)
 	}
 	return nil, fmt.Errorf("%s has no method %s", typeName(v), c.name)
 }

@@ -119,7 +119,7 @@ func (t *jinja) offset(line, column int) int {
 }
 
 func at(tok *tokens.Token, err error) error {
-	if _, ok := err.(*positionError); ok || tok == nil {
+	if _, ok := err.(*positionError); ok || err == nil || tok == nil {
 		return err
 	}
 	return &positionError{tok.Pos, err}

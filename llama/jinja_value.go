@@ -10,8 +10,8 @@ import (
 )
 
 // Values of a template are nil (none), bool, int, float64, string, json.Number (an integer beyond int), *list, *dict, undefined and
-// callable. Lists and dicts are shared, as in Python; whoever walks them counts how deep he is and spends for each, so that cycles
-// and lists of lists of lists end with an error.
+// callable. Lists and dicts are shared, as in Python; whoever walks them counts how deep he is and spends for each, so that a namespace
+// in itself, or a list of one list twice of one list twice and so on, ends with an error.
 type (
 	list struct {
 		items []any
@@ -79,18 +79,6 @@ func (d *dict) set(key, value any) {
 	}
 	d.index[key] = len(d.keys)
 	d.keys, d.values = append(d.keys, key), append(d.values, value)
-}
-
-func (d *dict) remove(key any) {
-	i, ok := d.index[key]
-	if !ok {
-		return
-	}
-	delete(d.index, key)
-	d.keys, d.values = append(d.keys[:i:i], d.keys[i+1:]...), append(d.values[:i:i], d.values[i+1:]...)
-	for ; i < len(d.keys); i++ {
-		d.index[d.keys[i]] = i
-	}
 }
 
 // isKey tells whether a value can be the key of a dict.
