@@ -109,6 +109,8 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("{{ a if b else c }}{{ (1 if 2 else 3 if 4) }}{% set a, b = 1, 'x' in messages|list %}{% for a, b in {'x': 1}.items() if a in b %}{{ loop.index }}{% break %}{% endfor %}", "")
 	tok := byteTokenizer(f, llama3Control...)
 	f.Fuzz(func(t *testing.T, source, content string) {
+		watchdog := time.AfterFunc(20*time.Second, func() { panic(fmt.Sprintf("hangs: %q", source)) })
+		defer watchdog.Stop()
 		tmpl, err := newTemplate(source, tok)
 		if err == nil {
 			c := &conversation{messages: []Message{System(content), User(content)}, tools: []Tool{{Name: content, Description: content}}, open: true}
