@@ -38,7 +38,7 @@ type template interface {
 // published are the templates that model cards publish and that are rendered natively, by the SHA-256 of their text. Any other
 // text, however alike, is rendered as the Jinja that it is.
 var published = map[string]template{
-	"93c0e9aa3629bbd77e68dbc0f5621f6e6b23aa8d74b932595cdb8d64684526d7": llama3{builtin: true, date: "26 Jul 2024"}, // also 3.3
+	"93c0e9aa3629bbd77e68dbc0f5621f6e6b23aa8d74b932595cdb8d64684526d7": llama31, // also 3.3
 	"d82792f95932f1c9cef5c4bd992f171225e3bf8c7b609b4557c9e1ec96be819f": llama3{},
 	"872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788": chatML{system: smolLM2System},
 }
@@ -53,7 +53,7 @@ func newTemplate(source string, tok *tokenizer.Tokenizer) (template, error) {
 		}
 		switch {
 		case control("<|start_header_id|>"):
-			return llama3{builtin: true, date: "26 Jul 2024"}, nil
+			return llama31, nil
 		case control("<|im_start|>"):
 			return chatML{}, nil
 		}

@@ -80,7 +80,7 @@ func TestNewTemplateWithoutSource(t *testing.T) {
 		control []string
 		want    template
 	}{
-		{llama3Control, llama3{builtin: true, date: "26 Jul 2024"}},
+		{llama3Control, llama31},
 		{[]string{"<|im_start|>", "<|im_end|>"}, chatML{}},
 		{[]string{"<s>"}, nil},
 	} {

@@ -4,8 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llama31/llama31/internal/testenv"
+	"github.com/llama31/llama31/tokenizer"
 )
 
 // A goldenCase is one of testdata/golden_chat.json, made by testdata/golden_chat.py.
@@ -18,6 +22,7 @@ type goldenCase struct {
 	ToolsInUserMessage   *bool    `json:"tools_in_user_message"`
 	DateString           string   `json:"date_string"`
 	Open                 bool
+	IDs                  []int32 // by Llama 3.1's tokenizer
 }
 
 func (g *goldenCase) conversation() *conversation {
@@ -79,6 +84,42 @@ func TestGoldenPrompts(t *testing.T) {
 				t.Errorf("%s, %s, guarded: %v\n got %q\nwant %q", g.Name, how, err, text, g.Text)
 			}
 		}
+	}
+}
+
+// TestGoldenIDs encodes the prompts of Llama 3.1 with its real vocabulary, natively and as Jinja.
+func TestGoldenIDs(t *testing.T) {
+	f, err := os.Open(testenv.Fetched(t, "tokenizer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	v, err := tokenizer.ReadHuggingFace(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.New(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for _, g := range goldenCases(t) {
+		if len(g.IDs) == 0 {
+			continue
+		}
+		compared++
+		own, err := newJinja(templateSource(t, g.Template))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tmpl := range []template{llama31, own} {
+			if ids, err := encodePrompt(tok, tmpl, g.conversation()); err != nil || !slices.Equal(ids, g.IDs) {
+				t.Errorf("%s, %T: %v\n got %q\nwant %q", g.Name, tmpl, err, tok.DecodeSpecial(ids), tok.DecodeSpecial(g.IDs))
+			}
+		}
+	}
+	if compared < 40 {
+		t.Errorf("%d prompts compared, expected at least 40", compared)
 	}
 }
 
