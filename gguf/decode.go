@@ -16,7 +16,7 @@ import (
 // entries; Llama 3.1 405B has 1,138 tensors and some 30 keys.
 const (
 	maxKeys       = 1 << 16
-	maxTensors    = 1 << 18
+	maxTensors    = 1 << 17
 	maxKeyLen     = 1<<16 - 1 // the specification's
 	maxTensorName = 64        // the specification's
 	maxDims       = 4
@@ -285,9 +285,10 @@ func elements[T any](d *decoder, field string, n, size int64, decode func([]byte
 // its size.
 func (d *decoder) strings(field string, n int64) ([]string, error) {
 	first := d.pos
+	length := field + " string length"
 	var total int64
 	for range n {
-		k, err := d.length(field+" string length", 1)
+		k, err := d.length(length, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -300,13 +301,13 @@ func (d *decoder) strings(field string, n int64) ([]string, error) {
 	out := make([]string, n)
 	for i := range out {
 		at := d.pos
-		k, err := d.length(field+" string length", 1)
+		k, err := d.length(length, 1)
 		if err != nil {
 			return nil, err
 		}
 		begin := text.Len()
 		if k > total-int64(begin) { // changed between the passes
-			return nil, d.fail(at, nil, field+" string length", fmt.Sprintf("at most %d", total-int64(begin)), strconv.FormatInt(k, 10))
+			return nil, d.fail(at, nil, length, fmt.Sprintf("at most %d", total-int64(begin)), strconv.FormatInt(k, 10))
 		}
 		for k > 0 {
 			step := min(k, int64(len(d.buf)))

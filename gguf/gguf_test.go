@@ -13,7 +13,9 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/gguf/block"
@@ -375,5 +377,41 @@ func TestWriterErrors(t *testing.T) {
 	}
 	if err := w.Close(); err == nil {
 		t.Error("Close after a short tensor: no error")
+	}
+}
+
+// TestConcurrent reads tensors from several goroutines while the file is closed.
+func TestConcurrent(t *testing.T) {
+	path := sample(t).File("sample.gguf")
+	for _, o := range []*gguf.Options{nil, {ReadAt: true}} {
+		f, err := gguf.Open(path, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 200 {
+					for _, info := range f.Tensors() {
+						if _, err := f.Tensor(info.Name); err != nil && !errors.Is(err, gguf.ErrClosed) && !errors.Is(err, os.ErrClosed) {
+							t.Error(err)
+						}
+					}
+					if err := f.Prefetch(context.Background(), nil); err != nil && !errors.Is(err, gguf.ErrClosed) {
+						t.Error(err)
+					}
+					if _, err := f.Uint("z.u8"); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Go(func() {
+			time.Sleep(2 * time.Millisecond)
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
 	}
 }

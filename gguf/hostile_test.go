@@ -431,3 +431,34 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte(header(2, 0).tensor("a", f32, 0, 16).tensor("b", q4_0, 64, 32).pad(32).zeros(96)))
 	f.Fuzz(func(t *testing.T, data []byte) { use(t, data) })
 }
+
+// TestMemoryBound opens files made of nothing but the entries that cost most
+// memory for their size: at most twice the file and 64 MB may be allocated.
+func TestMemoryBound(t *testing.T) {
+	strings_ := header(0, 1).str("k").u32(arrayType).u32(stringType).u64(1 << 21).zeros(8 << 21)
+	keys := header(0, 1<<16)
+	for i := range 1 << 16 {
+		keys = append(keys.str(strconv.Itoa(i)).u32(0), 1)
+	}
+	tensors := header(1<<17, 0)
+	for i := range 1 << 17 {
+		tensors = tensors.tensor(strconv.Itoa(i), f32, uint64(32*i), 1)
+	}
+	tensors = tensors.pad(32).zeros(32 << 17)
+	for name, file := range map[string]raw{"empty strings": strings_, "keys": keys, "tensors": tensors} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f, err := gguf.NewReader(bytes.NewReader(file), int64(len(file)))
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := after.TotalAlloc - before.TotalAlloc
+		if limit := uint64(2*len(file) + 64<<20); got > limit {
+			t.Errorf("%s: %d bytes allocated for a file of %d, expected at most %d", name, got, len(file), limit)
+		}
+		t.Logf("%s: %d bytes allocated for a file of %d", name, got, len(file))
+		runtime.KeepAlive(f)
+	}
+}

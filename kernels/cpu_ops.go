@@ -9,10 +9,12 @@ import (
 
 // outTask is what the Out rows need.
 type outTask struct {
-	index  []int32   // the Out rows among the batch's rows
-	logits []float32 // [outRows][Vocab]
-	first  int       // Out row of logits' first row
-	fn     func(worker, item int)
+	index  []int32    // the Out rows among the batch's rows
+	logits []float32  // [outRows][Vocab]
+	first  int        // Out row of logits' first row
+	stats  []rowStats // [outRows][chunks of a row]
+	statFn func(worker, item int)
+	rowFn  func(worker, item int)
 	sample []sampleScratch // one per worker
 }
 
@@ -23,19 +25,29 @@ const outRows = 64
 func (o *outTask) layout(m *arena, s *Shape) {
 	o.index = take[int32](m, s.MaxOut)
 	o.logits = take[float32](m, min(outRows, s.MaxOut)*s.Vocab)
+	o.stats = take[rowStats](m, min(outRows, s.MaxOut)*statsChunks(s.Vocab))
 }
 
 func (d *cpuDevice) prepareOps() {
 	d.att.prepare(d)
 	d.out.sample = make([]sampleScratch, len(d.work))
-	d.out.fn = func(worker, i int) {
+	vocab, chunks := d.shape.Vocab, statsChunks(d.shape.Vocab)
+	d.out.statFn = func(_, item int) {
+		row, c := item/chunks, item%chunks*statsChunk
+		logits := d.out.logits[row*vocab : (row+1)*vocab]
+		d.out.stats[item] = statsOf(logits[c:min(c+statsChunk, vocab)], c)
+	}
+	d.out.rowFn = func(worker, i int) {
 		o := &d.batch.Out[d.out.first+i]
-		sampleRow(o, d.out.logits[i*d.shape.Vocab:(i+1)*d.shape.Vocab], &d.out.sample[worker])
+		sampleRow(o, d.out.logits[i*vocab:(i+1)*vocab], d.out.stats[i*chunks:(i+1)*chunks], &d.out.sample[worker])
 		if o.Sample != nil {
 			d.last[o.Slot] = o.ID
 		}
 	}
 }
+
+// statsChunks counts the stats of a row.
+func statsChunks(vocab int) int { return (vocab + statsChunk - 1) / statsChunk }
 
 func (d *cpuDevice) fail(err error) {
 	if d.err == nil {
@@ -108,6 +120,7 @@ func (d *cpuDevice) Logits(w Weight) {
 		d.into(w, d.out.logits, false)
 		d.multiply()
 		d.out.first = first
-		d.pool.run(rows, d.out.fn)
+		d.pool.run(rows*statsChunks(d.shape.Vocab), d.out.statFn)
+		d.pool.run(rows, d.out.rowFn)
 	}
 }

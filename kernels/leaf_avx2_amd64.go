@@ -44,7 +44,253 @@ func avx2MulHalf2Bias7(nb int, q *byte, scale *float32, off *float32, a *int8, a
 //go:noescape
 func avx2MulHalf2Bias63(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 
+// avx2Interleave gathers 16 rows into a panel, blocks in panel order.
+//
+//go:noescape
+func avx2Interleave(nb int, rows *byte, stride int, q *byte)
+
+// avx2Arrange puts dword n of 8 blocks into vector n.
+//
+//go:noescape
+func avx2Arrange(groups int, q *int8, o *int8)
+
+// avx2ArrangeQ4_K puts dwords n and n+4 of 4 blocks into the halves of vector n, then of the other 4.
+//
+//go:noescape
+func avx2ArrangeQ4_K(groups int, q *int8, o *int8)
+
+// avx2ArrangeQ6_K puts dwords n and n+4 of 4 blocks into the halves of vector n, then of the other 4.
+//
+//go:noescape
+func avx2ArrangeQ6_K(groups int, q *int8, o *int8)
+
+// avx2DotQ4_0 is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_0s is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_1 is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_1s is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ8_0 is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ8_0s is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_K is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ4_Ks is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ5_K is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ5_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ5_Ks is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ5_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotIQ4_XS is the row dot of one token.
+//
+//go:noescape
+func avx2DotIQ4_XS(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotIQ4_XSs is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotIQ4_XSs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ6_K is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ6_Ks is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2Quantize is quantize.
+//
+//go:noescape
+func avx2Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+
+// avx2Attend1 runs a page for 1 rows that see the same keys.
+//
+//go:noescape
+func avx2Attend1(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+
+// avx2Attend2 runs a page for 2 rows that see the same keys.
+//
+//go:noescape
+func avx2Attend2(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+
+// avx2Attend3 runs a page for 3 rows that see the same keys.
+//
+//go:noescape
+func avx2Attend3(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+
+// avx2Attend4 runs a page for 4 rows that see the same keys.
+//
+//go:noescape
+func avx2Attend4(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+
+// avx2MulFloat is mulFloat.
+//
+//go:noescape
+func avx2MulFloat(k int, w *float32, a *float32, c *float32, ldc int)
+
+// avx2DotF32_1 is the row dot of 1 tokens.
+//
+//go:noescape
+func avx2DotF32_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF32_2 is the row dot of 2 tokens.
+//
+//go:noescape
+func avx2DotF32_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF32_3 is the row dot of 3 tokens.
+//
+//go:noescape
+func avx2DotF32_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF32_4 is the row dot of 4 tokens.
+//
+//go:noescape
+func avx2DotF32_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF16_1 is the row dot of 1 tokens.
+//
+//go:noescape
+func avx2DotF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF16_2 is the row dot of 2 tokens.
+//
+//go:noescape
+func avx2DotF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF16_3 is the row dot of 3 tokens.
+//
+//go:noescape
+func avx2DotF16_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotF16_4 is the row dot of 4 tokens.
+//
+//go:noescape
+func avx2DotF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotBF16_1 is the row dot of 1 tokens.
+//
+//go:noescape
+func avx2DotBF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotBF16_2 is the row dot of 2 tokens.
+//
+//go:noescape
+func avx2DotBF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotBF16_3 is the row dot of 3 tokens.
+//
+//go:noescape
+func avx2DotBF16_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2DotBF16_4 is the row dot of 4 tokens.
+//
+//go:noescape
+func avx2DotBF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx2UnpackQ4_0 decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ4_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ4_1 decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ4_1(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ8_0 decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ8_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ4_K decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ4_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ5_K decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ5_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ6_K decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ6_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackIQ4_XS decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackIQ4_XS(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
 // avx2Add computes y[i] += x[i].
 //
 //go:noescape
 func avx2Add(n int, x *float32, y *float32)
+
+// avx2ScaleMul computes y[i] = (x[i]·r)·w[i].
+//
+//go:noescape
+func avx2ScaleMul(n int, r float32, x *float32, w *float32, y *float32)
+
+// avx2SwiGLU computes gate[i] = gate[i]/(1+exp32(-gate[i]))·up[i].
+//
+//go:noescape
+func avx2SwiGLU(n int, gate *float32, up *float32)
+
+// avx2ToF16 rounds to float16.
+//
+//go:noescape
+func avx2ToF16(n int, x *float32, y *uint16)
+
+// avx2SumSquares returns the sum of squares in 16 partial sums.
+//
+//go:noescape
+func avx2SumSquares(n int, x *float32) float32
+
+// avx2ProbeMAC runs n times 16 VPMADDUBSW and as many VPADDW: 512 products of bytes, summed, each time.
+func avx2ProbeMAC(n int)
+
+// avx2ProbeRead reads n lines of 64 bytes, n a multiple of 8, and prefetches the line that is ahead bytes further.
+//
+//go:noescape
+func avx2ProbeRead(n int, p *byte, ahead int)
+
+// avx2ProbeClock runs a chain of 16·n additions: a cycle each.
+func avx2ProbeClock(n int)

@@ -16,6 +16,268 @@ DATA avx2Flip<>+16(SB)/8, $0x8080808080808080
 DATA avx2Flip<>+24(SB)/8, $0x8080808080808080
 GLOBL avx2Flip<>(SB), RODATA|NOPTR, $32
 
+DATA avx2Nibble<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA avx2Nibble<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA avx2Nibble<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA avx2Nibble<>+24(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL avx2Nibble<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bits45<>+0(SB)/8, $0x3030303030303030
+DATA avx2Bits45<>+8(SB)/8, $0x3030303030303030
+DATA avx2Bits45<>+16(SB)/8, $0x3030303030303030
+DATA avx2Bits45<>+24(SB)/8, $0x3030303030303030
+GLOBL avx2Bits45<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Pairs<>+0(SB)/8, $0x0d0c090805040100
+DATA avx2Pairs<>+8(SB)/8, $0x0f0e0b0a07060302
+DATA avx2Pairs<>+16(SB)/8, $0x0d0c090805040100
+DATA avx2Pairs<>+24(SB)/8, $0x0f0e0b0a07060302
+GLOBL avx2Pairs<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Shift02<>+0(SB)/8, $0x0000000200000000
+DATA avx2Shift02<>+8(SB)/8, $0x0000000200000000
+DATA avx2Shift02<>+16(SB)/8, $0x0000000200000000
+DATA avx2Shift02<>+24(SB)/8, $0x0000000200000000
+GLOBL avx2Shift02<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Shift04<>+0(SB)/8, $0x0000000400000000
+DATA avx2Shift04<>+8(SB)/8, $0x0000000400000000
+DATA avx2Shift04<>+16(SB)/8, $0x0000000400000000
+DATA avx2Shift04<>+24(SB)/8, $0x0000000400000000
+GLOBL avx2Shift04<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Shift0246<>+0(SB)/8, $0x0000000200000000
+DATA avx2Shift0246<>+8(SB)/8, $0x0000000600000004
+DATA avx2Shift0246<>+16(SB)/8, $0x0000000200000000
+DATA avx2Shift0246<>+24(SB)/8, $0x0000000600000004
+GLOBL avx2Shift0246<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ShiftNibbles<>+0(SB)/8, $0x0000000400000000
+DATA avx2ShiftNibbles<>+8(SB)/8, $0x0000000c00000008
+DATA avx2ShiftNibbles<>+16(SB)/8, $0x0000001400000010
+DATA avx2ShiftNibbles<>+24(SB)/8, $0x0000001c00000018
+GLOBL avx2ShiftNibbles<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ShiftPairs<>+0(SB)/8, $0x0000001200000010
+DATA avx2ShiftPairs<>+8(SB)/8, $0x0000001600000014
+DATA avx2ShiftPairs<>+16(SB)/8, $0x0000001a00000018
+DATA avx2ShiftPairs<>+24(SB)/8, $0x0000001e0000001c
+GLOBL avx2ShiftPairs<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Dword3<>+0(SB)/8, $0x0000000300000003
+DATA avx2Dword3<>+8(SB)/8, $0x0000000300000003
+DATA avx2Dword3<>+16(SB)/8, $0x0000000300000003
+DATA avx2Dword3<>+24(SB)/8, $0x0000000300000003
+GLOBL avx2Dword3<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Dword15<>+0(SB)/8, $0x0000000f0000000f
+DATA avx2Dword15<>+8(SB)/8, $0x0000000f0000000f
+DATA avx2Dword15<>+16(SB)/8, $0x0000000f0000000f
+DATA avx2Dword15<>+24(SB)/8, $0x0000000f0000000f
+GLOBL avx2Dword15<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Dword32<>+0(SB)/8, $0x0000002000000020
+DATA avx2Dword32<>+8(SB)/8, $0x0000002000000020
+DATA avx2Dword32<>+16(SB)/8, $0x0000002000000020
+DATA avx2Dword32<>+24(SB)/8, $0x0000002000000020
+GLOBL avx2Dword32<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Low6<>+0(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA avx2Low6<>+8(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA avx2Low6<>+16(SB)/8, $0x3f3f3f3f3f3f3f3f
+DATA avx2Low6<>+24(SB)/8, $0x3f3f3f3f3f3f3f3f
+GLOBL avx2Low6<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bits01<>+0(SB)/8, $0x0303030303030303
+DATA avx2Bits01<>+8(SB)/8, $0x0303030303030303
+DATA avx2Bits01<>+16(SB)/8, $0x0303030303030303
+DATA avx2Bits01<>+24(SB)/8, $0x0303030303030303
+GLOBL avx2Bits01<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bit0To4<>+0(SB)/8, $0x0000000010001000
+DATA avx2Bit0To4<>+8(SB)/8, $0x0000000010001000
+DATA avx2Bit0To4<>+16(SB)/8, $0x0000000010001000
+DATA avx2Bit0To4<>+24(SB)/8, $0x0000000010001000
+GLOBL avx2Bit0To4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bit1To4<>+0(SB)/8, $0x0000000010100000
+DATA avx2Bit1To4<>+8(SB)/8, $0x0000000010100000
+DATA avx2Bit1To4<>+16(SB)/8, $0x0000000010100000
+DATA avx2Bit1To4<>+24(SB)/8, $0x0000000010100000
+GLOBL avx2Bit1To4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2IQ4<>+0(SB)/8, $0xf6eaddcfbfad9881
+DATA avx2IQ4<>+8(SB)/8, $0x7159453526190d01
+DATA avx2IQ4<>+16(SB)/8, $0xf6eaddcfbfad9881
+DATA avx2IQ4<>+24(SB)/8, $0x7159453526190d01
+GLOBL avx2IQ4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Scales16<>+0(SB)/8, $0x0e0c06040a080200
+DATA avx2Scales16<>+8(SB)/8, $0x0f0d07050b090301
+DATA avx2Scales16<>+16(SB)/8, $0x0e0c06040a080200
+DATA avx2Scales16<>+24(SB)/8, $0x0f0d07050b090301
+GLOBL avx2Scales16<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Mask<>+0(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+8(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+16(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+24(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+32(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+40(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+48(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+56(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+64(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+72(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+80(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+88(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+96(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+104(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+112(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+120(SB)/8, $0xffffffffffffffff
+DATA avx2Mask<>+128(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+136(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+144(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+152(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+160(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+168(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+176(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+184(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+192(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+200(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+208(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+216(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+224(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+232(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+240(SB)/8, $0x0000000000000000
+DATA avx2Mask<>+248(SB)/8, $0x0000000000000000
+GLOBL avx2Mask<>(SB), RODATA|NOPTR, $256
+
+DATA avx2Bytes<>+0(SB)/8, $0x000000ff000000ff
+DATA avx2Bytes<>+8(SB)/8, $0x000000ff000000ff
+DATA avx2Bytes<>+16(SB)/8, $0x000000ff000000ff
+DATA avx2Bytes<>+24(SB)/8, $0x000000ff000000ff
+GLOBL avx2Bytes<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Order<>+0(SB)/8, $0x0000000400000000
+DATA avx2Order<>+8(SB)/8, $0x0000000500000001
+DATA avx2Order<>+16(SB)/8, $0x0000000600000002
+DATA avx2Order<>+24(SB)/8, $0x0000000700000003
+GLOBL avx2Order<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Sign<>+0(SB)/8, $0x8000000080000000
+DATA avx2Sign<>+8(SB)/8, $0x8000000080000000
+DATA avx2Sign<>+16(SB)/8, $0x8000000080000000
+DATA avx2Sign<>+24(SB)/8, $0x8000000080000000
+GLOBL avx2Sign<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bit4<>+0(SB)/8, $0x1010101010101010
+DATA avx2Bit4<>+8(SB)/8, $0x1010101010101010
+DATA avx2Bit4<>+16(SB)/8, $0x1010101010101010
+DATA avx2Bit4<>+24(SB)/8, $0x1010101010101010
+GLOBL avx2Bit4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ShiftHigh<>+0(SB)/8, $0x0000000000000000
+DATA avx2ShiftHigh<>+8(SB)/8, $0x0000000000000000
+DATA avx2ShiftHigh<>+16(SB)/8, $0x0000000400000004
+DATA avx2ShiftHigh<>+24(SB)/8, $0x0000000400000004
+GLOBL avx2ShiftHigh<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Abs<>+0(SB)/8, $0x7fffffff7fffffff
+DATA avx2Abs<>+8(SB)/8, $0x7fffffff7fffffff
+DATA avx2Abs<>+16(SB)/8, $0x7fffffff7fffffff
+DATA avx2Abs<>+24(SB)/8, $0x7fffffff7fffffff
+GLOBL avx2Abs<>(SB), RODATA|NOPTR, $32
+
+DATA avx2N127<>+0(SB)/8, $0x42fe000042fe0000
+DATA avx2N127<>+8(SB)/8, $0x42fe000042fe0000
+DATA avx2N127<>+16(SB)/8, $0x42fe000042fe0000
+DATA avx2N127<>+24(SB)/8, $0x42fe000042fe0000
+GLOBL avx2N127<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Lowest<>+0(SB)/8, $0xff800000ff800000
+DATA avx2Lowest<>+8(SB)/8, $0xff800000ff800000
+DATA avx2Lowest<>+16(SB)/8, $0xff800000ff800000
+DATA avx2Lowest<>+24(SB)/8, $0xff800000ff800000
+GLOBL avx2Lowest<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp0<>+0(SB)/8, $0x42b0999a42b0999a
+DATA avx2Exp0<>+8(SB)/8, $0x42b0999a42b0999a
+DATA avx2Exp0<>+16(SB)/8, $0x42b0999a42b0999a
+DATA avx2Exp0<>+24(SB)/8, $0x42b0999a42b0999a
+GLOBL avx2Exp0<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp1<>+0(SB)/8, $0xc2ae999ac2ae999a
+DATA avx2Exp1<>+8(SB)/8, $0xc2ae999ac2ae999a
+DATA avx2Exp1<>+16(SB)/8, $0xc2ae999ac2ae999a
+DATA avx2Exp1<>+24(SB)/8, $0xc2ae999ac2ae999a
+GLOBL avx2Exp1<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp2<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA avx2Exp2<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA avx2Exp2<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA avx2Exp2<>+24(SB)/8, $0x3fb8aa3b3fb8aa3b
+GLOBL avx2Exp2<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp3<>+0(SB)/8, $0xbf318000bf318000
+DATA avx2Exp3<>+8(SB)/8, $0xbf318000bf318000
+DATA avx2Exp3<>+16(SB)/8, $0xbf318000bf318000
+DATA avx2Exp3<>+24(SB)/8, $0xbf318000bf318000
+GLOBL avx2Exp3<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp4<>+0(SB)/8, $0x395e8083395e8083
+DATA avx2Exp4<>+8(SB)/8, $0x395e8083395e8083
+DATA avx2Exp4<>+16(SB)/8, $0x395e8083395e8083
+DATA avx2Exp4<>+24(SB)/8, $0x395e8083395e8083
+GLOBL avx2Exp4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp5<>+0(SB)/8, $0x3950696739506967
+DATA avx2Exp5<>+8(SB)/8, $0x3950696739506967
+DATA avx2Exp5<>+16(SB)/8, $0x3950696739506967
+DATA avx2Exp5<>+24(SB)/8, $0x3950696739506967
+GLOBL avx2Exp5<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp6<>+0(SB)/8, $0x3ab743ce3ab743ce
+DATA avx2Exp6<>+8(SB)/8, $0x3ab743ce3ab743ce
+DATA avx2Exp6<>+16(SB)/8, $0x3ab743ce3ab743ce
+DATA avx2Exp6<>+24(SB)/8, $0x3ab743ce3ab743ce
+GLOBL avx2Exp6<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp7<>+0(SB)/8, $0x3c0889083c088908
+DATA avx2Exp7<>+8(SB)/8, $0x3c0889083c088908
+DATA avx2Exp7<>+16(SB)/8, $0x3c0889083c088908
+DATA avx2Exp7<>+24(SB)/8, $0x3c0889083c088908
+GLOBL avx2Exp7<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp8<>+0(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA avx2Exp8<>+8(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA avx2Exp8<>+16(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA avx2Exp8<>+24(SB)/8, $0x3d2aa9c13d2aa9c1
+GLOBL avx2Exp8<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp9<>+0(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA avx2Exp9<>+8(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA avx2Exp9<>+16(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA avx2Exp9<>+24(SB)/8, $0x3e2aaaaa3e2aaaaa
+GLOBL avx2Exp9<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp10<>+0(SB)/8, $0x3f0000003f000000
+DATA avx2Exp10<>+8(SB)/8, $0x3f0000003f000000
+DATA avx2Exp10<>+16(SB)/8, $0x3f0000003f000000
+DATA avx2Exp10<>+24(SB)/8, $0x3f0000003f000000
+GLOBL avx2Exp10<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp11<>+0(SB)/8, $0x3f8000003f800000
+DATA avx2Exp11<>+8(SB)/8, $0x3f8000003f800000
+DATA avx2Exp11<>+16(SB)/8, $0x3f8000003f800000
+DATA avx2Exp11<>+24(SB)/8, $0x3f8000003f800000
+GLOBL avx2Exp11<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Exp12<>+0(SB)/8, $0x0000007f0000007f
+DATA avx2Exp12<>+8(SB)/8, $0x0000007f0000007f
+DATA avx2Exp12<>+16(SB)/8, $0x0000007f0000007f
+DATA avx2Exp12<>+24(SB)/8, $0x0000007f0000007f
+GLOBL avx2Exp12<>(SB), RODATA|NOPTR, $32
+
 // func avx2MulOff15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·avx2MulOff15(SB), $800-80
@@ -2998,6 +3260,7803 @@ next:
 	VZEROUPPER
 	RET
 
+// func avx2Interleave(nb int, rows *byte, stride int, q *byte)
+// Requires: AVX, AVX2
+TEXT ·avx2Interleave(SB), NOSPLIT, $0-32
+	MOVQ nb+0(FP), AX
+	MOVQ q+24(FP), CX
+	MOVQ stride+16(FP), DX
+	LEAQ (DX)(DX*2), BX
+	MOVQ DX, SI
+	SHLQ $0x02, SI
+	XORQ DI, DI
+	MOVQ rows+8(FP), R8
+
+segment:
+	MOVQ AX, R9
+	SUBQ DI, R9
+	JLE  done
+	MOVQ R8, R10
+
+block:
+	MOVQ           R10, R11
+	LEAQ           (R11)(SI*1), R12
+	VBROADCASTI128 (R11), Y0
+	VINSERTI128    $0x01, (R12), Y0, Y0
+	VBROADCASTI128 (R11)(DX*1), Y1
+	VINSERTI128    $0x01, (R12)(DX*1), Y1, Y1
+	VBROADCASTI128 (R11)(DX*2), Y2
+	VINSERTI128    $0x01, (R12)(DX*2), Y2, Y2
+	VBROADCASTI128 (R11)(BX*1), Y3
+	VINSERTI128    $0x01, (R12)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, (CX)
+	VMOVDQU        Y3, 64(CX)
+	VMOVDQU        Y4, 128(CX)
+	VMOVDQU        Y0, 192(CX)
+	VBROADCASTI128 16(R11), Y0
+	VINSERTI128    $0x01, 16(R12), Y0, Y0
+	VBROADCASTI128 16(R11)(DX*1), Y1
+	VINSERTI128    $0x01, 16(R12)(DX*1), Y1, Y1
+	VBROADCASTI128 16(R11)(DX*2), Y2
+	VINSERTI128    $0x01, 16(R12)(DX*2), Y2, Y2
+	VBROADCASTI128 16(R11)(BX*1), Y3
+	VINSERTI128    $0x01, 16(R12)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, 256(CX)
+	VMOVDQU        Y3, 320(CX)
+	VMOVDQU        Y4, 384(CX)
+	VMOVDQU        Y0, 448(CX)
+	LEAQ           (R11)(SI*2), R11
+	LEAQ           (R11)(SI*1), R12
+	VBROADCASTI128 (R11), Y0
+	VINSERTI128    $0x01, (R12), Y0, Y0
+	VBROADCASTI128 (R11)(DX*1), Y1
+	VINSERTI128    $0x01, (R12)(DX*1), Y1, Y1
+	VBROADCASTI128 (R11)(DX*2), Y2
+	VINSERTI128    $0x01, (R12)(DX*2), Y2, Y2
+	VBROADCASTI128 (R11)(BX*1), Y3
+	VINSERTI128    $0x01, (R12)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, 32(CX)
+	VMOVDQU        Y3, 96(CX)
+	VMOVDQU        Y4, 160(CX)
+	VMOVDQU        Y0, 224(CX)
+	VBROADCASTI128 16(R11), Y0
+	VINSERTI128    $0x01, 16(R12), Y0, Y0
+	VBROADCASTI128 16(R11)(DX*1), Y1
+	VINSERTI128    $0x01, 16(R12)(DX*1), Y1, Y1
+	VBROADCASTI128 16(R11)(DX*2), Y2
+	VINSERTI128    $0x01, 16(R12)(DX*2), Y2, Y2
+	VBROADCASTI128 16(R11)(BX*1), Y3
+	VINSERTI128    $0x01, 16(R12)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, 288(CX)
+	VMOVDQU        Y3, 352(CX)
+	VMOVDQU        Y4, 416(CX)
+	VMOVDQU        Y0, 480(CX)
+	ADDQ           $+512, CX
+	ADDQ           $+256, R10
+	SUBQ           $0x08, R9
+	JG             block
+	ADDQ           $0x20, R8
+	INCQ           DI
+	CMPQ           DI, $0x08
+	JNE            segment
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx2Arrange(groups int, q *int8, o *int8)
+// Requires: AVX, AVX2
+TEXT ·avx2Arrange(SB), NOSPLIT, $0-24
+	MOVQ groups+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ o+16(FP), DX
+
+loop:
+	VBROADCASTI128 (CX), Y0
+	VINSERTI128    $0x01, 128(CX), Y0, Y0
+	VBROADCASTI128 32(CX), Y1
+	VINSERTI128    $0x01, 160(CX), Y1, Y1
+	VBROADCASTI128 64(CX), Y2
+	VINSERTI128    $0x01, 192(CX), Y2, Y2
+	VBROADCASTI128 96(CX), Y3
+	VINSERTI128    $0x01, 224(CX), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, (DX)
+	VMOVDQU        Y3, 32(DX)
+	VMOVDQU        Y4, 64(DX)
+	VMOVDQU        Y0, 96(DX)
+	VBROADCASTI128 16(CX), Y0
+	VINSERTI128    $0x01, 144(CX), Y0, Y0
+	VBROADCASTI128 48(CX), Y1
+	VINSERTI128    $0x01, 176(CX), Y1, Y1
+	VBROADCASTI128 80(CX), Y2
+	VINSERTI128    $0x01, 208(CX), Y2, Y2
+	VBROADCASTI128 112(CX), Y3
+	VINSERTI128    $0x01, 240(CX), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y4
+	VPUNPCKLDQ     Y3, Y2, Y5
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPUNPCKHDQ     Y3, Y2, Y1
+	VPUNPCKLQDQ    Y5, Y4, Y2
+	VPUNPCKHQDQ    Y5, Y4, Y3
+	VPUNPCKLQDQ    Y1, Y0, Y4
+	VPUNPCKHQDQ    Y1, Y0, Y0
+	VMOVDQU        Y2, 128(DX)
+	VMOVDQU        Y3, 160(DX)
+	VMOVDQU        Y4, 192(DX)
+	VMOVDQU        Y0, 224(DX)
+	ADDQ           $+256, CX
+	ADDQ           $+256, DX
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
+// func avx2ArrangeQ4_K(groups int, q *int8, o *int8)
+// Requires: AVX, AVX2
+TEXT ·avx2ArrangeQ4_K(SB), NOSPLIT, $0-24
+	MOVQ groups+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ o+16(FP), DX
+
+loop:
+	VMOVDQU     (CX), Y0
+	VMOVDQU     64(CX), Y1
+	VMOVDQU     128(CX), Y2
+	VMOVDQU     192(CX), Y3
+	VPUNPCKLDQ  Y1, Y0, Y4
+	VPUNPCKLDQ  Y3, Y2, Y5
+	VPUNPCKHDQ  Y1, Y0, Y0
+	VPUNPCKHDQ  Y3, Y2, Y1
+	VPUNPCKLQDQ Y5, Y4, Y2
+	VPUNPCKHQDQ Y5, Y4, Y3
+	VPUNPCKLQDQ Y1, Y0, Y4
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VMOVDQU     Y2, (DX)
+	VMOVDQU     Y3, 32(DX)
+	VMOVDQU     Y4, 64(DX)
+	VMOVDQU     Y0, 96(DX)
+	VMOVDQU     32(CX), Y0
+	VMOVDQU     96(CX), Y1
+	VMOVDQU     160(CX), Y2
+	VMOVDQU     224(CX), Y3
+	VPUNPCKLDQ  Y1, Y0, Y4
+	VPUNPCKLDQ  Y3, Y2, Y5
+	VPUNPCKHDQ  Y1, Y0, Y0
+	VPUNPCKHDQ  Y3, Y2, Y1
+	VPUNPCKLQDQ Y5, Y4, Y2
+	VPUNPCKHQDQ Y5, Y4, Y3
+	VPUNPCKLQDQ Y1, Y0, Y4
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VMOVDQU     Y2, 128(DX)
+	VMOVDQU     Y3, 160(DX)
+	VMOVDQU     Y4, 192(DX)
+	VMOVDQU     Y0, 224(DX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	DECQ        AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func avx2ArrangeQ6_K(groups int, q *int8, o *int8)
+// Requires: AVX, AVX2
+TEXT ·avx2ArrangeQ6_K(SB), NOSPLIT, $0-24
+	MOVQ groups+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ o+16(FP), DX
+
+loop:
+	VMOVDQU     (CX), Y0
+	VMOVDQU     32(CX), Y1
+	VMOVDQU     128(CX), Y2
+	VMOVDQU     160(CX), Y3
+	VPUNPCKLDQ  Y1, Y0, Y4
+	VPUNPCKLDQ  Y3, Y2, Y5
+	VPUNPCKHDQ  Y1, Y0, Y0
+	VPUNPCKHDQ  Y3, Y2, Y1
+	VPUNPCKLQDQ Y5, Y4, Y2
+	VPUNPCKHQDQ Y5, Y4, Y3
+	VPUNPCKLQDQ Y1, Y0, Y4
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VMOVDQU     Y2, (DX)
+	VMOVDQU     Y3, 32(DX)
+	VMOVDQU     Y4, 64(DX)
+	VMOVDQU     Y0, 96(DX)
+	VMOVDQU     64(CX), Y0
+	VMOVDQU     96(CX), Y1
+	VMOVDQU     192(CX), Y2
+	VMOVDQU     224(CX), Y3
+	VPUNPCKLDQ  Y1, Y0, Y4
+	VPUNPCKLDQ  Y3, Y2, Y5
+	VPUNPCKHDQ  Y1, Y0, Y0
+	VPUNPCKHDQ  Y3, Y2, Y1
+	VPUNPCKLQDQ Y5, Y4, Y2
+	VPUNPCKHQDQ Y5, Y4, Y3
+	VPUNPCKLQDQ Y1, Y0, Y4
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VMOVDQU     Y2, 128(DX)
+	VMOVDQU     Y3, 160(DX)
+	VMOVDQU     Y4, 192(DX)
+	VMOVDQU     Y0, 224(DX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	DECQ        AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_0(SB), $320-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQU Y0, 192(AX)
+	VMOVDQU 128(SI)(BX*8), Y0
+	VMOVDQU Y0, 224(AX)
+	VMOVDQU 160(SI)(BX*8), Y0
+	VMOVDQU Y0, 256(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x12, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 128(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 136(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 144(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 152(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 160(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 168(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 176(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 184(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+	MOVQ half+64(FP), R8
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R9
+	XORQ   BX, BX
+	MOVQ   CX, R10
+	ANDQ   $-32, R10
+	JZ     tail
+
+group:
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 14(R9), Y1, Y1
+	VPBLENDD       $0x04, 28(R9), Y1, Y1
+	VPBLENDD       $0x08, 42(R9), Y1, Y1
+	VPBLENDD       $0x10, 56(R9), Y1, Y1
+	VPBLENDD       $0x20, 70(R9), Y1, Y1
+	VPBLENDD       $0x40, 84(R9), Y1, Y1
+	VPBLENDD       $0x80, 98(R9), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 2(R9), Y1
+	VINSERTI128    $0x01, 74(R9), Y1, Y1
+	VBROADCASTI128 20(R9), Y3
+	VINSERTI128    $0x01, 92(R9), Y3, Y3
+	VBROADCASTI128 38(R9), Y4
+	VINSERTI128    $0x01, 110(R9), Y4, Y4
+	VBROADCASTI128 56(R9), Y5
+	VINSERTI128    $0x01, 128(R9), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y1, Y10
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y3, Y1, Y1
+	VPMADDUBSW     (SI)(BX*8), Y7, Y3
+	VPMADDUBSW     32(SI)(BX*8), Y8, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     64(SI)(BX*8), Y9, Y7
+	VPMADDUBSW     96(SI)(BX*8), Y10, Y8
+	VPADDW         Y8, Y7, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     128(SI)(BX*8), Y4, Y4
+	VPMADDUBSW     160(SI)(BX*8), Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMADDUBSW     192(SI)(BX*8), Y6, Y5
+	VPMADDUBSW     224(SI)(BX*8), Y1, Y1
+	VPADDW         Y1, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPADDW         Y4, Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VMOVDQU        (R8)(BX*2), Y1
+	VMOVDQU        32(R8)(BX*2), Y4
+	VSHUFPS        $0x88, Y4, Y1, Y5
+	VSHUFPS        $0xdd, Y4, Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPSLLD         $0x03, Y5, Y5
+	VPERMQ         $0xd8, Y5, Y5
+	VPSUBD         Y5, Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	ADDQ           $+144, R9
+	ADDQ           $0x20, BX
+	CMPQ           BX, R10
+	JNE            group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           128(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y1
+	MOVQ           136(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	MOVQ           144(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	MOVQ           152(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	MOVQ           160(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	MOVQ           168(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	MOVQ           176(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	MOVQ           184(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	MOVQ           128(AX), R10
+	VBROADCASTI128 2(R9)(R10*1), Y1
+	MOVQ           160(AX), R10
+	VINSERTI128    $0x01, 2(R9)(R10*1), Y1, Y1
+	MOVQ           136(AX), R10
+	VBROADCASTI128 2(R9)(R10*1), Y3
+	MOVQ           168(AX), R10
+	VINSERTI128    $0x01, 2(R9)(R10*1), Y3, Y3
+	MOVQ           144(AX), R10
+	VBROADCASTI128 2(R9)(R10*1), Y4
+	MOVQ           176(AX), R10
+	VINSERTI128    $0x01, 2(R9)(R10*1), Y4, Y4
+	MOVQ           152(AX), R10
+	VBROADCASTI128 2(R9)(R10*1), Y5
+	MOVQ           184(AX), R10
+	VINSERTI128    $0x01, 2(R9)(R10*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y1, Y10
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y3, Y1, Y1
+	VMOVDQU        192(AX), Y3
+	LEAQ           (SI)(BX*8), R9
+	MOVQ           CX, R10
+	SUBQ           BX, R10
+	VPMASKMOVD     (R9), Y3, Y11
+	ADDQ           R10, R9
+	VPMADDUBSW     Y11, Y7, Y7
+	VPMASKMOVD     (R9), Y3, Y11
+	ADDQ           R10, R9
+	VPMADDUBSW     Y11, Y8, Y8
+	VPADDW         Y8, Y7, Y7
+	VPMASKMOVD     (R9), Y3, Y8
+	ADDQ           R10, R9
+	VPMADDUBSW     Y8, Y9, Y8
+	VPMASKMOVD     (R9), Y3, Y9
+	ADDQ           R10, R9
+	VPMADDUBSW     Y9, Y10, Y9
+	VPADDW         Y9, Y8, Y8
+	VPADDW         Y8, Y7, Y7
+	VPMASKMOVD     (R9), Y3, Y8
+	ADDQ           R10, R9
+	VPMADDUBSW     Y8, Y4, Y4
+	VPMASKMOVD     (R9), Y3, Y8
+	ADDQ           R10, R9
+	VPMADDUBSW     Y8, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMASKMOVD     (R9), Y3, Y5
+	ADDQ           R10, R9
+	VPMADDUBSW     Y5, Y6, Y5
+	VPMASKMOVD     (R9), Y3, Y6
+	ADDQ           R10, R9
+	VPMADDUBSW     Y6, Y1, Y1
+	VPADDW         Y1, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPADDW         Y4, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VMOVDQU        224(AX), Y1
+	VPMASKMOVD     (R8)(BX*2), Y1, Y1
+	VMOVDQU        256(AX), Y4
+	VPMASKMOVD     32(R8)(BX*2), Y4, Y4
+	VSHUFPS        $0x88, Y4, Y1, Y5
+	VSHUFPS        $0xdd, Y4, Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPSLLD         $0x03, Y5, Y5
+	VPERMQ         $0xd8, Y5, Y5
+	VPSUBD         Y5, Y7, Y7
+	VMASKMOVPS     (DI)(BX*1), Y3, Y1
+	VMULPS         Y2, Y1, Y1
+	VANDPS         Y3, Y1, Y1
+	VCVTDQ2PS      Y7, Y7
+	VFMADD231PS    Y7, Y1, Y0
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_0s(SB), $544-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQU Y0, 416(AX)
+	VMOVDQU 128(SI)(BX*8), Y0
+	VMOVDQU Y0, 448(AX)
+	VMOVDQU 160(SI)(BX*8), Y0
+	VMOVDQU Y0, 480(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x12, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 352(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 360(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 368(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 376(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 384(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 392(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 400(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 408(AX)
+	ADDQ    $0x12, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+	JZ      tail
+
+group:
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 14(R9), Y0, Y0
+	VPBLENDD       $0x04, 28(R9), Y0, Y0
+	VPBLENDD       $0x08, 42(R9), Y0, Y0
+	VPBLENDD       $0x10, 56(R9), Y0, Y0
+	VPBLENDD       $0x20, 70(R9), Y0, Y0
+	VPBLENDD       $0x40, 84(R9), Y0, Y0
+	VPBLENDD       $0x80, 98(R9), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 2(R9), Y0
+	VINSERTI128    $0x01, 74(R9), Y0, Y0
+	VBROADCASTI128 20(R9), Y2
+	VINSERTI128    $0x01, 92(R9), Y2, Y2
+	VBROADCASTI128 38(R9), Y3
+	VINSERTI128    $0x01, 110(R9), Y3, Y3
+	VBROADCASTI128 56(R9), Y4
+	VINSERTI128    $0x01, 128(R9), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y0, Y9
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          Y2, Y0, Y0
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           half+64(FP), R8
+	MOVQ           tokens+32(FP), R11
+	MOVQ           AX, R12
+
+token:
+	VMOVAPS     (R12), Y1
+	VPMADDUBSW  (SI)(BX*8), Y6, Y2
+	VPMADDUBSW  32(SI)(BX*8), Y7, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  64(SI)(BX*8), Y8, Y10
+	VPMADDUBSW  96(SI)(BX*8), Y9, Y11
+	VPADDW      Y11, Y10, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  128(SI)(BX*8), Y3, Y10
+	VPMADDUBSW  160(SI)(BX*8), Y4, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDUBSW  192(SI)(BX*8), Y5, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y0, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VMOVDQU     (R8)(BX*2), Y10
+	VMOVDQU     32(R8)(BX*2), Y11
+	VSHUFPS     $0x88, Y11, Y10, Y12
+	VSHUFPS     $0xdd, Y11, Y10, Y10
+	VPADDD      Y10, Y12, Y12
+	VPSLLD      $0x03, Y12, Y12
+	VPERMQ      $0xd8, Y12, Y12
+	VPSUBD      Y12, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y1
+	VMOVAPS     Y1, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	LEAQ        (R8)(CX*2), R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+144, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           352(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y0
+	MOVQ           360(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	MOVQ           368(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	MOVQ           376(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	MOVQ           384(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	MOVQ           392(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	MOVQ           400(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	MOVQ           408(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	MOVQ           352(AX), SI
+	VBROADCASTI128 2(R9)(SI*1), Y0
+	MOVQ           384(AX), SI
+	VINSERTI128    $0x01, 2(R9)(SI*1), Y0, Y0
+	MOVQ           360(AX), SI
+	VBROADCASTI128 2(R9)(SI*1), Y2
+	MOVQ           392(AX), SI
+	VINSERTI128    $0x01, 2(R9)(SI*1), Y2, Y2
+	MOVQ           368(AX), SI
+	VBROADCASTI128 2(R9)(SI*1), Y3
+	MOVQ           400(AX), SI
+	VINSERTI128    $0x01, 2(R9)(SI*1), Y3, Y3
+	MOVQ           376(AX), SI
+	VBROADCASTI128 2(R9)(SI*1), Y4
+	MOVQ           408(AX), SI
+	VINSERTI128    $0x01, 2(R9)(SI*1), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y0, Y9
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          Y2, Y0, Y0
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           half+64(FP), R8
+	MOVQ           tokens+32(FP), R9
+	MOVQ           AX, R10
+
+tailToken:
+	VMOVAPS     (R10), Y1
+	VMOVDQU     416(AX), Y2
+	LEAQ        (SI)(BX*8), R11
+	MOVQ        CX, R12
+	SUBQ        BX, R12
+	VPMASKMOVD  (R11), Y2, Y10
+	ADDQ        R12, R11
+	VPMADDUBSW  Y10, Y6, Y10
+	VPMASKMOVD  (R11), Y2, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y7, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMASKMOVD  (R11), Y2, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y8, Y11
+	VPMASKMOVD  (R11), Y2, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y9, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMASKMOVD  (R11), Y2, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y3, Y11
+	VPMASKMOVD  (R11), Y2, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y4, Y12
+	VPADDW      Y12, Y11, Y11
+	VPMASKMOVD  (R11), Y2, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y5, Y12
+	VPMASKMOVD  (R11), Y2, Y13
+	ADDQ        R12, R11
+	VPMADDUBSW  Y13, Y0, Y13
+	VPADDW      Y13, Y12, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VMOVDQU     448(AX), Y11
+	VPMASKMOVD  (R8)(BX*2), Y11, Y11
+	VMOVDQU     480(AX), Y12
+	VPMASKMOVD  32(R8)(BX*2), Y12, Y12
+	VSHUFPS     $0x88, Y12, Y11, Y13
+	VSHUFPS     $0xdd, Y12, Y11, Y11
+	VPADDD      Y11, Y13, Y13
+	VPSLLD      $0x03, Y13, Y13
+	VPERMQ      $0xd8, Y13, Y13
+	VPSUBD      Y13, Y10, Y10
+	VMASKMOVPS  (DI)(BX*1), Y2, Y11
+	VMULPS      256(AX), Y11, Y11
+	VANDPS      Y2, Y11, Y11
+	VCVTDQ2PS   Y10, Y10
+	VFMADD231PS Y10, Y11, Y1
+	VMOVAPS     Y1, (R10)
+	ADDQ        $0x20, R10
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	LEAQ        (R8)(CX*2), R8
+	DECQ        R9
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_1(SB), $320-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQU Y0, 192(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x14, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 128(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 136(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 144(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 152(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 160(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 168(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 176(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 184(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+	MOVQ sum+56(FP), R8
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R9
+	XORQ   BX, BX
+	MOVQ   CX, R10
+	ANDQ   $-32, R10
+	JZ     tail
+
+group:
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 16(R9), Y1, Y1
+	VPBLENDD       $0x04, 32(R9), Y1, Y1
+	VPBLENDD       $0x08, 48(R9), Y1, Y1
+	VPBLENDD       $0x10, 64(R9), Y1, Y1
+	VPBLENDD       $0x20, 80(R9), Y1, Y1
+	VPBLENDD       $0x40, 96(R9), Y1, Y1
+	VPBLENDD       $0x80, 112(R9), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 4(R9), Y3
+	VINSERTI128    $0x01, 84(R9), Y3, Y3
+	VBROADCASTI128 24(R9), Y4
+	VINSERTI128    $0x01, 104(R9), Y4, Y4
+	VBROADCASTI128 44(R9), Y5
+	VINSERTI128    $0x01, 124(R9), Y5, Y5
+	VBROADCASTI128 64(R9), Y6
+	VINSERTI128    $0x01, 144(R9), Y6, Y6
+	VPUNPCKLDQ     Y4, Y3, Y7
+	VPUNPCKLDQ     Y6, Y5, Y8
+	VPUNPCKHDQ     Y4, Y3, Y3
+	VPUNPCKHDQ     Y6, Y5, Y4
+	VPUNPCKLQDQ    Y8, Y7, Y5
+	VPUNPCKHQDQ    Y8, Y7, Y6
+	VPUNPCKLQDQ    Y4, Y3, Y7
+	VPUNPCKHQDQ    Y4, Y3, Y3
+	VMOVDQU        avx2Nibble<>+0(SB), Y4
+	VPAND          Y4, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y4, Y5, Y5
+	VPAND          Y4, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y4, Y6, Y6
+	VPAND          Y4, Y7, Y10
+	VPSRLW         $0x04, Y7, Y7
+	VPAND          Y4, Y7, Y7
+	VPAND          Y4, Y3, Y11
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y4, Y3, Y3
+	VPMADDUBSW     (SI)(BX*8), Y8, Y4
+	VPMADDUBSW     32(SI)(BX*8), Y9, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     64(SI)(BX*8), Y10, Y8
+	VPMADDUBSW     96(SI)(BX*8), Y11, Y9
+	VPADDW         Y9, Y8, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     128(SI)(BX*8), Y5, Y5
+	VPMADDUBSW     160(SI)(BX*8), Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPMADDUBSW     192(SI)(BX*8), Y7, Y6
+	VPMADDUBSW     224(SI)(BX*8), Y3, Y3
+	VPADDW         Y3, Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VMULPS         (DI)(BX*1), Y2, Y2
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y2, Y0
+	VFMADD231PS    (R8)(BX*1), Y1, Y0
+	ADDQ           $+160, R9
+	ADDQ           $0x20, BX
+	CMPQ           BX, R10
+	JNE            group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           128(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y1
+	MOVQ           136(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	MOVQ           144(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	MOVQ           152(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	MOVQ           160(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	MOVQ           168(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	MOVQ           176(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	MOVQ           184(AX), R10
+	VPBROADCASTD   (R9)(R10*1), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	MOVQ           128(AX), R10
+	VBROADCASTI128 4(R9)(R10*1), Y3
+	MOVQ           160(AX), R10
+	VINSERTI128    $0x01, 4(R9)(R10*1), Y3, Y3
+	MOVQ           136(AX), R10
+	VBROADCASTI128 4(R9)(R10*1), Y4
+	MOVQ           168(AX), R10
+	VINSERTI128    $0x01, 4(R9)(R10*1), Y4, Y4
+	MOVQ           144(AX), R10
+	VBROADCASTI128 4(R9)(R10*1), Y5
+	MOVQ           176(AX), R10
+	VINSERTI128    $0x01, 4(R9)(R10*1), Y5, Y5
+	MOVQ           152(AX), R10
+	VBROADCASTI128 4(R9)(R10*1), Y6
+	MOVQ           184(AX), R10
+	VINSERTI128    $0x01, 4(R9)(R10*1), Y6, Y6
+	VPUNPCKLDQ     Y4, Y3, Y7
+	VPUNPCKLDQ     Y6, Y5, Y8
+	VPUNPCKHDQ     Y4, Y3, Y3
+	VPUNPCKHDQ     Y6, Y5, Y4
+	VPUNPCKLQDQ    Y8, Y7, Y5
+	VPUNPCKHQDQ    Y8, Y7, Y6
+	VPUNPCKLQDQ    Y4, Y3, Y7
+	VPUNPCKHQDQ    Y4, Y3, Y3
+	VMOVDQU        avx2Nibble<>+0(SB), Y4
+	VPAND          Y4, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y4, Y5, Y5
+	VPAND          Y4, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y4, Y6, Y6
+	VPAND          Y4, Y7, Y10
+	VPSRLW         $0x04, Y7, Y7
+	VPAND          Y4, Y7, Y7
+	VPAND          Y4, Y3, Y11
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y4, Y3, Y3
+	VMOVDQU        192(AX), Y4
+	LEAQ           (SI)(BX*8), R9
+	MOVQ           CX, R10
+	SUBQ           BX, R10
+	VPMASKMOVD     (R9), Y4, Y12
+	ADDQ           R10, R9
+	VPMADDUBSW     Y12, Y8, Y8
+	VPMASKMOVD     (R9), Y4, Y12
+	ADDQ           R10, R9
+	VPMADDUBSW     Y12, Y9, Y9
+	VPADDW         Y9, Y8, Y8
+	VPMASKMOVD     (R9), Y4, Y9
+	ADDQ           R10, R9
+	VPMADDUBSW     Y9, Y10, Y9
+	VPMASKMOVD     (R9), Y4, Y10
+	ADDQ           R10, R9
+	VPMADDUBSW     Y10, Y11, Y10
+	VPADDW         Y10, Y9, Y9
+	VPADDW         Y9, Y8, Y8
+	VPMASKMOVD     (R9), Y4, Y9
+	ADDQ           R10, R9
+	VPMADDUBSW     Y9, Y5, Y5
+	VPMASKMOVD     (R9), Y4, Y9
+	ADDQ           R10, R9
+	VPMADDUBSW     Y9, Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPMASKMOVD     (R9), Y4, Y6
+	ADDQ           R10, R9
+	VPMADDUBSW     Y6, Y7, Y6
+	VPMASKMOVD     (R9), Y4, Y7
+	ADDQ           R10, R9
+	VPMADDUBSW     Y7, Y3, Y3
+	VPADDW         Y3, Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPADDW         Y5, Y8, Y8
+	VPMADDWD       avx2Ones<>+0(SB), Y8, Y8
+	VMASKMOVPS     (DI)(BX*1), Y4, Y3
+	VMULPS         Y2, Y3, Y2
+	VANDPS         Y4, Y2, Y2
+	VCVTDQ2PS      Y8, Y8
+	VFMADD231PS    Y8, Y2, Y0
+	VMASKMOVPS     (R8)(BX*1), Y4, Y2
+	VANDPS         Y1, Y4, Y1
+	VFMADD231PS    Y2, Y1, Y0
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_1s(SB), $544-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQU Y0, 416(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x14, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 352(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 360(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 368(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 376(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 384(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 392(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 400(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 408(AX)
+	ADDQ    $0x14, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+	JZ      tail
+
+group:
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 16(R9), Y0, Y0
+	VPBLENDD       $0x04, 32(R9), Y0, Y0
+	VPBLENDD       $0x08, 48(R9), Y0, Y0
+	VPBLENDD       $0x10, 64(R9), Y0, Y0
+	VPBLENDD       $0x20, 80(R9), Y0, Y0
+	VPBLENDD       $0x40, 96(R9), Y0, Y0
+	VPBLENDD       $0x80, 112(R9), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 4(R9), Y2
+	VINSERTI128    $0x01, 84(R9), Y2, Y2
+	VBROADCASTI128 24(R9), Y3
+	VINSERTI128    $0x01, 104(R9), Y3, Y3
+	VBROADCASTI128 44(R9), Y4
+	VINSERTI128    $0x01, 124(R9), Y4, Y4
+	VBROADCASTI128 64(R9), Y5
+	VINSERTI128    $0x01, 144(R9), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y2, Y6
+	VPUNPCKHQDQ    Y3, Y2, Y2
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y2, Y10
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          Y3, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	VMOVAPS        Y0, 320(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           sum+56(FP), R8
+	MOVQ           tokens+32(FP), R11
+	MOVQ           AX, R12
+
+token:
+	VMOVAPS     (R12), Y0
+	VPMADDUBSW  (SI)(BX*8), Y7, Y1
+	VPMADDUBSW  32(SI)(BX*8), Y8, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW  96(SI)(BX*8), Y10, Y11
+	VPADDW      Y11, Y3, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW  160(SI)(BX*8), Y5, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDUBSW  192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y2, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y3, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDWD    avx2Ones<>+0(SB), Y1, Y1
+	VMOVUPS     (DI)(BX*1), Y3
+	VMULPS      256(AX), Y3, Y3
+	VCVTDQ2PS   Y1, Y1
+	VFMADD231PS Y1, Y3, Y0
+	VMOVUPS     (R8)(BX*1), Y1
+	VFMADD231PS 320(AX), Y1, Y0
+	VMOVAPS     Y0, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+160, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           352(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y0
+	MOVQ           360(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	MOVQ           368(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	MOVQ           376(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	MOVQ           384(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	MOVQ           392(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	MOVQ           400(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	MOVQ           408(AX), SI
+	VPBROADCASTD   (R9)(SI*1), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	MOVQ           352(AX), SI
+	VBROADCASTI128 4(R9)(SI*1), Y2
+	MOVQ           384(AX), SI
+	VINSERTI128    $0x01, 4(R9)(SI*1), Y2, Y2
+	MOVQ           360(AX), SI
+	VBROADCASTI128 4(R9)(SI*1), Y3
+	MOVQ           392(AX), SI
+	VINSERTI128    $0x01, 4(R9)(SI*1), Y3, Y3
+	MOVQ           368(AX), SI
+	VBROADCASTI128 4(R9)(SI*1), Y4
+	MOVQ           400(AX), SI
+	VINSERTI128    $0x01, 4(R9)(SI*1), Y4, Y4
+	MOVQ           376(AX), SI
+	VBROADCASTI128 4(R9)(SI*1), Y5
+	MOVQ           408(AX), SI
+	VINSERTI128    $0x01, 4(R9)(SI*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y2, Y6
+	VPUNPCKHQDQ    Y3, Y2, Y2
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y2, Y10
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          Y3, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	VMOVAPS        Y0, 320(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           sum+56(FP), R8
+	MOVQ           tokens+32(FP), R9
+	MOVQ           AX, R10
+
+tailToken:
+	VMOVAPS     (R10), Y0
+	VMOVDQU     416(AX), Y1
+	LEAQ        (SI)(BX*8), R11
+	MOVQ        CX, R12
+	SUBQ        BX, R12
+	VPMASKMOVD  (R11), Y1, Y3
+	ADDQ        R12, R11
+	VPMADDUBSW  Y3, Y7, Y3
+	VPMASKMOVD  (R11), Y1, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y8, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMASKMOVD  (R11), Y1, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y9, Y11
+	VPMASKMOVD  (R11), Y1, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y10, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMASKMOVD  (R11), Y1, Y11
+	ADDQ        R12, R11
+	VPMADDUBSW  Y11, Y4, Y11
+	VPMASKMOVD  (R11), Y1, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y5, Y12
+	VPADDW      Y12, Y11, Y11
+	VPMASKMOVD  (R11), Y1, Y12
+	ADDQ        R12, R11
+	VPMADDUBSW  Y12, Y6, Y12
+	VPMASKMOVD  (R11), Y1, Y13
+	ADDQ        R12, R11
+	VPMADDUBSW  Y13, Y2, Y13
+	VPADDW      Y13, Y12, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDWD    avx2Ones<>+0(SB), Y3, Y3
+	VMASKMOVPS  (DI)(BX*1), Y1, Y11
+	VMULPS      256(AX), Y11, Y11
+	VANDPS      Y1, Y11, Y11
+	VCVTDQ2PS   Y3, Y3
+	VFMADD231PS Y3, Y11, Y0
+	VMASKMOVPS  (R8)(BX*1), Y1, Y3
+	VANDPS      320(AX), Y1, Y1
+	VFMADD231PS Y3, Y1, Y0
+	VMOVAPS     Y0, (R10)
+	ADDQ        $0x20, R10
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	DECQ        R9
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·avx2DotQ8_0(SB), $320-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQU Y0, 192(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x22, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 128(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 136(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 144(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 152(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 160(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 168(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 176(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 184(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R8
+	XORQ   BX, BX
+	MOVQ   CX, R9
+	ANDQ   $-32, R9
+	JZ     tail
+
+group:
+	PREFETCHT0     2048(R8)
+	PREFETCHT0     2112(R8)
+	PREFETCHT0     2176(R8)
+	PREFETCHT0     2240(R8)
+	PREFETCHT0     2304(R8)
+	VMOVDQU        (R8), Y1
+	VPBLENDD       $0x02, 30(R8), Y1, Y1
+	VPBLENDD       $0x04, 60(R8), Y1, Y1
+	VPBLENDD       $0x08, 90(R8), Y1, Y1
+	VPBLENDD       $0x10, 120(R8), Y1, Y1
+	VPBLENDD       $0x20, 150(R8), Y1, Y1
+	VPBLENDD       $0x40, 180(R8), Y1, Y1
+	VPBLENDD       $0x80, 210(R8), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 2(R8), Y1
+	VINSERTI128    $0x01, 138(R8), Y1, Y1
+	VBROADCASTI128 36(R8), Y3
+	VINSERTI128    $0x01, 172(R8), Y3, Y3
+	VBROADCASTI128 70(R8), Y4
+	VINSERTI128    $0x01, 206(R8), Y4, Y4
+	VBROADCASTI128 104(R8), Y5
+	VINSERTI128    $0x01, 240(R8), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VBROADCASTI128 18(R8), Y3
+	VINSERTI128    $0x01, 154(R8), Y3, Y3
+	VBROADCASTI128 52(R8), Y7
+	VINSERTI128    $0x01, 188(R8), Y7, Y7
+	VBROADCASTI128 86(R8), Y8
+	VINSERTI128    $0x01, 222(R8), Y8, Y8
+	VBROADCASTI128 120(R8), Y9
+	VINSERTI128    $0x01, 256(R8), Y9, Y9
+	VPUNPCKLDQ     Y7, Y3, Y10
+	VPUNPCKLDQ     Y9, Y8, Y11
+	VPUNPCKHDQ     Y7, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y7
+	VPUNPCKLQDQ    Y11, Y10, Y8
+	VPUNPCKHQDQ    Y11, Y10, Y9
+	VPUNPCKLQDQ    Y7, Y3, Y10
+	VPUNPCKHQDQ    Y7, Y3, Y3
+	VPABSB         Y4, Y7
+	VMOVDQU        (SI)(BX*8), Y11
+	VPSIGNB        Y4, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPABSB         Y5, Y7
+	VMOVDQU        32(SI)(BX*8), Y11
+	VPSIGNB        Y5, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y6, Y5
+	VMOVDQU        64(SI)(BX*8), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPMADDUBSW     Y7, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y1, Y6
+	VMOVDQU        96(SI)(BX*8), Y7
+	VPSIGNB        Y1, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y8, Y1
+	VMOVDQU        128(SI)(BX*8), Y5
+	VPSIGNB        Y8, Y5, Y5
+	VPMADDUBSW     Y5, Y1, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPABSB         Y9, Y5
+	VMOVDQU        160(SI)(BX*8), Y6
+	VPSIGNB        Y9, Y6, Y6
+	VPMADDUBSW     Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y1, Y1
+	VPABSB         Y10, Y5
+	VMOVDQU        192(SI)(BX*8), Y6
+	VPSIGNB        Y10, Y6, Y6
+	VPMADDUBSW     Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y3, Y6
+	VMOVDQU        224(SI)(BX*8), Y7
+	VPSIGNB        Y3, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPADDD         Y3, Y5, Y5
+	VPADDD         Y5, Y1, Y1
+	VPADDD         Y1, Y4, Y4
+	VMULPS         (DI)(BX*1), Y2, Y1
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y1, Y0
+	ADDQ           $+272, R8
+	ADDQ           $0x20, BX
+	CMPQ           BX, R9
+	JNE            group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           128(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y1
+	MOVQ           136(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x02, Y2, Y1, Y1
+	MOVQ           144(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x04, Y2, Y1, Y1
+	MOVQ           152(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x08, Y2, Y1, Y1
+	MOVQ           160(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x10, Y2, Y1, Y1
+	MOVQ           168(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x20, Y2, Y1, Y1
+	MOVQ           176(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x40, Y2, Y1, Y1
+	MOVQ           184(AX), R9
+	VPBROADCASTD   (R8)(R9*1), Y2
+	VPBLENDD       $0x80, Y2, Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	MOVQ           128(AX), R9
+	VBROADCASTI128 2(R8)(R9*1), Y1
+	MOVQ           160(AX), R9
+	VINSERTI128    $0x01, 2(R8)(R9*1), Y1, Y1
+	MOVQ           136(AX), R9
+	VBROADCASTI128 2(R8)(R9*1), Y3
+	MOVQ           168(AX), R9
+	VINSERTI128    $0x01, 2(R8)(R9*1), Y3, Y3
+	MOVQ           144(AX), R9
+	VBROADCASTI128 2(R8)(R9*1), Y4
+	MOVQ           176(AX), R9
+	VINSERTI128    $0x01, 2(R8)(R9*1), Y4, Y4
+	MOVQ           152(AX), R9
+	VBROADCASTI128 2(R8)(R9*1), Y5
+	MOVQ           184(AX), R9
+	VINSERTI128    $0x01, 2(R8)(R9*1), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	MOVQ           128(AX), R9
+	VBROADCASTI128 18(R8)(R9*1), Y3
+	MOVQ           160(AX), R9
+	VINSERTI128    $0x01, 18(R8)(R9*1), Y3, Y3
+	MOVQ           136(AX), R9
+	VBROADCASTI128 18(R8)(R9*1), Y7
+	MOVQ           168(AX), R9
+	VINSERTI128    $0x01, 18(R8)(R9*1), Y7, Y7
+	MOVQ           144(AX), R9
+	VBROADCASTI128 18(R8)(R9*1), Y8
+	MOVQ           176(AX), R9
+	VINSERTI128    $0x01, 18(R8)(R9*1), Y8, Y8
+	MOVQ           152(AX), R9
+	VBROADCASTI128 18(R8)(R9*1), Y9
+	MOVQ           184(AX), R9
+	VINSERTI128    $0x01, 18(R8)(R9*1), Y9, Y9
+	VPUNPCKLDQ     Y7, Y3, Y10
+	VPUNPCKLDQ     Y9, Y8, Y11
+	VPUNPCKHDQ     Y7, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y7
+	VPUNPCKLQDQ    Y11, Y10, Y8
+	VPUNPCKHQDQ    Y11, Y10, Y9
+	VPUNPCKLQDQ    Y7, Y3, Y10
+	VPUNPCKHQDQ    Y7, Y3, Y3
+	VMOVDQU        192(AX), Y7
+	LEAQ           (SI)(BX*8), R8
+	MOVQ           CX, R9
+	SUBQ           BX, R9
+	VPABSB         Y4, Y11
+	VPMASKMOVD     (R8), Y7, Y12
+	ADDQ           R9, R8
+	VMOVDQU        Y12, Y12
+	VPSIGNB        Y4, Y12, Y12
+	VPMADDUBSW     Y12, Y11, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPABSB         Y5, Y11
+	VPMASKMOVD     (R8), Y7, Y12
+	ADDQ           R9, R8
+	VMOVDQU        Y12, Y12
+	VPSIGNB        Y5, Y12, Y12
+	VPMADDUBSW     Y12, Y11, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y6, Y5
+	VPMASKMOVD     (R8), Y7, Y11
+	ADDQ           R9, R8
+	VMOVDQU        Y11, Y11
+	VPSIGNB        Y6, Y11, Y11
+	VPMADDUBSW     Y11, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y1, Y6
+	VPMASKMOVD     (R8), Y7, Y11
+	ADDQ           R9, R8
+	VMOVDQU        Y11, Y11
+	VPSIGNB        Y1, Y11, Y11
+	VPMADDUBSW     Y11, Y6, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y8, Y1
+	VPMASKMOVD     (R8), Y7, Y5
+	ADDQ           R9, R8
+	VMOVDQU        Y5, Y5
+	VPSIGNB        Y8, Y5, Y5
+	VPMADDUBSW     Y5, Y1, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPABSB         Y9, Y5
+	VPMASKMOVD     (R8), Y7, Y6
+	ADDQ           R9, R8
+	VMOVDQU        Y6, Y6
+	VPSIGNB        Y9, Y6, Y6
+	VPMADDUBSW     Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y1, Y1
+	VPABSB         Y10, Y5
+	VPMASKMOVD     (R8), Y7, Y6
+	ADDQ           R9, R8
+	VMOVDQU        Y6, Y6
+	VPSIGNB        Y10, Y6, Y6
+	VPMADDUBSW     Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y3, Y6
+	VPMASKMOVD     (R8), Y7, Y8
+	ADDQ           R9, R8
+	VMOVDQU        Y8, Y8
+	VPSIGNB        Y3, Y8, Y8
+	VPMADDUBSW     Y8, Y6, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPADDD         Y3, Y5, Y5
+	VPADDD         Y5, Y1, Y1
+	VPADDD         Y1, Y4, Y4
+	VMASKMOVPS     (DI)(BX*1), Y7, Y1
+	VMULPS         Y2, Y1, Y1
+	VANDPS         Y7, Y1, Y1
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y1, Y0
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·avx2DotQ8_0s(SB), $544-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQU Y0, 416(AX)
+	NEGQ    BX
+	LEAQ    -1(BX), BX
+	IMUL3Q  $0x22, BX, BX
+	XORQ    SI, SI
+	MOVQ    SI, 352(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 360(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 368(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 376(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 384(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 392(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 400(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+	MOVQ    SI, 408(AX)
+	ADDQ    $0x22, SI
+	CMPQ    SI, BX
+	CMOVQGT BX, SI
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R8
+	XORQ    BX, BX
+	MOVQ    CX, R9
+	ANDQ    $-32, R9
+	JZ      tail
+
+group:
+	PREFETCHT0     2048(R8)
+	PREFETCHT0     2112(R8)
+	PREFETCHT0     2176(R8)
+	PREFETCHT0     2240(R8)
+	PREFETCHT0     2304(R8)
+	VMOVDQU        (R8), Y0
+	VPBLENDD       $0x02, 30(R8), Y0, Y0
+	VPBLENDD       $0x04, 60(R8), Y0, Y0
+	VPBLENDD       $0x08, 90(R8), Y0, Y0
+	VPBLENDD       $0x10, 120(R8), Y0, Y0
+	VPBLENDD       $0x20, 150(R8), Y0, Y0
+	VPBLENDD       $0x40, 180(R8), Y0, Y0
+	VPBLENDD       $0x80, 210(R8), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 2(R8), Y0
+	VINSERTI128    $0x01, 138(R8), Y0, Y0
+	VBROADCASTI128 36(R8), Y2
+	VINSERTI128    $0x01, 172(R8), Y2, Y2
+	VBROADCASTI128 70(R8), Y3
+	VINSERTI128    $0x01, 206(R8), Y3, Y3
+	VBROADCASTI128 104(R8), Y4
+	VINSERTI128    $0x01, 240(R8), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VBROADCASTI128 18(R8), Y2
+	VINSERTI128    $0x01, 154(R8), Y2, Y2
+	VBROADCASTI128 52(R8), Y6
+	VINSERTI128    $0x01, 188(R8), Y6, Y6
+	VBROADCASTI128 86(R8), Y7
+	VINSERTI128    $0x01, 222(R8), Y7, Y7
+	VBROADCASTI128 120(R8), Y8
+	VINSERTI128    $0x01, 256(R8), Y8, Y8
+	VPUNPCKLDQ     Y6, Y2, Y9
+	VPUNPCKLDQ     Y8, Y7, Y10
+	VPUNPCKHDQ     Y6, Y2, Y2
+	VPUNPCKHDQ     Y8, Y7, Y6
+	VPUNPCKLQDQ    Y10, Y9, Y7
+	VPUNPCKHQDQ    Y10, Y9, Y8
+	VPUNPCKLQDQ    Y6, Y2, Y9
+	VPUNPCKHQDQ    Y6, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           tokens+32(FP), R10
+	MOVQ           AX, R11
+
+token:
+	VMOVAPS     (R11), Y1
+	VPABSB      Y3, Y6
+	VMOVDQU     (SI)(BX*8), Y10
+	VPSIGNB     Y3, Y10, Y10
+	VPMADDUBSW  Y10, Y6, Y6
+	VPMADDWD    avx2Ones<>+0(SB), Y6, Y6
+	VPABSB      Y4, Y10
+	VMOVDQU     32(SI)(BX*8), Y11
+	VPSIGNB     Y4, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y6, Y6
+	VPABSB      Y5, Y10
+	VMOVDQU     64(SI)(BX*8), Y11
+	VPSIGNB     Y5, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y0, Y11
+	VMOVDQU     96(SI)(BX*8), Y12
+	VPSIGNB     Y0, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y6, Y6
+	VPABSB      Y7, Y10
+	VMOVDQU     128(SI)(BX*8), Y11
+	VPSIGNB     Y7, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y8, Y11
+	VMOVDQU     160(SI)(BX*8), Y12
+	VPSIGNB     Y8, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y9, Y11
+	VMOVDQU     192(SI)(BX*8), Y12
+	VPSIGNB     Y9, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y2, Y12
+	VMOVDQU     224(SI)(BX*8), Y13
+	VPSIGNB     Y2, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y6, Y6
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y6, Y10, Y1
+	VMOVAPS     Y1, (R11)
+	ADDQ        $0x20, R11
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	DECQ        R10
+	JNZ         token
+	ADDQ        $+272, R8
+	ADDQ        $0x20, BX
+	CMPQ        BX, R9
+	JNE         group
+
+tail:
+	CMPQ           BX, CX
+	JEQ            reduce
+	MOVQ           352(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y0
+	MOVQ           360(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x02, Y1, Y0, Y0
+	MOVQ           368(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x04, Y1, Y0, Y0
+	MOVQ           376(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x08, Y1, Y0, Y0
+	MOVQ           384(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x10, Y1, Y0, Y0
+	MOVQ           392(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x20, Y1, Y0, Y0
+	MOVQ           400(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x40, Y1, Y0, Y0
+	MOVQ           408(AX), SI
+	VPBROADCASTD   (R8)(SI*1), Y1
+	VPBLENDD       $0x80, Y1, Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	MOVQ           352(AX), SI
+	VBROADCASTI128 2(R8)(SI*1), Y0
+	MOVQ           384(AX), SI
+	VINSERTI128    $0x01, 2(R8)(SI*1), Y0, Y0
+	MOVQ           360(AX), SI
+	VBROADCASTI128 2(R8)(SI*1), Y2
+	MOVQ           392(AX), SI
+	VINSERTI128    $0x01, 2(R8)(SI*1), Y2, Y2
+	MOVQ           368(AX), SI
+	VBROADCASTI128 2(R8)(SI*1), Y3
+	MOVQ           400(AX), SI
+	VINSERTI128    $0x01, 2(R8)(SI*1), Y3, Y3
+	MOVQ           376(AX), SI
+	VBROADCASTI128 2(R8)(SI*1), Y4
+	MOVQ           408(AX), SI
+	VINSERTI128    $0x01, 2(R8)(SI*1), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	MOVQ           352(AX), SI
+	VBROADCASTI128 18(R8)(SI*1), Y2
+	MOVQ           384(AX), SI
+	VINSERTI128    $0x01, 18(R8)(SI*1), Y2, Y2
+	MOVQ           360(AX), SI
+	VBROADCASTI128 18(R8)(SI*1), Y6
+	MOVQ           392(AX), SI
+	VINSERTI128    $0x01, 18(R8)(SI*1), Y6, Y6
+	MOVQ           368(AX), SI
+	VBROADCASTI128 18(R8)(SI*1), Y7
+	MOVQ           400(AX), SI
+	VINSERTI128    $0x01, 18(R8)(SI*1), Y7, Y7
+	MOVQ           376(AX), SI
+	VBROADCASTI128 18(R8)(SI*1), Y8
+	MOVQ           408(AX), SI
+	VINSERTI128    $0x01, 18(R8)(SI*1), Y8, Y8
+	VPUNPCKLDQ     Y6, Y2, Y9
+	VPUNPCKLDQ     Y8, Y7, Y10
+	VPUNPCKHDQ     Y6, Y2, Y2
+	VPUNPCKHDQ     Y8, Y7, Y6
+	VPUNPCKLQDQ    Y10, Y9, Y7
+	VPUNPCKHQDQ    Y10, Y9, Y8
+	VPUNPCKLQDQ    Y6, Y2, Y9
+	VPUNPCKHQDQ    Y6, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           tokens+32(FP), R8
+	MOVQ           AX, R9
+
+tailToken:
+	VMOVAPS     (R9), Y1
+	VMOVDQU     416(AX), Y6
+	LEAQ        (SI)(BX*8), R10
+	MOVQ        CX, R11
+	SUBQ        BX, R11
+	VPABSB      Y3, Y10
+	VPMASKMOVD  (R10), Y6, Y11
+	ADDQ        R11, R10
+	VMOVDQU     Y11, Y11
+	VPSIGNB     Y3, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y4, Y11
+	VPMASKMOVD  (R10), Y6, Y12
+	ADDQ        R11, R10
+	VMOVDQU     Y12, Y12
+	VPSIGNB     Y4, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y5, Y11
+	VPMASKMOVD  (R10), Y6, Y12
+	ADDQ        R11, R10
+	VMOVDQU     Y12, Y12
+	VPSIGNB     Y5, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y0, Y12
+	VPMASKMOVD  (R10), Y6, Y13
+	ADDQ        R11, R10
+	VMOVDQU     Y13, Y13
+	VPSIGNB     Y0, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y7, Y11
+	VPMASKMOVD  (R10), Y6, Y12
+	ADDQ        R11, R10
+	VMOVDQU     Y12, Y12
+	VPSIGNB     Y7, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y8, Y12
+	VPMASKMOVD  (R10), Y6, Y13
+	ADDQ        R11, R10
+	VMOVDQU     Y13, Y13
+	VPSIGNB     Y8, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPABSB      Y9, Y12
+	VPMASKMOVD  (R10), Y6, Y13
+	ADDQ        R11, R10
+	VMOVDQU     Y13, Y13
+	VPSIGNB     Y9, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPABSB      Y2, Y13
+	VPMASKMOVD  (R10), Y6, Y14
+	ADDQ        R11, R10
+	VMOVDQU     Y14, Y14
+	VPSIGNB     Y2, Y14, Y14
+	VPMADDUBSW  Y14, Y13, Y13
+	VPMADDWD    avx2Ones<>+0(SB), Y13, Y13
+	VPADDD      Y13, Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VMASKMOVPS  (DI)(BX*1), Y6, Y11
+	VMULPS      256(AX), Y11, Y11
+	VANDPS      Y6, Y11, Y11
+	VCVTDQ2PS   Y10, Y10
+	VFMADD231PS Y10, Y11, Y1
+	VMOVAPS     Y1, (R9)
+	ADDQ        $0x20, R9
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	DECQ        R8
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_K(SB), $320-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ sum+56(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, R8
+	XORQ   DX, DX
+	MOVQ   AX, R9
+	ANDQ   $-32, R9
+
+group:
+	PREFETCHT0   2048(R8)
+	PREFETCHT0   2112(R8)
+	PREFETCHT0   2176(R8)
+	VMOVDQU      4(R8), X1
+	VPAND        avx2Low6<>+0(SB), X1, X2
+	VPSRLD       $0x02, X1, X3
+	VPAND        avx2Bits45<>+0(SB), X3, X3
+	VPSHUFD      $0x0a, X1, X1
+	VPSRLVD      avx2Shift04<>+0(SB), X1, X1
+	VPAND        avx2Nibble<>+0(SB), X1, X1
+	VPOR         X1, X3, X3
+	VPUNPCKLDQ   X3, X2, X1
+	VPMOVZXBD    X1, Y2
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVZXBD    X1, Y4
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VCVTPH2PS    (R8), X1
+	VBROADCASTSS X1, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVSHDUP    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VMOVDQU      48(R8), Y3
+	VMOVDQU      80(R8), Y5
+	VMOVDQU      112(R8), Y6
+	VPUNPCKLDQ   Y3, Y1, Y7
+	VPUNPCKLDQ   Y6, Y5, Y8
+	VPUNPCKHDQ   Y3, Y1, Y1
+	VPUNPCKHDQ   Y6, Y5, Y3
+	VPUNPCKLQDQ  Y8, Y7, Y5
+	VPUNPCKHQDQ  Y8, Y7, Y6
+	VPUNPCKLQDQ  Y3, Y1, Y7
+	VPUNPCKHQDQ  Y3, Y1, Y1
+	VMOVDQU      avx2Nibble<>+0(SB), Y3
+	VPAND        Y3, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y3, Y5, Y5
+	VPAND        Y3, Y6, Y9
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPAND        Y3, Y7, Y10
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPAND        Y3, Y1, Y11
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y3, Y1, Y1
+	VPMADDUBSW   (BX)(DX*8), Y8, Y3
+	VPMADDUBSW   32(BX)(DX*8), Y9, Y8
+	VPADDW       Y8, Y3, Y3
+	VPMADDUBSW   64(BX)(DX*8), Y10, Y8
+	VPMADDUBSW   96(BX)(DX*8), Y11, Y9
+	VPADDW       Y9, Y8, Y8
+	VPADDW       Y8, Y3, Y3
+	VPMADDUBSW   128(BX)(DX*8), Y5, Y5
+	VPMADDUBSW   160(BX)(DX*8), Y6, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDUBSW   192(BX)(DX*8), Y7, Y6
+	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
+	VPADDW       Y1, Y6, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VPUNPCKLDQ   Y5, Y3, Y1
+	VPUNPCKHDQ   Y5, Y3, Y3
+	VPERM2I128   $0x21, Y3, Y1, Y5
+	VPBLENDD     $0xf0, Y3, Y1, Y1
+	VPADDD       Y5, Y1, Y1
+	VMULPS       (SI)(DX*1), Y2, Y2
+	VCVTDQ2PS    Y1, Y1
+	VFMADD231PS  Y1, Y2, Y0
+	VFNMADD231PS (DI)(DX*1), Y4, Y0
+	ADDQ         $+144, R8
+	ADDQ         $0x20, DX
+	CMPQ         DX, R9
+	JNE          group
+	MOVQ         y+72(FP), DX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), CX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_Ks(SB), $544-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+
+group:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	PREFETCHT0   2176(R9)
+	VMOVDQU      4(R9), X0
+	VPAND        avx2Low6<>+0(SB), X0, X1
+	VPSRLD       $0x02, X0, X2
+	VPAND        avx2Bits45<>+0(SB), X2, X2
+	VPSHUFD      $0x0a, X0, X0
+	VPSRLVD      avx2Shift04<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPOR         X0, X2, X2
+	VPUNPCKLDQ   X2, X1, X0
+	VPMOVZXBD    X0, Y1
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y3
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTPH2PS    (R9), X0
+	VBROADCASTSS X0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVSHDUP    X0, X0
+	VBROADCASTSS X0, Y0
+	VMULPS       Y0, Y3, Y3
+	VMOVDQU      16(R9), Y0
+	VMOVDQU      48(R9), Y2
+	VMOVDQU      80(R9), Y4
+	VMOVDQU      112(R9), Y5
+	VPUNPCKLDQ   Y2, Y0, Y6
+	VPUNPCKLDQ   Y5, Y4, Y7
+	VPUNPCKHDQ   Y2, Y0, Y0
+	VPUNPCKHDQ   Y5, Y4, Y2
+	VPUNPCKLQDQ  Y7, Y6, Y4
+	VPUNPCKHQDQ  Y7, Y6, Y5
+	VPUNPCKLQDQ  Y2, Y0, Y6
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VMOVDQU      avx2Nibble<>+0(SB), Y2
+	VPAND        Y2, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPAND        Y2, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPAND        Y2, Y6, Y9
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y2, Y6, Y6
+	VPAND        Y2, Y0, Y10
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        Y2, Y0, Y0
+	VMOVAPS      Y1, 256(AX)
+	VMOVAPS      Y3, 320(AX)
+	MOVQ         q+40(FP), SI
+	MOVQ         scale+48(FP), DI
+	MOVQ         sum+56(FP), R8
+	MOVQ         tokens+32(FP), R11
+	MOVQ         AX, R12
+
+token:
+	VMOVAPS      (R12), Y1
+	VPMADDUBSW   (SI)(BX*8), Y7, Y2
+	VPMADDUBSW   32(SI)(BX*8), Y8, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDUBSW   64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW   96(SI)(BX*8), Y10, Y11
+	VPADDW       Y11, Y3, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDUBSW   128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW   160(SI)(BX*8), Y5, Y11
+	VPADDW       Y11, Y3, Y3
+	VPMADDUBSW   192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW   224(SI)(BX*8), Y0, Y12
+	VPADDW       Y12, Y11, Y11
+	VPADDW       Y11, Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPUNPCKLDQ   Y3, Y2, Y11
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPERM2I128   $0x21, Y2, Y11, Y3
+	VPBLENDD     $0xf0, Y2, Y11, Y11
+	VPADDD       Y3, Y11, Y11
+	VMOVUPS      (DI)(BX*1), Y2
+	VMULPS       256(AX), Y2, Y2
+	VCVTDQ2PS    Y11, Y11
+	VFMADD231PS  Y11, Y2, Y1
+	VMOVUPS      (R8)(BX*1), Y2
+	VFNMADD231PS 320(AX), Y2, Y1
+	VMOVAPS      Y1, (R12)
+	ADDQ         $0x20, R12
+	LEAQ         (SI)(CX*8), SI
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	DECQ         R11
+	JNZ          token
+	ADDQ         $+144, R9
+	ADDQ         $0x20, BX
+	CMPQ         BX, R10
+	JNE          group
+	MOVQ         y+72(FP), BX
+	MOVQ         tokens+32(FP), SI
+	MOVQ         ldy+80(FP), R8
+	MOVQ         AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ5_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ5_K(SB), $320-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ sum+56(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, R8
+	XORQ   DX, DX
+	MOVQ   AX, R9
+	ANDQ   $-32, R9
+
+group:
+	PREFETCHT0   2048(R8)
+	PREFETCHT0   2112(R8)
+	PREFETCHT0   2176(R8)
+	VMOVDQU      4(R8), X1
+	VPAND        avx2Low6<>+0(SB), X1, X2
+	VPSRLD       $0x02, X1, X3
+	VPAND        avx2Bits45<>+0(SB), X3, X3
+	VPSHUFD      $0x0a, X1, X1
+	VPSRLVD      avx2Shift04<>+0(SB), X1, X1
+	VPAND        avx2Nibble<>+0(SB), X1, X1
+	VPOR         X1, X3, X3
+	VPUNPCKLDQ   X3, X2, X1
+	VPMOVZXBD    X1, Y2
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVZXBD    X1, Y4
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VCVTPH2PS    (R8), X1
+	VBROADCASTSS X1, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVSHDUP    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y4, Y4
+	VMOVDQU      48(R8), Y1
+	VMOVDQU      80(R8), Y3
+	VMOVDQU      112(R8), Y5
+	VMOVDQU      144(R8), Y6
+	VPUNPCKLDQ   Y3, Y1, Y7
+	VPUNPCKLDQ   Y6, Y5, Y8
+	VPUNPCKHDQ   Y3, Y1, Y1
+	VPUNPCKHDQ   Y6, Y5, Y3
+	VPUNPCKLQDQ  Y8, Y7, Y5
+	VPUNPCKHQDQ  Y8, Y7, Y6
+	VPUNPCKLQDQ  Y3, Y1, Y7
+	VPUNPCKHQDQ  Y3, Y1, Y1
+	VMOVDQU      avx2Nibble<>+0(SB), Y3
+	VPAND        Y3, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y3, Y5, Y5
+	VPAND        Y3, Y6, Y9
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPAND        Y3, Y7, Y10
+	VPSRLW       $0x04, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPAND        Y3, Y1, Y11
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y3, Y1, Y1
+	VPSHUFD      $0x00, 16(R8), Y3
+	VPSRLVD      avx2Shift0246<>+0(SB), Y3, Y3
+	VPAND        avx2Bits01<>+0(SB), Y3, Y3
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y8, Y8
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y5, Y5
+	VPSHUFD      $0x55, 16(R8), Y3
+	VPSRLVD      avx2Shift0246<>+0(SB), Y3, Y3
+	VPAND        avx2Bits01<>+0(SB), Y3, Y3
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y9, Y9
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y6, Y6
+	VPSHUFD      $0xaa, 16(R8), Y3
+	VPSRLVD      avx2Shift0246<>+0(SB), Y3, Y3
+	VPAND        avx2Bits01<>+0(SB), Y3, Y3
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y7, Y7
+	VPSHUFD      $0xff, 16(R8), Y3
+	VPSRLVD      avx2Shift0246<>+0(SB), Y3, Y3
+	VPAND        avx2Bits01<>+0(SB), Y3, Y3
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y12
+	VPSHUFB      Y3, Y12, Y12
+	VPOR         Y12, Y1, Y1
+	VPMADDUBSW   (BX)(DX*8), Y8, Y3
+	VPMADDUBSW   32(BX)(DX*8), Y9, Y8
+	VPADDW       Y8, Y3, Y3
+	VPMADDUBSW   64(BX)(DX*8), Y10, Y8
+	VPMADDUBSW   96(BX)(DX*8), Y11, Y9
+	VPADDW       Y9, Y8, Y8
+	VPADDW       Y8, Y3, Y3
+	VPMADDUBSW   128(BX)(DX*8), Y5, Y5
+	VPMADDUBSW   160(BX)(DX*8), Y6, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDUBSW   192(BX)(DX*8), Y7, Y6
+	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
+	VPADDW       Y1, Y6, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VPUNPCKLDQ   Y5, Y3, Y1
+	VPUNPCKHDQ   Y5, Y3, Y3
+	VPERM2I128   $0x21, Y3, Y1, Y5
+	VPBLENDD     $0xf0, Y3, Y1, Y1
+	VPADDD       Y5, Y1, Y1
+	VMULPS       (SI)(DX*1), Y2, Y2
+	VCVTDQ2PS    Y1, Y1
+	VFMADD231PS  Y1, Y2, Y0
+	VFNMADD231PS (DI)(DX*1), Y4, Y0
+	ADDQ         $+176, R8
+	ADDQ         $0x20, DX
+	CMPQ         DX, R9
+	JNE          group
+	MOVQ         y+72(FP), DX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), CX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ5_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ5_Ks(SB), $544-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+
+group:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	PREFETCHT0   2176(R9)
+	VMOVDQU      4(R9), X0
+	VPAND        avx2Low6<>+0(SB), X0, X1
+	VPSRLD       $0x02, X0, X2
+	VPAND        avx2Bits45<>+0(SB), X2, X2
+	VPSHUFD      $0x0a, X0, X0
+	VPSRLVD      avx2Shift04<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPOR         X0, X2, X2
+	VPUNPCKLDQ   X2, X1, X0
+	VPMOVZXBD    X0, Y1
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y3
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTPH2PS    (R9), X0
+	VBROADCASTSS X0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVSHDUP    X0, X0
+	VBROADCASTSS X0, Y0
+	VMULPS       Y0, Y3, Y3
+	VMOVDQU      48(R9), Y0
+	VMOVDQU      80(R9), Y2
+	VMOVDQU      112(R9), Y4
+	VMOVDQU      144(R9), Y5
+	VPUNPCKLDQ   Y2, Y0, Y6
+	VPUNPCKLDQ   Y5, Y4, Y7
+	VPUNPCKHDQ   Y2, Y0, Y0
+	VPUNPCKHDQ   Y5, Y4, Y2
+	VPUNPCKLQDQ  Y7, Y6, Y4
+	VPUNPCKHQDQ  Y7, Y6, Y5
+	VPUNPCKLQDQ  Y2, Y0, Y6
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VMOVDQU      avx2Nibble<>+0(SB), Y2
+	VPAND        Y2, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPAND        Y2, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPAND        Y2, Y6, Y9
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y2, Y6, Y6
+	VPAND        Y2, Y0, Y10
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        Y2, Y0, Y0
+	VPSHUFD      $0x00, 16(R9), Y2
+	VPSRLVD      avx2Shift0246<>+0(SB), Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y4, Y4
+	VPSHUFD      $0x55, 16(R9), Y2
+	VPSRLVD      avx2Shift0246<>+0(SB), Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y8, Y8
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y5, Y5
+	VPSHUFD      $0xaa, 16(R9), Y2
+	VPSRLVD      avx2Shift0246<>+0(SB), Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y6, Y6
+	VPSHUFD      $0xff, 16(R9), Y2
+	VPSRLVD      avx2Shift0246<>+0(SB), Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VMOVDQU      avx2Bit0To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVDQU      avx2Bit1To4<>+0(SB), Y11
+	VPSHUFB      Y2, Y11, Y11
+	VPOR         Y11, Y0, Y0
+	VMOVAPS      Y1, 256(AX)
+	VMOVAPS      Y3, 320(AX)
+	MOVQ         q+40(FP), SI
+	MOVQ         scale+48(FP), DI
+	MOVQ         sum+56(FP), R8
+	MOVQ         tokens+32(FP), R11
+	MOVQ         AX, R12
+
+token:
+	VMOVAPS      (R12), Y1
+	VPMADDUBSW   (SI)(BX*8), Y7, Y2
+	VPMADDUBSW   32(SI)(BX*8), Y8, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDUBSW   64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW   96(SI)(BX*8), Y10, Y11
+	VPADDW       Y11, Y3, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDUBSW   128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW   160(SI)(BX*8), Y5, Y11
+	VPADDW       Y11, Y3, Y3
+	VPMADDUBSW   192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW   224(SI)(BX*8), Y0, Y12
+	VPADDW       Y12, Y11, Y11
+	VPADDW       Y11, Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPUNPCKLDQ   Y3, Y2, Y11
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPERM2I128   $0x21, Y2, Y11, Y3
+	VPBLENDD     $0xf0, Y2, Y11, Y11
+	VPADDD       Y3, Y11, Y11
+	VMOVUPS      (DI)(BX*1), Y2
+	VMULPS       256(AX), Y2, Y2
+	VCVTDQ2PS    Y11, Y11
+	VFMADD231PS  Y11, Y2, Y1
+	VMOVUPS      (R8)(BX*1), Y2
+	VFNMADD231PS 320(AX), Y2, Y1
+	VMOVAPS      Y1, (R12)
+	ADDQ         $0x20, R12
+	LEAQ         (SI)(CX*8), SI
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	DECQ         R11
+	JNZ          token
+	ADDQ         $+176, R9
+	ADDQ         $0x20, BX
+	CMPQ         BX, R10
+	JNE          group
+	MOVQ         y+72(FP), BX
+	MOVQ         tokens+32(FP), SI
+	MOVQ         ldy+80(FP), R8
+	MOVQ         AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotIQ4_XS(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotIQ4_XS(SB), $320-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, DI
+	XORQ   DX, DX
+	MOVQ   AX, R8
+	ANDQ   $-32, R8
+
+group:
+	PREFETCHT0     2048(DI)
+	PREFETCHT0     2112(DI)
+	PREFETCHT0     2176(DI)
+	VPBROADCASTD   4(DI), Y1
+	VPSRLVD        avx2ShiftNibbles<>+0(SB), Y1, Y1
+	VPAND          avx2Dword15<>+0(SB), Y1, Y1
+	VPBROADCASTD   (DI), Y2
+	VPSRLVD        avx2ShiftPairs<>+0(SB), Y2, Y2
+	VPAND          avx2Dword3<>+0(SB), Y2, Y2
+	VPSLLD         $0x04, Y2, Y2
+	VPOR           Y2, Y1, Y1
+	VPSUBD         avx2Dword32<>+0(SB), Y1, Y1
+	VCVTDQ2PS      Y1, Y1
+	VCVTPH2PS      (DI), X2
+	VBROADCASTSS   X2, Y2
+	VMULPS         Y2, Y1, Y1
+	VBROADCASTI128 8(DI), Y2
+	VINSERTI128    $0x01, 72(DI), Y2, Y2
+	VBROADCASTI128 24(DI), Y3
+	VINSERTI128    $0x01, 88(DI), Y3, Y3
+	VBROADCASTI128 40(DI), Y4
+	VINSERTI128    $0x01, 104(DI), Y4, Y4
+	VBROADCASTI128 56(DI), Y5
+	VINSERTI128    $0x01, 120(DI), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y2, Y6
+	VPUNPCKHQDQ    Y3, Y2, Y2
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y2, Y10
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          Y3, Y2, Y2
+	VMOVDQU        avx2IQ4<>+0(SB), Y3
+	VPSHUFB        Y7, Y3, Y7
+	VPSHUFB        Y8, Y3, Y8
+	VPSHUFB        Y9, Y3, Y9
+	VPSHUFB        Y10, Y3, Y10
+	VPSHUFB        Y4, Y3, Y4
+	VPSHUFB        Y5, Y3, Y5
+	VPSHUFB        Y6, Y3, Y6
+	VPSHUFB        Y2, Y3, Y2
+	VPABSB         Y7, Y3
+	VMOVDQU        (BX)(DX*8), Y11
+	VPSIGNB        Y7, Y11, Y11
+	VPMADDUBSW     Y11, Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPABSB         Y8, Y7
+	VMOVDQU        32(BX)(DX*8), Y11
+	VPSIGNB        Y8, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VPADDD         Y7, Y3, Y3
+	VPABSB         Y9, Y7
+	VMOVDQU        64(BX)(DX*8), Y8
+	VPSIGNB        Y9, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VPABSB         Y10, Y8
+	VMOVDQU        96(BX)(DX*8), Y9
+	VPSIGNB        Y10, Y9, Y9
+	VPMADDUBSW     Y9, Y8, Y8
+	VPMADDWD       avx2Ones<>+0(SB), Y8, Y8
+	VPADDD         Y8, Y7, Y7
+	VPADDD         Y7, Y3, Y3
+	VPABSB         Y4, Y7
+	VMOVDQU        128(BX)(DX*8), Y8
+	VPSIGNB        Y4, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPABSB         Y5, Y7
+	VMOVDQU        160(BX)(DX*8), Y8
+	VPSIGNB        Y5, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y6, Y5
+	VMOVDQU        192(BX)(DX*8), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPMADDUBSW     Y7, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y2, Y6
+	VMOVDQU        224(BX)(DX*8), Y7
+	VPSIGNB        Y2, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y2
+	VPMADDWD       avx2Ones<>+0(SB), Y2, Y2
+	VPADDD         Y2, Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPADDD         Y4, Y3, Y3
+	VMULPS         (SI)(DX*1), Y1, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	ADDQ           $+136, DI
+	ADDQ           $0x20, DX
+	CMPQ           DX, R8
+	JNE            group
+	MOVQ           y+72(FP), DX
+	VXORPS         X1, X1, X1
+	VADDSS         X0, X1, X1
+	VPERMILPS      $0x01, X0, X2
+	VADDSS         X2, X1, X1
+	VPERMILPS      $0x02, X0, X2
+	VADDSS         X2, X1, X1
+	VPERMILPS      $0x03, X0, X2
+	VADDSS         X2, X1, X1
+	VEXTRACTF128   $0x01, Y0, X0
+	VADDSS         X0, X1, X1
+	VPERMILPS      $0x01, X0, X2
+	VADDSS         X2, X1, X1
+	VPERMILPS      $0x02, X0, X2
+	VADDSS         X2, X1, X1
+	VPERMILPS      $0x03, X0, X2
+	VADDSS         X2, X1, X1
+	VMOVSS         X1, (DX)
+	ADDQ           $0x04, y+72(FP)
+	ADDQ           stride+8(FP), CX
+	DECQ           rows+16(FP)
+	JNZ            row
+	VZEROUPPER
+	RET
+
+// func avx2DotIQ4_XSs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotIQ4_XSs(SB), $544-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R8
+	XORQ    BX, BX
+	MOVQ    CX, R9
+	ANDQ    $-32, R9
+
+group:
+	PREFETCHT0     2048(R8)
+	PREFETCHT0     2112(R8)
+	PREFETCHT0     2176(R8)
+	VPBROADCASTD   4(R8), Y0
+	VPSRLVD        avx2ShiftNibbles<>+0(SB), Y0, Y0
+	VPAND          avx2Dword15<>+0(SB), Y0, Y0
+	VPBROADCASTD   (R8), Y1
+	VPSRLVD        avx2ShiftPairs<>+0(SB), Y1, Y1
+	VPAND          avx2Dword3<>+0(SB), Y1, Y1
+	VPSLLD         $0x04, Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPSUBD         avx2Dword32<>+0(SB), Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VCVTPH2PS      (R8), X1
+	VBROADCASTSS   X1, Y1
+	VMULPS         Y1, Y0, Y0
+	VBROADCASTI128 8(R8), Y1
+	VINSERTI128    $0x01, 72(R8), Y1, Y1
+	VBROADCASTI128 24(R8), Y2
+	VINSERTI128    $0x01, 88(R8), Y2, Y2
+	VBROADCASTI128 40(R8), Y3
+	VINSERTI128    $0x01, 104(R8), Y3, Y3
+	VBROADCASTI128 56(R8), Y4
+	VINSERTI128    $0x01, 120(R8), Y4, Y4
+	VPUNPCKLDQ     Y2, Y1, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y1, Y1
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y1, Y5
+	VPUNPCKHQDQ    Y2, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y1, Y9
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y2, Y1, Y1
+	VMOVDQU        avx2IQ4<>+0(SB), Y2
+	VPSHUFB        Y6, Y2, Y6
+	VPSHUFB        Y7, Y2, Y7
+	VPSHUFB        Y8, Y2, Y8
+	VPSHUFB        Y9, Y2, Y9
+	VPSHUFB        Y3, Y2, Y3
+	VPSHUFB        Y4, Y2, Y4
+	VPSHUFB        Y5, Y2, Y5
+	VPSHUFB        Y1, Y2, Y1
+	VMOVAPS        Y0, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           tokens+32(FP), R10
+	MOVQ           AX, R11
+
+token:
+	VMOVAPS     (R11), Y0
+	VPABSB      Y6, Y2
+	VMOVDQU     (SI)(BX*8), Y10
+	VPSIGNB     Y6, Y10, Y10
+	VPMADDUBSW  Y10, Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VPABSB      Y7, Y10
+	VMOVDQU     32(SI)(BX*8), Y11
+	VPSIGNB     Y7, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VPABSB      Y8, Y10
+	VMOVDQU     64(SI)(BX*8), Y11
+	VPSIGNB     Y8, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y9, Y11
+	VMOVDQU     96(SI)(BX*8), Y12
+	VPSIGNB     Y9, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VPABSB      Y3, Y10
+	VMOVDQU     128(SI)(BX*8), Y11
+	VPSIGNB     Y3, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y4, Y11
+	VMOVDQU     160(SI)(BX*8), Y12
+	VPSIGNB     Y4, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y5, Y11
+	VMOVDQU     192(SI)(BX*8), Y12
+	VPSIGNB     Y5, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y1, Y12
+	VMOVDQU     224(SI)(BX*8), Y13
+	VPSIGNB     Y1, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y0
+	VMOVAPS     Y0, (R11)
+	ADDQ        $0x20, R11
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	DECQ        R10
+	JNZ         token
+	ADDQ        $+136, R8
+	ADDQ        $0x20, BX
+	CMPQ        BX, R9
+	JNE         group
+	MOVQ        y+72(FP), BX
+	MOVQ        tokens+32(FP), SI
+	MOVQ        ldy+80(FP), R8
+	MOVQ        AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ6_K(SB), $320-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ half+64(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, R8
+	XORQ   DX, DX
+	MOVQ   AX, R9
+	ANDQ   $-32, R9
+
+group:
+	PREFETCHT0   2048(R8)
+	PREFETCHT0   2112(R8)
+	PREFETCHT0   2176(R8)
+	PREFETCHT0   2240(R8)
+	VMOVDQU      (R8), Y1
+	VMOVDQU      32(R8), Y2
+	VMOVDQU      64(R8), Y3
+	VMOVDQU      96(R8), Y4
+	VPUNPCKLDQ   Y2, Y1, Y5
+	VPUNPCKLDQ   Y4, Y3, Y6
+	VPUNPCKHDQ   Y2, Y1, Y1
+	VPUNPCKHDQ   Y4, Y3, Y2
+	VPUNPCKLQDQ  Y6, Y5, Y3
+	VPUNPCKHQDQ  Y6, Y5, Y4
+	VPUNPCKLQDQ  Y2, Y1, Y5
+	VPUNPCKHQDQ  Y2, Y1, Y1
+	VMOVDQU      avx2Nibble<>+0(SB), Y2
+	VPAND        Y2, Y3, Y6
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y2, Y3, Y3
+	VPAND        Y2, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPAND        Y2, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPAND        Y2, Y1, Y9
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y2, Y1, Y1
+	VMOVDQU      128(R8), Y2
+	VMOVDQU      160(R8), Y10
+	VMOVDQU      avx2Bits45<>+0(SB), Y11
+	VSHUFPS      $0x00, Y10, Y2, Y12
+	VPSRLVD      avx2Shift02<>+0(SB), Y12, Y12
+	VPSLLD       $0x04, Y12, Y13
+	VPAND        Y11, Y13, Y13
+	VPOR         Y13, Y6, Y6
+	VPAND        Y11, Y12, Y12
+	VPOR         Y12, Y3, Y3
+	VSHUFPS      $0x55, Y10, Y2, Y12
+	VPSRLVD      avx2Shift02<>+0(SB), Y12, Y12
+	VPSLLD       $0x04, Y12, Y13
+	VPAND        Y11, Y13, Y13
+	VPOR         Y13, Y7, Y7
+	VPAND        Y11, Y12, Y12
+	VPOR         Y12, Y4, Y4
+	VSHUFPS      $0xaa, Y10, Y2, Y12
+	VPSRLVD      avx2Shift02<>+0(SB), Y12, Y12
+	VPSLLD       $0x04, Y12, Y13
+	VPAND        Y11, Y13, Y13
+	VPOR         Y13, Y8, Y8
+	VPAND        Y11, Y12, Y12
+	VPOR         Y12, Y5, Y5
+	VSHUFPS      $0xff, Y10, Y2, Y2
+	VPSRLVD      avx2Shift02<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y2, Y10
+	VPAND        Y11, Y10, Y10
+	VPOR         Y10, Y9, Y9
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      192(R8), X2
+	VPSHUFB      avx2Scales16<>+0(SB), X2, X2
+	VPMOVSXBD    X2, Y10
+	VCVTDQ2PS    Y10, Y10
+	VPSRLDQ      $0x08, X2, X2
+	VPMOVSXBD    X2, Y11
+	VCVTDQ2PS    Y11, Y11
+	MOVWLZX      208(R8), R10
+	VMOVD        R10, X2
+	VCVTPH2PS    X2, X2
+	VBROADCASTSS X2, Y2
+	VMULPS       Y2, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VPMADDUBSW   (BX)(DX*8), Y6, Y2
+	VPMADDUBSW   32(BX)(DX*8), Y7, Y6
+	VPADDW       Y6, Y2, Y2
+	VPMADDUBSW   64(BX)(DX*8), Y8, Y6
+	VPMADDUBSW   96(BX)(DX*8), Y9, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDUBSW   128(BX)(DX*8), Y3, Y3
+	VPMADDUBSW   160(BX)(DX*8), Y4, Y4
+	VPADDW       Y4, Y3, Y3
+	VPMADDUBSW   192(BX)(DX*8), Y5, Y4
+	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
+	VPADDW       Y1, Y4, Y4
+	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y4, Y3, Y3
+	VPERM2I128   $0x20, Y3, Y2, Y1
+	VPERM2I128   $0x31, Y3, Y2, Y2
+	VMOVDQU      (DI)(DX*2), Y3
+	VMOVDQU      32(DI)(DX*2), Y4
+	VSHUFPS      $0x88, Y4, Y3, Y5
+	VSHUFPS      $0xdd, Y4, Y3, Y3
+	VPSLLD       $0x05, Y5, Y5
+	VPSLLD       $0x05, Y3, Y3
+	VPSUBD       Y5, Y1, Y1
+	VPSUBD       Y3, Y2, Y2
+	VPERMQ       $0xd8, (SI)(DX*1), Y3
+	VMULPS       Y10, Y3, Y4
+	VCVTDQ2PS    Y1, Y1
+	VFMADD231PS  Y1, Y4, Y0
+	VMULPS       Y11, Y3, Y1
+	VCVTDQ2PS    Y2, Y2
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         $+210, R8
+	ADDQ         $0x20, DX
+	CMPQ         DX, R9
+	JNE          group
+	MOVQ         y+72(FP), DX
+	VPERMPD      $0xd8, Y0, Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), CX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ6_Ks(SB), $544-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+
+group:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	PREFETCHT0   2176(R9)
+	PREFETCHT0   2240(R9)
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VMOVDQU      64(R9), Y2
+	VMOVDQU      96(R9), Y3
+	VPUNPCKLDQ   Y1, Y0, Y4
+	VPUNPCKLDQ   Y3, Y2, Y5
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPUNPCKHDQ   Y3, Y2, Y1
+	VPUNPCKLQDQ  Y5, Y4, Y2
+	VPUNPCKHQDQ  Y5, Y4, Y3
+	VPUNPCKLQDQ  Y1, Y0, Y4
+	VPUNPCKHQDQ  Y1, Y0, Y0
+	VMOVDQU      avx2Nibble<>+0(SB), Y1
+	VPAND        Y1, Y2, Y5
+	VPSRLW       $0x04, Y2, Y2
+	VPAND        Y1, Y2, Y2
+	VPAND        Y1, Y3, Y6
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y1, Y3, Y3
+	VPAND        Y1, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y1, Y4, Y4
+	VPAND        Y1, Y0, Y8
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        Y1, Y0, Y0
+	VMOVDQU      128(R9), Y1
+	VMOVDQU      160(R9), Y9
+	VMOVDQU      avx2Bits45<>+0(SB), Y10
+	VSHUFPS      $0x00, Y9, Y1, Y11
+	VPSRLVD      avx2Shift02<>+0(SB), Y11, Y11
+	VPSLLD       $0x04, Y11, Y12
+	VPAND        Y10, Y12, Y12
+	VPOR         Y12, Y5, Y5
+	VPAND        Y10, Y11, Y11
+	VPOR         Y11, Y2, Y2
+	VSHUFPS      $0x55, Y9, Y1, Y11
+	VPSRLVD      avx2Shift02<>+0(SB), Y11, Y11
+	VPSLLD       $0x04, Y11, Y12
+	VPAND        Y10, Y12, Y12
+	VPOR         Y12, Y6, Y6
+	VPAND        Y10, Y11, Y11
+	VPOR         Y11, Y3, Y3
+	VSHUFPS      $0xaa, Y9, Y1, Y11
+	VPSRLVD      avx2Shift02<>+0(SB), Y11, Y11
+	VPSLLD       $0x04, Y11, Y12
+	VPAND        Y10, Y12, Y12
+	VPOR         Y12, Y7, Y7
+	VPAND        Y10, Y11, Y11
+	VPOR         Y11, Y4, Y4
+	VSHUFPS      $0xff, Y9, Y1, Y1
+	VPSRLVD      avx2Shift02<>+0(SB), Y1, Y1
+	VPSLLD       $0x04, Y1, Y9
+	VPAND        Y10, Y9, Y9
+	VPOR         Y9, Y8, Y8
+	VPAND        Y10, Y1, Y1
+	VPOR         Y1, Y0, Y0
+	VMOVDQU      192(R9), X1
+	VPSHUFB      avx2Scales16<>+0(SB), X1, X1
+	VPMOVSXBD    X1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVSXBD    X1, Y10
+	VCVTDQ2PS    Y10, Y10
+	MOVWLZX      208(R9), SI
+	VMOVD        SI, X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y9, Y9
+	VMULPS       Y1, Y10, Y10
+	VMOVAPS      Y9, 256(AX)
+	VMOVAPS      Y10, 288(AX)
+	MOVQ         q+40(FP), SI
+	MOVQ         scale+48(FP), DI
+	MOVQ         half+64(FP), R8
+	MOVQ         tokens+32(FP), R11
+	MOVQ         AX, R12
+
+token:
+	VMOVAPS     (R12), Y1
+	VPMADDUBSW  (SI)(BX*8), Y5, Y9
+	VPMADDUBSW  32(SI)(BX*8), Y6, Y10
+	VPADDW      Y10, Y9, Y9
+	VPMADDUBSW  64(SI)(BX*8), Y7, Y10
+	VPMADDUBSW  96(SI)(BX*8), Y8, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDUBSW  128(SI)(BX*8), Y2, Y11
+	VPMADDUBSW  160(SI)(BX*8), Y3, Y12
+	VPADDW      Y12, Y11, Y11
+	VPMADDUBSW  192(SI)(BX*8), Y4, Y12
+	VPMADDUBSW  224(SI)(BX*8), Y0, Y13
+	VPADDW      Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y9, Y9
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y10, Y9, Y9
+	VPADDD      Y12, Y11, Y11
+	VPERM2I128  $0x20, Y11, Y9, Y10
+	VPERM2I128  $0x31, Y11, Y9, Y9
+	VMOVDQU     (R8)(BX*2), Y11
+	VMOVDQU     32(R8)(BX*2), Y12
+	VSHUFPS     $0x88, Y12, Y11, Y13
+	VSHUFPS     $0xdd, Y12, Y11, Y11
+	VPSLLD      $0x05, Y13, Y13
+	VPSLLD      $0x05, Y11, Y11
+	VPSUBD      Y13, Y10, Y10
+	VPSUBD      Y11, Y9, Y9
+	VPERMQ      $0xd8, (DI)(BX*1), Y11
+	VMULPS      256(AX), Y11, Y12
+	VCVTDQ2PS   Y10, Y10
+	VFMADD231PS Y10, Y12, Y1
+	VMULPS      288(AX), Y11, Y10
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y9, Y10, Y1
+	VMOVAPS     Y1, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	LEAQ        (R8)(CX*2), R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+210, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+	MOVQ        y+72(FP), BX
+	MOVQ        tokens+32(FP), SI
+	MOVQ        ldy+80(FP), R8
+	MOVQ        AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+// Requires: AVX, AVX2
+TEXT ·avx2Quantize(SB), NOSPLIT, $0-48
+	MOVQ    nb+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    q+16(FP), DX
+	MOVQ    scale+24(FP), BX
+	MOVQ    sum+32(FP), SI
+	MOVQ    half+40(FP), DI
+	VMOVDQU avx2Abs<>+0(SB), Y0
+	VMOVDQU avx2Bytes<>+0(SB), Y1
+	VMOVDQU avx2Order<>+0(SB), Y2
+	VMOVUPS avx2N127<>+0(SB), Y3
+
+loop:
+	VMOVUPS      (CX), Y5
+	VPAND        Y0, Y5, Y4
+	VMOVUPS      32(CX), Y6
+	VPAND        Y0, Y6, Y7
+	VPMAXUD      Y7, Y4, Y4
+	VMOVUPS      64(CX), Y7
+	VPAND        Y0, Y7, Y8
+	VPMAXUD      Y8, Y4, Y4
+	VMOVUPS      96(CX), Y8
+	VPAND        Y0, Y8, Y9
+	VPMAXUD      Y9, Y4, Y4
+	VPERM2I128   $0x01, Y4, Y4, Y9
+	VPMAXUD      Y9, Y4, Y4
+	VPSHUFD      $0x4e, Y4, Y9
+	VPMAXUD      Y9, Y4, Y4
+	VPSHUFD      $0xb1, Y4, Y9
+	VPMAXUD      Y9, Y4, Y4
+	VDIVPS       Y3, Y4, Y9
+	VXORPS       Y10, Y10, Y10
+	VCMPPS       $0x1e, Y10, Y4, Y10
+	VDIVPS       Y4, Y3, Y4
+	VANDPS       Y10, Y4, Y4
+	VMOVSS       X9, (BX)
+	VMULPS       Y4, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       Y4, Y6, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       Y4, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       Y4, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPADDD       Y6, Y5, Y4
+	VPADDD       Y8, Y7, Y10
+	VPHADDD      Y10, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDD       X10, X4, X4
+	VPHADDD      X4, X4, X4
+	VMOVQ        X4, (DI)
+	VPHADDD      X4, X4, X4
+	VCVTDQ2PS    X4, X4
+	VMULSS       X9, X4, X4
+	VMOVSS       X4, (SI)
+	VPAND        Y1, Y5, Y5
+	VPAND        Y1, Y6, Y6
+	VPAND        Y1, Y7, Y7
+	VPAND        Y1, Y8, Y8
+	VPACKUSDW    Y6, Y5, Y5
+	VPACKUSDW    Y8, Y7, Y7
+	VPACKUSWB    Y7, Y5, Y5
+	VPERMD       Y5, Y2, Y5
+	VMOVDQU      Y5, (DX)
+	ADDQ         $+128, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x08, DI
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2Attend1(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2Attend1(SB), $192-64
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), CX
+	ADDQ   $0x1f, CX
+	ANDQ   $-32, CX
+	MOVQ   k+16(FP), BX
+	MOVQ   q+8(FP), DX
+	MOVQ   AX, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+scores0:
+	VCVTPH2PS    (BX), Y2
+	VCVTPH2PS    16(BX), Y3
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x40, BX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          scores0
+	VMOVAPS      Y0, (CX)
+	VMOVAPS      Y1, 32(CX)
+	MOVQ         k+16(FP), BX
+	MOVQ         q+8(FP), DX
+	MOVQ         AX, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+
+scores1:
+	VCVTPH2PS    32(BX), Y2
+	VCVTPH2PS    48(BX), Y3
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x40, BX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	JNZ          scores1
+	VMOVAPS      Y0, 64(CX)
+	VMOVAPS      Y1, 96(CX)
+	MOVQ         count+32(FP), BX
+	LEAQ         avx2Mask<>+0(SB), DX
+	MOVQ         BX, SI
+	NEGQ         SI
+	MOVQ         m+40(FP), DI
+	MOVQ         l+48(FP), R8
+	VMOVUPS      128(DX)(SI*4), Y3
+	VMOVAPS      (CX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(DX)(SI*4), Y5
+	VMOVAPS      32(CX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(DX)(SI*4), Y7
+	VMOVAPS      64(CX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(DX)(SI*4), Y9
+	VMOVAPS      96(CX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (DI), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (DI)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (CX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(CX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(CX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(CX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 128(CX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R8), X1, X0
+	VMOVSS       X0, (R8)
+	MOVQ         v+24(FP), SI
+	MOVQ         o+56(FP), DX
+	LEAQ         (AX)(AX*1), DI
+
+dims:
+	VMOVAPS 128(CX), Y0
+	VMULPS  (DX), Y0, Y1
+	VMULPS  32(DX), Y0, Y0
+	MOVQ    SI, R8
+	MOVQ    CX, R9
+	MOVQ    BX, R10
+
+keys:
+	VCVTPH2PS    (R8), Y2
+	VCVTPH2PS    16(R8), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y2, Y4, Y1
+	VFMADD231PS  Y3, Y4, Y0
+	ADDQ         $0x04, R9
+	ADDQ         DI, R8
+	DECQ         R10
+	JNZ          keys
+	VMOVUPS      Y1, (DX)
+	VMOVUPS      Y0, 32(DX)
+	ADDQ         $0x40, DX
+	ADDQ         $0x20, SI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2Attend2(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2Attend2(SB), $352-64
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+scores0:
+	VCVTPH2PS    (SI), Y4
+	VCVTPH2PS    16(SI), Y5
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+
+scores1:
+	VCVTPH2PS    32(SI), Y4
+	VCVTPH2PS    48(SI), Y5
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	MOVQ         count+32(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+40(FP), R8
+	MOVQ         l+48(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 256(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 288(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+56(FP), BX
+	LEAQ         (AX)(AX*1), R8
+
+dims:
+	VMOVAPS 256(DX), Y0
+	VMULPS  (BX), Y0, Y1
+	VMULPS  32(BX), Y0, Y0
+	VMOVAPS 288(DX), Y2
+	VMULPS  (BX)(CX*1), Y2, Y3
+	VMULPS  32(BX)(CX*1), Y2, Y2
+	MOVQ    DI, R9
+	MOVQ    DX, R10
+	MOVQ    SI, R11
+
+keys:
+	VCVTPH2PS    (R9), Y4
+	VCVTPH2PS    16(R9), Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 128(R10), Y6
+	VFMADD231PS  Y4, Y6, Y3
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         $0x04, R10
+	ADDQ         R8, R9
+	DECQ         R11
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	ADDQ         $0x40, BX
+	ADDQ         $0x20, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2Attend3(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2Attend3(SB), $512-64
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+scores0:
+	VCVTPH2PS    (SI), Y6
+	VCVTPH2PS    16(SI), Y7
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (BX)(CX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	VMOVAPS      Y4, 256(DX)
+	VMOVAPS      Y5, 288(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+
+scores1:
+	VCVTPH2PS    32(SI), Y6
+	VCVTPH2PS    48(SI), Y7
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (BX)(CX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	VMOVAPS      Y4, 320(DX)
+	VMOVAPS      Y5, 352(DX)
+	MOVQ         count+32(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+40(FP), R8
+	MOVQ         l+48(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 384(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 416(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      256(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      288(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      320(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      352(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 8(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 8(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 256(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 288(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 320(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 352(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 448(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  8(R9), X1, X0
+	VMOVSS       X0, 8(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+56(FP), BX
+	LEAQ         (AX)(AX*1), R8
+
+dims:
+	VMOVAPS 384(DX), Y0
+	VMULPS  (BX), Y0, Y1
+	VMULPS  32(BX), Y0, Y0
+	VMOVAPS 416(DX), Y2
+	VMULPS  (BX)(CX*1), Y2, Y3
+	VMULPS  32(BX)(CX*1), Y2, Y2
+	VMOVAPS 448(DX), Y4
+	VMULPS  (BX)(CX*2), Y4, Y5
+	VMULPS  32(BX)(CX*2), Y4, Y4
+	MOVQ    DI, R9
+	MOVQ    DX, R10
+	MOVQ    SI, R11
+
+keys:
+	VCVTPH2PS    (R9), Y6
+	VCVTPH2PS    16(R9), Y7
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y6, Y8, Y1
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 128(R10), Y8
+	VFMADD231PS  Y6, Y8, Y3
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 256(R10), Y8
+	VFMADD231PS  Y6, Y8, Y5
+	VFMADD231PS  Y7, Y8, Y4
+	ADDQ         $0x04, R10
+	ADDQ         R8, R9
+	DECQ         R11
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	VMOVUPS      Y5, (BX)(CX*2)
+	VMOVUPS      Y4, 32(BX)(CX*2)
+	ADDQ         $0x40, BX
+	ADDQ         $0x20, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2Attend4(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2Attend4(SB), $672-64
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	LEAQ   (CX)(CX*2), R8
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+scores0:
+	VCVTPH2PS    (SI), Y8
+	VCVTPH2PS    16(SI), Y9
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (BX)(R8*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	VMOVAPS      Y4, 256(DX)
+	VMOVAPS      Y5, 288(DX)
+	VMOVAPS      Y6, 384(DX)
+	VMOVAPS      Y7, 416(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	LEAQ         (CX)(CX*2), R8
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+
+scores1:
+	VCVTPH2PS    32(SI), Y8
+	VCVTPH2PS    48(SI), Y9
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (BX)(R8*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x40, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNZ          scores1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	VMOVAPS      Y4, 320(DX)
+	VMOVAPS      Y5, 352(DX)
+	VMOVAPS      Y6, 448(DX)
+	VMOVAPS      Y7, 480(DX)
+	MOVQ         count+32(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+40(FP), R8
+	MOVQ         l+48(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 512(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 544(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      256(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      288(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      320(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      352(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 8(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 8(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 256(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 288(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 320(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 352(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 576(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  8(R9), X1, X0
+	VMOVSS       X0, 8(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      384(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      416(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      448(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      480(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 12(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 12(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 384(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 416(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 448(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 480(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 608(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  12(R9), X1, X0
+	VMOVSS       X0, 12(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+56(FP), BX
+	LEAQ         (CX)(CX*2), R8
+	LEAQ         (AX)(AX*1), R9
+
+dims:
+	VMOVAPS 512(DX), Y0
+	VMULPS  (BX), Y0, Y1
+	VMULPS  32(BX), Y0, Y0
+	VMOVAPS 544(DX), Y2
+	VMULPS  (BX)(CX*1), Y2, Y3
+	VMULPS  32(BX)(CX*1), Y2, Y2
+	VMOVAPS 576(DX), Y4
+	VMULPS  (BX)(CX*2), Y4, Y5
+	VMULPS  32(BX)(CX*2), Y4, Y4
+	VMOVAPS 608(DX), Y6
+	VMULPS  (BX)(R8*1), Y6, Y7
+	VMULPS  32(BX)(R8*1), Y6, Y6
+	MOVQ    DI, R10
+	MOVQ    DX, R11
+	MOVQ    SI, R12
+
+keys:
+	VCVTPH2PS    (R10), Y8
+	VCVTPH2PS    16(R10), Y9
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y1
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 128(R11), Y10
+	VFMADD231PS  Y8, Y10, Y3
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 256(R11), Y10
+	VFMADD231PS  Y8, Y10, Y5
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 384(R11), Y10
+	VFMADD231PS  Y8, Y10, Y7
+	VFMADD231PS  Y9, Y10, Y6
+	ADDQ         $0x04, R11
+	ADDQ         R9, R10
+	DECQ         R12
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	VMOVUPS      Y5, (BX)(CX*2)
+	VMOVUPS      Y4, 32(BX)(CX*2)
+	VMOVUPS      Y7, (BX)(R8*1)
+	VMOVUPS      Y6, 32(BX)(R8*1)
+	ADDQ         $0x40, BX
+	ADDQ         $0x20, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2MulFloat(k int, w *float32, a *float32, c *float32, ldc int)
+// Requires: AVX, FMA3
+TEXT ·avx2MulFloat(SB), $416-40
+	MOVQ    k+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    a+16(FP), DX
+	LEAQ    (SP), BX
+	ADDQ    $0x1f, BX
+	ANDQ    $-32, BX
+	VXORPS  Y0, Y0, Y0
+	VMOVAPS Y0, (BX)
+	VMOVAPS Y0, 32(BX)
+	VMOVAPS Y0, 64(BX)
+	VMOVAPS Y0, 96(BX)
+	VMOVAPS Y0, 128(BX)
+	VMOVAPS Y0, 160(BX)
+	VMOVAPS Y0, 192(BX)
+	VMOVAPS Y0, 224(BX)
+	VMOVAPS Y0, 256(BX)
+	VMOVAPS Y0, 288(BX)
+	VMOVAPS Y0, 320(BX)
+	VMOVAPS Y0, 352(BX)
+	SHRQ    $0x04, AX
+	MOVQ    $0x00000010, SI
+
+segment:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   AX, DI
+
+k:
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(DX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(DX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(DX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(DX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(DX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x40, CX
+	ADDQ         $0x18, DX
+	DECQ         DI
+	JNZ          k
+	VADDPS       (BX), Y0, Y0
+	VMOVAPS      Y0, (BX)
+	VADDPS       32(BX), Y1, Y1
+	VMOVAPS      Y1, 32(BX)
+	VADDPS       64(BX), Y2, Y2
+	VMOVAPS      Y2, 64(BX)
+	VADDPS       96(BX), Y3, Y3
+	VMOVAPS      Y3, 96(BX)
+	VADDPS       128(BX), Y4, Y4
+	VMOVAPS      Y4, 128(BX)
+	VADDPS       160(BX), Y5, Y5
+	VMOVAPS      Y5, 160(BX)
+	VADDPS       192(BX), Y6, Y6
+	VMOVAPS      Y6, 192(BX)
+	VADDPS       224(BX), Y7, Y7
+	VMOVAPS      Y7, 224(BX)
+	VADDPS       256(BX), Y8, Y8
+	VMOVAPS      Y8, 256(BX)
+	VADDPS       288(BX), Y9, Y9
+	VMOVAPS      Y9, 288(BX)
+	VADDPS       320(BX), Y10, Y10
+	VMOVAPS      Y10, 320(BX)
+	VADDPS       352(BX), Y11, Y11
+	VMOVAPS      Y11, 352(BX)
+	DECQ         SI
+	JNZ          segment
+	MOVQ         c+24(FP), AX
+	MOVQ         ldc+32(FP), CX
+	VMOVAPS      (BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      32(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      64(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      96(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      128(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      160(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      192(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      224(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      256(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      288(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	LEAQ         (AX)(CX*4), AX
+	VMOVAPS      320(BX), Y0
+	VMOVUPS      Y0, (AX)
+	VMOVAPS      352(BX), Y0
+	VMOVUPS      Y0, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2DotF32_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2DotF32_1(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), DI
+	MOVQ   SI, R8
+	MOVQ   AX, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+block:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	VMOVUPS      (R9), Y2
+	VFMADD231PS  (DI), Y2, Y0
+	VMOVUPS      32(R9), Y2
+	VFMADD231PS  32(DI), Y2, Y1
+	VMOVUPS      64(R9), Y2
+	VFMADD231PS  64(DI), Y2, Y0
+	VMOVUPS      96(R9), Y2
+	VFMADD231PS  96(DI), Y2, Y1
+	ADDQ         $0x80, DI
+	ADDQ         $0x80, R9
+	DECQ         R8
+	JNZ          block
+	MOVQ         CX, DI
+	MOVQ         ldy+48(FP), R8
+	VXORPS       X2, X2, X2
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VMOVSS       X2, (DI)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF32_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2DotF32_2(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+block:
+	PREFETCHT0   2048(R10)
+	PREFETCHT0   2112(R10)
+	VMOVUPS      (R10), Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  (R8)(DI*1), Y4, Y2
+	VMOVUPS      32(R10), Y4
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  32(R8)(DI*1), Y4, Y3
+	VMOVUPS      64(R10), Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  64(R8)(DI*1), Y4, Y2
+	VMOVUPS      96(R10), Y4
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  96(R8)(DI*1), Y4, Y3
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X4, X4, X4
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VMOVSS       X4, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF32_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2DotF32_3(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+block:
+	PREFETCHT0   2048(R10)
+	PREFETCHT0   2112(R10)
+	VMOVUPS      (R10), Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  (R8)(DI*1), Y6, Y2
+	VFMADD231PS  (R8)(DI*2), Y6, Y4
+	VMOVUPS      32(R10), Y6
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  32(R8)(DI*1), Y6, Y3
+	VFMADD231PS  32(R8)(DI*2), Y6, Y5
+	VMOVUPS      64(R10), Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  64(R8)(DI*1), Y6, Y2
+	VFMADD231PS  64(R8)(DI*2), Y6, Y4
+	VMOVUPS      96(R10), Y6
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  96(R8)(DI*1), Y6, Y3
+	VFMADD231PS  96(R8)(DI*2), Y6, Y5
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X6, X6, X6
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VMOVSS       X6, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF32_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2DotF32_4(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	LEAQ   (DI)(DI*2), R11
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(R10)
+	PREFETCHT0   2112(R10)
+	VMOVUPS      (R10), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  (R8)(DI*1), Y8, Y2
+	VFMADD231PS  (R8)(DI*2), Y8, Y4
+	VFMADD231PS  (R8)(R11*1), Y8, Y6
+	VMOVUPS      32(R10), Y8
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  32(R8)(DI*1), Y8, Y3
+	VFMADD231PS  32(R8)(DI*2), Y8, Y5
+	VFMADD231PS  32(R8)(R11*1), Y8, Y7
+	VMOVUPS      64(R10), Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  64(R8)(DI*1), Y8, Y2
+	VFMADD231PS  64(R8)(DI*2), Y8, Y4
+	VFMADD231PS  64(R8)(R11*1), Y8, Y6
+	VMOVUPS      96(R10), Y8
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  96(R8)(DI*1), Y8, Y3
+	VFMADD231PS  96(R8)(DI*2), Y8, Y5
+	VFMADD231PS  96(R8)(R11*1), Y8, Y7
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X8, X8, X8
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VMOVSS       X8, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y6, X6
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y7, X7
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·avx2DotF16_1(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), DI
+	MOVQ   SI, R8
+	MOVQ   AX, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+block:
+	PREFETCHT0   2048(R9)
+	VCVTPH2PS    (R9), Y2
+	VFMADD231PS  (DI), Y2, Y0
+	VCVTPH2PS    16(R9), Y2
+	VFMADD231PS  32(DI), Y2, Y1
+	VCVTPH2PS    32(R9), Y2
+	VFMADD231PS  64(DI), Y2, Y0
+	VCVTPH2PS    48(R9), Y2
+	VFMADD231PS  96(DI), Y2, Y1
+	ADDQ         $0x80, DI
+	ADDQ         $0x40, R9
+	DECQ         R8
+	JNZ          block
+	MOVQ         CX, DI
+	MOVQ         ldy+48(FP), R8
+	VXORPS       X2, X2, X2
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VMOVSS       X2, (DI)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·avx2DotF16_2(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+block:
+	PREFETCHT0   2048(R10)
+	VCVTPH2PS    (R10), Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  (R8)(DI*1), Y4, Y2
+	VCVTPH2PS    16(R10), Y4
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  32(R8)(DI*1), Y4, Y3
+	VCVTPH2PS    32(R10), Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  64(R8)(DI*1), Y4, Y2
+	VCVTPH2PS    48(R10), Y4
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  96(R8)(DI*1), Y4, Y3
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X4, X4, X4
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VMOVSS       X4, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF16_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·avx2DotF16_3(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+block:
+	PREFETCHT0   2048(R10)
+	VCVTPH2PS    (R10), Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  (R8)(DI*1), Y6, Y2
+	VFMADD231PS  (R8)(DI*2), Y6, Y4
+	VCVTPH2PS    16(R10), Y6
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  32(R8)(DI*1), Y6, Y3
+	VFMADD231PS  32(R8)(DI*2), Y6, Y5
+	VCVTPH2PS    32(R10), Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  64(R8)(DI*1), Y6, Y2
+	VFMADD231PS  64(R8)(DI*2), Y6, Y4
+	VCVTPH2PS    48(R10), Y6
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  96(R8)(DI*1), Y6, Y3
+	VFMADD231PS  96(R8)(DI*2), Y6, Y5
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X6, X6, X6
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VMOVSS       X6, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·avx2DotF16_4(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	LEAQ   (DI)(DI*2), R11
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(R10)
+	VCVTPH2PS    (R10), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  (R8)(DI*1), Y8, Y2
+	VFMADD231PS  (R8)(DI*2), Y8, Y4
+	VFMADD231PS  (R8)(R11*1), Y8, Y6
+	VCVTPH2PS    16(R10), Y8
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  32(R8)(DI*1), Y8, Y3
+	VFMADD231PS  32(R8)(DI*2), Y8, Y5
+	VFMADD231PS  32(R8)(R11*1), Y8, Y7
+	VCVTPH2PS    32(R10), Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  64(R8)(DI*1), Y8, Y2
+	VFMADD231PS  64(R8)(DI*2), Y8, Y4
+	VFMADD231PS  64(R8)(R11*1), Y8, Y6
+	VCVTPH2PS    48(R10), Y8
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  96(R8)(DI*1), Y8, Y3
+	VFMADD231PS  96(R8)(DI*2), Y8, Y5
+	VFMADD231PS  96(R8)(R11*1), Y8, Y7
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X8, X8, X8
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VMOVSS       X8, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y6, X6
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y7, X7
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotBF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2DotBF16_1(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), DI
+	MOVQ   SI, R8
+	MOVQ   AX, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+block:
+	PREFETCHT0   2048(R9)
+	VPMOVZXWD    (R9), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  (DI), Y2, Y0
+	VPMOVZXWD    16(R9), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  32(DI), Y2, Y1
+	VPMOVZXWD    32(R9), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  64(DI), Y2, Y0
+	VPMOVZXWD    48(R9), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  96(DI), Y2, Y1
+	ADDQ         $0x80, DI
+	ADDQ         $0x40, R9
+	DECQ         R8
+	JNZ          block
+	MOVQ         CX, DI
+	MOVQ         ldy+48(FP), R8
+	VXORPS       X2, X2, X2
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VMOVSS       X2, (DI)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotBF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2DotBF16_2(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+block:
+	PREFETCHT0   2048(R10)
+	VPMOVZXWD    (R10), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  (R8)(DI*1), Y4, Y2
+	VPMOVZXWD    16(R10), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  32(R8)(DI*1), Y4, Y3
+	VPMOVZXWD    32(R10), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  64(R8), Y4, Y0
+	VFMADD231PS  64(R8)(DI*1), Y4, Y2
+	VPMOVZXWD    48(R10), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  96(R8), Y4, Y1
+	VFMADD231PS  96(R8)(DI*1), Y4, Y3
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X4, X4, X4
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x01, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x02, X0, X5
+	VADDSS       X5, X4, X4
+	VPERMILPS    $0x03, X0, X5
+	VADDSS       X5, X4, X4
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X4, X4
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X4, X4
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X4, X4
+	VMOVSS       X4, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotBF16_3(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2DotBF16_3(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+block:
+	PREFETCHT0   2048(R10)
+	VPMOVZXWD    (R10), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  (R8), Y6, Y0
+	VFMADD231PS  (R8)(DI*1), Y6, Y2
+	VFMADD231PS  (R8)(DI*2), Y6, Y4
+	VPMOVZXWD    16(R10), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  32(R8), Y6, Y1
+	VFMADD231PS  32(R8)(DI*1), Y6, Y3
+	VFMADD231PS  32(R8)(DI*2), Y6, Y5
+	VPMOVZXWD    32(R10), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  64(R8), Y6, Y0
+	VFMADD231PS  64(R8)(DI*1), Y6, Y2
+	VFMADD231PS  64(R8)(DI*2), Y6, Y4
+	VPMOVZXWD    48(R10), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  96(R8), Y6, Y1
+	VFMADD231PS  96(R8)(DI*1), Y6, Y3
+	VFMADD231PS  96(R8)(DI*2), Y6, Y5
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X6, X6, X6
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x01, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x02, X0, X7
+	VADDSS       X7, X6, X6
+	VPERMILPS    $0x03, X0, X7
+	VADDSS       X7, X6, X6
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X6, X6
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X6, X6
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X6, X6
+	VMOVSS       X6, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotBF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·avx2DotBF16_4(SB), NOSPLIT, $0-56
+	MOVQ w+0(FP), AX
+	MOVQ y+40(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+8(FP), BX
+	MOVQ nb+24(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x07, DI
+
+row:
+	MOVQ   x+32(FP), R8
+	LEAQ   (DI)(DI*2), R11
+	MOVQ   SI, R9
+	MOVQ   AX, R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(R10)
+	VPMOVZXWD    (R10), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  (R8)(DI*1), Y8, Y2
+	VFMADD231PS  (R8)(DI*2), Y8, Y4
+	VFMADD231PS  (R8)(R11*1), Y8, Y6
+	VPMOVZXWD    16(R10), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  32(R8)(DI*1), Y8, Y3
+	VFMADD231PS  32(R8)(DI*2), Y8, Y5
+	VFMADD231PS  32(R8)(R11*1), Y8, Y7
+	VPMOVZXWD    32(R10), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  64(R8), Y8, Y0
+	VFMADD231PS  64(R8)(DI*1), Y8, Y2
+	VFMADD231PS  64(R8)(DI*2), Y8, Y4
+	VFMADD231PS  64(R8)(R11*1), Y8, Y6
+	VPMOVZXWD    48(R10), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD231PS  96(R8), Y8, Y1
+	VFMADD231PS  96(R8)(DI*1), Y8, Y3
+	VFMADD231PS  96(R8)(DI*2), Y8, Y5
+	VFMADD231PS  96(R8)(R11*1), Y8, Y7
+	ADDQ         $0x80, R8
+	ADDQ         $0x40, R10
+	DECQ         R9
+	JNZ          block
+	MOVQ         CX, R8
+	MOVQ         ldy+48(FP), R9
+	VXORPS       X8, X8, X8
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x01, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x02, X0, X9
+	VADDSS       X9, X8, X8
+	VPERMILPS    $0x03, X0, X9
+	VADDSS       X9, X8, X8
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X8, X8
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X8, X8
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X8, X8
+	VMOVSS       X8, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDSS       X2, X0, X0
+	VPERMILPS    $0x01, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X2, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X2, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDSS       X3, X0, X0
+	VPERMILPS    $0x01, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X3, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X3, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y4, X4
+	VADDSS       X4, X0, X0
+	VPERMILPS    $0x01, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X4, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X4, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y5, X5
+	VADDSS       X5, X0, X0
+	VPERMILPS    $0x01, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X5, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X5, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	LEAQ         (R8)(R9*4), R8
+	VXORPS       X0, X0, X0
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y6, X6
+	VADDSS       X6, X0, X0
+	VPERMILPS    $0x01, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X6, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X6, X1
+	VADDSS       X1, X0, X0
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VEXTRACTF128 $0x01, Y7, X7
+	VADDSS       X7, X0, X0
+	VPERMILPS    $0x01, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x02, X7, X1
+	VADDSS       X1, X0, X0
+	VPERMILPS    $0x03, X7, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (R8)
+	ADDQ         $0x04, CX
+	ADDQ         BX, AX
+	DECQ         DX
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ4_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ4_0(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VMOVD          (CX), X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (BX)
+	VBROADCASTI128 2(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $+18, CX
+	ADDQ           $+32, DX
+	ADDQ           $0x04, BX
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ4_1(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ4_1(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ off+32(FP), SI
+
+loop:
+	VMOVD          (CX), X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (BX)
+	VMOVD          (CX), X0
+	VPSRLD         $0x10, X0, X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (SI)
+	VBROADCASTI128 4(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $+20, CX
+	ADDQ           $+32, DX
+	ADDQ           $0x04, BX
+	ADDQ           $0x04, SI
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ8_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ8_0(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VMOVD     (CX), X0
+	VCVTPH2PS X0, X0
+	VMOVSS    X0, (BX)
+	VMOVDQU   2(CX), Y0
+	VPXOR     avx2Flip<>+0(SB), Y0, Y0
+	VMOVDQU   Y0, (DX)
+	ADDQ      $+34, CX
+	ADDQ      $+32, DX
+	ADDQ      $0x04, BX
+	DECQ      AX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ4_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ4_K(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ off+32(FP), SI
+
+loop:
+	VMOVDQU      4(CX), X0
+	VPAND        avx2Low6<>+0(SB), X0, X1
+	VPSRLD       $0x02, X0, X2
+	VPAND        avx2Bits45<>+0(SB), X2, X2
+	VPSHUFD      $0x0a, X0, X0
+	VPSRLVD      avx2Shift04<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPOR         X0, X2, X2
+	VPUNPCKLDQ   X2, X1, X0
+	VPMOVZXBD    X0, Y1
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y3
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTPH2PS    (CX), X0
+	VBROADCASTSS X0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVSHDUP    X0, X0
+	VBROADCASTSS X0, Y0
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y1, (BX)
+	VXORPS       avx2Sign<>+0(SB), Y3, Y3
+	VMOVUPS      Y3, (SI)
+	VMOVDQU      16(CX), Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      Y0, (DX)
+	VMOVDQU      Y1, 32(DX)
+	VMOVDQU      48(CX), Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      Y0, 64(DX)
+	VMOVDQU      Y1, 96(DX)
+	VMOVDQU      80(CX), Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      Y0, 128(DX)
+	VMOVDQU      Y1, 160(DX)
+	VMOVDQU      112(CX), Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y0
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      Y0, 192(DX)
+	VMOVDQU      Y1, 224(DX)
+	ADDQ         $+144, CX
+	ADDQ         $+256, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ5_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ5_K(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ off+32(FP), SI
+
+loop:
+	VMOVDQU      4(CX), X0
+	VPAND        avx2Low6<>+0(SB), X0, X1
+	VPSRLD       $0x02, X0, X2
+	VPAND        avx2Bits45<>+0(SB), X2, X2
+	VPSHUFD      $0x0a, X0, X0
+	VPSRLVD      avx2Shift04<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPOR         X0, X2, X2
+	VPUNPCKLDQ   X2, X1, X0
+	VPMOVZXBD    X0, Y1
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y3
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTPH2PS    (CX), X0
+	VBROADCASTSS X0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVSHDUP    X0, X0
+	VBROADCASTSS X0, Y0
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y1, (BX)
+	VXORPS       avx2Sign<>+0(SB), Y3, Y3
+	VMOVUPS      Y3, (SI)
+	VMOVDQU      16(CX), Y0
+	VMOVDQU      48(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        avx2Bit4<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, (DX)
+	VPSLLD       $0x03, Y0, Y1
+	VPAND        avx2Bit4<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 32(DX)
+	VMOVDQU      80(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x02, Y0, Y3
+	VPAND        avx2Bit4<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 64(DX)
+	VPSLLD       $0x01, Y0, Y1
+	VPAND        avx2Bit4<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 96(DX)
+	VMOVDQU      112(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSRLD       $0x00, Y0, Y3
+	VPAND        avx2Bit4<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 128(DX)
+	VPSRLD       $0x01, Y0, Y1
+	VPAND        avx2Bit4<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 160(DX)
+	VMOVDQU      144(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSRLD       $0x02, Y0, Y3
+	VPAND        avx2Bit4<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 192(DX)
+	VPSRLD       $0x03, Y0, Y0
+	VPAND        avx2Bit4<>+0(SB), Y0, Y0
+	VPOR         Y0, Y2, Y2
+	VMOVDQU      Y2, 224(DX)
+	ADDQ         $+176, CX
+	ADDQ         $+256, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ6_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ6_K(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	MOVWLZX      208(CX), SI
+	VMOVD        SI, X0
+	VCVTPH2PS    X0, X0
+	VBROADCASTSS X0, Y0
+	VPMOVSXBD    192(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (BX)
+	VPMOVSXBD    200(CX), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 32(BX)
+	VMOVDQU      128(CX), Y0
+	VMOVDQU      (CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        avx2Bits45<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, (DX)
+	VPSRLD       $0x00, Y0, Y1
+	VPAND        avx2Bits45<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 64(DX)
+	VMOVDQU      32(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x02, Y0, Y3
+	VPAND        avx2Bits45<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 32(DX)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        avx2Bits45<>+0(SB), Y0, Y0
+	VPOR         Y0, Y2, Y2
+	VMOVDQU      Y2, 96(DX)
+	VMOVDQU      160(CX), Y0
+	VMOVDQU      64(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x04, Y0, Y3
+	VPAND        avx2Bits45<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 128(DX)
+	VPSRLD       $0x00, Y0, Y1
+	VPAND        avx2Bits45<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VMOVDQU      Y2, 192(DX)
+	VMOVDQU      96(CX), Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y1
+	VPSRLD       $0x04, Y2, Y2
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VPSLLD       $0x02, Y0, Y3
+	VPAND        avx2Bits45<>+0(SB), Y3, Y3
+	VPOR         Y3, Y1, Y1
+	VMOVDQU      Y1, 160(DX)
+	VPSRLD       $0x02, Y0, Y0
+	VPAND        avx2Bits45<>+0(SB), Y0, Y0
+	VPOR         Y0, Y2, Y2
+	VMOVDQU      Y2, 224(DX)
+	ADDQ         $+210, CX
+	ADDQ         $+256, DX
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackIQ4_XS(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackIQ4_XS(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VPBROADCASTD   4(CX), Y0
+	VPSRLVD        avx2ShiftNibbles<>+0(SB), Y0, Y0
+	VPAND          avx2Dword15<>+0(SB), Y0, Y0
+	VPBROADCASTD   (CX), Y1
+	VPSRLVD        avx2ShiftPairs<>+0(SB), Y1, Y1
+	VPAND          avx2Dword3<>+0(SB), Y1, Y1
+	VPSLLD         $0x04, Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VPSUBD         avx2Dword32<>+0(SB), Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VCVTPH2PS      (CX), X1
+	VBROADCASTSS   X1, Y1
+	VMULPS         Y1, Y0, Y0
+	VMOVUPS        Y0, (BX)
+	VMOVDQU        avx2IQ4<>+0(SB), Y0
+	VPXOR          avx2Flip<>+0(SB), Y0, Y0
+	VBROADCASTI128 8(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, (DX)
+	VBROADCASTI128 24(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 32(DX)
+	VBROADCASTI128 40(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 64(DX)
+	VBROADCASTI128 56(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 96(DX)
+	VBROADCASTI128 72(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 128(DX)
+	VBROADCASTI128 88(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 160(DX)
+	VBROADCASTI128 104(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 192(DX)
+	VBROADCASTI128 120(CX), Y1
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
+	VPAND          avx2Nibble<>+0(SB), Y1, Y1
+	VPSHUFB        Y1, Y0, Y1
+	VMOVDQU        Y1, 224(DX)
+	ADDQ           $+136, CX
+	ADDQ           $+256, DX
+	ADDQ           $0x20, BX
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
 // func avx2Add(n int, x *float32, y *float32)
 // Requires: AVX
 TEXT ·avx2Add(SB), NOSPLIT, $0-24
@@ -3009,12 +11068,265 @@ loop:
 	VMOVUPS (DX), Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (DX)
-	VMOVUPS 32(DX), Y0
-	VADDPS  32(CX), Y0, Y0
-	VMOVUPS Y0, 32(DX)
-	ADDQ    $0x40, CX
-	ADDQ    $0x40, DX
-	SUBQ    $0x10, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	SUBQ    $0x08, AX
 	JNZ     loop
 	VZEROUPPER
+	RET
+
+// func avx2ScaleMul(n int, r float32, x *float32, w *float32, y *float32)
+// Requires: AVX
+TEXT ·avx2ScaleMul(SB), NOSPLIT, $0-40
+	MOVQ n+0(FP), AX
+	MOVQ x+16(FP), CX
+	MOVQ w+24(FP), DX
+	MOVQ y+32(FP), BX
+
+loop:
+	VBROADCASTSS r+8(FP), Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	SUBQ         $0x08, AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2SwiGLU(n int, gate *float32, up *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2SwiGLU(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ gate+8(FP), CX
+	MOVQ up+16(FP), DX
+
+loop:
+	VMOVUPS     (CX), Y0
+	VXORPS      avx2Sign<>+0(SB), Y0, Y1
+	VMOVUPS     avx2Exp0<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y1
+	VMOVUPS     avx2Exp1<>+0(SB), Y3
+	VMAXPS      Y1, Y3, Y1
+	VMULPS      avx2Exp2<>+0(SB), Y1, Y2
+	VROUNDPS    $0x00, Y2, Y2
+	VFMADD231PS avx2Exp3<>+0(SB), Y2, Y1
+	VFMADD231PS avx2Exp4<>+0(SB), Y2, Y1
+	VMOVUPS     avx2Exp5<>+0(SB), Y3
+	VFMADD213PS avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS      Y1, Y1, Y4
+	VFMADD213PS Y1, Y4, Y3
+	VADDPS      avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ   Y2, Y2
+	VPADDD      avx2Exp12<>+0(SB), Y2, Y2
+	VPSLLD      $0x17, Y2, Y2
+	VMULPS      Y2, Y3, Y1
+	VADDPS      avx2Exp11<>+0(SB), Y1, Y1
+	VDIVPS      Y1, Y0, Y0
+	VMULPS      (DX), Y0, Y0
+	VMOVUPS     Y0, (CX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func avx2ToF16(n int, x *float32, y *uint16)
+// Requires: AVX, F16C
+TEXT ·avx2ToF16(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+
+loop:
+	VMOVUPS   (CX), Y0
+	VCVTPS2PH $0x00, Y0, (DX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x10, DX
+	SUBQ      $0x08, AX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func avx2SumSquares(n int, x *float32) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·avx2SumSquares(SB), NOSPLIT, $0-20
+	MOVQ   n+0(FP), AX
+	MOVQ   x+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+loop:
+	VMOVUPS      (CX), Y2
+	VFMADD231PS  Y2, Y2, Y0
+	VMOVUPS      32(CX), Y2
+	VFMADD231PS  Y2, Y2, Y1
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JNZ          loop
+	VXORPS       X2, X2, X2
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x01, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x02, X0, X3
+	VADDSS       X3, X2, X2
+	VPERMILPS    $0x03, X0, X3
+	VADDSS       X3, X2, X2
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDSS       X1, X2, X2
+	VPERMILPS    $0x01, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x02, X1, X0
+	VADDSS       X0, X2, X2
+	VPERMILPS    $0x03, X1, X0
+	VADDSS       X0, X2, X2
+	MOVSS        X2, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func avx2ProbeMAC(n int)
+// Requires: AVX, AVX2
+TEXT ·avx2ProbeMAC(SB), NOSPLIT, $0-8
+	MOVQ  n+0(FP), AX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+
+loop:
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y2, Y2
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y3, Y3
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y4, Y4
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y5, Y5
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y6, Y6
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y7, Y7
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y8, Y8
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y9, Y9
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y2, Y2
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y3, Y3
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y4, Y4
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y5, Y5
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y6, Y6
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y7, Y7
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y8, Y8
+	VPMADDUBSW Y1, Y0, Y10
+	VPADDW     Y10, Y9, Y9
+	DECQ       AX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func avx2ProbeRead(n int, p *byte, ahead int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·avx2ProbeRead(SB), NOSPLIT, $0-24
+	MOVQ  n+0(FP), AX
+	MOVQ  p+8(FP), CX
+	MOVQ  ahead+16(FP), DX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+loop2:
+	PREFETCHT0 (CX)(DX*1)
+	VPADDD     (CX), Y0, Y0
+	VPADDD     32(CX), Y0, Y0
+	PREFETCHT0 64(CX)(DX*1)
+	VPADDD     64(CX), Y1, Y1
+	VPADDD     96(CX), Y1, Y1
+	PREFETCHT0 128(CX)(DX*1)
+	VPADDD     128(CX), Y2, Y2
+	VPADDD     160(CX), Y2, Y2
+	PREFETCHT0 192(CX)(DX*1)
+	VPADDD     192(CX), Y3, Y3
+	VPADDD     224(CX), Y3, Y3
+	PREFETCHT0 256(CX)(DX*1)
+	VPADDD     256(CX), Y4, Y4
+	VPADDD     288(CX), Y4, Y4
+	PREFETCHT0 320(CX)(DX*1)
+	VPADDD     320(CX), Y5, Y5
+	VPADDD     352(CX), Y5, Y5
+	PREFETCHT0 384(CX)(DX*1)
+	VPADDD     384(CX), Y6, Y6
+	VPADDD     416(CX), Y6, Y6
+	PREFETCHT0 448(CX)(DX*1)
+	VPADDD     448(CX), Y7, Y7
+	VPADDD     480(CX), Y7, Y7
+	ADDQ       $+512, CX
+	SUBQ       $0x08, AX
+	JNZ        loop2
+	VZEROUPPER
+	RET
+
+// func avx2ProbeClock(n int)
+TEXT ·avx2ProbeClock(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), AX
+	XORQ CX, CX
+
+loop3:
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	ADDQ AX, CX
+	DECQ AX
+	JNZ  loop3
 	RET

@@ -192,7 +192,7 @@ func (o *referenceOps) Logits(w Weight) {
 		logits := o.mul(w, o.h[first:min(first+chunk, len(o.h))])
 		for i, row := range logits {
 			out := &o.batch.Out[first+i]
-			sampleRow(out, row, &o.scratch)
+			sampleRow(out, row, nil, &o.scratch)
 			if out.Sample != nil {
 				o.last[out.Slot] = out.ID
 			}

@@ -2,17 +2,21 @@ package tokenizer
 
 import (
 	"fmt"
-	"math"
+	"runtime"
 	"strings"
 	"sync"
 )
 
 // A merger merges bytes to tokens. Once it is built it is safe for concurrent use.
 type merger struct {
-	bytes [256]int32 // the token of each byte, -1: the vocabulary lacks it
-	pairs *pairTable
-	long  sync.Pool // of *longPiece
+	bytes  [256]int32 // the token of each byte, -1: the vocabulary lacks it
+	pairs  pairTable
+	result []int32   // the token that a merge makes, by rank
+	long   sync.Pool // of *longPiece
 }
+
+// A mergeRule is a pair of tokens and what they merge to.
+type mergeRule struct{ left, right, result int32 }
 
 // build reads the merges of a vocabulary, or without any makes a merge of every
 // way to split a token in two.
@@ -24,23 +28,52 @@ func (m *merger) build(table *tokenTable, merges []string) error {
 		m.split(table)
 		return nil
 	}
-	m.pairs = newPairTable(len(merges))
+	if len(merges) > maxRanks {
+		return &VocabError{"Merges", -1, fmt.Sprintf("%d merges, expected at most %d", len(merges), maxRanks)}
+	}
+	// Reading them is waiting for memory, so it is worth more than one core.
+	rules := make([]mergeRule, len(merges))
+	parts := min(8, runtime.GOMAXPROCS(0), 1+len(merges)/4096)
+	errs := make([]error, parts)
+	var wg sync.WaitGroup
+	for i := range parts {
+		wg.Go(func() {
+			lo, hi := len(merges)*i/parts, len(merges)*(i+1)/parts
+			errs[i] = readMerges(rules, table, merges, lo, hi)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	m.pairs = newPairTable(len(rules))
+	m.result = make([]int32, len(rules))
+	for rank, r := range rules {
+		m.pairs.put(r.left, r.right, rank)
+		m.result[rank] = r.result
+	}
+	return nil
+}
+
+// readMerges fills in rules[lo:hi].
+func readMerges(rules []mergeRule, table *tokenTable, merges []string, lo, hi int) error {
 	var whole []byte
 	var okA, okB bool
-	for rank, s := range merges {
-		a, b, ok := strings.Cut(s, " ")
+	for i := lo; i < hi; i++ {
+		a, b, ok := strings.Cut(merges[i], " ")
 		whole, okA = appendBytes(whole[:0], a)
 		n := len(whole)
 		whole, okB = appendBytes(whole, b)
 		if !ok || !okA || !okB || n == 0 || n == len(whole) {
-			return &VocabError{"Merges", rank, fmt.Sprintf("%.50q, expected two tokens with a space between", s)}
+			return &VocabError{"Merges", i, fmt.Sprintf("%.50q, expected two tokens with a space between", merges[i])}
 		}
-		left, right := table.findBytes(whole[:n]), table.findBytes(whole[n:])
-		id := table.findBytes(whole)
-		if left < 0 || right < 0 || id < 0 {
-			return &VocabError{"Merges", rank, fmt.Sprintf("%.50q, of which one or the result is no token", s)}
+		r := mergeRule{table.findBytes(whole[:n]), table.findBytes(whole[n:]), table.findBytes(whole)}
+		if r.left < 0 || r.right < 0 || r.result < 0 {
+			return &VocabError{"Merges", i, fmt.Sprintf("%.50q, of which one or the result is no token", merges[i])}
 		}
-		m.pairs.put(left, right, newMerge(rank, id))
+		rules[i] = r
 	}
 	return nil
 }
@@ -48,9 +81,10 @@ func (m *merger) build(table *tokenTable, merges []string) error {
 // split makes a merge of every way to split a token in two; its rank is the id
 // of the token.
 func (m *merger) split(table *tokenTable) {
-	type splitting struct{ left, right, id int32 }
-	var all []splitting
-	for id := range int32(len(table.tokens.ends)) {
+	var rules []mergeRule
+	m.result = make([]int32, len(table.tokens.ends))
+	for id := range int32(len(m.result)) {
+		m.result[id] = id
 		s := table.tokens.at(id)
 		if table.find(s) != id {
 			continue
@@ -58,14 +92,14 @@ func (m *merger) split(table *tokenTable) {
 		for i := 1; i < len(s); i++ {
 			if left := table.find(s[:i]); left >= 0 {
 				if right := table.find(s[i:]); right >= 0 {
-					all = append(all, splitting{left, right, id})
+					rules = append(rules, mergeRule{left, right, id})
 				}
 			}
 		}
 	}
-	m.pairs = newPairTable(len(all))
-	for _, a := range all {
-		m.pairs.put(a.left, a.right, newMerge(int(a.id), a.id))
+	m.pairs = newPairTable(len(rules))
+	for _, r := range rules {
+		m.pairs.put(r.left, r.right, int(r.result))
 	}
 }
 
@@ -105,30 +139,30 @@ func (m *merger) short(dst []int32, piece string) []int32 {
 			n++
 		}
 	}
-	// next[i] is the merge of ids[i] and ids[i+1].
-	var next [shortPiece]merge
+	// ranks[i] is that of the merge of ids[i] and ids[i+1].
+	var ranks [shortPiece]uint32
 	for i := range n - 1 {
-		next[i] = m.pairs.find(ids[i], ids[i+1])
+		ranks[i] = m.pairs.find(ids[i], ids[i+1])
 	}
 	for n > 1 {
-		best, at := noMerge, 0
-		for i, p := range next[:n-1] {
-			if p < best {
-				best, at = p, i
+		best, at := uint32(noRank), 0
+		for i, rank := range ranks[:n-1] {
+			if rank < best {
+				best, at = rank, i
 			}
 		}
-		if best == noMerge {
+		if best == noRank {
 			break
 		}
-		ids[at] = best.id()
+		ids[at] = m.result[best]
 		n--
 		copy(ids[at+1:n], ids[at+2:n+1])
 		if at+1 < n {
-			copy(next[at+1:n-1], next[at+2:n])
-			next[at] = m.pairs.find(ids[at], ids[at+1])
+			copy(ranks[at+1:n-1], ranks[at+2:n])
+			ranks[at] = m.pairs.find(ids[at], ids[at+1])
 		}
 		if at > 0 {
-			next[at-1] = m.pairs.find(ids[at-1], ids[at])
+			ranks[at-1] = m.pairs.find(ids[at-1], ids[at])
 		}
 	}
 	return append(dst, ids[:n]...)
@@ -150,8 +184,6 @@ type node struct {
 	prev, next int32
 }
 
-const noRank = math.MaxUint32
-
 // A candidate is a rank in the upper half and the index of a left node in the
 // lower. It is out of date if the node has another rank by now.
 type candidate uint64
@@ -171,9 +203,9 @@ func (l *longPiece) merge(dst []int32, m *merger, piece string) []int32 {
 	l.nodes, l.heap = nodes, l.heap[:0]
 
 	for i := range nodes[:len(nodes)-1] {
-		if p := m.pairs.find(nodes[i].id, nodes[i+1].id); p != noMerge {
-			nodes[i].rank = p.rank()
-			l.heap = append(l.heap, candidate(p.rank())<<32|candidate(i))
+		if rank := m.pairs.find(nodes[i].id, nodes[i+1].id); rank != noRank {
+			nodes[i].rank = rank
+			l.heap = append(l.heap, candidate(rank)<<32|candidate(i))
 		}
 	}
 	for i := len(l.heap)/2 - 1; i >= 0; i-- {
@@ -187,7 +219,7 @@ func (l *longPiece) merge(dst []int32, m *merger, piece string) []int32 {
 			continue
 		}
 		right := &nodes[left.next]
-		left.id = m.pairs.find(left.id, right.id).id()
+		left.id = m.result[left.rank]
 		left.next = right.next
 		right.rank = noRank
 		if left.next >= 0 {
@@ -211,9 +243,8 @@ func (l *longPiece) update(m *merger, i int32) {
 	if n.next < 0 {
 		return
 	}
-	if p := m.pairs.find(n.id, l.nodes[n.next].id); p != noMerge {
-		n.rank = p.rank()
-		l.push(candidate(p.rank())<<32 | candidate(i))
+	if n.rank = m.pairs.find(n.id, l.nodes[n.next].id); n.rank != noRank {
+		l.push(candidate(n.rank)<<32 | candidate(i))
 	}
 }
 

@@ -46,3 +46,20 @@ func llama31Vocab(t testing.TB) tokenizer.Vocab {
 	}
 	return v
 }
+
+func smollm2Vocab(t testing.TB) tokenizer.Vocab {
+	t.Helper()
+	f, err := gguf.Open(testenv.Fetched(t, "smollm2"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	v := tokenizer.Vocab{Pre: "smollm", BOS: new(int32(1)), EOS: new(int32(2)), PAD: new(int32(2)), UNK: new(int32(0))}
+	v.Tokens, _ = f.Metadata.Value("tokenizer.ggml.tokens").([]string)
+	v.Types, _ = f.Metadata.Value("tokenizer.ggml.token_type").([]int32)
+	v.Merges, _ = f.Metadata.Value("tokenizer.ggml.merges").([]string)
+	if len(v.Tokens) == 0 || len(v.Types) == 0 || len(v.Merges) == 0 {
+		t.Fatal("the file has no vocabulary")
+	}
+	return v
+}

@@ -12,7 +12,11 @@ import (
 // regular expression. Of tiktoken-go only EncodeOrdinary is used, on text that
 // it gets right; Encode is not, for it misplaces special tokens. It
 //
-//   - takes ids for ranks, so the ids must be in the order of the merges,
+//   - takes ids for ranks and any two tokens that make up a third for a merge, so
+//     the ids must be in the order of the merges and each token must be what its
+//     own bytes merge to. Then both ways of merging are the same: the first pair
+//     that is no merge would, in the token that it makes up, come before that
+//     token's own last merge.
 //   - makes id 0 of bytes that the vocabulary lacks, so there must be none,
 //   - makes U+FFFD of bytes that are no UTF-8, so it never sees them,
 //   - leaves out text that the expression does not match, so what it returns
@@ -29,19 +33,16 @@ type pattern struct {
 // is the end of a piece. 32,000 spaces take 0.5 s.
 const patternChunk = 32 << 10
 
-func newPattern(t *Tokenizer, expr string, merges []string) (*pattern, error) {
+// newPattern takes the table of all tokens that text can become; t.whole has those
+// that their own bytes merge to, unless merges are ignored for whole pieces.
+func newPattern(t *Tokenizer, table *tokenTable, expr string) (*pattern, error) {
 	for b, id := range t.merger.bytes {
 		if id < 0 {
 			return nil, &VocabError{"Tokens", -1, fmt.Sprintf("no token is the byte %#02x; Pattern needs all of them", b)}
 		}
 	}
 	last := int32(-1)
-	var whole []byte
-	for rank, s := range merges { // that build has found well formed
-		a, b, _ := strings.Cut(s, " ")
-		whole, _ = appendBytes(whole[:0], a)
-		whole, _ = appendBytes(whole, b)
-		id := t.whole.findBytes(whole)
+	for rank, id := range t.merger.result {
 		if id < last {
 			return nil, &VocabError{"Merges", rank, fmt.Sprintf("makes token %d after %d; Pattern needs ids in the order of the merges", id, last)}
 		}
@@ -49,9 +50,14 @@ func newPattern(t *Tokenizer, expr string, merges []string) (*pattern, error) {
 	}
 	ranks := make(map[string]int, len(t.kinds))
 	for id := range int32(len(t.kinds)) {
-		if s := t.tokens.at(id); t.whole.find(s) == id {
-			ranks[s] = int(id)
+		s := t.tokens.at(id)
+		if table.find(s) != id {
+			continue
 		}
+		if t.whole.find(s) != id {
+			return nil, &VocabError{"Tokens", int(id), "its bytes merge to other tokens; Pattern needs IgnoreMerges then"}
+		}
+		ranks[s] = int(id)
 	}
 	bpe, err := tiktoken.NewCoreBPE(ranks, nil, expr)
 	if err != nil {

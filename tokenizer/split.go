@@ -86,9 +86,23 @@ var classTable = sync.OnceValue(func() []uint8 {
 	}
 	mark(unicode.L, letter)
 	mark(unicode.N, number)
+	mark(unicode16Numbers, number)
 	mark(unicode.White_Space, space)
 	return table
 })
+
+// unicode16Numbers are numbers that are newer than Go 1.26's Unicode 15, and that
+// Hugging Face's tokenizers know. New letters make no difference: no vocabulary
+// has a token with one.
+var unicode16Numbers = &unicode.RangeTable{R32: []unicode.Range32{
+	{Lo: 0x10d40, Hi: 0x10d49, Stride: 1},
+	{Lo: 0x116d0, Hi: 0x116e3, Stride: 1},
+	{Lo: 0x11bf0, Hi: 0x11bf9, Stride: 1},
+	{Lo: 0x16130, Hi: 0x16139, Stride: 1},
+	{Lo: 0x16d70, Hi: 0x16d79, Stride: 1},
+	{Lo: 0x1ccf0, Hi: 0x1ccf9, Stride: 1},
+	{Lo: 0x1e5f1, Hi: 0x1e5fa, Stride: 1},
+}}
 
 // classAt returns the class of the character at i and its length, 0, 0 at the
 // end of the text. A byte that is no UTF-8 has no class, like punctuation.

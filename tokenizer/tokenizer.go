@@ -47,7 +47,7 @@ func New(v Vocab) (*Tokenizer, error) {
 		t.whole = t.mergeable(table)
 	}
 	if v.Pattern != "" {
-		if t.pattern, err = newPattern(t, v.Pattern, v.Merges); err != nil {
+		if t.pattern, err = newPattern(t, table, v.Pattern); err != nil {
 			return nil, err
 		}
 	}

@@ -77,9 +77,9 @@ func (e *PretokenizerError) Error() string {
 }
 
 // Limits on a vocabulary. The largest known have 262,144 tokens; the longest
-// token of Llama 3.1 has 128 bytes.
+// token of Llama 3.1 has 128 bytes, the longest control token about 40.
 const (
-	maxTokens      = 1 << 22
+	maxTokens      = 1 << idBits
 	maxTokenLength = 1 << 10
 )
 

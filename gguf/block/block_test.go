@@ -177,9 +177,34 @@ func TestQuantizeExtremes(t *testing.T) {
 	}
 }
 
+// TestQuantizeNotFinite demands that nothing panics; the blocks mean nothing.
+func TestQuantizeNotFinite(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, bad := range []float32{nan, inf, -inf, math.MaxFloat32, -math.MaxFloat32} {
+		for _, every := range []int{1, 3, 255} {
+			x, w := make([]float32, 256), make([]float32, 256)
+			for i := range x {
+				x[i], w[i] = float32(i), 1
+				if i%every == 0 {
+					x[i] = bad
+				}
+			}
+			for _, typ := range supported() {
+				if formats[typ].quantize == nil {
+					continue
+				}
+				size, _ := typ.Bytes(256)
+				if err := QuantizeWeighted(typ, make([]byte, size), x, w); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
 // TestWeights demands that a weighted fit lowers the weighted error.
 func TestWeights(t *testing.T) {
-	for _, typ := range []Type{TypeQ4_0, TypeQ4_1, TypeQ5_0, TypeQ5_1, TypeQ4_K, TypeQ5_K, TypeQ6_K} {
+	for _, typ := range []Type{TypeQ4_0, TypeQ4_1, TypeQ5_0, TypeQ5_1, TypeQ2_K, TypeQ3_K, TypeQ4_K, TypeQ5_K, TypeQ6_K, TypeIQ4_NL, TypeIQ4_XS} {
 		r := rand.New(rand.NewPCG(2, uint64(typ)))
 		x := normal(r, 256*16)
 		w := make([]float32, len(x))

@@ -62,6 +62,13 @@ func registerCodecs() {
 	decode(TypeQ6_K, dequantizeQ6_K)
 	decode(TypeIQ4_NL, dequantizeIQ4_NL)
 	decode(TypeIQ4_XS, dequantizeIQ4_XS)
+	decode(TypeIQ2_XXS, dequantizeIQ2_XXS)
+	decode(TypeIQ2_XS, dequantizeIQ2_XS)
+	decode(TypeIQ2_S, dequantizeIQ2_S)
+	decode(TypeIQ3_XXS, dequantizeIQ3_XXS)
+	decode(TypeIQ3_S, dequantizeIQ3_S)
+	decode(TypeIQ1_S, dequantizeIQ1_S)
+	decode(TypeIQ1_M, dequantizeIQ1_M)
 	decode(TypeTQ1_0, dequantizeTQ1_0)
 	decode(TypeTQ2_0, dequantizeTQ2_0)
 	encode := func(t Type, f func([]byte, []float32, []float32)) { formats[t].quantize = f }
@@ -73,9 +80,13 @@ func registerCodecs() {
 	encode(TypeQ5_0, quantizeQ5_0)
 	encode(TypeQ5_1, quantizeQ5_1)
 	encode(TypeQ8_0, quantizeQ8_0)
+	encode(TypeQ2_K, quantizeQ2_K)
+	encode(TypeQ3_K, quantizeQ3_K)
 	encode(TypeQ4_K, quantizeQ4_K)
 	encode(TypeQ5_K, quantizeQ5_K)
 	encode(TypeQ6_K, quantizeQ6_K)
+	encode(TypeIQ4_NL, quantizeIQ4_NL)
+	encode(TypeIQ4_XS, quantizeIQ4_XS)
 }
 
 func half(b []byte) float32 { return F16(binary.LittleEndian.Uint16(b)).Float32() }

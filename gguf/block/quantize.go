@@ -29,11 +29,16 @@ func quantizeBF16(dst []byte, src, _ []float32) {
 	}
 }
 
-// nearest is x, not NaN, rounded to an integer in [lo, hi], ties to even.
+// nearest is x rounded to an integer in [lo, hi], ties to even; lo for NaN.
 func nearest(x float32, lo, hi int) int {
+	if !(x > float32(lo)) {
+		return lo
+	}
+	if x > float32(hi) {
+		return hi
+	}
 	// 1.5·2^23 + x has x, rounded, in its low mantissa bits. math.RoundToEven
 	// takes about five times as long.
-	x = min(max(x, float32(lo)), float32(hi))
 	return int(math.Float32bits(x+0x1.8p23)&0x7fffff) - 0x400000
 }
 
@@ -52,7 +57,7 @@ func quantizeQ8_0(dst []byte, src, _ []float32) {
 
 func quantizeQ4_0(dst []byte, src, weight []float32) {
 	for ; len(src) > 0; dst, src, weight = dst[18:], src[32:], rest(weight, 32) {
-		d := putHalf(dst, fitScale(src[:32], weight, -8, 7))
+		d := putHalf(dst, fitScale(src[:32], window(weight, 0, 32), -8, 7))
 		inv := inverse(d)
 		for i := range 16 {
 			lo := nearest(src[i]*inv, -8, 7) + 8
@@ -64,7 +69,7 @@ func quantizeQ4_0(dst []byte, src, weight []float32) {
 
 func quantizeQ5_0(dst []byte, src, weight []float32) {
 	for ; len(src) > 0; dst, src, weight = dst[22:], src[32:], rest(weight, 32) {
-		d := putHalf(dst, fitScale(src[:32], weight, -16, 15))
+		d := putHalf(dst, fitScale(src[:32], window(weight, 0, 32), -16, 15))
 		inv := inverse(d)
 		var high uint32
 		for i := range 16 {
@@ -79,7 +84,7 @@ func quantizeQ5_0(dst []byte, src, weight []float32) {
 
 func quantizeQ4_1(dst []byte, src, weight []float32) {
 	for ; len(src) > 0; dst, src, weight = dst[20:], src[32:], rest(weight, 32) {
-		d, m := fitAffine(src[:32], weight, 15, false)
+		d, m := fitAffine(src[:32], window(weight, 0, 32), 15, false)
 		d, m = putHalf(dst, d), putHalf(dst[2:], m)
 		inv := inverse(d)
 		for i := range 16 {
@@ -92,7 +97,7 @@ func quantizeQ4_1(dst []byte, src, weight []float32) {
 
 func quantizeQ5_1(dst []byte, src, weight []float32) {
 	for ; len(src) > 0; dst, src, weight = dst[24:], src[32:], rest(weight, 32) {
-		d, m := fitAffine(src[:32], weight, 31, false)
+		d, m := fitAffine(src[:32], window(weight, 0, 32), 31, false)
 		d, m = putHalf(dst, d), putHalf(dst[2:], m)
 		inv := inverse(d)
 		var high uint32
@@ -132,12 +137,26 @@ func inverse(d float32) float32 {
 	return 0
 }
 
+// round is x rounded to an integer, ties to even, and limited to [lo, hi]. It holds
+// for |x| < 2^22; searches stay far below that.
+func round(x, lo, hi float32) float32 {
+	const shift = 0x1.8p23
+	r := float32(x+shift) - shift
+	if r < lo { // taken rarely: predicts better than min and max, which mind NaN
+		return lo
+	}
+	if r > hi {
+		return hi
+	}
+	return r
+}
+
 // fitScale finds d that makes x ≈ d·q with integers q in [lo, hi], lo = -hi-1,
 // with little squared error. Each candidate maps the value of largest magnitude
 // near an end of the range, rounds, and takes the best d for these q (least
 // squares). d may be negative, so that the end with one more level serves the
 // largest value.
-func fitScale(x, weight []float32, lo, hi int) float32 {
+func fitScale(x, weight []float32, lo, hi float32) float32 {
 	var top float32 // signed value of largest magnitude
 	for _, v := range x {
 		if abs(v) > abs(top) {
@@ -147,22 +166,21 @@ func fitScale(x, weight []float32, lo, hi int) float32 {
 	if !(abs(top) >= 1e-30) {
 		return 0
 	}
-	best, bestGain := top/float32(lo), float32(-1)
-	// Widest first: 9 steps of 0.15 levels to either side of the end, for both
-	// ends.
-	for _, end := range [2]float32{float32(lo), float32(hi)} {
+	best, bestGain := top/lo, float32(-1)
+	// 9 steps of 0.15 levels to either side of the end, for both ends.
+	for _, end := range [2]float32{lo, hi} {
 		for step := -9; step <= 9; step++ {
 			inv := (end + 0.15*float32(step)) / top
 			var xq, qq float32
 			if weight == nil {
 				for _, v := range x {
-					q := float32(nearest(v*inv, lo, hi))
+					q := round(v*inv, lo, hi)
 					xq += v * q
 					qq += q * q
 				}
 			} else {
 				for i, v := range x {
-					q := float32(nearest(v*inv, lo, hi))
+					q := round(v*inv, lo, hi)
 					xq += weight[i] * v * q
 					qq += weight[i] * q * q
 				}
@@ -180,7 +198,7 @@ func fitScale(x, weight []float32, lo, hi int) float32 {
 // with little squared error; nonPositive demands m <= 0, as the K formats do. Each
 // candidate stretches the range a little, rounds, and takes the best d and m for
 // these q (least squares).
-func fitAffine(x, weight []float32, top int, nonPositive bool) (d, m float32) {
+func fitAffine(x, weight []float32, top float32, nonPositive bool) (d, m float32) {
 	lo, hi := x[0], x[0]
 	var sw, sx float32
 	for i, v := range x {
@@ -195,21 +213,24 @@ func fitAffine(x, weight []float32, top int, nonPositive bool) (d, m float32) {
 	if nonPositive {
 		lo = min(lo, 0)
 	}
-	if !(hi > lo) {
+	if !(hi-lo > 1e-30) {
 		return 0, lo
 	}
-	d, m = (hi-lo)/float32(top), lo
-	bestErr := affineError(x, weight, d, m, top)
-	for step := -10; step <= 10; step++ {
-		inv := (float32(top) + 0.1*float32(step)) / (hi - lo)
+	d, m = (hi-lo)/top, lo
+	bestGain := float32(math.Inf(-1))
+	for step := -14; step <= 6; step++ {
+		inv := (top + 0.1*float32(step)) / (hi - lo)
 		var sq, sqq, sxq float32
-		for i, v := range x {
-			q := float32(nearest((v-lo)*inv, 0, top))
-			if weight != nil {
+		if weight == nil {
+			for _, v := range x {
+				q := round((v-lo)*inv, 0, top)
+				sq, sqq, sxq = sq+q, sqq+q*q, sxq+q*v
+			}
+		} else {
+			for i, v := range x {
+				q := round((v-lo)*inv, 0, top)
 				w := weight[i]
 				sq, sqq, sxq = sq+w*q, sqq+w*q*q, sxq+w*q*v
-			} else {
-				sq, sqq, sxq = sq+q, sqq+q*q, sxq+q*v
 			}
 		}
 		det := sw*sqq - sq*sq
@@ -220,25 +241,22 @@ func fitAffine(x, weight []float32, top int, nonPositive bool) (d, m float32) {
 		if nonPositive && cm > 0 {
 			cd, cm = sxq/sqq, 0
 		}
-		if !(cd > 0) {
-			continue
-		}
-		if e := affineError(x, weight, cd, cm, top); e < bestErr {
-			d, m, bestErr = cd, cm, e
+		// The squared error is Σx² less this.
+		if gain := cd*sxq + cm*sx; cd > 0 && gain > bestGain {
+			d, m, bestGain = cd, cm, gain
 		}
 	}
 	return d, m
 }
 
 // affineError is the squared error of x ≈ d·q + m with the best q in [0, top].
-func affineError(x, weight []float32, d, m float32, top int) float32 {
+func affineError(x, weight []float32, d, m, top float32) float32 {
 	inv := inverse(d)
 	var sum float32
 	for i, v := range x {
-		diff := v - m - d*float32(nearest((v-m)*inv, 0, top))
+		diff := v - m - d*round(min((v-m)*inv, 2*top), 0, top)
 		if weight != nil {
-			diff *= diff * weight[i]
-			sum += diff
+			sum += weight[i] * diff * diff
 		} else {
 			sum += diff * diff
 		}

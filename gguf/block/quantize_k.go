@@ -1,5 +1,7 @@
 package block
 
+import "math"
+
 // The K formats quantise the scales of their groups too. So each group is fitted
 // by itself, the scales are rounded to their integers, then each group's integers
 // are adjusted by at most one step where that lowers the error of what will be
@@ -33,28 +35,31 @@ func quantizeQ5_K(dst []byte, src, weight []float32) {
 
 // scaleMinBlock fits 256 values as d·sc·q - dmin·m, q in [0, top], in groups of 32,
 // and writes d, dmin and the packed sc and m to head.
-func scaleMinBlock(head []byte, q *[256]byte, src, weight []float32, top int) {
-	var scale, low [8]float32
-	var maxScale, maxLow float32
-	for g := range 8 {
-		d, m := fitAffine(src[32*g:32*g+32], window(weight, 32*g, 32), top, true)
-		scale[g], low[g] = d, -m
-		maxScale, maxLow = max(maxScale, d), max(maxLow, -m)
-	}
-	d, dmin := putHalf(head, maxScale/63), putHalf(head[2:], maxLow/63)
-	invD, invMin := inverse(d), inverse(dmin)
+func scaleMinBlock(head []byte, q *[256]byte, src, weight []float32, top float32) {
 	var sc, m [8]byte
-	for g := range 8 {
-		x, w := src[32*g:32*g+32], window(weight, 32*g, 32)
-		s0, m0 := nearest(scale[g]*invD, 0, 63), nearest(low[g]*invMin, 0, 63)
-		sc[g], m[g] = byte(s0), byte(m0)
-		best := affineError(x, w, d*float32(s0), -dmin*float32(m0), top)
-		for ds := -1; ds <= 1; ds++ {
-			for dm := -1; dm <= 1; dm++ {
-				s1, m1 := s0+ds, m0+dm
-				if ds == 0 && dm == 0 || s1 < 0 || s1 > 63 || m1 < 0 || m1 > 63 {
-					continue
-				}
+	fitScaleMins(head, q[:], sc[:], m[:], src, weight, top, 63)
+	packScaleMin(head[4:16], &sc, &m)
+}
+
+// fitScaleMins fits src as d·sc·q - dmin·m, q in [0, top], in as many groups as sc
+// and m have elements, which go up to most, and writes d and dmin to head.
+func fitScaleMins(head, q, sc, m []byte, src, weight []float32, top float32, most int) {
+	n := len(src) / len(sc)
+	var scale, low [16]float32
+	var maxScale, maxLow float32
+	for g := range sc {
+		d, base := fitAffine(src[n*g:n*g+n], window(weight, n*g, n), top, true)
+		scale[g], low[g] = d, -base
+		maxScale, maxLow = max(maxScale, d), max(maxLow, -base)
+	}
+	d, dmin := putHalf(head, maxScale/float32(most)), putHalf(head[2:], maxLow/float32(most))
+	invD, invMin := inverse(d), inverse(dmin)
+	for g := range sc {
+		x, w := src[n*g:n*g+n], window(weight, n*g, n)
+		s0, m0 := nearest(scale[g]*invD, 0, most), nearest(low[g]*invMin, 0, most)
+		best := float32(math.Inf(1))
+		for s1 := max(s0-1, 0); s1 <= min(s0+1, most); s1++ {
+			for m1 := max(m0-1, 0); m1 <= min(m0+1, most); m1++ {
 				if e := affineError(x, w, d*float32(s1), -dmin*float32(m1), top); e < best {
 					sc[g], m[g], best = byte(s1), byte(m1), e
 				}
@@ -63,10 +68,9 @@ func scaleMinBlock(head []byte, q *[256]byte, src, weight []float32, top int) {
 		step, base := d*float32(sc[g]), dmin*float32(m[g])
 		inv := inverse(step)
 		for i, v := range x {
-			q[32*g+i] = byte(nearest((v+base)*inv, 0, top))
+			q[n*g+i] = byte(nearest((v+base)*inv, 0, int(top)))
 		}
 	}
-	packScaleMin(head[4:16], &sc, &m)
 }
 
 // window is w[at:at+n]; nil stays nil.
@@ -78,8 +82,8 @@ func window(w []float32, at, n int) []float32 {
 }
 
 // fitGroups fits 256 values as d·sc·q, q in [lo, hi], in 16 groups of 16, with sc
-// in [scLo, scHi]. It returns d as a float16 holds it.
-func fitGroups(sc *[16]int, q *[256]int, src, weight []float32, lo, hi, scLo, scHi int) F16 {
+// in [scLo, scHi]. It returns d.
+func fitGroups(sc *[16]int, q *[256]int, src, weight []float32, lo, hi float32, scLo, scHi int) F16 {
 	var scale [16]float32
 	var top float32
 	for g := range scale {
@@ -106,21 +110,20 @@ func fitGroups(sc *[16]int, q *[256]int, src, weight []float32, lo, hi, scLo, sc
 		}
 		inv := inverse(d * float32(sc[g]))
 		for i, v := range x {
-			q[16*g+i] = nearest(v*inv, lo, hi)
+			q[16*g+i] = nearest(v*inv, int(lo), int(hi))
 		}
 	}
 	return h
 }
 
 // scaleError is the squared error of x ≈ d·q with the best q in [lo, hi].
-func scaleError(x, weight []float32, d float32, lo, hi int) float32 {
+func scaleError(x, weight []float32, d, lo, hi float32) float32 {
 	inv := inverse(d)
 	var sum float32
 	for i, v := range x {
-		diff := v - d*float32(nearest(v*inv, lo, hi))
+		diff := v - d*round(max(min(v*inv, 2*hi), 2*lo), lo, hi)
 		if weight != nil {
-			diff *= diff * weight[i]
-			sum += diff
+			sum += weight[i] * diff * diff
 		} else {
 			sum += diff * diff
 		}
@@ -144,5 +147,40 @@ func quantizeQ6_K(dst []byte, src, weight []float32) {
 			dst[192+g] = byte(s)
 		}
 		dst[208], dst[209] = byte(d), byte(d>>8)
+	}
+}
+
+func quantizeQ3_K(dst []byte, src, weight []float32) {
+	for ; len(src) > 0; dst, src, weight = dst[110:], src[256:], rest(weight, 256) {
+		var sc [16]int
+		var q [256]int
+		d := fitGroups(&sc, &q, src[:256], weight, -4, 3, -32, 31)
+		clear(dst[:108])
+		for i, v := range q {
+			u := byte(v + 4)
+			dst[i%32] |= u >> 2 << (i / 32)
+			dst[32+i/128*32+i%32] |= u & 3 << (i / 32 % 4 * 2)
+		}
+		for g, s := range sc {
+			u := byte(s + 32)
+			dst[96+g%8] |= u & 15 << (g / 8 * 4)
+			dst[104+g%4] |= u >> 4 << (g / 4 * 2)
+		}
+		dst[108], dst[109] = byte(d), byte(d>>8)
+	}
+}
+
+func quantizeQ2_K(dst []byte, src, weight []float32) {
+	for ; len(src) > 0; dst, src, weight = dst[84:], src[256:], rest(weight, 256) {
+		var q [256]byte
+		var sc, m [16]byte
+		fitScaleMins(dst[80:84], q[:], sc[:], m[:], src[:256], weight, 3, 15)
+		for g := range sc {
+			dst[g] = sc[g] | m[g]<<4
+		}
+		clear(dst[16:80])
+		for i, v := range q {
+			dst[16+i/128*32+i%32] |= v << (i / 32 % 4 * 2)
+		}
 	}
 }

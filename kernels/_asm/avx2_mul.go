@@ -5,7 +5,6 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
 // avx2Tile is the number of tokens of mul: 4 x 16 rows of int16 sums take 8 of the 16 registers, and the weights' loads and
@@ -31,7 +30,7 @@ type avx2Mul struct {
 	bias         bool
 }
 
-func (m avx2Mul) emit(ones, flip Mem) {
+func (m avx2Mul) emit() {
 	const T = avx2Tile
 	TEXT("avx2Mul"+m.name, 0, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int)")
 	Doc(fmt.Sprintf("avx2Mul%s is mul for stored values up to %d, %d scales and %d offsets.", m.name, m.max, m.scales, m.offs))
@@ -73,10 +72,10 @@ func (m avx2Mul) emit(ones, flip Mem) {
 	}
 
 	Label("block")
-	acc := make([]reg.VecVirtual, 2*T)
+	acc := make([]ymm, 2*T)
 	for h := range m.scales {
-		m.integers(h, q, a, acc, wide, ones, flip)
-		ws := [2]reg.VecVirtual{YMM(), YMM()}
+		m.integers(h, q, a, acc, wide)
+		ws := [2]ymm{YMM(), YMM()}
 		VMOVUPS(scale.Offset(64*h), ws[0])
 		VMOVUPS(scale.Offset(64*h+32), ws[1])
 		for t := range T {
@@ -153,19 +152,19 @@ func (m avx2Mul) emit(ones, flip Mem) {
 }
 
 // integers sums the products of one scale's k (a block, or half h of it) into acc, as int32.
-func (m avx2Mul) integers(h int, q, a Mem, acc []reg.VecVirtual, wide, ones, flip Mem) {
+func (m avx2Mul) integers(h int, q, a Mem, acc []ymm, wide Mem) {
 	const T = avx2Tile
 	fit := min(8, 32767/(2*127*m.max)) // products that an int16 sum holds
 	first, last := 8*h/m.scales, 8*(h+1)/m.scales
 	for g := first; g < last; g++ {
-		w := [2]reg.VecVirtual{YMM(), YMM()}
+		w := [2]ymm{YMM(), YMM()}
 		for i := range 2 {
 			VMOVDQU(q.Offset(64*g+32*i), w[i])
 		}
 		if m.max == 255 { // signed: |w| · (a with w's sign)
-			mag := [2]reg.VecVirtual{YMM(), YMM()}
+			mag := [2]ymm{YMM(), YMM()}
 			for i := range 2 {
-				VPXOR(flip, w[i], w[i])
+				VPXOR(avx2Consts.flip, w[i], w[i])
 				VPABSB(w[i], mag[i])
 			}
 			for t := range T {
@@ -177,9 +176,9 @@ func (m avx2Mul) integers(h int, q, a Mem, acc []reg.VecVirtual, wide, ones, fli
 					VPMADDUBSW(s, mag[i], s)
 					if g == first {
 						acc[2*t+i] = YMM()
-						VPMADDWD(ones, s, acc[2*t+i])
+						VPMADDWD(avx2Consts.ones, s, acc[2*t+i])
 					} else {
-						VPMADDWD(ones, s, s)
+						VPMADDWD(avx2Consts.ones, s, s)
 						VPADDD(s, acc[2*t+i], acc[2*t+i])
 					}
 				}
@@ -202,7 +201,7 @@ func (m avx2Mul) integers(h int, q, a Mem, acc []reg.VecVirtual, wide, ones, fli
 		}
 		if (g-first)%fit == fit-1 || g+1 == last { // widen
 			for i, s := range acc {
-				VPMADDWD(ones, s, s)
+				VPMADDWD(avx2Consts.ones, s, s)
 				if g-first >= fit {
 					VPADDD(wide.Offset(32*i), s, s)
 				}

@@ -11,10 +11,13 @@ import (
 	"os"
 
 	"github.com/mmcloughlin/avo/build"
+
+	"github.com/llama31/llama31/kernels/_asm/avx512"
 )
 
 var sets = map[string]func(){
-	"avx2": avx2,
+	"avx2":   avx2,
+	"avx512": avx512.Emit,
 }
 
 func main() {

@@ -1,0 +1,647 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// A row dot takes one weight row at a time, in groups of 8 blocks of 32. The weights of a group become 8 vectors whose int32
+// lanes are the 8 blocks (or, in K-quants, halves of them), so that every token needs no more than 8 multiplications and adds,
+// and the lanes of its accumulator are the 8 partial sums p_j. The activations are arranged in the same order beforehand.
+
+// avx2MaxTokens is the most tokens in a call of a row dot; their accumulators live in the stack frame.
+const avx2MaxTokens = 8
+
+// avx2Ahead is how far row dots prefetch, in bytes.
+const avx2Ahead = 2048
+
+type ymm = reg.VecVirtual
+
+// avx2Dots are the formats with a row dot.
+var avx2Dots = []avx2Dot{
+	{name: "Q4_0", size: 18, small: true, sub: 3, decode: decodeQ4_0},
+	{name: "Q4_1", size: 20, small: true, offs: true, decode: decodeQ4_1},
+	{name: "Q8_0", size: 34, small: true, decode: decodeQ8_0},
+	{name: "Q4_K", size: 144, offs: true, decode: decodeQ4_K},
+	{name: "Q5_K", size: 176, offs: true, decode: decodeQ5_K},
+	{name: "IQ4_XS", size: 136, natural: true, decode: decodeIQ4_XS},
+	{name: "Q6_K", size: 210, halves: true, decode: decodeQ6_K},
+}
+
+type avx2Dot struct {
+	name    string
+	size    int  // bytes of a block of 32 (small) or 256
+	small   bool // blocks of 32: a row may end with fewer than 8
+	natural bool // the lanes are the 8 blocks in order, as in small
+	offs    bool
+	halves  bool // a scale per 16
+	sub     int  // stored values are q + 1<<sub; lanes in order of blocks
+	decode  func(d *dotState)
+}
+
+// dotState is the code being written: what decode leaves for the tokens.
+type dotState struct {
+	avx2Dot
+	one    bool // one token: scales stay in registers
+	tail   bool // the last, incomplete group of a row
+	w      Mem  // the group's bytes
+	offset Mem  // tail: where each of 8 blocks begins; past the last it is the last
+	v      [8]ymm
+	signed bool // v is int8, not uint8
+	scale  [2]ymm
+	off    ymm
+}
+
+// block is where byte i of the group's block b is.
+func (d *dotState) block(b, i int) Mem {
+	if !d.tail {
+		return d.w.Offset(d.size*b + i)
+	}
+	o := GP64()
+	MOVQ(d.offset.Offset(8*b), o)
+	return Mem{Base: d.w.Base, Index: o, Scale: 1, Disp: i}
+}
+
+// columns loads 16 bytes at byte i of each of 8 blocks and transposes them: vector n has bytes 4n to 4n+3 of blocks 0 … 7.
+func (d *dotState) columns(i int) [4]ymm {
+	var x [4]ymm
+	for b := range x {
+		x[b] = YMM()
+		VBROADCASTI128(d.block(b, i), x[b])
+		VINSERTI128(Imm(1), d.block(b+4, i), x[b], x[b])
+	}
+	return transpose4(x)
+}
+
+// heads gathers the first 4 bytes of 8 blocks.
+func (d *dotState) heads() ymm {
+	h := YMM()
+	if !d.tail { // 32 bytes that have block b's head in dword b; all within the group
+		VMOVDQU(d.w, h)
+		for b := 1; b < 8; b++ {
+			VPBLENDD(Imm(1<<b), d.block(b, -4*b), h, h)
+		}
+		return h
+	}
+	VPBROADCASTD(d.block(0, 0), h)
+	for b := 1; b < 8; b++ {
+		x := YMM()
+		VPBROADCASTD(d.block(b, 0), x)
+		VPBLENDD(Imm(1<<b), x, h, h)
+	}
+	return h
+}
+
+// transpose4 transposes 4 x 4 dwords in each half of x.
+func transpose4(x [4]ymm) [4]ymm {
+	a, b, c, e := YMM(), YMM(), YMM(), YMM()
+	VPUNPCKLDQ(x[1], x[0], a)
+	VPUNPCKLDQ(x[3], x[2], b)
+	VPUNPCKHDQ(x[1], x[0], c)
+	VPUNPCKHDQ(x[3], x[2], e)
+	y := [4]ymm{YMM(), YMM(), YMM(), YMM()}
+	VPUNPCKLQDQ(b, a, y[0])
+	VPUNPCKHQDQ(b, a, y[1])
+	VPUNPCKLQDQ(e, c, y[2])
+	VPUNPCKHQDQ(e, c, y[3])
+	return y
+}
+
+// nibbles splits bytes into their low and high nibbles.
+func nibbles(y [4]ymm) (v [8]ymm) {
+	mask := YMM()
+	VMOVDQU(avx2Consts.nibble, mask)
+	for i := range y {
+		v[i], v[i+4] = YMM(), y[i]
+		VPAND(mask, y[i], v[i])
+		VPSRLW(Imm(4), y[i], y[i])
+		VPAND(mask, y[i], y[i])
+	}
+	return v
+}
+
+// halfFloats converts the low or high float16 of each dword of h.
+func halfFloats(h ymm) (low, high ymm) {
+	low, high = YMM(), YMM()
+	VPSHUFB(avx2Consts.pairs, h, h)
+	VPERMQ(Imm(0xd8), h, h)
+	VCVTPH2PS(h.AsX(), low)
+	VEXTRACTI128(Imm(1), h, h.AsX())
+	VCVTPH2PS(h.AsX(), high)
+	return low, high
+}
+
+func decodeQ4_0(d *dotState) {
+	d.scale[0], _ = halfFloats(d.heads())
+	d.v = nibbles(d.columns(2))
+}
+
+func decodeQ4_1(d *dotState) {
+	d.scale[0], d.off = halfFloats(d.heads())
+	d.v = nibbles(d.columns(4))
+}
+
+func decodeQ8_0(d *dotState) {
+	d.scale[0], _ = halfFloats(d.heads())
+	a, b := d.columns(2), d.columns(18)
+	copy(d.v[:], a[:])
+	copy(d.v[4:], b[:])
+	d.signed = true
+}
+
+// scaleMins decodes the 6-bit scales and mins of the block of Q4_K or Q5_K at w, in order: d·sc and dmin·m.
+func scaleMins(w Mem) (scale, min ymm) {
+	x, low, high := XMM(), XMM(), XMM()
+	VMOVDQU(w.Offset(4), x) // dwords: sc 0-3 and m 0-3 with the two high bits of 4-7; the low bits of sc and of m 4-7
+	VPAND(avx2Consts.low6, x, low)
+	VPSRLD(Imm(2), x, high)
+	VPAND(avx2Consts.bits45, high, high)
+	VPSHUFD(Imm(2+2<<2), x, x)
+	VPSRLVD(avx2Consts.shift04, x, x)
+	VPAND(avx2Consts.nibble, x, x)
+	VPOR(x, high, high)
+	VPUNPCKLDQ(high, low, x)
+	head, d := XMM(), YMM()
+	scale, min = YMM(), YMM()
+	VPMOVZXBD(x, scale)
+	VPSRLDQ(Imm(8), x, x)
+	VPMOVZXBD(x, min)
+	VCVTDQ2PS(scale, scale)
+	VCVTDQ2PS(min, min)
+	VCVTPH2PS(w, head)
+	VBROADCASTSS(head, d)
+	VMULPS(d, scale, scale)
+	VMOVSHDUP(head, head)
+	d = YMM()
+	VBROADCASTSS(head, d)
+	VMULPS(d, min, min)
+	return scale, min
+}
+
+func decodeQ4_K(d *dotState) {
+	d.scale[0], d.off = scaleMins(d.w)
+	var x [4]ymm
+	for c := range x {
+		x[c] = YMM()
+		VMOVDQU(d.w.Offset(16+32*c), x[c])
+	}
+	d.v = nibbles(transpose4(x))
+}
+
+func decodeQ5_K(d *dotState) {
+	d.scale[0], d.off = scaleMins(d.w)
+	var x [4]ymm
+	for c := range x {
+		x[c] = YMM()
+		VMOVDQU(d.w.Offset(48+32*c), x[c])
+	}
+	d.v = nibbles(transpose4(x))
+	// Bits 2c and 2c+1 of qh belong to the low and high nibbles of chunk c, which is lane c.
+	for i := range 4 {
+		t, lo, hi := YMM(), YMM(), YMM()
+		VPSHUFD(U8(i*0x55), d.w.Offset(16), t)
+		VPSRLVD(avx2Consts.shift0246, t, t)
+		VPAND(avx2Consts.bits01, t, t)
+		VMOVDQU(avx2Consts.bit0to4, lo)
+		VPSHUFB(t, lo, lo)
+		VPOR(lo, d.v[i], d.v[i])
+		VMOVDQU(avx2Consts.bit1to4, hi)
+		VPSHUFB(t, hi, hi)
+		VPOR(hi, d.v[i+4], d.v[i+4])
+	}
+}
+
+// scalesIQ4_XS decodes the 8 scales of the block at w.
+func scalesIQ4_XS(w Mem) ymm {
+	low, high, d, head := YMM(), YMM(), YMM(), XMM()
+	VPBROADCASTD(w.Offset(4), low)
+	VPSRLVD(avx2Consts.shiftNibbles, low, low)
+	VPAND(avx2Consts.dword15, low, low)
+	VPBROADCASTD(w, high) // d, then scales_h
+	VPSRLVD(avx2Consts.shiftPairs, high, high)
+	VPAND(avx2Consts.dword3, high, high)
+	VPSLLD(Imm(4), high, high)
+	VPOR(high, low, low)
+	VPSUBD(avx2Consts.dword32, low, low)
+	VCVTDQ2PS(low, low)
+	VCVTPH2PS(w, head)
+	VBROADCASTSS(head, d)
+	VMULPS(d, low, low)
+	return low
+}
+
+func decodeIQ4_XS(d *dotState) {
+	d.scale[0] = scalesIQ4_XS(d.w)
+	group := *d
+	group.size = 16
+	d.v = nibbles(group.columns(8))
+	table := YMM()
+	VMOVDQU(avx2Consts.iq4, table)
+	for _, v := range d.v {
+		VPSHUFB(v, table, v)
+	}
+	d.signed = true
+}
+
+func decodeQ6_K(d *dotState) {
+	var x [4]ymm
+	for c := range x {
+		x[c] = YMM()
+		VMOVDQU(d.w.Offset(32*c), x[c])
+	}
+	d.v = nibbles(transpose4(x)) // blocks 0 1 4 5, then 2 3 6 7
+	// The fields of qh for those blocks are at bits 0, 2 and 4, 6 of each half's 32 bytes.
+	var h [2]ymm
+	for i := range h {
+		h[i] = YMM()
+		VMOVDQU(d.w.Offset(128+32*i), h[i])
+	}
+	mask := YMM()
+	VMOVDQU(avx2Consts.bits45, mask)
+	for i := range 4 {
+		// lanes: dword i of half 0 twice, of half 1 twice; odd lanes are shifted by the block's parity
+		t, lo, hi := YMM(), YMM(), YMM()
+		VSHUFPS(U8(i*0x55), h[1], h[0], t)
+		VPSRLVD(avx2Consts.shift02, t, t)
+		VPSLLD(Imm(4), t, lo)
+		VPAND(mask, lo, lo)
+		VPOR(lo, d.v[i], d.v[i])
+		VPAND(mask, t, hi)
+		VPOR(hi, d.v[i+4], d.v[i+4])
+	}
+	x8, f := XMM(), YMM()
+	VMOVDQU(d.w.Offset(192), x8)
+	VPSHUFB(avx2Consts.scales16, x8, x8)
+	for i := range 2 {
+		d.scale[i] = YMM()
+		VPMOVSXBD(x8, d.scale[i])
+		VCVTDQ2PS(d.scale[i], d.scale[i])
+		if i == 0 {
+			VPSRLDQ(Imm(8), x8, x8)
+		}
+	}
+	e, g := XMM(), GP32()
+	MOVWLZX(d.w.Offset(208), g)
+	VMOVD(g, e)
+	VCVTPH2PS(e, e)
+	VBROADCASTSS(e, f)
+	VMULPS(f, d.scale[0], d.scale[0])
+	VMULPS(f, d.scale[1], d.scale[1])
+}
+
+// sums leaves the integer sums of a group and a token in lanes: one vector, or two for two scales per block.
+// a(i) loads vector i of the token's activations, as an operand.
+func (d *dotState) sums(a func(i int) Op) [2]ymm {
+	ones := avx2Consts.ones
+	var m [8]ymm
+	for i := range m {
+		m[i] = YMM()
+		if !d.signed {
+			VPMADDUBSW(a(i), d.v[i], m[i])
+		} else {
+			mag, x := YMM(), YMM()
+			VPABSB(d.v[i], mag)
+			VMOVDQU(a(i), x)
+			VPSIGNB(d.v[i], x, x)
+			VPMADDUBSW(x, mag, m[i])
+			VPMADDWD(ones, m[i], m[i])
+			if i%2 == 1 {
+				VPADDD(m[i], m[i-1], m[i-1])
+				if i%4 == 3 {
+					VPADDD(m[i-1], m[i-3], m[i-3])
+				}
+			}
+			continue
+		}
+		if i%2 == 1 {
+			VPADDW(m[i], m[i-1], m[i-1])
+			if i%4 == 3 && !d.halves {
+				VPADDW(m[i-1], m[i-3], m[i-3])
+			}
+		}
+	}
+	switch {
+	case d.signed:
+		VPADDD(m[4], m[0], m[0])
+		return [2]ymm{m[0]}
+	case d.small || d.natural:
+		VPADDW(m[4], m[0], m[0])
+		VPMADDWD(ones, m[0], m[0])
+		return [2]ymm{m[0]}
+	case d.halves: // L has blocks 0 1 4 5, H 2 3 6 7; the lower lanes are the first 16 values, the upper the last
+		for i := 0; i < 8; i += 2 {
+			VPMADDWD(ones, m[i], m[i])
+		}
+		VPADDD(m[2], m[0], m[0])
+		VPADDD(m[6], m[4], m[4])
+		first, last := YMM(), YMM()
+		VPERM2I128(Imm(0x20), m[4], m[0], first)
+		VPERM2I128(Imm(0x31), m[4], m[0], last)
+		return [2]ymm{first, last}
+	default: // L has blocks 0 2 4 6, H 1 3 5 7, each in two halves
+		VPMADDWD(ones, m[0], m[0])
+		VPMADDWD(ones, m[4], m[4])
+		u, v, t := YMM(), YMM(), YMM()
+		VPUNPCKLDQ(m[4], m[0], u)
+		VPUNPCKHDQ(m[4], m[0], v)
+		VPERM2I128(Imm(0x21), v, u, t) // u's upper half, v's lower half
+		VPBLENDD(Imm(0xf0), v, u, u)
+		VPADDD(t, u, u)
+		return [2]ymm{u}
+	}
+}
+
+func param(name string) Mem {
+	p, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return p.Addr
+}
+
+func (dot avx2Dot) emit(one bool) {
+	name, doc := "avx2Dot"+dot.name, "is the row dot of one token."
+	if !one {
+		name, doc = name+"s", "is the row dot of up to 8 tokens."
+	}
+	TEXT(name, 0, "func(w *byte, stride, rows, nb, tokens int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int)")
+	Doc(name + " " + doc)
+	Pragma("noescape")
+	d := &dotState{avx2Dot: dot, one: one}
+
+	accs := 1
+	if !one {
+		accs = avx2MaxTokens
+	}
+	local := aligned(32*(accs+3) + 64 + 96)
+	acc, kept := local, local.Offset(32*accs)
+	d.offset = kept.Offset(96)
+	tailMask, pairMask := kept.Offset(96+64), kept.Offset(96+96)
+
+	nb4, row, at := GP64(), GP64(), GP64()
+	Load(Param("nb"), nb4)
+	Load(Param("w"), row)
+	if dot.small {
+		n, table := GP64(), GP64()
+		MOVQ(nb4, n)
+		ANDQ(U8(7), n)
+		JZ(LabelRef("noTail"))
+		LEAQ(avx2Consts.mask, table)
+		NEGQ(n)
+		mask := YMM()
+		VMOVDQU(Mem{Base: table, Index: n, Scale: 4, Disp: 128}, mask)
+		VMOVDQU(mask, tailMask)
+		if dot.sub > 0 {
+			for i := range 2 {
+				VMOVDQU(Mem{Base: table, Index: n, Scale: 8, Disp: 128 + 32*i}, mask)
+				VMOVDQU(mask, pairMask.Offset(32*i))
+			}
+		}
+		NEGQ(n)
+		last, o := GP64(), GP64()
+		LEAQ(Mem{Base: n, Disp: -1}, last)
+		IMUL3Q(U8(dot.size), last, last)
+		XORQ(o, o)
+		for b := range 8 {
+			MOVQ(o, d.offset.Offset(8*b))
+			ADDQ(U8(dot.size), o)
+			CMPQ(o, last)
+			CMOVQGT(last, o)
+		}
+		Label("noTail")
+	}
+	SHLQ(Imm(2), nb4)
+	q, scale, sum, half := GP64(), GP64(), GP64(), GP64()
+	bases := func() {
+		Load(Param("q"), q)
+		Load(Param("scale"), scale)
+		if dot.offs {
+			Load(Param("sum"), sum)
+		}
+		if dot.halves || dot.sub > 0 {
+			Load(Param("half"), half)
+		}
+	}
+	if one {
+		bases()
+	}
+
+	Label("row")
+	var p ymm
+	if one {
+		p = YMM()
+		VXORPS(p, p, p)
+	} else {
+		z, n, slot := YMM(), GP64(), GP64()
+		VXORPS(z, z, z)
+		MOVQ(param("tokens"), n)
+		MOVQ(acc.Base, slot)
+		Label("clear")
+		VMOVAPS(z, Mem{Base: slot})
+		ADDQ(U8(32), slot)
+		DECQ(n)
+		JNZ(LabelRef("clear"))
+	}
+	d.w = Mem{Base: GP64()}
+	MOVQ(row, d.w.Base)
+	XORQ(at, at) // 4 bytes a block, as the scales have
+	end := GP64()
+	MOVQ(nb4, end)
+	ANDQ(I8(-32), end)
+	if dot.small {
+		JZ(LabelRef("tail"))
+	}
+
+	tokens := func(label string) {
+		var off Op = d.off
+		var ws [2]Op
+		for i, s := range d.scale {
+			ws[i] = s
+		}
+		var n, slot reg.GPVirtual
+		if !one {
+			for i := range 2 {
+				if i == 0 || dot.halves {
+					ws[i] = kept.Offset(32 * i)
+					VMOVAPS(d.scale[i], ws[i])
+				}
+			}
+			if dot.offs {
+				off = kept.Offset(64)
+				VMOVAPS(d.off, off)
+			}
+			bases()
+			n, slot = GP64(), GP64()
+			MOVQ(param("tokens"), n)
+			MOVQ(acc.Base, slot)
+			Label(label)
+			p = YMM()
+			VMOVAPS(Mem{Base: slot}, p)
+		}
+		var mask ymm
+		var x, width reg.GPVirtual
+		if d.tail {
+			mask, x, width = YMM(), GP64(), GP64()
+			VMOVDQU(tailMask, mask)
+			LEAQ(Mem{Base: q, Index: at, Scale: 8}, x)
+			MOVQ(nb4, width)
+			SUBQ(at, width)
+		}
+		floats := func(base reg.GPVirtual) Mem { return Mem{Base: base, Index: at, Scale: 1} }
+		s := d.sums(func(i int) Op {
+			if !d.tail {
+				return Mem{Base: q, Index: at, Scale: 8, Disp: 32 * i}
+			}
+			v := YMM()
+			VPMASKMOVD(Mem{Base: x}, mask, v)
+			ADDQ(width, x)
+			return v
+		})
+		halves := func() (u, v ymm) { // the 16 sums of 16, first halves and last, of blocks 0 1 4 5 2 3 6 7
+			m := [2]ymm{YMM(), YMM()}
+			for i := range m {
+				h := Mem{Base: half, Index: at, Scale: 2, Disp: 32 * i}
+				if !d.tail {
+					VMOVDQU(h, m[i])
+					continue
+				}
+				pairs := YMM()
+				VMOVDQU(pairMask.Offset(32*i), pairs)
+				VPMASKMOVD(h, pairs, m[i])
+			}
+			u, v = YMM(), YMM()
+			VSHUFPS(Imm(0x88), m[1], m[0], u)
+			VSHUFPS(Imm(0xdd), m[1], m[0], v)
+			return u, v
+		}
+		a := YMM()
+		switch {
+		case dot.halves:
+			u, v := halves()
+			VPSLLD(Imm(5), u, u)
+			VPSLLD(Imm(5), v, v)
+			VPSUBD(u, s[0], s[0])
+			VPSUBD(v, s[1], s[1])
+			VPERMQ(Imm(0xd8), floats(scale), a)
+		case dot.sub > 0:
+			u, v := halves()
+			VPADDD(v, u, u)
+			VPSLLD(Imm(uint64(dot.sub)), u, u)
+			VPERMQ(Imm(0xd8), u, u)
+			VPSUBD(u, s[0], s[0])
+			fallthrough
+		default:
+			if d.tail {
+				VMASKMOVPS(floats(scale), mask, a)
+			} else if !one {
+				VMOVUPS(floats(scale), a)
+			}
+		}
+		for i := range 2 {
+			if i == 1 && !dot.halves {
+				break
+			}
+			w := YMM()
+			if one && !d.tail && !dot.halves {
+				VMULPS(floats(scale), ws[i], w)
+			} else {
+				VMULPS(ws[i], a, w)
+			}
+			if d.tail { // an infinite scale of the last block, repeated, must not become NaN
+				VANDPS(mask, w, w)
+			}
+			VCVTDQ2PS(s[i], s[i])
+			VFMADD231PS(s[i], w, p)
+		}
+		if dot.offs {
+			var st, o Op = floats(sum), off
+			if d.tail {
+				m, n := YMM(), YMM()
+				VMASKMOVPS(st, mask, m)
+				VANDPS(off, mask, n)
+				st, o = m, n
+			} else if !one {
+				m := YMM()
+				VMOVUPS(st, m)
+				st, o = off, m
+			}
+			if dot.small {
+				VFMADD231PS(st, o, p)
+			} else {
+				VFNMADD231PS(st, o, p)
+			}
+		}
+		if !one {
+			VMOVAPS(p, Mem{Base: slot})
+			ADDQ(U8(32), slot)
+			LEAQ(Mem{Base: q, Index: nb4, Scale: 8}, q)
+			ADDQ(nb4, scale)
+			if dot.offs {
+				ADDQ(nb4, sum)
+			}
+			if dot.halves || dot.sub > 0 {
+				LEAQ(Mem{Base: half, Index: nb4, Scale: 2}, half)
+			}
+			DECQ(n)
+			JNZ(LabelRef(label))
+		}
+	}
+
+	Label("group")
+	bytes := dot.size
+	if dot.small {
+		bytes *= 8
+	}
+	for i := 0; i < bytes; i += 64 {
+		PREFETCHT0(d.w.Offset(avx2Ahead + i))
+	}
+	dot.decode(d)
+	tokens("token")
+	ADDQ(I32(bytes), d.w.Base)
+	ADDQ(U8(32), at)
+	CMPQ(at, end)
+	JNE(LabelRef("group"))
+	if dot.small {
+		Label("tail")
+		CMPQ(at, nb4)
+		JEQ(LabelRef("reduce"))
+		d.tail = true
+		dot.decode(d)
+		tokens("tailToken")
+		d.tail = false
+	}
+
+	Label("reduce")
+	y := GP64()
+	MOVQ(param("y"), y)
+	var n, slot, ldy reg.GPVirtual
+	if !one {
+		n, slot, ldy = GP64(), GP64(), GP64()
+		MOVQ(param("tokens"), n)
+		MOVQ(param("ldy"), ldy)
+		MOVQ(acc.Base, slot)
+		Label("store")
+		p = YMM()
+		VMOVAPS(Mem{Base: slot}, p)
+	}
+	if dot.halves {
+		VPERMPD(Imm(0xd8), p, p)
+	}
+	t := XMM()
+	VXORPS(t, t, t)
+	inOrder(p, t)
+	VMOVSS(t, Mem{Base: y})
+	if !one {
+		LEAQ(Mem{Base: y, Index: ldy, Scale: 4}, y)
+		ADDQ(U8(32), slot)
+		DECQ(n)
+		JNZ(LabelRef("store"))
+	}
+	ADDQ(U8(4), param("y"))
+	ADDQ(param("stride"), row)
+	DECQ(param("rows"))
+	JNZ(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,171 @@
+// Package avx512 writes the assembly of the row for AVX-512 F, BW, DQ, VL and VNNI.
+package avx512
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// Emit writes all functions of the row.
+func Emit() {
+	mul("avx512MulBias", 1, 0, true)
+	mul("avx512MulOff", 1, 1, false)
+	mul("avx512MulBias2", 2, 0, true)
+	mul("avx512MulOff2", 2, 2, false)
+	mulFloat()
+	interleave()
+	quantize()
+	elementwise()
+	toF16()
+	for rows := 8; rows > 0; rows /= 2 {
+		attend(rows)
+	}
+	arrange()
+	for _, f := range dots() {
+		dot(f)
+		dotMany(f)
+	}
+	for _, f := range floatFormats {
+		for tokens := 4; tokens > 0; tokens /= 2 {
+			floatDot(f, tokens)
+		}
+	}
+	unpacks()
+	probe()
+}
+
+func floatBits(f float64) uint32 { return math.Float32bits(float32(f)) }
+
+// constants are the read-only vectors that were declared so far, by name.
+var constants = map[string]Mem{}
+
+// vector is a read-only vector of n dwords.
+func vector(name string, n int, f func(i int) uint32) Mem {
+	name = "avx512_" + name
+	if m, ok := constants[name]; ok {
+		return m
+	}
+	m := GLOBL(name, RODATA|NOPTR)
+	for i := range n {
+		DATA(4*i, U32(f(i)))
+	}
+	constants[name] = m
+	return m
+}
+
+// words and bytes are vectors of n words or bytes.
+func words(name string, n int, f func(i int) uint16) Mem {
+	return vector(name, n/2, func(i int) uint32 { return uint32(f(2*i)) | uint32(f(2*i+1))<<16 })
+}
+
+func bytes(name string, n int, f func(i int) byte) Mem {
+	return words(name, n/2, func(i int) uint16 { return uint16(f(2*i)) | uint16(f(2*i+1))<<8 })
+}
+
+// splat is a register of 16 equal dwords.
+func splat(v uint32) VecVirtual {
+	z := ZMM()
+	VPBROADCASTD(vector(fmt.Sprintf("splat_%08x", v), 1, func(int) uint32 { return v }), z)
+	return z
+}
+
+func splatF(f float64) VecVirtual { return splat(floatBits(f)) }
+
+func load(m Mem) VecVirtual {
+	z := ZMM()
+	VMOVDQU32(m, z)
+	return z
+}
+
+// zero is a cleared register. avo knows VXORPS to be independent of what was there, and VPXORD not.
+func zero() VecVirtual {
+	z := ZMM()
+	VXORPS(z, z, z)
+	return z
+}
+
+func arg(name string) GPVirtual { return Load(Param(name), GP64()).(GPVirtual) }
+
+func ptr(name string) Mem { return Mem{Base: arg(name)} }
+
+// kmask is a mask register with constant bits.
+func kmask(bits uint16) OpmaskVirtual {
+	r, k := GP32(), K()
+	MOVL(U32(bits), r)
+	KMOVW(r, k)
+	return k
+}
+
+// transpose4 turns dword c of each 128-bit lane of x[d] into dword d of x[c]'s lane.
+func transpose4(x []VecVirtual) []VecVirtual {
+	lo0, hi0, lo1, hi1 := ZMM(), ZMM(), ZMM(), ZMM()
+	VPUNPCKLDQ(x[1], x[0], lo0)
+	VPUNPCKHDQ(x[1], x[0], hi0)
+	VPUNPCKLDQ(x[3], x[2], lo1)
+	VPUNPCKHDQ(x[3], x[2], hi1)
+	y := []VecVirtual{ZMM(), ZMM(), ZMM(), ZMM()}
+	VPUNPCKLQDQ(lo1, lo0, y[0])
+	VPUNPCKHQDQ(lo1, lo0, y[1])
+	VPUNPCKLQDQ(hi1, hi0, y[2])
+	VPUNPCKHQDQ(hi1, hi0, y[3])
+	return y
+}
+
+// laneSum adds the 16 floats of p to 0 in order; the sum is in element 0 of the result.
+func laneSum(p Vec) VecVirtual {
+	s := XMM()
+	VXORPS(s, s, s)
+	for lane := range 4 {
+		x := XMM()
+		if lane == 0 {
+			VMOVAPS(p.AsX(), x)
+		} else {
+			VEXTRACTF32X4(U8(lane), p.AsZ(), x)
+		}
+		VADDSS(x, s, s)
+		for i := 1; i < 4; i++ {
+			e := XMM()
+			VPERMILPS(U8(i), x, e)
+			VADDSS(e, s, s)
+		}
+	}
+	return s
+}
+
+// exp32 holds the constants of exp32Generic's twin.
+type exp32 struct{ hi, lo, log2e, ln2hi, ln2lo, c0, c1, c2, c3, c4, c5, one Op }
+
+func newExp32() exp32 {
+	// As memory operands broadcast by the instruction, they take no registers.
+	c := func(f float64) Mem {
+		v := floatBits(f)
+		return vector(fmt.Sprintf("splat_%08x", v), 1, func(int) uint32 { return v })
+	}
+	return exp32{c(88.3), c(-87.3), c(1.44269504), c(-0.693359375), c(2.12194440e-4),
+		c(1.9875691500e-4), c(1.3981999507e-3), c(8.3334519073e-3), c(4.1665795894e-2), c(1.6666665459e-1), c(5.0000001201e-1), c(1)}
+}
+
+// apply replaces x by e^x. A NaN stays one: MIN and MAX give their last source then, which is x.
+func (e exp32) apply(x VecVirtual) {
+	t, n, y, r2 := ZMM(), ZMM(), ZMM(), ZMM()
+	VBROADCASTSS(e.hi, t)
+	VMINPS(x, t, x)
+	VBROADCASTSS(e.lo, t)
+	VMAXPS(x, t, x)
+	VMULPS_BCST(e.log2e, x, n)
+	VRNDSCALEPS(U8(8), n, n)
+	VFMADD231PS_BCST(e.ln2hi, n, x)
+	VFMADD231PS_BCST(e.ln2lo, n, x)
+	VBROADCASTSS(e.c0, y)
+	for _, c := range []Op{e.c1, e.c2, e.c3, e.c4, e.c5} {
+		VFMADD213PS_BCST(c, x, y)
+	}
+	VMULPS(x, x, r2)
+	VFMADD213PS(x, r2, y)
+	VADDPS_BCST(e.one, y, y)
+	VSCALEFPS(n, y, x)
+}

@@ -1,0 +1,322 @@
+package avx512
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// iq4Values are block.IQ4Values.
+var iq4Values = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
+
+// dots lists the integer formats that have fused row dots.
+func dots() []dotFormat {
+	return []dotFormat{dotQ4_0(), dotQ4_1(), dotQ8_0(), dotQ4_K(), dotQ5_K(), dotQ6_K(), dotIQ4_XS()}
+}
+
+// nibbles is what turns raw bytes into one nibble each: a shift per dword and a mask.
+type nibbles struct{ shift, mask VecVirtual }
+
+func newNibbles(name string, high func(i int) bool) nibbles {
+	return nibbles{load(vector("shift_"+name, 16, func(i int) uint32 {
+		if high(i) {
+			return 4
+		}
+		return 0
+	})), splat(0x0f0f0f0f)}
+}
+
+func (n nibbles) apply(x VecVirtual) {
+	VPSRLVD(n.shift, x, x)
+	VPANDD(n.mask, x, x)
+}
+
+// secondHalf says whether position i belongs to the second 16 values of a block: the high nibbles of formats that split so.
+func secondHalf(i int) bool { return i/4%2 == 1 }
+
+// pick is the four tables with which VPERMI2D takes dwords out of 128 bytes.
+func pick(name string, from func(d, i int) int) []VecVirtual {
+	t := make([]VecVirtual, 4)
+	for d := range t {
+		t[d] = load(vector(fmt.Sprintf("%s_%d", name, d), 16, func(i int) uint32 { return uint32(from(d, i)) }))
+	}
+	return t
+}
+
+// picked applies such tables to the 128 bytes at m.
+func picked(tables []VecVirtual, m Mem) []VecVirtual {
+	x, q := load(m), make([]VecVirtual, 4)
+	for d := range q {
+		q[d] = ZMM()
+		VMOVDQA32(tables[d], q[d])
+		VPERMI2D(m.Offset(64), x, q[d])
+	}
+	return q
+}
+
+// half is a float16 as 16 floats.
+func half(m Mem) VecVirtual {
+	d := ZMM()
+	VPBROADCASTW(m, d.AsY())
+	VCVTPH2PS(d.AsY(), d)
+	return d
+}
+
+// dotQ4_0: 8 blocks of d, 16 bytes of nibbles.
+func dotQ4_0() dotFormat {
+	f := dotFormat{name: "Q4_0", bytes: 144, bias: 8, tail: true}
+	var n nibbles
+	var quads, scales VecVirtual
+	f.setup = func() {
+		n = newNibbles("half", secondHalf)
+		// Of 64 bytes from dword d of block 0 on, and of 64 that begin 6 bytes before dword d of block 4, so as to end with the group.
+		quads = load(words("q4_0", 32, func(i int) uint16 { return uint16(9*(i/2%4) + i%2 + i/16*(32+3)) }))
+		scales = load(words("q4_0_d", 32, func(i int) uint16 { return uint16(9 * i % 64) }))
+	}
+	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+		q := make([]VecVirtual, 4)
+		for d := range q {
+			q[d] = load(w.Offset(2 + 4*d))
+			VPERMT2W(w.Offset(68+4*d), quads, q[d])
+			n.apply(q[d])
+		}
+		s := load(w)
+		VPERMT2W(w.Offset(64), scales, s)
+		VCVTPH2PS(s.AsX(), s.AsY())
+		return q, s
+	}
+	return f
+}
+
+// dotQ4_1: 8 blocks of d, m, 16 bytes of nibbles.
+func dotQ4_1() dotFormat {
+	f := dotFormat{name: "Q4_1", bytes: 160, offs: true, tail: true}
+	var n nibbles
+	var quads, scales VecVirtual
+	f.setup = func() {
+		n = newNibbles("half", secondHalf)
+		// Of 64 bytes from dword d of block 0 on, and as many from that of block 4.
+		quads = load(vector("q4_1", 16, func(i int) uint32 { return uint32(5*(i%4) + i/8*16) }))
+		// Of words 0-31 and 40-71: 8 d, then 8 m.
+		scales = load(words("q4_1_dm", 32, func(i int) uint16 { return uint16(i/4%2*32 + 10*(i%4) + i/8%2) }))
+	}
+	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+		q := make([]VecVirtual, 4)
+		for d := range q {
+			q[d] = load(w.Offset(4 + 4*d))
+			VPERMT2D(w.Offset(84+4*d), quads, q[d])
+			n.apply(q[d])
+		}
+		s := load(w)
+		VPERMT2W(w.Offset(80), scales, s)
+		VCVTPH2PS(s.AsY(), s)
+		return q, s
+	}
+	return f
+}
+
+// dotQ8_0: 8 blocks of d, 32 int8.
+func dotQ8_0() dotFormat {
+	f := dotFormat{name: "Q8_0", bytes: 272, bias: 128, tail: true}
+	var sign, scales VecVirtual
+	f.setup = func() {
+		sign = splat(0x80808080)
+		// Of 128 bytes that begin with a block: the d of four.
+		scales = load(words("q8_0_d", 32, func(i int) uint16 { return uint16(17 * (i % 4)) }))
+	}
+	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+		x := make([]VecVirtual, 4)
+		for c := range x {
+			x[c] = ZMM()
+			VMOVDQU32(w.Offset(34*c+2), x[c].AsY())
+			VINSERTI64X4(U8(1), w.Offset(34*(c+4)+2), x[c], x[c])
+			VPXORD(sign, x[c], x[c])
+		}
+		s, t := load(w), load(w.Offset(136))
+		VPERMT2W(w.Offset(64), scales, s)
+		VPERMT2W(w.Offset(200), scales, t)
+		VPUNPCKLQDQ(t.AsX(), s.AsX(), s.AsX())
+		VCVTPH2PS(s.AsX(), s.AsY())
+		return transpose4(x), s
+	}
+	return f
+}
+
+// scaleMin decodes the 6-bit scales and minima of Q4_K and Q5_K: 8 products d·sc, then 8 dmin·m.
+type scaleMin struct{ shift, mask, mask2, split VecVirtual }
+
+func newScaleMin() scaleMin {
+	four := func(name string, v [4]uint32) VecVirtual {
+		x := XMM()
+		VMOVDQU32(vector("scalemin_"+name, 4, func(i int) uint32 { return v[i] }), x)
+		return x
+	}
+	return scaleMin{
+		four("shift", [4]uint32{0, 0, 0, 4}),
+		four("mask", [4]uint32{0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f}),
+		four("mask2", [4]uint32{0, 0x30303030, 0, 0x30303030}),
+		load(vector("scalemin_split", 16, func(i int) uint32 { return uint32(i / 8) })),
+	}
+}
+
+func (c scaleMin) decode(w Mem) VecVirtual {
+	// The 12 bytes are dwords u0, u1, u2 of the scales: sc of blocks 0-3 are u0's low six bits, those of blocks 4-7 u2's low four and
+	// u0's high two, and m alike from u1 and u2's high four.
+	u, a, b, s, d := XMM(), XMM(), XMM(), ZMM(), ZMM()
+	VMOVDQU32(w, u)
+	VPSHUFD(U8(1|3<<2|2<<4|3<<6), u, a)
+	VPSHUFD(U8(1|1<<2|2<<4|2<<6), u, b)
+	VPSRLVD(c.shift, a, a)
+	VPSRLD(U8(2), b, b)
+	VPANDD(c.mask2, b, b)
+	VPTERNLOGD(U8(0xf8), c.mask, a, b) // b | a & mask
+	VPMOVZXBD(b, s)
+	VCVTDQ2PS(s, s)
+	VCVTPH2PS(u, d.AsX())
+	VPERMPS(d, c.split, d)
+	VMULPS(d, s, s)
+	return s
+}
+
+// pairedBlocks says from which dword of 128 bytes of Q4_K's nibbles position i comes: two blocks share 32 bytes.
+func pairedBlocks(d, i int) int { return 8*(laneBlock(i)/2) + laneDword(d, i) }
+
+// dotQ4_K: d, dmin, 12 bytes of scales, 128 bytes of nibbles.
+func dotQ4_K() dotFormat {
+	f := dotFormat{name: "Q4_K", bytes: 144, offs: true, negative: true}
+	var n nibbles
+	var sm scaleMin
+	var tables []VecVirtual
+	f.setup = func() {
+		n = newNibbles("odd", func(i int) bool { return i%2 == 1 })
+		sm = newScaleMin()
+		tables = pick("q4_k", pairedBlocks)
+	}
+	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+		q := picked(tables, w.Offset(16))
+		for _, x := range q {
+			n.apply(x)
+		}
+		return q, sm.decode(w)
+	}
+	return f
+}
+
+// dotQ5_K: as Q4_K, with 32 bytes of fifth bits between scales and nibbles: bit b of byte i belongs to value i of block b.
+func dotQ5_K() dotFormat {
+	f := dotFormat{name: "Q5_K", bytes: 176, offs: true, negative: true}
+	var n nibbles
+	var sm scaleMin
+	var tables []VecVirtual
+	var turn, bit VecVirtual
+	f.setup = func() {
+		n = newNibbles("odd", func(i int) bool { return i%2 == 1 })
+		sm = newScaleMin()
+		tables = pick("q4_k", pairedBlocks)
+		turn = load(vector("q5_k_turn", 16, func(i int) uint32 { return uint32(laneBlock(i)-4) & 31 }))
+		bit = splat(0x10101010)
+	}
+	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+		q, high := picked(tables, w.Offset(48)), ZMM()
+		VBROADCASTI64X4(w.Offset(16), high)
+		for d, x := range q {
+			n.apply(x)
+			h := ZMM()
+			VPSHUFD(U8(0x55*d), high, h)
+			VPRORVD(turn, h, h)
+			VPTERNLOGD(U8(0xf8), bit, h, x) // x | h & bit
+		}
+		return q, sm.decode(w)
+	}
+	return f
+}
+
+// dotQ6_K: 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 scales, d.
+func dotQ6_K() dotFormat {
+	f := dotFormat{name: "Q6_K", bytes: 210, bias: 32, halves: true}
+	var n nibbles
+	var tables []VecVirtual
+	var turn, bits, order VecVirtual
+	f.setup = func() {
+		n = newNibbles("q6_k", func(i int) bool { return i%4 >= 2 })
+		tables = pick("q6_k", func(d, i int) int { return 16*(i/8) + 8*(i%2) + laneDword(d, i) })
+		turn = load(vector("q6_k_turn", 16, func(i int) uint32 { return uint32(2*(i%4)-4) & 31 }))
+		bits = splat(0x30303030)
+		order = XMM()
+		VMOVDQU32(bytes("q6_k_scales", 16, func(i int) byte { return byte(i%8*2 + i/8) }), order)
+	}
+	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+		q, high := picked(tables, w), load(w.Offset(128))
+		for d, x := range q {
+			n.apply(x)
+			h := ZMM()
+			VPSHUFD(U8(0x55*d), high, h)
+			VPRORVD(turn, h, h)
+			VPTERNLOGD(U8(0xf8), bits, h, x)
+		}
+		b, s := XMM(), ZMM()
+		VMOVDQU32(w.Offset(192), b)
+		VPSHUFB(order, b, b)
+		VPMOVSXBD(b, s)
+		VCVTDQ2PS(s, s)
+		VMULPS(half(w.Offset(208)), s, s)
+		return q, s
+	}
+	return f
+}
+
+// iq4Levels are the IQ4 levels plus 128, in every lane.
+func iq4Levels() VecVirtual {
+	return load(bytes("iq4_levels", 64, func(i int) byte { return byte(iq4Values[i%16]) ^ 128 }))
+}
+
+// iq4xsScales decodes the 6-bit scales of IQ4_XS.
+type iq4xsScales struct{ lowShift, highShift, low, high, minus VecVirtual }
+
+func newIQ4XSScales() iq4xsScales {
+	return iq4xsScales{
+		load(vector("iq4_xs_low", 16, func(i int) uint32 { return uint32(4 * (i % 8)) })),
+		load(vector("iq4_xs_high", 16, func(i int) uint32 { return uint32(12 + 2*(i%8)) })),
+		splat(15), splat(0x30), splat(32),
+	}
+}
+
+func (c iq4xsScales) decode(w Mem) VecVirtual {
+	a, b, s, d := YMM(), YMM(), ZMM(), YMM()
+	VPBROADCASTD(w.Offset(4), a)
+	VPBROADCASTD(w, b) // d and the high bits
+	VPSRLVD(c.lowShift.AsY(), a, a)
+	VPSRLVD(c.highShift.AsY(), b, b)
+	VPANDD(c.high.AsY(), b, b)
+	VPTERNLOGD(U8(0xf8), c.low.AsY(), a, b) // b | a & low
+	VPSUBD(c.minus.AsY(), b, b)
+	VCVTDQ2PS(b, s.AsY())
+	VPBROADCASTW(w, d.AsX())
+	VCVTPH2PS(d.AsX(), d)
+	VMULPS(d, s.AsY(), s.AsY())
+	return s
+}
+
+// dotIQ4_XS: d, 8 high bit pairs of scales, 8 low nibbles of scales, 128 bytes of nibbles, 16 to a block.
+func dotIQ4_XS() dotFormat {
+	f := dotFormat{name: "IQ4_XS", bytes: 136, bias: 128}
+	var n nibbles
+	var tables []VecVirtual
+	var levels VecVirtual
+	var xs iq4xsScales
+	f.setup = func() {
+		n, xs, levels = newNibbles("half", secondHalf), newIQ4XSScales(), iq4Levels()
+		tables = pick("iq4_xs", func(d, i int) int { return 16*(i/8) + 4*(i%4) + d })
+	}
+	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+		q := picked(tables, w.Offset(8))
+		for _, x := range q {
+			n.apply(x)
+			VPSHUFB(x, levels, x)
+		}
+		return q, xs.decode(w)
+	}
+	return f
+}

@@ -1,0 +1,252 @@
+package avx512
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+const (
+	tile      = 16
+	tileFloat = 16
+)
+
+// mulGroup is how many tokens' integer sums are interleaved. Two leave the rest of hiding VPDPBUSD's latency to the CPU's reordering;
+// of 2 to 5, llvm-mca puts it first with offsets (144.7 cycles a block on Zen 4, of which 128 are VPDPBUSD; 152.6 with 4) and within 6%
+// elsewhere.
+const mulGroup = 2
+
+// mul emits the microkernel of 16 rows x 16 tokens for formats of so many scales and offsets per 32 values. The 32 k of 16
+// rows sit in 8 registers, a token's bytes are broadcast by VPDPBUSD itself, and the partial sums p_j stay in 16 registers.
+func mul(name string, scales, offs int, bias bool) {
+	TEXT(name, NOSPLIT, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int)")
+	Doc(name + " multiplies a panel by a tile: see mulArgs.")
+	Pragma("noescape")
+	left, q, scale, a, as, c, ldc := arg("nb"), ptr("q"), ptr("scale"), ptr("a"), ptr("as"), ptr("c"), arg("ldc")
+	var off, sum, init Mem
+	if offs > 0 {
+		off, sum = ptr("off"), ptr("sum")
+	}
+	if bias {
+		init = ptr("init")
+	}
+	SHLQ(U8(2), ldc)
+	end := GP64()
+	LEAQ(Mem{Base: left, Disp: -1}, end) // segment j has (nb+7-j)/8 blocks; the last one begins at nb-1
+	ADDQ(U8(7), left)
+
+	acc := make([]VecVirtual, tile)
+	row := Mem{Base: GP64()}
+	MOVQ(c.Base, row.Base)
+	acc[0] = zero()
+	for range tile {
+		VMOVUPS(acc[0], row)
+		ADDQ(ldc, row.Base)
+	}
+
+	Label("segment")
+	for t := range acc {
+		if t > 0 {
+			acc[t] = ZMM()
+		}
+		VXORPS(acc[t], acc[t], acc[t])
+	}
+	n := GP64()
+	MOVQ(left, n)
+	SHRQ(U8(3), n)
+
+	Label("block")
+	w := make([]VecVirtual, 8)
+	for g := range w {
+		w[g] = load(q.Offset(64 * g))
+	}
+	for h := range scales {
+		ws := load(scale.Offset(64 * h))
+		var wo VecVirtual
+		if offs > 0 && scales == 1 {
+			wo = load(off)
+		}
+		for first := 0; first < tile; first += mulGroup {
+			s := make([]VecVirtual, min(mulGroup, tile-first))
+			for i := range s {
+				if bias {
+					s[i] = ZMM()
+					VPBROADCASTD(init.Offset(4*(tile*h+first+i)), s[i])
+				} else {
+					s[i] = zero()
+				}
+			}
+			for g := 8 * h / scales; g < 8*(h+1)/scales; g++ {
+				for i := range s {
+					VPDPBUSD_BCST(a.Offset(4*(tile*g+first+i)), w[g], s[i])
+				}
+			}
+			for i := range s {
+				p := ZMM()
+				VCVTDQ2PS(s[i], s[i])
+				VMULPS_BCST(as.Offset(4*(first+i)), ws, p)
+				VFMADD231PS(p, s[i], acc[first+i])
+				if wo != nil {
+					VFMADD231PS_BCST(sum.Offset(4*(first+i)), wo, acc[first+i])
+				}
+			}
+		}
+	}
+	if offs == 2 {
+		for h := range offs {
+			wo := load(off.Offset(64 * h))
+			for t := range acc {
+				VFMADD231PS_BCST(sum.Offset(4*(tile*h+t)), wo, acc[t])
+			}
+		}
+	}
+	ADDQ(I32(512), q.Base)
+	ADDQ(I32(32*tile), a.Base)
+	ADDQ(I8(4*tile), as.Base)
+	advance(scale, 64*scales)
+	if offs > 0 {
+		advance(off, 64*offs)
+		advance(sum, 4*tile*offs)
+	}
+	if bias {
+		advance(init, 4*tile*scales)
+	}
+	DECQ(n)
+	JNZ(LabelRef("block"))
+
+	MOVQ(c.Base, row.Base)
+	for t := range acc {
+		VADDPS(row, acc[t], acc[t])
+		VMOVUPS(acc[t], row)
+		if t < len(acc)-1 {
+			ADDQ(ldc, row.Base)
+		}
+	}
+	// Segment j+1 is empty, and so are those after it, if nb <= j+1.
+	DECQ(left)
+	CMPQ(left, end)
+	JEQ(LabelRef("done"))
+	CMPQ(left, U8(8))
+	JGE(LabelRef("segment"))
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+func advance(m Mem, bytes int) { ADDQ(I32(bytes), m.Base) }
+
+// mulFloat emits the float microkernel, 16 rows x 16 tokens: one load of weights and 16 fused multiply-adds per k.
+func mulFloat() {
+	TEXT("avx512MulFloat", NOSPLIT, "func(k int, w, a, c *float32, ldc int)")
+	Doc("avx512MulFloat multiplies a float panel by a tile: see mulFloatArgs.")
+	Pragma("noescape")
+	k, w, a, c, ldc := arg("k"), ptr("w"), ptr("a"), ptr("c"), arg("ldc")
+	SHLQ(U8(2), ldc)
+	SHRQ(U8(4), k)
+	acc := make([]VecVirtual, tileFloat)
+	row := Mem{Base: GP64()}
+	MOVQ(c.Base, row.Base)
+	acc[0] = zero()
+	for range acc {
+		VMOVUPS(acc[0], row)
+		ADDQ(ldc, row.Base)
+	}
+	segment, n := GP64(), GP64()
+	MOVQ(U32(16), segment)
+	Label("segment")
+	for t := range acc {
+		if t > 0 {
+			acc[t] = ZMM()
+		}
+		VXORPS(acc[t], acc[t], acc[t])
+	}
+	MOVQ(k, n)
+	Label("k")
+	ws := load(w)
+	for t := range acc {
+		VFMADD231PS_BCST(a.Offset(4*t), ws, acc[t])
+	}
+	advance(w, 64)
+	advance(a, 4*tileFloat)
+	DECQ(n)
+	JNZ(LabelRef("k"))
+	MOVQ(c.Base, row.Base)
+	for t := range acc {
+		VADDPS(row, acc[t], acc[t])
+		VMOVUPS(acc[t], row)
+		if t < len(acc)-1 {
+			ADDQ(ldc, row.Base)
+		}
+	}
+	DECQ(segment)
+	JNZ(LabelRef("segment"))
+	VZEROUPPER()
+	RET()
+}
+
+// interleave emits the gathering of 16 rows into a panel: for each block a transposition of 16 rows x 8 dwords.
+func interleave() {
+	TEXT("avx512Interleave", NOSPLIT, "func(nb int, rows *byte, stride int, q *byte)")
+	Doc("avx512Interleave gathers 16 rows into a panel: see leaf.interleave.")
+	Pragma("noescape")
+	left, rows, stride, q := arg("nb"), ptr("rows"), arg("stride"), ptr("q")
+	end, n, stride3, b0, b4 := GP64(), GP64(), GP64(), GP64(), GP64()
+	b8, b12 := GP64(), GP64()
+	LEAQ(Mem{Base: left, Disp: -1}, end)
+	ADDQ(U8(7), left)
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+	base := []Register{b0, b4, b8, b12}
+	row := func(r int) Mem {
+		m := Mem{Base: base[r/4]}
+		switch r % 4 {
+		case 1:
+			m.Index, m.Scale = stride, 1
+		case 2:
+			m.Index, m.Scale = stride, 2
+		case 3:
+			m.Index, m.Scale = stride3, 1
+		}
+		return m
+	}
+	Label("segment")
+	MOVQ(rows.Base, b0)
+	LEAQ(Mem{Base: b0, Index: stride, Scale: 4}, b4)
+	LEAQ(Mem{Base: b4, Index: stride, Scale: 4}, b8)
+	LEAQ(Mem{Base: b8, Index: stride, Scale: 4}, b12)
+	MOVQ(left, n)
+	SHRQ(U8(3), n)
+	Label("block")
+	// Lanes of x[r]: row r's dwords 0-3, its dwords 4-7, and the same of row r+4.
+	gather := func(first int) []VecVirtual {
+		x := make([]VecVirtual, 4)
+		for i := range x {
+			x[i] = ZMM()
+			VMOVDQU32(row(first+i), x[i].AsY())
+			VINSERTI64X4(U8(1), row(first+i+4), x[i], x[i])
+		}
+		return transpose4(x)
+	}
+	lo, hi := gather(0), gather(8)
+	for d := range 4 {
+		even, odd := ZMM(), ZMM()
+		VSHUFI32X4(U8(0x88), hi[d], lo[d], even)
+		VSHUFI32X4(U8(0xdd), hi[d], lo[d], odd)
+		VMOVDQU32(even, q.Offset(64*d))
+		VMOVDQU32(odd, q.Offset(64*(d+4)))
+	}
+	for _, b := range base {
+		ADDQ(I32(256), b)
+	}
+	advance(q, 512)
+	DECQ(n)
+	JNZ(LabelRef("block"))
+	ADDQ(U8(32), rows.Base)
+	DECQ(left)
+	CMPQ(left, end)
+	JEQ(LabelRef("done"))
+	CMPQ(left, U8(8))
+	JGE(LabelRef("segment"))
+	Label("done")
+	VZEROUPPER()
+	RET()
+}

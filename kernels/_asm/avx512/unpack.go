@@ -1,0 +1,262 @@
+package avx512
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// unpacker emits a loop over one block type, of so many bytes and values; body turns one block into integers, scales and offsets.
+func unpacker(name string, size, len, scales, offs int, setup func(), body func(w, q, scale, off Mem)) {
+	name = "avx512Unpack" + name
+	TEXT(name, NOSPLIT, "func(nb int, w, q *byte, scale, off *float32)")
+	Doc(name + " turns a row's blocks into integers, scales and offsets: see format.unpack.")
+	Pragma("noescape")
+	n, w, q, scale, off := arg("nb"), ptr("w"), ptr("q"), ptr("scale"), Mem{}
+	if offs > 0 {
+		off = ptr("off")
+	}
+	if len == 256 {
+		SHRQ(U8(3), n)
+	}
+	setup()
+	Label("block")
+	body(w, q, scale, off)
+	advance(w, size)
+	advance(q, len)
+	advance(scale, 4*scales*len/32)
+	if offs > 0 {
+		advance(off, 4*offs*len/32)
+	}
+	DECQ(n)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// storeHalf stores a float16 as a float32.
+func storeHalf(from, to Mem) {
+	x := XMM()
+	VPBROADCASTW(from, x)
+	VCVTPH2PS(x, x)
+	VMOVSS(x, to)
+}
+
+// spread loads 32 bytes to both halves of a register.
+func spread(m Mem) VecVirtual {
+	x := ZMM()
+	VBROADCASTI64X4(m, x)
+	return x
+}
+
+// upperHalf says whether position i is in the second 256 bits.
+func upperHalf(i int) bool { return i >= 8 }
+
+func unpacks() {
+	for _, f := range []struct {
+		name            string
+		size            int
+		min, fifth, iq4 bool
+	}{
+		{"Q4_0", 18, false, false, false},
+		{"Q4_1", 20, true, false, false},
+		{"Q5_0", 22, false, true, false},
+		{"Q5_1", 24, true, true, false},
+		{"IQ4_NL", 18, false, false, true},
+	} {
+		var n nibbles
+		var bit, levels VecVirtual
+		offs := 0
+		if f.min {
+			offs = 1
+		}
+		unpacker(f.name, f.size, 32, 1, offs, func() {
+			n = newNibbles("half", secondHalf)
+			if f.fifth {
+				bit = splat(0x10101010)
+			}
+			if f.iq4 {
+				levels = iq4Levels()
+			}
+		}, func(w, q, scale, off Mem) {
+			x := YMM()
+			VBROADCASTI32X4(w.Offset(f.size-16), x)
+			VPSRLVD(n.shift.AsY(), x, x)
+			VPANDD(n.mask.AsY(), x, x)
+			if f.fifth {
+				k := K()
+				KMOVD(w.Offset(f.size-20), k)
+				VPADDB(bit.AsY(), x, k, x)
+			}
+			if f.iq4 {
+				VPSHUFB(x, levels.AsY(), x)
+			}
+			VMOVDQU32(x, q)
+			storeHalf(w, scale)
+			if f.min {
+				storeHalf(w.Offset(2), off)
+			}
+		})
+	}
+
+	var sign VecVirtual
+	unpacker("Q8_0", 34, 32, 1, 0, func() { sign = splat(0x80808080) }, func(w, q, scale, off Mem) {
+		x := YMM()
+		VPXORD(w.Offset(2), sign.AsY(), x)
+		VMOVDQU32(x, q)
+		storeHalf(w, scale)
+	})
+
+	var n nibbles
+	var sm scaleMin
+	var turn, bits VecVirtual
+	// storeScaleMin stores 8 scales and 8 offsets, which are the minima with their sign turned.
+	storeScaleMin := func(s VecVirtual, scale, off Mem) {
+		VMOVUPS(s.AsY(), scale)
+		VPXORD(sign, s, s)
+		VEXTRACTF64X4(U8(1), s, off)
+	}
+	unpacker("Q4_K", 144, 256, 1, 1, func() {
+		n, sm, sign = newNibbles("upper", upperHalf), newScaleMin(), splat(1<<31)
+	}, func(w, q, scale, off Mem) {
+		for c := range 4 {
+			x := spread(w.Offset(16 + 32*c))
+			n.apply(x)
+			VMOVDQU32(x, q.Offset(64*c))
+		}
+		storeScaleMin(sm.decode(w), scale, off)
+	})
+	unpacker("Q5_K", 176, 256, 1, 1, func() {
+		n, sm, sign = newNibbles("upper", upperHalf), newScaleMin(), splat(1<<31)
+		turn = turns("q5_k", 4, 1)
+		bits = splat(0x10101010)
+	}, func(w, q, scale, off Mem) {
+		h := spread(w.Offset(16))
+		VPRORVD(turn, h, h)
+		for c := range 4 {
+			x := spread(w.Offset(48 + 32*c))
+			n.apply(x)
+			VPTERNLOGD(U8(0xf8), bits, h, x) // x | h & bits
+			if c < 3 {
+				VPRORD(U8(2), h, h)
+			}
+			VMOVDQU32(x, q.Offset(64*c))
+		}
+		storeScaleMin(sm.decode(w), scale, off)
+	})
+	unpacker("Q6_K", 210, 256, 2, 0, func() {
+		n = nibbles{mask: splat(0x0f0f0f0f)}
+		turn = turns("q6_k", 4, 2)
+		bits = splat(0x30303030)
+	}, func(w, q, scale, off Mem) {
+		for i := range 2 {
+			low, h, x := load(w.Offset(64*i)), spread(w.Offset(128+32*i)), ZMM()
+			VPRORVD(turn, h, h)
+			VPANDD(n.mask, low, x)
+			VPTERNLOGD(U8(0xf8), bits, h, x)
+			VMOVDQU32(x, q.Offset(128*i))
+			VPRORD(U8(4), h, h)
+			VPSRLD(U8(4), low, low)
+			VPANDD(n.mask, low, low)
+			VPTERNLOGD(U8(0xf8), bits, h, low)
+			VMOVDQU32(low, q.Offset(128*i+64))
+		}
+		s := ZMM()
+		VPMOVSXBD(w.Offset(192), s)
+		VCVTDQ2PS(s, s)
+		VMULPS(half(w.Offset(208)), s, s)
+		VMOVUPS(s, scale)
+	})
+
+	var levels VecVirtual
+	var upper OpmaskVirtual
+	var xs iq4xsScales
+	unpacker("IQ4_XS", 136, 256, 1, 0, func() {
+		n, levels, upper, xs = newNibbles("half", secondHalf), iq4Levels(), kmask(0xff00), newIQ4XSScales()
+	}, func(w, q, scale, off Mem) {
+		for c := range 4 {
+			x := ZMM()
+			VBROADCASTI32X4(w.Offset(8+32*c), x)
+			VBROADCASTI32X4(w.Offset(24+32*c), upper, x)
+			n.apply(x)
+			VPSHUFB(x, levels, x)
+			VMOVDQU32(x, q.Offset(64*c))
+		}
+		VMOVUPS(xs.decode(w).AsY(), scale)
+	})
+
+	// Two planes of two bits at a time.
+	planes := func(i int) VecVirtual {
+		name := []string{"low", "high"}[i]
+		return load(vector("planes_"+name, 16, func(j int) uint32 { return uint32(4*i + j/8*2) }))
+	}
+	var shift [2]VecVirtual
+	var two, four VecVirtual
+	unpacker("Q2_K", 84, 256, 2, 2, func() {
+		shift = [2]VecVirtual{planes(0), planes(1)}
+		two, four, sign = splat(0x03030303), splat(15), splat(1<<31)
+	}, func(w, q, scale, off Mem) {
+		for c := range 4 {
+			x := spread(w.Offset(16 + c/2*32))
+			VPSRLVD(shift[c%2], x, x)
+			VPANDD(two, x, x)
+			VMOVDQU32(x, q.Offset(64*c))
+		}
+		s, m := ZMM(), ZMM()
+		VPMOVZXBD(w, s)
+		VPSRLD(U8(4), s, m)
+		VPANDD(four, s, s)
+		VCVTDQ2PS(s, s)
+		VCVTDQ2PS(m, m)
+		VMULPS(half(w.Offset(80)), s, s)
+		VMULPS(half(w.Offset(82)), m, m)
+		VPXORD(sign, m, m)
+		VMOVUPS(s, scale)
+		VMOVUPS(m, off)
+	})
+	var low, high, lowShift, highTurn, lowBits, highBits, minus VecVirtual
+	unpacker("Q3_K", 110, 256, 2, 0, func() {
+		shift = [2]VecVirtual{planes(0), planes(1)}
+		two = splat(0x03030303)
+		turn, bits = turns("q3_k", 2, 1), splat(0x04040404)
+		// Of the 16 bytes from 94 on, so as not to read past the block.
+		low, high = XMM(), XMM()
+		VMOVDQU32(bytes("q3_k_low", 16, func(i int) byte { return byte(2 + i%8) }), low)
+		VMOVDQU32(bytes("q3_k_high", 16, func(i int) byte { return byte(10 + i%4) }), high)
+		lowShift = load(vector("q3_k_shift", 16, func(i int) uint32 { return uint32(i / 8 * 4) }))
+		highTurn = load(vector("q3_k_scale_turn", 16, func(i int) uint32 { return uint32(i/4*2-4) & 31 }))
+		lowBits, highBits, minus = splat(15), splat(0x30), splat(32)
+	}, func(w, q, scale, off Mem) {
+		h := spread(w)
+		VPRORVD(turn, h, h)
+		for c := range 4 {
+			x := spread(w.Offset(32 + c/2*32))
+			VPSRLVD(shift[c%2], x, x)
+			VPANDD(two, x, x)
+			VPTERNLOGD(U8(0xf8), bits, h, x)
+			if c < 3 {
+				VPRORD(U8(2), h, h)
+			}
+			VMOVDQU32(x, q.Offset(64*c))
+		}
+		b, a, s, t := XMM(), XMM(), ZMM(), ZMM()
+		VMOVDQU32(w.Offset(94), b)
+		VPSHUFB(low, b, a)
+		VPSHUFB(high, b, b)
+		VPMOVZXBD(a, s)
+		VPMOVZXBD(b, t)
+		VPSRLVD(lowShift, s, s)
+		VPANDD(lowBits, s, s)
+		VPRORVD(highTurn, t, t)
+		VPTERNLOGD(U8(0xf8), highBits, t, s)
+		VPSUBD(minus, s, s)
+		VCVTDQ2PS(s, s)
+		VMULPS(half(w.Offset(108)), s, s)
+		VMOVUPS(s, scale)
+	})
+}
+
+// turns rotates bit b to bit `to` in the lower half, and bit b+step in the upper: the first of blocks' bit planes.
+func turns(name string, to, step int) VecVirtual {
+	return load(vector(name+"_turns", 16, func(i int) uint32 { return uint32(i/8*step-to) & 31 }))
+}

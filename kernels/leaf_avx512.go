@@ -1,0 +1,147 @@
+//go:build amd64 && !noasm
+
+package kernels
+
+import (
+	"github.com/llama31/llama31/gguf/block"
+)
+
+// avx512 is the row for AVX-512 with VNNI (Zen 4, Ice Lake and later); its assembly is written by _asm/avx512.
+var avx512 = leaf{
+	name:       "avx512",
+	quantize:   avx512Quantize,
+	sumSquares: avx512SumSquares,
+	scaleMul:   avx512ScaleMul,
+	swiglu:     avx512Swiglu,
+	add:        avx512Add,
+	tile:       16,
+	tileFloat:  16,
+	interleave: avx512Interleave,
+	mul:        avx512Mul,
+	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc) },
+	dots: map[block.Type]dot{
+		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Many),
+		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Many),
+		block.TypeQ8_0:   avx512Dot(avx512DotQ8_0, avx512DotQ8_0Many),
+		block.TypeQ4_K:   avx512Dot(avx512DotQ4_K, avx512DotQ4_KMany),
+		block.TypeQ5_K:   avx512Dot(avx512DotQ5_K, avx512DotQ5_KMany),
+		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KMany),
+		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSMany),
+		block.TypeF32:    avx512FloatDot(avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
+		block.TypeF16:    avx512FloatDot(avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
+		block.TypeBF16:   avx512FloatDot(avx512DotBF16_1, avx512DotBF16_2, avx512DotBF16_4),
+	},
+	unpack: map[block.Type]func(nb int, w, q *byte, scale, off *float32){
+		block.TypeQ4_0:   avx512UnpackQ4_0,
+		block.TypeQ4_1:   avx512UnpackQ4_1,
+		block.TypeQ5_0:   avx512UnpackQ5_0,
+		block.TypeQ5_1:   avx512UnpackQ5_1,
+		block.TypeQ8_0:   avx512UnpackQ8_0,
+		block.TypeQ2_K:   avx512UnpackQ2_K,
+		block.TypeQ3_K:   avx512UnpackQ3_K,
+		block.TypeQ4_K:   avx512UnpackQ4_K,
+		block.TypeQ5_K:   avx512UnpackQ5_K,
+		block.TypeQ6_K:   avx512UnpackQ6_K,
+		block.TypeIQ4_NL: avx512UnpackIQ4_NL,
+		block.TypeIQ4_XS: avx512UnpackIQ4_XS,
+	},
+	attend: avx512Attend,
+	toF16:  avx512ToF16,
+}
+
+// avx512Mul picks the microkernel for a format's scales and offsets.
+func avx512Mul(f *format, a *mulArgs) {
+	run := avx512MulBias
+	switch {
+	case f.scales == 2 && f.offs == 2:
+		run = avx512MulOff2
+	case f.scales == 2:
+		run = avx512MulBias2
+	case f.offs == 1:
+		run = avx512MulOff
+	}
+	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc)
+}
+
+// avx512Dot joins a format's two functions, for one token and for 2 to 8.
+func avx512Dot(
+	one func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32),
+	many func(w *byte, stride, rows, nb, tokens int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int),
+) dot {
+	return dot{tokens: 8, arrange: avx512ArrangeRow, run: func(a *dotArgs) {
+		if a.tokens == 1 {
+			one(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y)
+		} else {
+			many(a.w, a.stride, a.rows, a.nb, a.tokens, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
+		}
+	}}
+}
+
+// avx512FloatDot joins a float format's functions for 1, 2 and 4 tokens. Each takes 4 rows at a time; more tokens come back to the
+// same 4 rows while they are in cache.
+func avx512FloatDot(run1, run2, run4 func(w *byte, stride, rows, nb int, x, y *float32, ldy int)) dot {
+	return dot{tokens: 8, run: func(a *dotArgs) {
+		if a.tokens == 1 {
+			run1(a.w, a.stride, a.rows, a.nb, a.x, a.y, a.ldy)
+			return
+		}
+		for r := 0; r < a.rows; r += 4 {
+			for t := 0; t < a.tokens; {
+				run, n := run4, 4
+				switch left := a.tokens - t; {
+				case left == 1:
+					run, n = run1, 1
+				case left < 4:
+					run, n = run2, 2
+				}
+				run(at(a.w, r*a.stride), a.stride, min(4, a.rows-r), a.nb, at(a.x, 32*a.nb*t), at(a.y, t*a.ldy+r), a.ldy)
+				t += n
+			}
+		}
+	}}
+}
+
+// avx512ArrangeRow orders a token for the row dots. Dword c of lane l of a group's register d is dword d+4·(l%2) of its block
+// 4·(l/2)+c; where the last group is not whole, its missing blocks are left out.
+func avx512ArrangeRow(nb int, q, o *int8) {
+	groups := nb / 8
+	if groups > 0 {
+		avx512Arrange(groups, q, o)
+	}
+	n := nb % 8
+	in, out := slice(at(q, 256*groups), 32*n), slice(at(o, 256*groups), 32*n)
+	for d := range 4 {
+		for i := range 16 {
+			if b := i/8*4 + i%4; b < n {
+				from := 32*b + 4*(d+i/4%2*4)
+				copy(out[:4], in[from:from+4])
+				out = out[4:]
+			}
+		}
+	}
+}
+
+// avx512Attend hands runs of rows that see something to the assembly, at most 8 at a time.
+func avx512Attend(a *attendArgs) {
+	count := slice(a.count, a.rows)
+	for r := 0; r < a.rows; {
+		n := 0
+		for n < 8 && r+n < a.rows && count[r+n] > 0 {
+			n++
+		}
+		run := avx512Attend8
+		switch {
+		case n == 0:
+			r++
+			continue
+		case n < 2:
+			n, run = 1, avx512Attend1
+		case n < 4:
+			n, run = 2, avx512Attend2
+		case n < 8:
+			n, run = 4, avx512Attend4
+		}
+		run(a.headDim, at(a.q, r*a.headDim), a.k, a.v, at(a.count, r), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
+		r += n
+	}
+}

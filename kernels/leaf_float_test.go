@@ -1,0 +1,151 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/llama31/llama31/gguf/block"
+)
+
+// TestAttend has finite scores. Slots of the page that no row may see hold NaN.
+func TestAttend(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		m := &memory{t: t}
+		for _, hd := range []int{16, 32, 48, 64, 80, 96, 128, 160, 256} {
+			for rows := 0; rows <= 13; rows++ {
+				testAttend(t, m, l, hd, rows)
+			}
+		}
+	})
+}
+
+func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int) {
+	r, shift := newRandom(hd, rows), rows%3
+	most := int32(0)
+	count := buffer[int32](m, rows, shift)
+	for i := range count {
+		switch r.IntN(4) {
+		case 0:
+			count[i] = int32(r.IntN(PageSize+3) - 2)
+		case 1:
+			count[i] = PageSize
+		default:
+			count[i] = int32(1 + rows)
+		}
+		count[i] = min(count[i], PageSize)
+		most = max(most, count[i])
+	}
+	k, v := buffer[uint16](m, hd*PageSize, shift), buffer[uint16](m, hd*PageSize, shift)
+	for i := range k {
+		k[i], v[i] = uint16(block.NewF16(float32(r.NormFloat64()))), uint16(block.NewF16(r.float()))
+		if i%PageSize >= int(most) {
+			k[i] = 0x7e00
+		}
+		if i/hd >= int(most) {
+			v[i] = 0x7e00
+		}
+	}
+	q, mx, sum, o := buffer[float32](m, rows*hd, shift), buffer[float32](m, rows, shift), buffer[float32](m, rows, shift), buffer[float32](m, rows*hd, shift)
+	for i := range q {
+		q[i] = float32(r.NormFloat64())
+	}
+	for i := range mx {
+		mx[i], sum[i] = float32(r.NormFloat64()), r.Float32()*100
+		if r.IntN(3) == 0 { // the first page
+			mx[i], sum[i] = float32(math.Inf(-1)), 0
+		}
+	}
+	r.floats(o)
+	wm, wl, wo := append([]float32{}, mx...), append([]float32{}, sum...), append([]float32{}, o...)
+	a := attendArgs{hd, rows, ptr(q), ptr(k), ptr(v), ptr(count), ptr(mx), ptr(sum), ptr(o)}
+	l.attend(&a)
+	a.m, a.l, a.o = ptr(wm), ptr(wl), ptr(wo)
+	attendGeneric(&a)
+	what := fmt.Sprintf("head %d, %d rows: ", hd, rows)
+	sameBits(t, what+"m", mx, wm)
+	sameBits(t, what+"l", sum, wl)
+	sameBits(t, what+"o", o, wo)
+	m.done()
+}
+
+// lengths are multiples of n, every small one and the model's sizes.
+func lengths(n int) []int {
+	var ls []int
+	for l := n; l <= 320; l += n {
+		ls = append(ls, l)
+	}
+	return append(ls, 576, 1536, 4096)
+}
+
+// TestMulFloat has weights and activations of mixed magnitudes, k every multiple of 16.
+func TestMulFloat(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		m := &memory{t: t}
+		for _, k := range lengths(16) {
+			r, T, ldc := newRandom(k, 1), l.tileFloat, 16+k/16%5
+			w, x := buffer[float32](m, 16*k, k/16%3), buffer[float32](m, T*k, k/16%3)
+			r.floats(w)
+			r.floats(x)
+			got, want := buffer[float32](m, (T-1)*ldc+16, k/16%3), make([]float32, (T-1)*ldc+16)
+			l.mulFloat(&mulFloatArgs{k, &w[0], &x[0], &got[0], ldc})
+			mulFloatGeneric(&mulFloatArgs{k, &w[0], &x[0], &want[0], ldc}, T)
+			sameBits(t, fmt.Sprintf("k %d: c", k), got, want)
+			m.done()
+		}
+	})
+}
+
+// TestElementwise has finite inputs, but for the exponentials, which see infinities too.
+func TestElementwise(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		m := &memory{t: t}
+		for _, n := range lengths(16) {
+			r, shift := newRandom(n, 3), n/16%3
+			x, w, y := buffer[float32](m, n, shift), buffer[float32](m, n, shift), buffer[float32](m, n, shift)
+			r.floats(x)
+			r.floats(w)
+			r.floats(y)
+			what := fmt.Sprintf("n %d: ", n)
+			want := append([]float32{}, y...)
+
+			l.add(n, &x[0], &y[0])
+			addGeneric(n, &x[0], &want[0])
+			sameBits(t, what+"add", y, want)
+
+			if n%32 == 0 {
+				sameBits(t, what+"sumSquares", []float32{l.sumSquares(n, &x[0])}, []float32{sumSquaresGeneric(n, &x[0])})
+				l.scaleMul(n, 1.0/3, &x[0], &w[0], &y[0])
+				scaleMulGeneric(n, 1.0/3, &x[0], &w[0], &want[0])
+				sameBits(t, what+"scaleMul", y, want)
+			}
+
+			h, hw := buffer[uint16](m, n, shift), make([]uint16, n)
+			for i := range x {
+				switch r.IntN(4) {
+				case 0:
+					x[i] = math.Float32frombits(r.Uint32()&0x87ffffff | 0x38000000) // around float16's smallest
+				case 1:
+					x[i] = float32(65500 + 10*r.Float64()*float64(r.IntN(12)))
+				}
+			}
+			x[0], x[1] = float32(math.Inf(1)), float32(math.Inf(-1))
+			l.toF16(n, &x[0], &h[0])
+			toF16Generic(n, &x[0], &hw[0])
+			same(t, what+"toF16", h, hw)
+
+			for i := range x {
+				x[i] = float32(r.NormFloat64() * 40)
+			}
+			x[n-1], x[n-2] = float32(math.Inf(1)), float32(math.Inf(-1))
+			copy(want, x)
+			for i := range w {
+				w[i] = float32(r.NormFloat64())
+			}
+			l.swiglu(n, &x[0], &w[0])
+			swigluGeneric(n, &want[0], &w[0])
+			sameBits(t, what+"swiglu", x, want)
+			m.done()
+		}
+	})
+}

@@ -1,0 +1,65 @@
+package llama
+
+import (
+	"context"
+	"iter"
+	"slices"
+)
+
+// Chat is a conversation that grows by turns. It is for one goroutine.
+type Chat struct {
+	m *Model
+	r Request
+}
+
+// NewChat begins a conversation: r's messages are its history, and its other fields hold for every turn.
+func (m *Model) NewChat(r Request) *Chat {
+	r.Messages = slices.Clone(r.Messages)
+	r.N = 1
+	return &Chat{m: m, r: r}
+}
+
+// History is the conversation so far.
+func (c *Chat) History() []Message { return slices.Clone(c.r.Messages) }
+
+// Send asks as the user and waits for the answer. On an error the history is as before.
+func (c *Chat) Send(ctx context.Context, text string) (*Response, error) {
+	r := c.turn(text)
+	response, err := c.m.Generate(ctx, r)
+	if err == nil {
+		c.r.Messages = append(r.Messages, response.Choices[0].Message)
+	}
+	return response, err
+}
+
+// Stream asks as the user and gives the answer token by token. The turn joins the history when it ends, with what there is of the
+// answer if the loop is left or ctx ends; on another error the history is as before.
+func (c *Chat) Stream(ctx context.Context, text string) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		r := c.turn(text)
+		answer := Message{Role: RoleAssistant}
+		for t, err := range c.m.Stream(ctx, r) {
+			if err != nil {
+				if isContext(err) && answer.Content != "" {
+					c.r.Messages = append(r.Messages, answer)
+				}
+				yield(t, err)
+				return
+			}
+			answer.Content += t.Text
+			if t.Response != nil {
+				answer = t.Response.Choices[0].Message
+			}
+			if !yield(t, nil) {
+				break
+			}
+		}
+		c.r.Messages = append(r.Messages, answer)
+	}
+}
+
+func (c *Chat) turn(text string) Request {
+	r := c.r
+	r.Messages = append(slices.Clone(c.r.Messages), User(text))
+	return r
+}

@@ -1,0 +1,265 @@
+package llama
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+)
+
+// Generate answers a request. On an error of ctx, or of the model while it runs, the response holds what there is so far, beside
+// the error.
+//
+// Errors: ErrRequest for a request that contradicts itself, ErrContextLength for a prompt that does not fit, ErrTemplate, ErrBusy
+// (Options.RejectWhenFull), ErrClosed, ctx's.
+func (m *Model) Generate(ctx context.Context, r Request) (*Response, error) {
+	j, err := m.start(ctx, &r)
+	if err != nil {
+		return nil, err
+	}
+	defer m.leave()
+	var tokens []Token
+	for {
+		var response *Response
+		tokens, response, err = j.take(ctx, tokens)
+		if response != nil || err != nil {
+			return response, err
+		}
+	}
+}
+
+// Stream answers a request token by token. It starts when the loop does; leaving the loop cancels it. The last token carries the
+// response; text that is held back for a stop text or an unfinished character may come with ID −1. An error comes last, alone.
+func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		j, err := m.start(ctx, &r)
+		if err != nil {
+			yield(Token{}, err)
+			return
+		}
+		defer m.leave()
+		defer j.cancel()
+		var tokens []Token
+		for {
+			var response *Response
+			tokens, response, err = j.take(ctx, tokens)
+			if response != nil && err == nil {
+				if len(tokens) == 0 {
+					tokens = append(tokens, Token{ID: -1})
+				}
+				tokens[len(tokens)-1].Response = response
+			}
+			for _, t := range tokens {
+				if !yield(t, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Token{}, err)
+				return
+			}
+			if response != nil {
+				return
+			}
+		}
+	}
+}
+
+// enter takes a place among the model's requests.
+func (m *Model) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case <-m.closed:
+		return ErrClosed
+	case m.places <- struct{}{}:
+		return nil
+	default:
+	}
+	if m.options.RejectWhenFull {
+		return fmt.Errorf("%w: %d run or wait", ErrBusy, cap(m.places))
+	}
+	select {
+	case m.places <- struct{}{}:
+		return nil
+	case <-m.closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (m *Model) leave() { <-m.places }
+
+// start checks a request, makes its sequences and hands them to the engine. The caller leaves when the job is over.
+func (m *Model) start(ctx context.Context, r *Request) (*job, error) {
+	prompt, err := m.Prompt(*r)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.check(m.config.vocab); err != nil {
+		return nil, err
+	}
+	limit := m.context
+	if r.MaxTokens > 0 && r.MaxTokens < limit-len(prompt) {
+		limit = len(prompt) + r.MaxTokens
+	}
+	sampling := m.sampling
+	if r.Sampling != nil {
+		sampling = *r.Sampling
+	}
+	seed := randomSeed()
+	if sampling.Seed != nil {
+		seed = *sampling.Seed
+	}
+	j := newJob(m.tokenizer, max(1, r.N), seed)
+	for i := range max(1, r.N) {
+		s := &sequence{job: j, choice: i, tokens: append(make([]int32, 0, len(prompt)+64), prompt...), prompt: len(prompt), limit: limit, slot: -1, seed: seed, top: r.TopLogprobs, stops: m.stops}
+		s.text = stopText{decoder: m.tokenizer.NewDecoder(), stops: r.Stop}
+		s.setSampling(&sampling)
+		if i > 0 {
+			s.after = j.seqs[0]
+		}
+		j.seqs = append(j.seqs, s)
+	}
+	if err := m.enter(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.engine.submit(j); err != nil {
+		m.leave()
+		return nil, err
+	}
+	return j, nil
+}
+
+func randomSeed() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// Prompt gives the tokens that a request begins with: its Tokens as they are; its Prompt, after a beginning-of-text token if the
+// model wants one; or its Messages by the chat template, up to the assistant's header.
+func (m *Model) Prompt(r Request) ([]int32, error) {
+	given := 0
+	for _, is := range []bool{r.Messages != nil, r.Prompt != "", r.Tokens != nil} {
+		if is {
+			given++
+		}
+	}
+	if given > 1 {
+		return nil, fmt.Errorf("%w: %d of Messages, Prompt and Tokens are set, expected one", ErrRequest, given)
+	}
+	var ids []int32
+	switch {
+	case r.Messages != nil:
+		t, err := m.template()
+		if err != nil {
+			return nil, err
+		}
+		if ids, err = encodePrompt(m.tokenizer, t, m.conversation(&r)); err != nil {
+			return nil, err
+		}
+	case r.Tokens != nil:
+		ids = r.Tokens
+		for i, id := range ids {
+			if id < 0 || int(id) >= m.config.vocab {
+				return nil, fmt.Errorf("%w: Tokens[%d] is %d, expected 0 to %d", ErrRequest, i, id, m.config.vocab-1)
+			}
+		}
+	default:
+		ids = m.encodeText(r.Prompt)
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("%w: an empty prompt", ErrRequest)
+	}
+	if len(ids)+1 > m.context {
+		return nil, &ContextLengthError{Need: len(ids) + 1, Have: m.context}
+	}
+	return ids, nil
+}
+
+// encodeText is plain text with the beginning-of-text token, if the model wants one.
+func (m *Model) encodeText(text string) []int32 {
+	var ids []int32
+	if bos, ok := m.tokenizer.BOS(); ok && m.tokenizer.AddBOS() {
+		ids = append(ids, bos)
+	}
+	return m.tokenizer.Encode(ids, text)
+}
+
+// conversation is a request's messages for the template, today.
+func (m *Model) conversation(r *Request) *conversation {
+	c := &conversation{messages: r.Messages, tools: r.Tools, date: time.Now().Format("02 Jan 2006"), open: true}
+	if id, ok := m.tokenizer.BOS(); ok {
+		c.bos = m.tokenizer.Token(id)
+	}
+	if id, ok := m.tokenizer.EOS(); ok {
+		c.eos = m.tokenizer.Token(id)
+	}
+	return c
+}
+
+// check refuses values that have no meaning.
+func (r *Request) check(vocab int) error {
+	bad := func(field string, value any, expected string) error {
+		return fmt.Errorf("%w: %s is %v, expected %s", ErrRequest, field, value, expected)
+	}
+	switch {
+	case r.MaxTokens < 0:
+		return bad("MaxTokens", r.MaxTokens, "0 or more")
+	case r.N < 0 || r.N > 1024:
+		return bad("N", r.N, "0 to 1024")
+	case r.TopLogprobs < 0 || r.TopLogprobs > vocab:
+		return bad("TopLogprobs", r.TopLogprobs, fmt.Sprintf("0 to %d", vocab))
+	}
+	for _, s := range r.Stop {
+		if s == "" {
+			return bad("Stop", `""`, "a text")
+		}
+	}
+	if r.Sampling == nil {
+		return nil
+	}
+	for id := range r.Sampling.Bias {
+		if id < 0 || int(id) >= vocab {
+			return bad("Bias", id, fmt.Sprintf("tokens 0 to %d", vocab-1))
+		}
+	}
+	return r.Sampling.check()
+}
+
+func (s *Sampling) check() error {
+	bad := func(field string, value any, expected string) error {
+		return fmt.Errorf("%w: Sampling.%s is %v, expected %s", ErrRequest, field, value, expected)
+	}
+	finite := func(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+	switch {
+	case s.Temperature != nil && !(*s.Temperature >= 0 && *s.Temperature <= 100):
+		return bad("Temperature", *s.Temperature, "0 to 100")
+	case s.TopK < 0:
+		return bad("TopK", s.TopK, "0 or more")
+	case !(s.TopP >= 0 && s.TopP <= 1):
+		return bad("TopP", s.TopP, "0 to 1")
+	case !(s.MinP >= 0 && s.MinP <= 1):
+		return bad("MinP", s.MinP, "0 to 1")
+	case !(s.Typical >= 0 && s.Typical <= 1):
+		return bad("Typical", s.Typical, "0 to 1")
+	case !(s.Repeat >= 0) || !finite(s.Repeat):
+		return bad("Repeat", s.Repeat, "0 or more")
+	case !finite(s.Frequency):
+		return bad("Frequency", s.Frequency, "a number")
+	case !finite(s.Presence):
+		return bad("Presence", s.Presence, "a number")
+	}
+	for id, v := range s.Bias {
+		if math.IsNaN(v) || math.IsInf(v, 1) {
+			return bad("Bias", v, fmt.Sprintf("a number or -Inf for token %d", id))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,337 @@
+package llama
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/llama31/llama31/gguf"
+	"github.com/llama31/llama31/kernels"
+	"github.com/llama31/llama31/tokenizer"
+)
+
+// Model is a loaded model. It is safe for concurrent use: requests that run at once are batched.
+type Model struct {
+	file      *gguf.File
+	config    *config
+	options   Options
+	tokenizer *tokenizer.Tokenizer
+	template  func() (template, error)
+	sampling  Sampling // what the file recommends
+	stops     map[int32]bool
+	device    kernels.Device
+	engine    *engine
+	context   int
+	places    chan struct{} // one taken by each request in the engine
+
+	closing sync.Once
+	closed  chan struct{}
+	err     error // of Close
+}
+
+// Open loads the model at path; of a split model, any of its files. On a CPU the file is mapped and used as it is, so that opening
+// takes milliseconds and processes share its memory.
+//
+// Errors: those of os.Open; gguf's for a file that is damaged or no GGUF; ErrModel where the file contradicts itself, ErrUnsupported
+// for other architectures and formats (named), ErrOutOfMemory.
+func Open(ctx context.Context, path string, o *Options) (*Model, error) {
+	f, err := gguf.Open(path, &gguf.Options{ReadAt: o != nil && o.ReadAt})
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, f, o)
+}
+
+// OpenReader loads a model of size bytes from r, an embedded file for instance. Its weights are copied into memory.
+func OpenReader(ctx context.Context, r io.ReaderAt, size int64, o *Options) (*Model, error) {
+	f, err := gguf.NewReader(r, size)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, f, o)
+}
+
+func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
+	m = &Model{file: f, options: o.withDefaults(), closed: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			m.release()
+			m = nil
+		}
+	}()
+	if m.options.Context < 0 || m.options.Threads < 0 || m.options.KVBytes < 0 || m.options.MaxRunning < 0 || m.options.MaxQueued < 0 {
+		return m, fmt.Errorf("%w: a negative option", ErrRequest)
+	}
+	if m.config, err = readConfig(f); err != nil {
+		return m, err
+	}
+	tied, err := m.config.checkTensors(f)
+	if err != nil {
+		return m, err
+	}
+	if m.tokenizer, err = readTokenizer(f, m.config.vocab); err != nil {
+		return m, err
+	}
+	m.template = sync.OnceValues(m.readTemplate)
+	m.stops = stopTokens(m.tokenizer)
+	m.sampling = recommended(f)
+	if m.options.Context > m.config.context {
+		return m, fmt.Errorf("%w: a context of %d tokens, the model was trained for %d", ErrRequest, m.options.Context, m.config.context)
+	}
+	pages := m.planContext()
+	shape := m.shape()
+	if m.device, err = m.openDevice(shape); err != nil {
+		return m, err
+	}
+	weights, err := m.config.loadWeights(ctx, f, m.device, tied, m.options.Progress)
+	if err != nil {
+		return m, err
+	}
+	kv := kernels.KVF16
+	if m.options.Exact {
+		kv = kernels.KVF32
+	}
+	if _, err = m.device.NewKV(pages, kv); err != nil {
+		return m, err
+	}
+	if !m.options.KeepGOMAXPROCS {
+		raiseProcs(m, m.device.Info().Threads+2)
+	}
+	m.places = make(chan struct{}, m.options.MaxRunning+m.options.MaxQueued)
+	m.engine = newEngine(m.device, shape, weights.forward, pages)
+	go m.engine.run()
+	return m, nil
+}
+
+// planContext sets the context's length and gives the pages of the KV cache.
+func (m *Model) planContext() (pages int) {
+	perPage := m.config.kvBytes() * pageSize
+	if m.options.Exact {
+		perPage *= 2
+	}
+	free := freeMemory()
+	room := m.options.KVBytes
+	if room == 0 {
+		room = free / 4
+	}
+	m.context = m.options.Context
+	if m.context == 0 {
+		m.context = m.config.context
+		if limit := max(room, free/2) / perPage * pageSize; free > 0 && int64(m.context) > limit {
+			m.context = int(max(limit, pageSize))
+			m.options.Logger.Info("context limited by memory", "tokens", m.context, "model", m.config.context)
+		}
+	}
+	full := (m.context + pageSize - 1) / pageSize // pages of one context
+	most := full * m.options.MaxRunning
+	return min(most, max(full, int(room/perPage)))
+}
+
+// maxRows is the most rows of a step: a panel of weights is decoded once for all of them, and 512 rows make that about 1%.
+const maxRows = 512
+
+func (m *Model) shape() kernels.Shape {
+	c := m.config
+	return kernels.Shape{
+		Layers: c.layers, Hidden: c.hidden, FFN: c.ffn, Vocab: c.vocab,
+		Heads: c.heads, KVHeads: c.kvHeads, HeadDim: c.headDim,
+		Eps: c.eps, RopeFreq: c.ropeFreq,
+		MaxRows: max(maxRows, m.options.MaxRunning), MaxOut: max(maxRows, m.options.MaxRunning), Slots: m.options.MaxRunning,
+		Exact: m.options.Exact,
+	}
+}
+
+// openDevice opens the device that the options name; "auto" is a registered GPU if it can be used, else the CPU.
+func (m *Model) openDevice(s kernels.Shape) (kernels.Device, error) {
+	o := kernels.Options{Threads: m.options.Threads, Leaf: m.options.InstructionSet}
+	if m.options.Device != "auto" {
+		return kernels.Open(m.options.Device, s, o)
+	}
+	for _, kind := range kernels.Kinds() {
+		if kind == "cpu" || kind == "reference" || m.options.Exact {
+			continue
+		}
+		d, err := kernels.Open(kind, s, o)
+		if err == nil {
+			m.options.Logger.Info("device chosen", "device", d.Info().Name, "detail", d.Info().Detail)
+			return d, nil
+		}
+		m.options.Logger.Info("device not used", "device", kind, "reason", err)
+	}
+	return kernels.Open("cpu", s, o)
+}
+
+// release gives back what open took, in the order that nothing is used after its end.
+func (m *Model) release() error {
+	var errs []error
+	restoreProcs(m)
+	if m.device != nil {
+		errs = append(errs, m.device.Close())
+	}
+	return errors.Join(append(errs, m.file.Close())...)
+}
+
+// Close waits for the step in flight, ends running requests with ErrClosed and frees everything. It may be called twice.
+func (m *Model) Close() error {
+	m.closing.Do(func() {
+		m.engine.stop()
+		close(m.closed)
+		m.err = m.release()
+	})
+	return m.err
+}
+
+// Info describes a model and where it runs.
+type Info struct {
+	Name         string // general.name
+	Parameters   int64
+	Bytes        int64          // of the file, all shards
+	Types        map[string]int // tensors by block type
+	Layers       int
+	Hidden       int
+	Vocabulary   int
+	Context      int // of this Model
+	TrainContext int // of the model itself
+	KVPages      int // of 32 positions
+	Device       string
+	Detail       string // instruction set, or card and driver
+	Threads      int
+}
+
+// Info describes the model. It is constant.
+func (m *Model) Info() Info {
+	d := m.device.Info()
+	i := Info{Name: m.config.name, Bytes: m.file.Size, Types: map[string]int{}, Layers: m.config.layers, Hidden: m.config.hidden,
+		Vocabulary: m.config.vocab, Context: m.context, TrainContext: m.config.context, KVPages: len(m.engine.pages.free),
+		Device: d.Name, Detail: d.Detail, Threads: d.Threads}
+	i.KVPages = m.engine.stats.Pages
+	for _, t := range m.file.Tensors() {
+		i.Parameters += t.Values()
+		i.Types[t.Type.String()]++
+	}
+	return i
+}
+
+// SHA256 reads the model's files and gives their SHA-256 in hexadecimal.
+func (m *Model) SHA256(ctx context.Context) (string, error) {
+	sum, err := m.file.SHA256(ctx)
+	return fmt.Sprintf("%x", sum), err
+}
+
+// Stats tells what the engine does and has done.
+func (m *Model) Stats() Stats {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	return m.engine.stats
+}
+
+// Tokenizer is the model's own.
+func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
+
+// readTokenizer builds the tokenizer of the file's vocabulary.
+func readTokenizer(f *gguf.File, vocab int) (*tokenizer.Tokenizer, error) {
+	kind, err := f.String("tokenizer.ggml.model")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	if kind != "gpt2" {
+		return nil, fmt.Errorf("%w: tokenizer %q, expected \"gpt2\" (byte-level BPE)", ErrUnsupported, kind)
+	}
+	var v tokenizer.Vocab
+	if v.Tokens, err = f.Strings("tokenizer.ggml.tokens"); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	if len(v.Tokens) != vocab {
+		return nil, fmt.Errorf("%w: a vocabulary of %d tokens, token_embd.weight has %d rows", ErrModel, len(v.Tokens), vocab)
+	}
+	if f.Has("tokenizer.ggml.token_type") {
+		types, err := f.Ints("tokenizer.ggml.token_type")
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		}
+		for _, t := range types {
+			v.Types = append(v.Types, int32(t))
+		}
+	}
+	if f.Has("tokenizer.ggml.merges") {
+		if v.Merges, err = f.Strings("tokenizer.ggml.merges"); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		}
+	}
+	v.Pre = "default"
+	if f.Has("tokenizer.ggml.pre") {
+		if v.Pre, err = f.String("tokenizer.ggml.pre"); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		}
+	}
+	for key, to := range map[string]**int32{"bos": &v.BOS, "eos": &v.EOS, "eot": &v.EOT, "eom": &v.EOM, "padding": &v.PAD, "unknown": &v.UNK} {
+		key = "tokenizer.ggml." + key + "_token_id"
+		if !f.Has(key) {
+			continue
+		}
+		id, err := f.Int(key)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		}
+		if id < 0 || id >= int64(vocab) {
+			return nil, fmt.Errorf("%w: %s is %d, expected 0 to %d", ErrModel, key, id, vocab-1)
+		}
+		n := int32(id)
+		*to = &n
+	}
+	// llama.cpp's converter omits add_bos_token for Llama 3, whose reader then adds it for this pre-tokenizer.
+	v.AddBOS = v.BOS != nil && v.Pre == "llama-bpe"
+	if f.Has("tokenizer.ggml.add_bos_token") {
+		if v.AddBOS, err = f.Bool("tokenizer.ggml.add_bos_token"); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		}
+	}
+	return tokenizer.New(v)
+}
+
+// stopTokens are the tokens that end an answer: end of text, of turn, and of message (Llama 3.1's 128001, 128009 and 128008), under
+// the names that models of this architecture give them.
+func stopTokens(t *tokenizer.Tokenizer) map[int32]bool {
+	stops := map[int32]bool{}
+	for _, get := range []func() (int32, bool){t.EOS, t.EOT, t.EOM} {
+		if id, ok := get(); ok {
+			stops[id] = true
+		}
+	}
+	for _, name := range []string{"<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|endoftext|>", "</s>"} {
+		if id, ok := t.ID(name); ok && t.IsControl(id) {
+			stops[id] = true
+		}
+	}
+	return stops
+}
+
+// recommended is the sampling that the file asks for, or Llama 3.1's own (generation_config.json: temperature 0.6, top-p 0.9).
+func recommended(f *gguf.File) Sampling {
+	r := metadata{f: f}
+	t := r.float("general.sampling.temp", 0.6)
+	s := Sampling{Temperature: &t, TopP: r.float("general.sampling.top_p", 0.9), MinP: r.float("general.sampling.min_p", 0)}
+	if k, err := f.Int("general.sampling.top_k"); err == nil && k > 0 {
+		s.TopK = int(min(k, maxVocab))
+	}
+	if r.err != nil || s.check() != nil {
+		t = 0.6
+		return Sampling{Temperature: &t, TopP: 0.9}
+	}
+	return s
+}
+
+// readTemplate finds the chat template, when a conversation first needs it.
+func (m *Model) readTemplate() (template, error) {
+	source := ""
+	if m.file.Has("tokenizer.chat_template") {
+		var err error
+		if source, err = m.file.String("tokenizer.chat_template"); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		}
+	}
+	return newTemplate(strings.TrimSpace(source), m.tokenizer)
+}

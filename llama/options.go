@@ -1,0 +1,45 @@
+package llama
+
+import "log/slog"
+
+// Options of a model. The zero value is a good default.
+type Options struct {
+	Device         string // "auto" (default: a registered GPU if it can be used, else the CPU), "cpu", "cuda", "cuda:0,1", "reference"
+	Threads        int    // CPU workers; 0: physical cores that the process may use
+	InstructionSet string // of the CPU, one of kernels.Features(); "": the best
+	Context        int    // most tokens of a sequence; 0: the model's, as memory allows
+	KVBytes        int64  // memory for the KV cache; 0: one full context, or a quarter of the free memory if that is more
+	MaxRunning     int    // sequences that run at once; 0: 32
+	MaxQueued      int    // requests that wait beside those that run; 0: 1024
+	RejectWhenFull bool   // ErrBusy instead of waiting
+	Exact          bool   // float32 activations and KV: slow, for checking
+	ReadAt         bool   // read the file into memory instead of mapping it: for files that may be truncated or replaced meanwhile
+
+	// KeepGOMAXPROCS leaves GOMAXPROCS alone. By default Open raises it to Threads+2 if it is lower, until Close: workers
+	// keep their threads busy, and the rest of the program needs some too (a TCP echo beside two busy workers took 65 ms at
+	// the 99th percentile with GOMAXPROCS=2, 5 ms with 4).
+	KeepGOMAXPROCS bool
+
+	Progress func(done, total int64) // of loading, in bytes
+	Logger   *slog.Logger            // nil: silent
+}
+
+func (o *Options) withDefaults() Options {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	if c.Device == "" {
+		c.Device = "auto"
+	}
+	if c.MaxRunning == 0 {
+		c.MaxRunning = 32
+	}
+	if c.MaxQueued == 0 {
+		c.MaxQueued = 1024
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
