@@ -163,6 +163,9 @@ func (t *Tokenizer) FindControl(text string, from int) (start, end int, id int32
 // user-defined token, so that text put behind it might complete one.
 func (t *Tokenizer) EndsInControl(text string) bool { return t.all.endsInStart(text) }
 
+// InControl tells whether a control or user-defined token has the text in it.
+func (t *Tokenizer) InControl(text string) bool { return t.all.has(text) }
+
 // ordinary encodes a text without special tokens.
 func (t *Tokenizer) ordinary(dst []int32, text string) []int32 {
 	if t.pattern != nil {
