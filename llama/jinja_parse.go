@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/nikolalohinski/gonja/v2/config"
+	gonja "github.com/nikolalohinski/gonja/v2/config"
 	"github.com/nikolalohinski/gonja/v2/nodes"
 	"github.com/nikolalohinski/gonja/v2/parser"
 	"github.com/nikolalohinski/gonja/v2/tokens"
@@ -21,7 +21,7 @@ import (
 //   - put brackets around what follows "in", of which it takes one name or literal only,
 //   - taken the string literals, whose escapes it undoes by way of Go's, in which \' is an error.
 func (t *jinja) parse() error {
-	cfg := config.New()
+	cfg := gonja.New()
 	cfg.TrimBlocks, cfg.LeftStripBlocks = true, true
 	var toks, out []*tokens.Token
 	stream := tokens.LexAll(t.source, cfg)

@@ -1,7 +1,7 @@
 package llama
 
 import (
-	"container/list"
+	lru "container/list"
 
 	"github.com/llama31/llama31/kernels"
 )
@@ -14,8 +14,8 @@ const pageSize = kernels.PageSize
 type pages struct {
 	free []int32
 	root node
-	idle list.List // of *node: leaves of the tree that no sequence uses, least recently used in front
-	held int       // pages in the tree that no sequence uses
+	idle lru.List // of *node: leaves of the tree that no sequence uses, least recently used in front
+	held int      // pages in the tree that no sequence uses
 }
 
 // node is a full page of a sequence of tokens, below the page before it.
@@ -24,8 +24,8 @@ type node struct {
 	page     int32
 	parent   *node
 	children map[[pageSize]int32]*node
-	refs     int           // sequences that use it
-	idle     *list.Element // in pages.idle
+	refs     int          // sequences that use it
+	idle     *lru.Element // in pages.idle
 }
 
 func newPages(n int) *pages {
