@@ -3526,60 +3526,76 @@ loop:
 	RET
 
 // func avx2DotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_0(SB), $320-88
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_0(SB), $728-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
 	MOVQ    nb+24(FP), CX
 	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x12, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 720(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQU Y0, 192(AX)
-	VMOVDQU 128(SI)(BX*8), Y0
-	VMOVDQU Y0, 224(AX)
-	VMOVDQU 160(SI)(BX*8), Y0
-	VMOVDQU Y0, 256(AX)
+	VMOVDQA Y0, 128(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
-	LEAQ    -1(BX), BX
-	IMUL3Q  $0x12, BX, BX
-	XORQ    SI, SI
-	MOVQ    SI, 128(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 136(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 144(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 152(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 160(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 168(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 176(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 184(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 160(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 192(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 224(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 256(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 288(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 320(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 352(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 384(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 416(AX)(R8*1)
+	MOVQ       half+64(FP), R9
+	LEAQ       (R9)(DI*8), R9
+	VPMASKMOVD (R9), Y1, Y3
+	VMOVDQA    Y3, 480(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 512(AX)(R8*2)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
 
 noTail:
 	SHLQ $0x02, CX
@@ -3658,13 +3674,12 @@ group:
 	VPADDW         Y4, Y3, Y3
 	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
 	VMOVDQU        (R8)(BX*2), Y1
-	VMOVDQU        32(R8)(BX*2), Y4
-	VSHUFPS        $0x88, Y4, Y1, Y5
-	VSHUFPS        $0xdd, Y4, Y1, Y1
-	VPADDD         Y1, Y5, Y5
-	VPSLLD         $0x03, Y5, Y5
-	VPERMQ         $0xd8, Y5, Y5
-	VPSUBD         Y5, Y3, Y3
+	VSHUFPS        $0x88, 32(R8)(BX*2), Y1, Y4
+	VSHUFPS        $0xdd, 32(R8)(BX*2), Y1, Y1
+	VPADDD         Y1, Y4, Y4
+	VPSLLD         $0x03, Y4, Y4
+	VPERMQ         $0xd8, Y4, Y4
+	VPSUBD         Y4, Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
 	VCVTDQ2PS      Y3, Y3
 	VFMADD231PS    Y3, Y1, Y0
@@ -3674,52 +3689,49 @@ group:
 	JNE            group
 
 tail:
-	CMPQ           BX, CX
-	JEQ            reduce
-	MOVQ           128(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y1
-	MOVQ           136(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x02, Y2, Y1, Y1
-	MOVQ           144(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x04, Y2, Y1, Y1
-	MOVQ           152(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x08, Y2, Y1, Y1
-	MOVQ           160(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x10, Y2, Y1, Y1
-	MOVQ           168(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x20, Y2, Y1, Y1
-	MOVQ           176(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x40, Y2, Y1, Y1
-	MOVQ           184(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x80, Y2, Y1, Y1
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 144(R9), BX
+	CMPQ BX, 720(SP)
+	JBE  inside
+	MOVQ 720(SP), SI
+	LEAQ 544(AX), BX
+
+copy:
+	MOVW (R9), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R9
+	ADDQ $0x02, BX
+	CMPQ R9, SI
+	JB   copy
+	LEAQ 544(AX), R9
+
+inside:
+	XORQ           BX, BX
+	LEAQ           160(AX), SI
+	LEAQ           416(AX), DI
+	LEAQ           480(AX), R8
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 14(R9), Y1, Y1
+	VPBLENDD       $0x04, 28(R9), Y1, Y1
+	VPBLENDD       $0x08, 42(R9), Y1, Y1
+	VPBLENDD       $0x10, 56(R9), Y1, Y1
+	VPBLENDD       $0x20, 70(R9), Y1, Y1
+	VPBLENDD       $0x40, 84(R9), Y1, Y1
+	VPBLENDD       $0x80, 98(R9), Y1, Y1
 	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
 	VPERMQ         $0xd8, Y1, Y1
 	VCVTPH2PS      X1, Y2
 	VEXTRACTI128   $0x01, Y1, X1
 	VCVTPH2PS      X1, Y1
-	MOVQ           128(AX), R10
-	VBROADCASTI128 2(R9)(R10*1), Y1
-	MOVQ           160(AX), R10
-	VINSERTI128    $0x01, 2(R9)(R10*1), Y1, Y1
-	MOVQ           136(AX), R10
-	VBROADCASTI128 2(R9)(R10*1), Y3
-	MOVQ           168(AX), R10
-	VINSERTI128    $0x01, 2(R9)(R10*1), Y3, Y3
-	MOVQ           144(AX), R10
-	VBROADCASTI128 2(R9)(R10*1), Y4
-	MOVQ           176(AX), R10
-	VINSERTI128    $0x01, 2(R9)(R10*1), Y4, Y4
-	MOVQ           152(AX), R10
-	VBROADCASTI128 2(R9)(R10*1), Y5
-	MOVQ           184(AX), R10
-	VINSERTI128    $0x01, 2(R9)(R10*1), Y5, Y5
+	VBROADCASTI128 2(R9), Y1
+	VINSERTI128    $0x01, 74(R9), Y1, Y1
+	VBROADCASTI128 20(R9), Y3
+	VINSERTI128    $0x01, 92(R9), Y3, Y3
+	VBROADCASTI128 38(R9), Y4
+	VINSERTI128    $0x01, 110(R9), Y4, Y4
+	VBROADCASTI128 56(R9), Y5
+	VINSERTI128    $0x01, 128(R9), Y5, Y5
 	VPUNPCKLDQ     Y3, Y1, Y6
 	VPUNPCKLDQ     Y5, Y4, Y7
 	VPUNPCKHDQ     Y3, Y1, Y1
@@ -3741,57 +3753,36 @@ tail:
 	VPAND          Y3, Y1, Y10
 	VPSRLW         $0x04, Y1, Y1
 	VPAND          Y3, Y1, Y1
-	VMOVDQU        192(AX), Y3
-	LEAQ           (SI)(BX*8), R9
-	MOVQ           CX, R10
-	SUBQ           BX, R10
-	VPMASKMOVD     (R9), Y3, Y11
-	ADDQ           R10, R9
-	VPMADDUBSW     Y11, Y7, Y7
-	VPMASKMOVD     (R9), Y3, Y11
-	ADDQ           R10, R9
-	VPMADDUBSW     Y11, Y8, Y8
+	VPMADDUBSW     (SI)(BX*8), Y7, Y3
+	VPMADDUBSW     32(SI)(BX*8), Y8, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     64(SI)(BX*8), Y9, Y7
+	VPMADDUBSW     96(SI)(BX*8), Y10, Y8
 	VPADDW         Y8, Y7, Y7
-	VPMASKMOVD     (R9), Y3, Y8
-	ADDQ           R10, R9
-	VPMADDUBSW     Y8, Y9, Y8
-	VPMASKMOVD     (R9), Y3, Y9
-	ADDQ           R10, R9
-	VPMADDUBSW     Y9, Y10, Y9
-	VPADDW         Y9, Y8, Y8
-	VPADDW         Y8, Y7, Y7
-	VPMASKMOVD     (R9), Y3, Y8
-	ADDQ           R10, R9
-	VPMADDUBSW     Y8, Y4, Y4
-	VPMASKMOVD     (R9), Y3, Y8
-	ADDQ           R10, R9
-	VPMADDUBSW     Y8, Y5, Y5
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     128(SI)(BX*8), Y4, Y4
+	VPMADDUBSW     160(SI)(BX*8), Y5, Y5
 	VPADDW         Y5, Y4, Y4
-	VPMASKMOVD     (R9), Y3, Y5
-	ADDQ           R10, R9
-	VPMADDUBSW     Y5, Y6, Y5
-	VPMASKMOVD     (R9), Y3, Y6
-	ADDQ           R10, R9
-	VPMADDUBSW     Y6, Y1, Y1
+	VPMADDUBSW     192(SI)(BX*8), Y6, Y5
+	VPMADDUBSW     224(SI)(BX*8), Y1, Y1
 	VPADDW         Y1, Y5, Y5
 	VPADDW         Y5, Y4, Y4
-	VPADDW         Y4, Y7, Y7
-	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
-	VMOVDQU        224(AX), Y1
-	VPMASKMOVD     (R8)(BX*2), Y1, Y1
-	VMOVDQU        256(AX), Y4
-	VPMASKMOVD     32(R8)(BX*2), Y4, Y4
-	VSHUFPS        $0x88, Y4, Y1, Y5
-	VSHUFPS        $0xdd, Y4, Y1, Y1
-	VPADDD         Y1, Y5, Y5
-	VPSLLD         $0x03, Y5, Y5
-	VPERMQ         $0xd8, Y5, Y5
-	VPSUBD         Y5, Y7, Y7
-	VMASKMOVPS     (DI)(BX*1), Y3, Y1
-	VMULPS         Y2, Y1, Y1
-	VANDPS         Y3, Y1, Y1
-	VCVTDQ2PS      Y7, Y7
-	VFMADD231PS    Y7, Y1, Y0
+	VPADDW         Y4, Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VMOVDQU        (R8)(BX*2), Y1
+	VSHUFPS        $0x88, 32(R8)(BX*2), Y1, Y4
+	VSHUFPS        $0xdd, 32(R8)(BX*2), Y1, Y1
+	VPADDD         Y1, Y4, Y4
+	VPSLLD         $0x03, Y4, Y4
+	VPERMQ         $0xd8, Y4, Y4
+	VPSUBD         Y4, Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
+	VANDPS         128(AX), Y1, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           half+64(FP), R8
 
 reduce:
 	MOVQ         y+72(FP), BX
@@ -3820,60 +3811,76 @@ reduce:
 	RET
 
 // func avx2DotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_0s(SB), $544-88
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_0s(SB), $3640-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
 	MOVQ    nb+24(FP), CX
 	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x12, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 3632(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQU Y0, 416(AX)
-	VMOVDQU 128(SI)(BX*8), Y0
-	VMOVDQU Y0, 448(AX)
-	VMOVDQU 160(SI)(BX*8), Y0
-	VMOVDQU Y0, 480(AX)
+	VMOVDQA Y0, 352(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
-	LEAQ    -1(BX), BX
-	IMUL3Q  $0x12, BX, BX
-	XORQ    SI, SI
-	MOVQ    SI, 352(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 360(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 368(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 376(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 384(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 392(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 400(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 408(AX)
-	ADDQ    $0x12, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 480(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 512(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 544(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 576(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 608(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 2432(AX)(R8*1)
+	MOVQ       half+64(FP), R9
+	LEAQ       (R9)(DI*8), R9
+	VPMASKMOVD (R9), Y1, Y3
+	VMOVDQA    Y3, 2944(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 2976(AX)(R8*2)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
 
 noTail:
 	SHLQ $0x02, CX
@@ -3966,13 +3973,12 @@ token:
 	VPADDW      Y10, Y2, Y2
 	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
 	VMOVDQU     (R8)(BX*2), Y10
-	VMOVDQU     32(R8)(BX*2), Y11
-	VSHUFPS     $0x88, Y11, Y10, Y12
-	VSHUFPS     $0xdd, Y11, Y10, Y10
-	VPADDD      Y10, Y12, Y12
-	VPSLLD      $0x03, Y12, Y12
-	VPERMQ      $0xd8, Y12, Y12
-	VPSUBD      Y12, Y2, Y2
+	VSHUFPS     $0x88, 32(R8)(BX*2), Y10, Y11
+	VSHUFPS     $0xdd, 32(R8)(BX*2), Y10, Y10
+	VPADDD      Y10, Y11, Y11
+	VPSLLD      $0x03, Y11, Y11
+	VPERMQ      $0xd8, Y11, Y11
+	VPSUBD      Y11, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
 	VMULPS      256(AX), Y10, Y10
 	VCVTDQ2PS   Y2, Y2
@@ -3990,52 +3996,49 @@ token:
 	JNE         group
 
 tail:
-	CMPQ           BX, CX
-	JEQ            reduce
-	MOVQ           352(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y0
-	MOVQ           360(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x02, Y1, Y0, Y0
-	MOVQ           368(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x04, Y1, Y0, Y0
-	MOVQ           376(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x08, Y1, Y0, Y0
-	MOVQ           384(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x10, Y1, Y0, Y0
-	MOVQ           392(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x20, Y1, Y0, Y0
-	MOVQ           400(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x40, Y1, Y0, Y0
-	MOVQ           408(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x80, Y1, Y0, Y0
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 144(R9), BX
+	CMPQ BX, 3632(SP)
+	JBE  inside
+	MOVQ 3632(SP), SI
+	LEAQ 3456(AX), BX
+
+copy:
+	MOVW (R9), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R9
+	ADDQ $0x02, BX
+	CMPQ R9, SI
+	JB   copy
+	LEAQ 3456(AX), R9
+
+inside:
+	XORQ           BX, BX
+	LEAQ           384(AX), SI
+	LEAQ           2432(AX), DI
+	LEAQ           2944(AX), R8
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 14(R9), Y0, Y0
+	VPBLENDD       $0x04, 28(R9), Y0, Y0
+	VPBLENDD       $0x08, 42(R9), Y0, Y0
+	VPBLENDD       $0x10, 56(R9), Y0, Y0
+	VPBLENDD       $0x20, 70(R9), Y0, Y0
+	VPBLENDD       $0x40, 84(R9), Y0, Y0
+	VPBLENDD       $0x80, 98(R9), Y0, Y0
 	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
 	VPERMQ         $0xd8, Y0, Y0
 	VCVTPH2PS      X0, Y1
 	VEXTRACTI128   $0x01, Y0, X0
 	VCVTPH2PS      X0, Y0
-	MOVQ           352(AX), SI
-	VBROADCASTI128 2(R9)(SI*1), Y0
-	MOVQ           384(AX), SI
-	VINSERTI128    $0x01, 2(R9)(SI*1), Y0, Y0
-	MOVQ           360(AX), SI
-	VBROADCASTI128 2(R9)(SI*1), Y2
-	MOVQ           392(AX), SI
-	VINSERTI128    $0x01, 2(R9)(SI*1), Y2, Y2
-	MOVQ           368(AX), SI
-	VBROADCASTI128 2(R9)(SI*1), Y3
-	MOVQ           400(AX), SI
-	VINSERTI128    $0x01, 2(R9)(SI*1), Y3, Y3
-	MOVQ           376(AX), SI
-	VBROADCASTI128 2(R9)(SI*1), Y4
-	MOVQ           408(AX), SI
-	VINSERTI128    $0x01, 2(R9)(SI*1), Y4, Y4
+	VBROADCASTI128 2(R9), Y0
+	VINSERTI128    $0x01, 74(R9), Y0, Y0
+	VBROADCASTI128 20(R9), Y2
+	VINSERTI128    $0x01, 92(R9), Y2, Y2
+	VBROADCASTI128 38(R9), Y3
+	VINSERTI128    $0x01, 110(R9), Y3, Y3
+	VBROADCASTI128 56(R9), Y4
+	VINSERTI128    $0x01, 128(R9), Y4, Y4
 	VPUNPCKLDQ     Y2, Y0, Y5
 	VPUNPCKLDQ     Y4, Y3, Y6
 	VPUNPCKHDQ     Y2, Y0, Y0
@@ -4058,70 +4061,45 @@ tail:
 	VPSRLW         $0x04, Y0, Y0
 	VPAND          Y2, Y0, Y0
 	VMOVAPS        Y1, 256(AX)
-	MOVQ           q+40(FP), SI
-	MOVQ           scale+48(FP), DI
-	MOVQ           half+64(FP), R8
 	MOVQ           tokens+32(FP), R9
 	MOVQ           AX, R10
 
 tailToken:
 	VMOVAPS     (R10), Y1
-	VMOVDQU     416(AX), Y2
-	LEAQ        (SI)(BX*8), R11
-	MOVQ        CX, R12
-	SUBQ        BX, R12
-	VPMASKMOVD  (R11), Y2, Y10
-	ADDQ        R12, R11
-	VPMADDUBSW  Y10, Y6, Y10
-	VPMASKMOVD  (R11), Y2, Y11
-	ADDQ        R12, R11
-	VPMADDUBSW  Y11, Y7, Y11
+	VPMADDUBSW  (SI)(BX*8), Y6, Y2
+	VPMADDUBSW  32(SI)(BX*8), Y7, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  64(SI)(BX*8), Y8, Y10
+	VPMADDUBSW  96(SI)(BX*8), Y9, Y11
 	VPADDW      Y11, Y10, Y10
-	VPMASKMOVD  (R11), Y2, Y11
-	ADDQ        R12, R11
-	VPMADDUBSW  Y11, Y8, Y11
-	VPMASKMOVD  (R11), Y2, Y12
-	ADDQ        R12, R11
-	VPMADDUBSW  Y12, Y9, Y12
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  128(SI)(BX*8), Y3, Y10
+	VPMADDUBSW  160(SI)(BX*8), Y4, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDUBSW  192(SI)(BX*8), Y5, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y0, Y12
 	VPADDW      Y12, Y11, Y11
 	VPADDW      Y11, Y10, Y10
-	VPMASKMOVD  (R11), Y2, Y11
-	ADDQ        R12, R11
-	VPMADDUBSW  Y11, Y3, Y11
-	VPMASKMOVD  (R11), Y2, Y12
-	ADDQ        R12, R11
-	VPMADDUBSW  Y12, Y4, Y12
-	VPADDW      Y12, Y11, Y11
-	VPMASKMOVD  (R11), Y2, Y12
-	ADDQ        R12, R11
-	VPMADDUBSW  Y12, Y5, Y12
-	VPMASKMOVD  (R11), Y2, Y13
-	ADDQ        R12, R11
-	VPMADDUBSW  Y13, Y0, Y13
-	VPADDW      Y13, Y12, Y12
-	VPADDW      Y12, Y11, Y11
-	VPADDW      Y11, Y10, Y10
-	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
-	VMOVDQU     448(AX), Y11
-	VPMASKMOVD  (R8)(BX*2), Y11, Y11
-	VMOVDQU     480(AX), Y12
-	VPMASKMOVD  32(R8)(BX*2), Y12, Y12
-	VSHUFPS     $0x88, Y12, Y11, Y13
-	VSHUFPS     $0xdd, Y12, Y11, Y11
-	VPADDD      Y11, Y13, Y13
-	VPSLLD      $0x03, Y13, Y13
-	VPERMQ      $0xd8, Y13, Y13
-	VPSUBD      Y13, Y10, Y10
-	VMASKMOVPS  (DI)(BX*1), Y2, Y11
-	VMULPS      256(AX), Y11, Y11
-	VANDPS      Y2, Y11, Y11
-	VCVTDQ2PS   Y10, Y10
-	VFMADD231PS Y10, Y11, Y1
+	VPADDW      Y10, Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VMOVDQU     (R8)(BX*2), Y10
+	VSHUFPS     $0x88, 32(R8)(BX*2), Y10, Y11
+	VSHUFPS     $0xdd, 32(R8)(BX*2), Y10, Y10
+	VPADDD      Y10, Y11, Y11
+	VPSLLD      $0x03, Y11, Y11
+	VPERMQ      $0xd8, Y11, Y11
+	VPSUBD      Y11, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VANDPS      352(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
-	LEAQ        (SI)(CX*8), SI
-	ADDQ        CX, DI
-	LEAQ        (R8)(CX*2), R8
+	MOVQ        $0x00000020, R11
+	LEAQ        (SI)(R11*8), SI
+	ADDQ        R11, DI
+	LEAQ        (R8)(R11*2), R8
 	DECQ        R9
 	JNZ         tailToken
 
@@ -4162,56 +4140,74 @@ store:
 	RET
 
 // func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_1(SB), $320-88
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_1(SB), $744-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
 	MOVQ    nb+24(FP), CX
 	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x14, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 736(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQU Y0, 192(AX)
+	VMOVDQA Y0, 128(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
-	LEAQ    -1(BX), BX
-	IMUL3Q  $0x14, BX, BX
-	XORQ    SI, SI
-	MOVQ    SI, 128(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 136(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 144(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 152(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 160(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 168(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 176(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 184(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 160(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 192(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 224(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 256(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 288(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 320(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 352(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 384(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*1)
+	MOVQ       sum+56(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*1)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
 
 noTail:
 	SHLQ $0x02, CX
@@ -4299,52 +4295,49 @@ group:
 	JNE            group
 
 tail:
-	CMPQ           BX, CX
-	JEQ            reduce
-	MOVQ           128(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y1
-	MOVQ           136(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x02, Y2, Y1, Y1
-	MOVQ           144(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x04, Y2, Y1, Y1
-	MOVQ           152(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x08, Y2, Y1, Y1
-	MOVQ           160(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x10, Y2, Y1, Y1
-	MOVQ           168(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x20, Y2, Y1, Y1
-	MOVQ           176(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x40, Y2, Y1, Y1
-	MOVQ           184(AX), R10
-	VPBROADCASTD   (R9)(R10*1), Y2
-	VPBLENDD       $0x80, Y2, Y1, Y1
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 160(R9), BX
+	CMPQ BX, 736(SP)
+	JBE  inside
+	MOVQ 736(SP), SI
+	LEAQ 544(AX), BX
+
+copy:
+	MOVW (R9), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R9
+	ADDQ $0x02, BX
+	CMPQ R9, SI
+	JB   copy
+	LEAQ 544(AX), R9
+
+inside:
+	XORQ           BX, BX
+	LEAQ           160(AX), SI
+	LEAQ           416(AX), DI
+	LEAQ           448(AX), R8
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 16(R9), Y1, Y1
+	VPBLENDD       $0x04, 32(R9), Y1, Y1
+	VPBLENDD       $0x08, 48(R9), Y1, Y1
+	VPBLENDD       $0x10, 64(R9), Y1, Y1
+	VPBLENDD       $0x20, 80(R9), Y1, Y1
+	VPBLENDD       $0x40, 96(R9), Y1, Y1
+	VPBLENDD       $0x80, 112(R9), Y1, Y1
 	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
 	VPERMQ         $0xd8, Y1, Y1
 	VCVTPH2PS      X1, Y2
 	VEXTRACTI128   $0x01, Y1, X1
 	VCVTPH2PS      X1, Y1
-	MOVQ           128(AX), R10
-	VBROADCASTI128 4(R9)(R10*1), Y3
-	MOVQ           160(AX), R10
-	VINSERTI128    $0x01, 4(R9)(R10*1), Y3, Y3
-	MOVQ           136(AX), R10
-	VBROADCASTI128 4(R9)(R10*1), Y4
-	MOVQ           168(AX), R10
-	VINSERTI128    $0x01, 4(R9)(R10*1), Y4, Y4
-	MOVQ           144(AX), R10
-	VBROADCASTI128 4(R9)(R10*1), Y5
-	MOVQ           176(AX), R10
-	VINSERTI128    $0x01, 4(R9)(R10*1), Y5, Y5
-	MOVQ           152(AX), R10
-	VBROADCASTI128 4(R9)(R10*1), Y6
-	MOVQ           184(AX), R10
-	VINSERTI128    $0x01, 4(R9)(R10*1), Y6, Y6
+	VBROADCASTI128 4(R9), Y3
+	VINSERTI128    $0x01, 84(R9), Y3, Y3
+	VBROADCASTI128 24(R9), Y4
+	VINSERTI128    $0x01, 104(R9), Y4, Y4
+	VBROADCASTI128 44(R9), Y5
+	VINSERTI128    $0x01, 124(R9), Y5, Y5
+	VBROADCASTI128 64(R9), Y6
+	VINSERTI128    $0x01, 144(R9), Y6, Y6
 	VPUNPCKLDQ     Y4, Y3, Y7
 	VPUNPCKLDQ     Y6, Y5, Y8
 	VPUNPCKHDQ     Y4, Y3, Y3
@@ -4366,50 +4359,32 @@ tail:
 	VPAND          Y4, Y3, Y11
 	VPSRLW         $0x04, Y3, Y3
 	VPAND          Y4, Y3, Y3
-	VMOVDQU        192(AX), Y4
-	LEAQ           (SI)(BX*8), R9
-	MOVQ           CX, R10
-	SUBQ           BX, R10
-	VPMASKMOVD     (R9), Y4, Y12
-	ADDQ           R10, R9
-	VPMADDUBSW     Y12, Y8, Y8
-	VPMASKMOVD     (R9), Y4, Y12
-	ADDQ           R10, R9
-	VPMADDUBSW     Y12, Y9, Y9
+	VPMADDUBSW     (SI)(BX*8), Y8, Y4
+	VPMADDUBSW     32(SI)(BX*8), Y9, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     64(SI)(BX*8), Y10, Y8
+	VPMADDUBSW     96(SI)(BX*8), Y11, Y9
 	VPADDW         Y9, Y8, Y8
-	VPMASKMOVD     (R9), Y4, Y9
-	ADDQ           R10, R9
-	VPMADDUBSW     Y9, Y10, Y9
-	VPMASKMOVD     (R9), Y4, Y10
-	ADDQ           R10, R9
-	VPMADDUBSW     Y10, Y11, Y10
-	VPADDW         Y10, Y9, Y9
-	VPADDW         Y9, Y8, Y8
-	VPMASKMOVD     (R9), Y4, Y9
-	ADDQ           R10, R9
-	VPMADDUBSW     Y9, Y5, Y5
-	VPMASKMOVD     (R9), Y4, Y9
-	ADDQ           R10, R9
-	VPMADDUBSW     Y9, Y6, Y6
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     128(SI)(BX*8), Y5, Y5
+	VPMADDUBSW     160(SI)(BX*8), Y6, Y6
 	VPADDW         Y6, Y5, Y5
-	VPMASKMOVD     (R9), Y4, Y6
-	ADDQ           R10, R9
-	VPMADDUBSW     Y6, Y7, Y6
-	VPMASKMOVD     (R9), Y4, Y7
-	ADDQ           R10, R9
-	VPMADDUBSW     Y7, Y3, Y3
+	VPMADDUBSW     192(SI)(BX*8), Y7, Y6
+	VPMADDUBSW     224(SI)(BX*8), Y3, Y3
 	VPADDW         Y3, Y6, Y6
 	VPADDW         Y6, Y5, Y5
-	VPADDW         Y5, Y8, Y8
-	VPMADDWD       avx2Ones<>+0(SB), Y8, Y8
-	VMASKMOVPS     (DI)(BX*1), Y4, Y3
-	VMULPS         Y2, Y3, Y2
-	VANDPS         Y4, Y2, Y2
-	VCVTDQ2PS      Y8, Y8
-	VFMADD231PS    Y8, Y2, Y0
-	VMASKMOVPS     (R8)(BX*1), Y4, Y2
-	VANDPS         Y1, Y4, Y1
-	VFMADD231PS    Y2, Y1, Y0
+	VPADDW         Y5, Y4, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VMULPS         (DI)(BX*1), Y2, Y2
+	VANDPS         128(AX), Y2, Y2
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y2, Y0
+	VMOVUPS        Y1, Y1
+	VANDPS         128(AX), Y1, Y1
+	VFMADD231PS    (R8)(BX*1), Y1, Y0
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           sum+56(FP), R8
 
 reduce:
 	MOVQ         y+72(FP), BX
@@ -4438,56 +4413,74 @@ reduce:
 	RET
 
 // func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_1s(SB), $544-88
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ4_1s(SB), $3656-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
 	MOVQ    nb+24(FP), CX
 	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x14, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 3648(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQU Y0, 416(AX)
+	VMOVDQA Y0, 352(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
-	LEAQ    -1(BX), BX
-	IMUL3Q  $0x14, BX, BX
-	XORQ    SI, SI
-	MOVQ    SI, 352(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 360(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 368(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 376(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 384(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 392(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 400(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 408(AX)
-	ADDQ    $0x14, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 480(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 512(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 544(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 576(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 608(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 2432(AX)(R8*1)
+	MOVQ       sum+56(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 2688(AX)(R8*1)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
 
 noTail:
 	SHLQ $0x02, CX
@@ -4599,52 +4592,49 @@ token:
 	JNE         group
 
 tail:
-	CMPQ           BX, CX
-	JEQ            reduce
-	MOVQ           352(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y0
-	MOVQ           360(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x02, Y1, Y0, Y0
-	MOVQ           368(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x04, Y1, Y0, Y0
-	MOVQ           376(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x08, Y1, Y0, Y0
-	MOVQ           384(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x10, Y1, Y0, Y0
-	MOVQ           392(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x20, Y1, Y0, Y0
-	MOVQ           400(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x40, Y1, Y0, Y0
-	MOVQ           408(AX), SI
-	VPBROADCASTD   (R9)(SI*1), Y1
-	VPBLENDD       $0x80, Y1, Y0, Y0
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 160(R9), BX
+	CMPQ BX, 3648(SP)
+	JBE  inside
+	MOVQ 3648(SP), SI
+	LEAQ 3456(AX), BX
+
+copy:
+	MOVW (R9), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R9
+	ADDQ $0x02, BX
+	CMPQ R9, SI
+	JB   copy
+	LEAQ 3456(AX), R9
+
+inside:
+	XORQ           BX, BX
+	LEAQ           384(AX), SI
+	LEAQ           2432(AX), DI
+	LEAQ           2688(AX), R8
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 16(R9), Y0, Y0
+	VPBLENDD       $0x04, 32(R9), Y0, Y0
+	VPBLENDD       $0x08, 48(R9), Y0, Y0
+	VPBLENDD       $0x10, 64(R9), Y0, Y0
+	VPBLENDD       $0x20, 80(R9), Y0, Y0
+	VPBLENDD       $0x40, 96(R9), Y0, Y0
+	VPBLENDD       $0x80, 112(R9), Y0, Y0
 	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
 	VPERMQ         $0xd8, Y0, Y0
 	VCVTPH2PS      X0, Y1
 	VEXTRACTI128   $0x01, Y0, X0
 	VCVTPH2PS      X0, Y0
-	MOVQ           352(AX), SI
-	VBROADCASTI128 4(R9)(SI*1), Y2
-	MOVQ           384(AX), SI
-	VINSERTI128    $0x01, 4(R9)(SI*1), Y2, Y2
-	MOVQ           360(AX), SI
-	VBROADCASTI128 4(R9)(SI*1), Y3
-	MOVQ           392(AX), SI
-	VINSERTI128    $0x01, 4(R9)(SI*1), Y3, Y3
-	MOVQ           368(AX), SI
-	VBROADCASTI128 4(R9)(SI*1), Y4
-	MOVQ           400(AX), SI
-	VINSERTI128    $0x01, 4(R9)(SI*1), Y4, Y4
-	MOVQ           376(AX), SI
-	VBROADCASTI128 4(R9)(SI*1), Y5
-	MOVQ           408(AX), SI
-	VINSERTI128    $0x01, 4(R9)(SI*1), Y5, Y5
+	VBROADCASTI128 4(R9), Y2
+	VINSERTI128    $0x01, 84(R9), Y2, Y2
+	VBROADCASTI128 24(R9), Y3
+	VINSERTI128    $0x01, 104(R9), Y3, Y3
+	VBROADCASTI128 44(R9), Y4
+	VINSERTI128    $0x01, 124(R9), Y4, Y4
+	VBROADCASTI128 64(R9), Y5
+	VINSERTI128    $0x01, 144(R9), Y5, Y5
 	VPUNPCKLDQ     Y3, Y2, Y6
 	VPUNPCKLDQ     Y5, Y4, Y7
 	VPUNPCKHDQ     Y3, Y2, Y2
@@ -4668,63 +4658,41 @@ tail:
 	VPAND          Y3, Y2, Y2
 	VMOVAPS        Y1, 256(AX)
 	VMOVAPS        Y0, 320(AX)
-	MOVQ           q+40(FP), SI
-	MOVQ           scale+48(FP), DI
-	MOVQ           sum+56(FP), R8
 	MOVQ           tokens+32(FP), R9
 	MOVQ           AX, R10
 
 tailToken:
 	VMOVAPS     (R10), Y0
-	VMOVDQU     416(AX), Y1
-	LEAQ        (SI)(BX*8), R11
-	MOVQ        CX, R12
-	SUBQ        BX, R12
-	VPMASKMOVD  (R11), Y1, Y3
-	ADDQ        R12, R11
-	VPMADDUBSW  Y3, Y7, Y3
-	VPMASKMOVD  (R11), Y1, Y11
-	ADDQ        R12, R11
-	VPMADDUBSW  Y11, Y8, Y11
+	VPMADDUBSW  (SI)(BX*8), Y7, Y1
+	VPMADDUBSW  32(SI)(BX*8), Y8, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW  96(SI)(BX*8), Y10, Y11
 	VPADDW      Y11, Y3, Y3
-	VPMASKMOVD  (R11), Y1, Y11
-	ADDQ        R12, R11
-	VPMADDUBSW  Y11, Y9, Y11
-	VPMASKMOVD  (R11), Y1, Y12
-	ADDQ        R12, R11
-	VPMADDUBSW  Y12, Y10, Y12
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW  160(SI)(BX*8), Y5, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDUBSW  192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y2, Y12
 	VPADDW      Y12, Y11, Y11
 	VPADDW      Y11, Y3, Y3
-	VPMASKMOVD  (R11), Y1, Y11
-	ADDQ        R12, R11
-	VPMADDUBSW  Y11, Y4, Y11
-	VPMASKMOVD  (R11), Y1, Y12
-	ADDQ        R12, R11
-	VPMADDUBSW  Y12, Y5, Y12
-	VPADDW      Y12, Y11, Y11
-	VPMASKMOVD  (R11), Y1, Y12
-	ADDQ        R12, R11
-	VPMADDUBSW  Y12, Y6, Y12
-	VPMASKMOVD  (R11), Y1, Y13
-	ADDQ        R12, R11
-	VPMADDUBSW  Y13, Y2, Y13
-	VPADDW      Y13, Y12, Y12
-	VPADDW      Y12, Y11, Y11
-	VPADDW      Y11, Y3, Y3
-	VPMADDWD    avx2Ones<>+0(SB), Y3, Y3
-	VMASKMOVPS  (DI)(BX*1), Y1, Y11
-	VMULPS      256(AX), Y11, Y11
-	VANDPS      Y1, Y11, Y11
-	VCVTDQ2PS   Y3, Y3
-	VFMADD231PS Y3, Y11, Y0
-	VMASKMOVPS  (R8)(BX*1), Y1, Y3
-	VANDPS      320(AX), Y1, Y1
-	VFMADD231PS Y3, Y1, Y0
+	VPADDW      Y3, Y1, Y1
+	VPMADDWD    avx2Ones<>+0(SB), Y1, Y1
+	VMOVUPS     (DI)(BX*1), Y3
+	VMULPS      256(AX), Y3, Y3
+	VANDPS      352(AX), Y3, Y3
+	VCVTDQ2PS   Y1, Y1
+	VFMADD231PS Y1, Y3, Y0
+	VMOVUPS     320(AX), Y1
+	VANDPS      352(AX), Y1, Y1
+	VFMADD231PS (R8)(BX*1), Y1, Y0
 	VMOVAPS     Y0, (R10)
 	ADDQ        $0x20, R10
-	LEAQ        (SI)(CX*8), SI
-	ADDQ        CX, DI
-	ADDQ        CX, R8
+	MOVQ        $0x00000020, R11
+	LEAQ        (SI)(R11*8), SI
+	ADDQ        R11, DI
+	ADDQ        R11, R8
 	DECQ        R9
 	JNZ         tailToken
 
@@ -4765,56 +4733,70 @@ store:
 	RET
 
 // func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
-TEXT ·avx2DotQ8_0(SB), $320-88
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ8_0(SB), $856-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
 	MOVQ    nb+24(FP), CX
 	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x22, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 848(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQU Y0, 192(AX)
+	VMOVDQA Y0, 128(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
-	LEAQ    -1(BX), BX
-	IMUL3Q  $0x22, BX, BX
-	XORQ    SI, SI
-	MOVQ    SI, 128(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 136(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 144(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 152(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 160(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 168(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 176(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 184(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 160(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 192(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 224(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 256(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 288(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 320(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 352(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 384(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*1)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
 
 noTail:
 	SHLQ $0x02, CX
@@ -4936,52 +4918,48 @@ group:
 	JNE            group
 
 tail:
-	CMPQ           BX, CX
-	JEQ            reduce
-	MOVQ           128(AX), R9
-	VPBROADCASTD   (R8)(R9*1), Y1
-	MOVQ           136(AX), R9
-	VPBROADCASTD   (R8)(R9*1), Y2
-	VPBLENDD       $0x02, Y2, Y1, Y1
-	MOVQ           144(AX), R9
-	VPBROADCASTD   (R8)(R9*1), Y2
-	VPBLENDD       $0x04, Y2, Y1, Y1
-	MOVQ           152(AX), R9
-	VPBROADCASTD   (R8)(R9*1), Y2
-	VPBLENDD       $0x08, Y2, Y1, Y1
-	MOVQ           160(AX), R9
-	VPBROADCASTD   (R8)(R9*1), Y2
-	VPBLENDD       $0x10, Y2, Y1, Y1
-	MOVQ           168(AX), R9
-	VPBROADCASTD   (R8)(R9*1), Y2
-	VPBLENDD       $0x20, Y2, Y1, Y1
-	MOVQ           176(AX), R9
-	VPBROADCASTD   (R8)(R9*1), Y2
-	VPBLENDD       $0x40, Y2, Y1, Y1
-	MOVQ           184(AX), R9
-	VPBROADCASTD   (R8)(R9*1), Y2
-	VPBLENDD       $0x80, Y2, Y1, Y1
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 272(R8), BX
+	CMPQ BX, 848(SP)
+	JBE  inside
+	MOVQ 848(SP), SI
+	LEAQ 544(AX), BX
+
+copy:
+	MOVW (R8), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R8
+	ADDQ $0x02, BX
+	CMPQ R8, SI
+	JB   copy
+	LEAQ 544(AX), R8
+
+inside:
+	XORQ           BX, BX
+	LEAQ           160(AX), SI
+	LEAQ           416(AX), DI
+	VMOVDQU        (R8), Y1
+	VPBLENDD       $0x02, 30(R8), Y1, Y1
+	VPBLENDD       $0x04, 60(R8), Y1, Y1
+	VPBLENDD       $0x08, 90(R8), Y1, Y1
+	VPBLENDD       $0x10, 120(R8), Y1, Y1
+	VPBLENDD       $0x20, 150(R8), Y1, Y1
+	VPBLENDD       $0x40, 180(R8), Y1, Y1
+	VPBLENDD       $0x80, 210(R8), Y1, Y1
 	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
 	VPERMQ         $0xd8, Y1, Y1
 	VCVTPH2PS      X1, Y2
 	VEXTRACTI128   $0x01, Y1, X1
 	VCVTPH2PS      X1, Y1
-	MOVQ           128(AX), R9
-	VBROADCASTI128 2(R8)(R9*1), Y1
-	MOVQ           160(AX), R9
-	VINSERTI128    $0x01, 2(R8)(R9*1), Y1, Y1
-	MOVQ           136(AX), R9
-	VBROADCASTI128 2(R8)(R9*1), Y3
-	MOVQ           168(AX), R9
-	VINSERTI128    $0x01, 2(R8)(R9*1), Y3, Y3
-	MOVQ           144(AX), R9
-	VBROADCASTI128 2(R8)(R9*1), Y4
-	MOVQ           176(AX), R9
-	VINSERTI128    $0x01, 2(R8)(R9*1), Y4, Y4
-	MOVQ           152(AX), R9
-	VBROADCASTI128 2(R8)(R9*1), Y5
-	MOVQ           184(AX), R9
-	VINSERTI128    $0x01, 2(R8)(R9*1), Y5, Y5
+	VBROADCASTI128 2(R8), Y1
+	VINSERTI128    $0x01, 138(R8), Y1, Y1
+	VBROADCASTI128 36(R8), Y3
+	VINSERTI128    $0x01, 172(R8), Y3, Y3
+	VBROADCASTI128 70(R8), Y4
+	VINSERTI128    $0x01, 206(R8), Y4, Y4
+	VBROADCASTI128 104(R8), Y5
+	VINSERTI128    $0x01, 240(R8), Y5, Y5
 	VPUNPCKLDQ     Y3, Y1, Y6
 	VPUNPCKLDQ     Y5, Y4, Y7
 	VPUNPCKHDQ     Y3, Y1, Y1
@@ -4990,22 +4968,14 @@ tail:
 	VPUNPCKHQDQ    Y7, Y6, Y5
 	VPUNPCKLQDQ    Y3, Y1, Y6
 	VPUNPCKHQDQ    Y3, Y1, Y1
-	MOVQ           128(AX), R9
-	VBROADCASTI128 18(R8)(R9*1), Y3
-	MOVQ           160(AX), R9
-	VINSERTI128    $0x01, 18(R8)(R9*1), Y3, Y3
-	MOVQ           136(AX), R9
-	VBROADCASTI128 18(R8)(R9*1), Y7
-	MOVQ           168(AX), R9
-	VINSERTI128    $0x01, 18(R8)(R9*1), Y7, Y7
-	MOVQ           144(AX), R9
-	VBROADCASTI128 18(R8)(R9*1), Y8
-	MOVQ           176(AX), R9
-	VINSERTI128    $0x01, 18(R8)(R9*1), Y8, Y8
-	MOVQ           152(AX), R9
-	VBROADCASTI128 18(R8)(R9*1), Y9
-	MOVQ           184(AX), R9
-	VINSERTI128    $0x01, 18(R8)(R9*1), Y9, Y9
+	VBROADCASTI128 18(R8), Y3
+	VINSERTI128    $0x01, 154(R8), Y3, Y3
+	VBROADCASTI128 52(R8), Y7
+	VINSERTI128    $0x01, 188(R8), Y7, Y7
+	VBROADCASTI128 86(R8), Y8
+	VINSERTI128    $0x01, 222(R8), Y8, Y8
+	VBROADCASTI128 120(R8), Y9
+	VINSERTI128    $0x01, 256(R8), Y9, Y9
 	VPUNPCKLDQ     Y7, Y3, Y10
 	VPUNPCKLDQ     Y9, Y8, Y11
 	VPUNPCKHDQ     Y7, Y3, Y3
@@ -5014,78 +4984,59 @@ tail:
 	VPUNPCKHQDQ    Y11, Y10, Y9
 	VPUNPCKLQDQ    Y7, Y3, Y10
 	VPUNPCKHQDQ    Y7, Y3, Y3
-	VMOVDQU        192(AX), Y7
-	LEAQ           (SI)(BX*8), R8
-	MOVQ           CX, R9
-	SUBQ           BX, R9
-	VPABSB         Y4, Y11
-	VPMASKMOVD     (R8), Y7, Y12
-	ADDQ           R9, R8
-	VMOVDQU        Y12, Y12
-	VPSIGNB        Y4, Y12, Y12
-	VPMADDUBSW     Y12, Y11, Y4
+	VPABSB         Y4, Y7
+	VMOVDQU        (SI)(BX*8), Y11
+	VPSIGNB        Y4, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y4
 	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
-	VPABSB         Y5, Y11
-	VPMASKMOVD     (R8), Y7, Y12
-	ADDQ           R9, R8
-	VMOVDQU        Y12, Y12
-	VPSIGNB        Y5, Y12, Y12
-	VPMADDUBSW     Y12, Y11, Y5
+	VPABSB         Y5, Y7
+	VMOVDQU        32(SI)(BX*8), Y11
+	VPSIGNB        Y5, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y5
 	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y4, Y4
 	VPABSB         Y6, Y5
-	VPMASKMOVD     (R8), Y7, Y11
-	ADDQ           R9, R8
-	VMOVDQU        Y11, Y11
-	VPSIGNB        Y6, Y11, Y11
-	VPMADDUBSW     Y11, Y5, Y5
+	VMOVDQU        64(SI)(BX*8), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPMADDUBSW     Y7, Y5, Y5
 	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
 	VPABSB         Y1, Y6
-	VPMASKMOVD     (R8), Y7, Y11
-	ADDQ           R9, R8
-	VMOVDQU        Y11, Y11
-	VPSIGNB        Y1, Y11, Y11
-	VPMADDUBSW     Y11, Y6, Y1
+	VMOVDQU        96(SI)(BX*8), Y7
+	VPSIGNB        Y1, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y1
 	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
 	VPADDD         Y1, Y5, Y5
 	VPADDD         Y5, Y4, Y4
 	VPABSB         Y8, Y1
-	VPMASKMOVD     (R8), Y7, Y5
-	ADDQ           R9, R8
-	VMOVDQU        Y5, Y5
+	VMOVDQU        128(SI)(BX*8), Y5
 	VPSIGNB        Y8, Y5, Y5
 	VPMADDUBSW     Y5, Y1, Y1
 	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
 	VPABSB         Y9, Y5
-	VPMASKMOVD     (R8), Y7, Y6
-	ADDQ           R9, R8
-	VMOVDQU        Y6, Y6
+	VMOVDQU        160(SI)(BX*8), Y6
 	VPSIGNB        Y9, Y6, Y6
 	VPMADDUBSW     Y6, Y5, Y5
 	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y1, Y1
 	VPABSB         Y10, Y5
-	VPMASKMOVD     (R8), Y7, Y6
-	ADDQ           R9, R8
-	VMOVDQU        Y6, Y6
+	VMOVDQU        192(SI)(BX*8), Y6
 	VPSIGNB        Y10, Y6, Y6
 	VPMADDUBSW     Y6, Y5, Y5
 	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
 	VPABSB         Y3, Y6
-	VPMASKMOVD     (R8), Y7, Y8
-	ADDQ           R9, R8
-	VMOVDQU        Y8, Y8
-	VPSIGNB        Y3, Y8, Y8
-	VPMADDUBSW     Y8, Y6, Y3
+	VMOVDQU        224(SI)(BX*8), Y7
+	VPSIGNB        Y3, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y3
 	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
 	VPADDD         Y3, Y5, Y5
 	VPADDD         Y5, Y1, Y1
 	VPADDD         Y1, Y4, Y4
-	VMASKMOVPS     (DI)(BX*1), Y7, Y1
-	VMULPS         Y2, Y1, Y1
-	VANDPS         Y7, Y1, Y1
+	VMULPS         (DI)(BX*1), Y2, Y1
+	VANDPS         128(AX), Y1, Y1
 	VCVTDQ2PS      Y4, Y4
 	VFMADD231PS    Y4, Y1, Y0
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
 
 reduce:
 	MOVQ         y+72(FP), BX
@@ -5114,56 +5065,70 @@ reduce:
 	RET
 
 // func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
-TEXT ·avx2DotQ8_0s(SB), $544-88
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ8_0s(SB), $3768-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
 	MOVQ    nb+24(FP), CX
 	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x22, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 3760(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQU Y0, 416(AX)
+	VMOVDQA Y0, 352(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
-	LEAQ    -1(BX), BX
-	IMUL3Q  $0x22, BX, BX
-	XORQ    SI, SI
-	MOVQ    SI, 352(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 360(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 368(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 376(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 384(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 392(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 400(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
-	MOVQ    SI, 408(AX)
-	ADDQ    $0x22, SI
-	CMPQ    SI, BX
-	CMOVQGT BX, SI
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 480(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 512(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 544(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 576(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 608(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 2432(AX)(R8*1)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
 
 noTail:
 	SHLQ $0x02, CX
@@ -5306,52 +5271,48 @@ token:
 	JNE         group
 
 tail:
-	CMPQ           BX, CX
-	JEQ            reduce
-	MOVQ           352(AX), SI
-	VPBROADCASTD   (R8)(SI*1), Y0
-	MOVQ           360(AX), SI
-	VPBROADCASTD   (R8)(SI*1), Y1
-	VPBLENDD       $0x02, Y1, Y0, Y0
-	MOVQ           368(AX), SI
-	VPBROADCASTD   (R8)(SI*1), Y1
-	VPBLENDD       $0x04, Y1, Y0, Y0
-	MOVQ           376(AX), SI
-	VPBROADCASTD   (R8)(SI*1), Y1
-	VPBLENDD       $0x08, Y1, Y0, Y0
-	MOVQ           384(AX), SI
-	VPBROADCASTD   (R8)(SI*1), Y1
-	VPBLENDD       $0x10, Y1, Y0, Y0
-	MOVQ           392(AX), SI
-	VPBROADCASTD   (R8)(SI*1), Y1
-	VPBLENDD       $0x20, Y1, Y0, Y0
-	MOVQ           400(AX), SI
-	VPBROADCASTD   (R8)(SI*1), Y1
-	VPBLENDD       $0x40, Y1, Y0, Y0
-	MOVQ           408(AX), SI
-	VPBROADCASTD   (R8)(SI*1), Y1
-	VPBLENDD       $0x80, Y1, Y0, Y0
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 272(R8), BX
+	CMPQ BX, 3760(SP)
+	JBE  inside
+	MOVQ 3760(SP), SI
+	LEAQ 3456(AX), BX
+
+copy:
+	MOVW (R8), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R8
+	ADDQ $0x02, BX
+	CMPQ R8, SI
+	JB   copy
+	LEAQ 3456(AX), R8
+
+inside:
+	XORQ           BX, BX
+	LEAQ           384(AX), SI
+	LEAQ           2432(AX), DI
+	VMOVDQU        (R8), Y0
+	VPBLENDD       $0x02, 30(R8), Y0, Y0
+	VPBLENDD       $0x04, 60(R8), Y0, Y0
+	VPBLENDD       $0x08, 90(R8), Y0, Y0
+	VPBLENDD       $0x10, 120(R8), Y0, Y0
+	VPBLENDD       $0x20, 150(R8), Y0, Y0
+	VPBLENDD       $0x40, 180(R8), Y0, Y0
+	VPBLENDD       $0x80, 210(R8), Y0, Y0
 	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
 	VPERMQ         $0xd8, Y0, Y0
 	VCVTPH2PS      X0, Y1
 	VEXTRACTI128   $0x01, Y0, X0
 	VCVTPH2PS      X0, Y0
-	MOVQ           352(AX), SI
-	VBROADCASTI128 2(R8)(SI*1), Y0
-	MOVQ           384(AX), SI
-	VINSERTI128    $0x01, 2(R8)(SI*1), Y0, Y0
-	MOVQ           360(AX), SI
-	VBROADCASTI128 2(R8)(SI*1), Y2
-	MOVQ           392(AX), SI
-	VINSERTI128    $0x01, 2(R8)(SI*1), Y2, Y2
-	MOVQ           368(AX), SI
-	VBROADCASTI128 2(R8)(SI*1), Y3
-	MOVQ           400(AX), SI
-	VINSERTI128    $0x01, 2(R8)(SI*1), Y3, Y3
-	MOVQ           376(AX), SI
-	VBROADCASTI128 2(R8)(SI*1), Y4
-	MOVQ           408(AX), SI
-	VINSERTI128    $0x01, 2(R8)(SI*1), Y4, Y4
+	VBROADCASTI128 2(R8), Y0
+	VINSERTI128    $0x01, 138(R8), Y0, Y0
+	VBROADCASTI128 36(R8), Y2
+	VINSERTI128    $0x01, 172(R8), Y2, Y2
+	VBROADCASTI128 70(R8), Y3
+	VINSERTI128    $0x01, 206(R8), Y3, Y3
+	VBROADCASTI128 104(R8), Y4
+	VINSERTI128    $0x01, 240(R8), Y4, Y4
 	VPUNPCKLDQ     Y2, Y0, Y5
 	VPUNPCKLDQ     Y4, Y3, Y6
 	VPUNPCKHDQ     Y2, Y0, Y0
@@ -5360,22 +5321,14 @@ tail:
 	VPUNPCKHQDQ    Y6, Y5, Y4
 	VPUNPCKLQDQ    Y2, Y0, Y5
 	VPUNPCKHQDQ    Y2, Y0, Y0
-	MOVQ           352(AX), SI
-	VBROADCASTI128 18(R8)(SI*1), Y2
-	MOVQ           384(AX), SI
-	VINSERTI128    $0x01, 18(R8)(SI*1), Y2, Y2
-	MOVQ           360(AX), SI
-	VBROADCASTI128 18(R8)(SI*1), Y6
-	MOVQ           392(AX), SI
-	VINSERTI128    $0x01, 18(R8)(SI*1), Y6, Y6
-	MOVQ           368(AX), SI
-	VBROADCASTI128 18(R8)(SI*1), Y7
-	MOVQ           400(AX), SI
-	VINSERTI128    $0x01, 18(R8)(SI*1), Y7, Y7
-	MOVQ           376(AX), SI
-	VBROADCASTI128 18(R8)(SI*1), Y8
-	MOVQ           408(AX), SI
-	VINSERTI128    $0x01, 18(R8)(SI*1), Y8, Y8
+	VBROADCASTI128 18(R8), Y2
+	VINSERTI128    $0x01, 154(R8), Y2, Y2
+	VBROADCASTI128 52(R8), Y6
+	VINSERTI128    $0x01, 188(R8), Y6, Y6
+	VBROADCASTI128 86(R8), Y7
+	VINSERTI128    $0x01, 222(R8), Y7, Y7
+	VBROADCASTI128 120(R8), Y8
+	VINSERTI128    $0x01, 256(R8), Y8, Y8
 	VPUNPCKLDQ     Y6, Y2, Y9
 	VPUNPCKLDQ     Y8, Y7, Y10
 	VPUNPCKHDQ     Y6, Y2, Y2
@@ -5385,89 +5338,68 @@ tail:
 	VPUNPCKLQDQ    Y6, Y2, Y9
 	VPUNPCKHQDQ    Y6, Y2, Y2
 	VMOVAPS        Y1, 256(AX)
-	MOVQ           q+40(FP), SI
-	MOVQ           scale+48(FP), DI
 	MOVQ           tokens+32(FP), R8
 	MOVQ           AX, R9
 
 tailToken:
 	VMOVAPS     (R9), Y1
-	VMOVDQU     416(AX), Y6
-	LEAQ        (SI)(BX*8), R10
-	MOVQ        CX, R11
-	SUBQ        BX, R11
-	VPABSB      Y3, Y10
-	VPMASKMOVD  (R10), Y6, Y11
-	ADDQ        R11, R10
-	VMOVDQU     Y11, Y11
-	VPSIGNB     Y3, Y11, Y11
+	VPABSB      Y3, Y6
+	VMOVDQU     (SI)(BX*8), Y10
+	VPSIGNB     Y3, Y10, Y10
+	VPMADDUBSW  Y10, Y6, Y6
+	VPMADDWD    avx2Ones<>+0(SB), Y6, Y6
+	VPABSB      Y4, Y10
+	VMOVDQU     32(SI)(BX*8), Y11
+	VPSIGNB     Y4, Y11, Y11
 	VPMADDUBSW  Y11, Y10, Y10
 	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
-	VPABSB      Y4, Y11
-	VPMASKMOVD  (R10), Y6, Y12
-	ADDQ        R11, R10
-	VMOVDQU     Y12, Y12
-	VPSIGNB     Y4, Y12, Y12
+	VPADDD      Y10, Y6, Y6
+	VPABSB      Y5, Y10
+	VMOVDQU     64(SI)(BX*8), Y11
+	VPSIGNB     Y5, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y0, Y11
+	VMOVDQU     96(SI)(BX*8), Y12
+	VPSIGNB     Y0, Y12, Y12
 	VPMADDUBSW  Y12, Y11, Y11
 	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
 	VPADDD      Y11, Y10, Y10
-	VPABSB      Y5, Y11
-	VPMASKMOVD  (R10), Y6, Y12
-	ADDQ        R11, R10
-	VMOVDQU     Y12, Y12
-	VPSIGNB     Y5, Y12, Y12
+	VPADDD      Y10, Y6, Y6
+	VPABSB      Y7, Y10
+	VMOVDQU     128(SI)(BX*8), Y11
+	VPSIGNB     Y7, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y8, Y11
+	VMOVDQU     160(SI)(BX*8), Y12
+	VPSIGNB     Y8, Y12, Y12
 	VPMADDUBSW  Y12, Y11, Y11
 	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
-	VPABSB      Y0, Y12
-	VPMASKMOVD  (R10), Y6, Y13
-	ADDQ        R11, R10
-	VMOVDQU     Y13, Y13
-	VPSIGNB     Y0, Y13, Y13
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y9, Y11
+	VMOVDQU     192(SI)(BX*8), Y12
+	VPSIGNB     Y9, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y2, Y12
+	VMOVDQU     224(SI)(BX*8), Y13
+	VPSIGNB     Y2, Y13, Y13
 	VPMADDUBSW  Y13, Y12, Y12
 	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
 	VPADDD      Y12, Y11, Y11
 	VPADDD      Y11, Y10, Y10
-	VPABSB      Y7, Y11
-	VPMASKMOVD  (R10), Y6, Y12
-	ADDQ        R11, R10
-	VMOVDQU     Y12, Y12
-	VPSIGNB     Y7, Y12, Y12
-	VPMADDUBSW  Y12, Y11, Y11
-	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
-	VPABSB      Y8, Y12
-	VPMASKMOVD  (R10), Y6, Y13
-	ADDQ        R11, R10
-	VMOVDQU     Y13, Y13
-	VPSIGNB     Y8, Y13, Y13
-	VPMADDUBSW  Y13, Y12, Y12
-	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
-	VPADDD      Y12, Y11, Y11
-	VPABSB      Y9, Y12
-	VPMASKMOVD  (R10), Y6, Y13
-	ADDQ        R11, R10
-	VMOVDQU     Y13, Y13
-	VPSIGNB     Y9, Y13, Y13
-	VPMADDUBSW  Y13, Y12, Y12
-	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
-	VPABSB      Y2, Y13
-	VPMASKMOVD  (R10), Y6, Y14
-	ADDQ        R11, R10
-	VMOVDQU     Y14, Y14
-	VPSIGNB     Y2, Y14, Y14
-	VPMADDUBSW  Y14, Y13, Y13
-	VPMADDWD    avx2Ones<>+0(SB), Y13, Y13
-	VPADDD      Y13, Y12, Y12
-	VPADDD      Y12, Y11, Y11
-	VPADDD      Y11, Y10, Y10
-	VMASKMOVPS  (DI)(BX*1), Y6, Y11
-	VMULPS      256(AX), Y11, Y11
-	VANDPS      Y6, Y11, Y11
-	VCVTDQ2PS   Y10, Y10
-	VFMADD231PS Y10, Y11, Y1
+	VPADDD      Y10, Y6, Y6
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VANDPS      352(AX), Y10, Y10
+	VCVTDQ2PS   Y6, Y6
+	VFMADD231PS Y6, Y10, Y1
 	VMOVAPS     Y1, (R9)
 	ADDQ        $0x20, R9
-	LEAQ        (SI)(CX*8), SI
-	ADDQ        CX, DI
+	MOVQ        $0x00000020, R10
+	LEAQ        (SI)(R10*8), SI
+	ADDQ        R10, DI
 	DECQ        R8
 	JNZ         tailToken
 
@@ -5509,7 +5441,7 @@ store:
 
 // func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_K(SB), $320-88
+TEXT ·avx2DotQ4_K(SB), $160-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -5632,7 +5564,7 @@ group:
 
 // func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_Ks(SB), $544-88
+TEXT ·avx2DotQ4_Ks(SB), $384-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -5789,7 +5721,7 @@ store:
 
 // func avx2DotQ5_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_K(SB), $320-88
+TEXT ·avx2DotQ5_K(SB), $160-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -5948,7 +5880,7 @@ group:
 
 // func avx2DotQ5_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_Ks(SB), $544-88
+TEXT ·avx2DotQ5_Ks(SB), $384-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6141,7 +6073,7 @@ store:
 
 // func avx2DotIQ4_XS(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotIQ4_XS(SB), $320-88
+TEXT ·avx2DotIQ4_XS(SB), $160-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6294,7 +6226,7 @@ group:
 
 // func avx2DotIQ4_XSs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotIQ4_XSs(SB), $544-88
+TEXT ·avx2DotIQ4_XSs(SB), $384-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6478,7 +6410,7 @@ store:
 
 // func avx2DotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ6_K(SB), $320-88
+TEXT ·avx2DotQ6_K(SB), $160-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6591,12 +6523,11 @@ group:
 	VPERM2I128   $0x20, Y3, Y2, Y1
 	VPERM2I128   $0x31, Y3, Y2, Y2
 	VMOVDQU      (DI)(DX*2), Y3
-	VMOVDQU      32(DI)(DX*2), Y4
-	VSHUFPS      $0x88, Y4, Y3, Y5
-	VSHUFPS      $0xdd, Y4, Y3, Y3
-	VPSLLD       $0x05, Y5, Y5
+	VSHUFPS      $0x88, 32(DI)(DX*2), Y3, Y4
+	VSHUFPS      $0xdd, 32(DI)(DX*2), Y3, Y3
+	VPSLLD       $0x05, Y4, Y4
 	VPSLLD       $0x05, Y3, Y3
-	VPSUBD       Y5, Y1, Y1
+	VPSUBD       Y4, Y1, Y1
 	VPSUBD       Y3, Y2, Y2
 	VPERMQ       $0xd8, (SI)(DX*1), Y3
 	VMULPS       Y10, Y3, Y4
@@ -6637,7 +6568,7 @@ group:
 
 // func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ6_Ks(SB), $544-88
+TEXT ·avx2DotQ6_Ks(SB), $384-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6765,12 +6696,11 @@ token:
 	VPERM2I128  $0x20, Y11, Y9, Y10
 	VPERM2I128  $0x31, Y11, Y9, Y9
 	VMOVDQU     (R8)(BX*2), Y11
-	VMOVDQU     32(R8)(BX*2), Y12
-	VSHUFPS     $0x88, Y12, Y11, Y13
-	VSHUFPS     $0xdd, Y12, Y11, Y11
-	VPSLLD      $0x05, Y13, Y13
+	VSHUFPS     $0x88, 32(R8)(BX*2), Y11, Y12
+	VSHUFPS     $0xdd, 32(R8)(BX*2), Y11, Y11
+	VPSLLD      $0x05, Y12, Y12
 	VPSLLD      $0x05, Y11, Y11
-	VPSUBD      Y13, Y10, Y10
+	VPSUBD      Y12, Y10, Y10
 	VPSUBD      Y11, Y9, Y9
 	VPERMQ      $0xd8, (DI)(BX*1), Y11
 	VMULPS      256(AX), Y11, Y12

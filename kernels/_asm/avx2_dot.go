@@ -46,7 +46,6 @@ type dotState struct {
 	one    bool // one token: scales stay in registers
 	tail   bool // the last, incomplete group of a row
 	w      Mem  // the group's bytes
-	offset Mem  // tail: where each of 8 blocks begins; past the last it is the last
 	v      [8]ymm
 	signed bool // v is int8, not uint8
 	scale  [2]ymm
@@ -55,12 +54,7 @@ type dotState struct {
 
 // block is where byte i of the group's block b is.
 func (d *dotState) block(b, i int) Mem {
-	if !d.tail {
-		return d.w.Offset(d.size*b + i)
-	}
-	o := GP64()
-	MOVQ(d.offset.Offset(8*b), o)
-	return Mem{Base: d.w.Base, Index: o, Scale: 1, Disp: i}
+	return d.w.Offset(d.size*b + i)
 }
 
 // columns loads 16 bytes at byte i of each of 8 blocks and transposes them: vector n has bytes 4n to 4n+3 of blocks 0 … 7.
@@ -74,21 +68,12 @@ func (d *dotState) columns(i int) [4]ymm {
 	return transpose4(x)
 }
 
-// heads gathers the first 4 bytes of 8 blocks.
+// heads gathers the first 4 bytes of 8 blocks: from 32 bytes that have block b's head in dword b, all within the group.
 func (d *dotState) heads() ymm {
 	h := YMM()
-	if !d.tail { // 32 bytes that have block b's head in dword b; all within the group
-		VMOVDQU(d.w, h)
-		for b := 1; b < 8; b++ {
-			VPBLENDD(Imm(1<<b), d.block(b, -4*b), h, h)
-		}
-		return h
-	}
-	VPBROADCASTD(d.block(0, 0), h)
+	VMOVDQU(d.w, h)
 	for b := 1; b < 8; b++ {
-		x := YMM()
-		VPBROADCASTD(d.block(b, 0), x)
-		VPBLENDD(Imm(1<<b), x, h, h)
+		VPBLENDD(Imm(1<<b), d.block(b, -4*b), h, h)
 	}
 	return h
 }
@@ -360,6 +345,72 @@ func param(name string) Mem {
 	return p.Addr
 }
 
+// padTail finds the end of the last row and, if rows end with n < 8 blocks, fills the operands of those.
+func (dot avx2Dot) padTail(nb, w reg.GPVirtual, limit, mask, tailQ, tailScale, tailSum, tailHalf Mem) {
+	n, end, rows := GP64(), GP64(), GP64()
+	MOVQ(param("rows"), rows)
+	DECQ(rows)
+	IMULQ(param("stride"), rows)
+	IMUL3Q(U8(dot.size), nb, end)
+	ADDQ(rows, end)
+	ADDQ(w, end)
+	MOVQ(end, limit)
+	MOVQ(nb, n)
+	ANDQ(U8(7), n)
+	JZ(LabelRef("noTail"))
+
+	table := GP64()
+	LEAQ(avx2Consts.mask, table)
+	NEGQ(n)
+	lanes, pairs := YMM(), [2]ymm{YMM(), YMM()}
+	VMOVDQU(Mem{Base: table, Index: n, Scale: 4, Disp: 128}, lanes)
+	VMOVDQA(lanes, mask)
+	for i := range pairs {
+		VMOVDQU(Mem{Base: table, Index: n, Scale: 8, Disp: 128 + 32*i}, pairs[i])
+	}
+	NEGQ(n)
+	tokens, whole, to := GP64(), GP64(), GP64()
+	MOVQ(param("tokens"), tokens)
+	MOVQ(nb, whole)
+	SUBQ(n, whole)
+	XORQ(to, to) // 32 bytes a token
+	copyTo := func(arg string, scale uint8, dst Mem, stride uint8, masks ...ymm) {
+		src := GP64()
+		MOVQ(param(arg), src)
+		LEAQ(Mem{Base: src, Index: whole, Scale: scale}, src)
+		for i, m := range masks {
+			v := YMM()
+			VPMASKMOVD(Mem{Base: src, Disp: 32 * i}, m, v)
+			VMOVDQA(v, Mem{Base: dst.Base, Index: to, Scale: stride, Disp: dst.Disp + 32*i})
+		}
+	}
+	Label("pad")
+	x := GP64() // [8][n][4] bytes
+	MOVQ(whole, x)
+	SHLQ(Imm(5), x)
+	ADDQ(param("q"), x)
+	for i := range 8 {
+		v := YMM()
+		VPMASKMOVD(Mem{Base: x}, lanes, v)
+		VMOVDQA(v, Mem{Base: tailQ.Base, Index: to, Scale: 8, Disp: tailQ.Disp + 32*i})
+		if i < 7 {
+			LEAQ(Mem{Base: x, Index: n, Scale: 4}, x)
+		}
+	}
+	copyTo("scale", 4, tailScale, 1, lanes)
+	if dot.offs {
+		copyTo("sum", 4, tailSum, 1, lanes)
+	}
+	if dot.sub > 0 {
+		copyTo("half", 8, tailHalf, 2, pairs[:]...)
+	}
+	ADDQ(nb, whole)
+	ADDQ(U8(32), to)
+	DECQ(tokens)
+	JNZ(LabelRef("pad"))
+	Label("noTail")
+}
+
 func (dot avx2Dot) emit(one bool) {
 	name, doc := "avx2Dot"+dot.name, "is the row dot of one token."
 	if !one {
@@ -370,48 +421,29 @@ func (dot avx2Dot) emit(one bool) {
 	Pragma("noescape")
 	d := &dotState{avx2Dot: dot, one: one}
 
-	accs := 1
+	most := 1
 	if !one {
-		accs = avx2MaxTokens
+		most = avx2MaxTokens
 	}
-	local := aligned(32*(accs+3) + 64 + 96)
-	acc, kept := local, local.Offset(32*accs)
-	d.offset = kept.Offset(96)
-	tailMask, pairMask := kept.Offset(96+64), kept.Offset(96+96)
+	needHalf := dot.halves || dot.sub > 0
+	// The frame: accumulators, a group's scales and offsets, and for rows that end with n < 8 blocks: a mask of n lanes, the
+	// operands of those blocks padded with zeros to 8, and room for a row's end.
+	size := 32*most + 96
+	if dot.small {
+		size += 32 + (256+32+32+64)*most + 8*dot.size
+	}
+	acc := aligned(size)
+	kept := acc.Offset(32 * most)
+	mask := kept.Offset(96)
+	tailQ := mask.Offset(32)
+	tailScale := tailQ.Offset(256 * most)
+	tailSum := tailScale.Offset(32 * most)
+	tailHalf := tailSum.Offset(32 * most)
+	rowEnd := tailHalf.Offset(64 * most)
 
 	nb4, row, at := GP64(), GP64(), GP64()
 	Load(Param("nb"), nb4)
 	Load(Param("w"), row)
-	if dot.small {
-		n, table := GP64(), GP64()
-		MOVQ(nb4, n)
-		ANDQ(U8(7), n)
-		JZ(LabelRef("noTail"))
-		LEAQ(avx2Consts.mask, table)
-		NEGQ(n)
-		mask := YMM()
-		VMOVDQU(Mem{Base: table, Index: n, Scale: 4, Disp: 128}, mask)
-		VMOVDQU(mask, tailMask)
-		if dot.sub > 0 {
-			for i := range 2 {
-				VMOVDQU(Mem{Base: table, Index: n, Scale: 8, Disp: 128 + 32*i}, mask)
-				VMOVDQU(mask, pairMask.Offset(32*i))
-			}
-		}
-		NEGQ(n)
-		last, o := GP64(), GP64()
-		LEAQ(Mem{Base: n, Disp: -1}, last)
-		IMUL3Q(U8(dot.size), last, last)
-		XORQ(o, o)
-		for b := range 8 {
-			MOVQ(o, d.offset.Offset(8*b))
-			ADDQ(U8(dot.size), o)
-			CMPQ(o, last)
-			CMOVQGT(last, o)
-		}
-		Label("noTail")
-	}
-	SHLQ(Imm(2), nb4)
 	q, scale, sum, half := GP64(), GP64(), GP64(), GP64()
 	bases := func() {
 		Load(Param("q"), q)
@@ -419,10 +451,16 @@ func (dot avx2Dot) emit(one bool) {
 		if dot.offs {
 			Load(Param("sum"), sum)
 		}
-		if dot.halves || dot.sub > 0 {
+		if needHalf {
 			Load(Param("half"), half)
 		}
 	}
+	var limit Mem
+	if dot.small {
+		limit = AllocLocal(8)
+		dot.padTail(nb4, row, limit, mask, tailQ, tailScale, tailSum, tailHalf)
+	}
+	SHLQ(Imm(2), nb4)
 	if one {
 		bases()
 	}
@@ -471,7 +509,9 @@ func (dot avx2Dot) emit(one bool) {
 				off = kept.Offset(64)
 				VMOVAPS(d.off, off)
 			}
-			bases()
+			if !d.tail {
+				bases()
+			}
 			n, slot = GP64(), GP64()
 			MOVQ(param("tokens"), n)
 			MOVQ(acc.Base, slot)
@@ -479,40 +519,14 @@ func (dot avx2Dot) emit(one bool) {
 			p = YMM()
 			VMOVAPS(Mem{Base: slot}, p)
 		}
-		var mask ymm
-		var x, width reg.GPVirtual
-		if d.tail {
-			mask, x, width = YMM(), GP64(), GP64()
-			VMOVDQU(tailMask, mask)
-			LEAQ(Mem{Base: q, Index: at, Scale: 8}, x)
-			MOVQ(nb4, width)
-			SUBQ(at, width)
-		}
 		floats := func(base reg.GPVirtual) Mem { return Mem{Base: base, Index: at, Scale: 1} }
-		s := d.sums(func(i int) Op {
-			if !d.tail {
-				return Mem{Base: q, Index: at, Scale: 8, Disp: 32 * i}
-			}
-			v := YMM()
-			VPMASKMOVD(Mem{Base: x}, mask, v)
-			ADDQ(width, x)
-			return v
-		})
+		s := d.sums(func(i int) Op { return Mem{Base: q, Index: at, Scale: 8, Disp: 32 * i} })
 		halves := func() (u, v ymm) { // the 16 sums of 16, first halves and last, of blocks 0 1 4 5 2 3 6 7
-			m := [2]ymm{YMM(), YMM()}
-			for i := range m {
-				h := Mem{Base: half, Index: at, Scale: 2, Disp: 32 * i}
-				if !d.tail {
-					VMOVDQU(h, m[i])
-					continue
-				}
-				pairs := YMM()
-				VMOVDQU(pairMask.Offset(32*i), pairs)
-				VPMASKMOVD(h, pairs, m[i])
-			}
+			m, h := YMM(), Mem{Base: half, Index: at, Scale: 2}
+			VMOVDQU(h, m)
 			u, v = YMM(), YMM()
-			VSHUFPS(Imm(0x88), m[1], m[0], u)
-			VSHUFPS(Imm(0xdd), m[1], m[0], v)
+			VSHUFPS(Imm(0x88), h.Offset(32), m, u)
+			VSHUFPS(Imm(0xdd), h.Offset(32), m, v)
 			return u, v
 		}
 		a := YMM()
@@ -532,9 +546,7 @@ func (dot avx2Dot) emit(one bool) {
 			VPSUBD(u, s[0], s[0])
 			fallthrough
 		default:
-			if d.tail {
-				VMASKMOVPS(floats(scale), mask, a)
-			} else if !one {
+			if !one {
 				VMOVUPS(floats(scale), a)
 			}
 		}
@@ -543,12 +555,12 @@ func (dot avx2Dot) emit(one bool) {
 				break
 			}
 			w := YMM()
-			if one && !d.tail && !dot.halves {
+			if one && !dot.halves {
 				VMULPS(floats(scale), ws[i], w)
 			} else {
 				VMULPS(ws[i], a, w)
 			}
-			if d.tail { // an infinite scale of the last block, repeated, must not become NaN
+			if d.tail { // what follows the row may look like infinity or NaN
 				VANDPS(mask, w, w)
 			}
 			VCVTDQ2PS(s[i], s[i])
@@ -557,10 +569,10 @@ func (dot avx2Dot) emit(one bool) {
 		if dot.offs {
 			var st, o Op = floats(sum), off
 			if d.tail {
-				m, n := YMM(), YMM()
-				VMASKMOVPS(st, mask, m)
-				VANDPS(off, mask, n)
-				st, o = m, n
+				m := YMM()
+				VMOVUPS(off, m)
+				VANDPS(mask, m, m)
+				o = m
 			} else if !one {
 				m := YMM()
 				VMOVUPS(st, m)
@@ -575,13 +587,18 @@ func (dot avx2Dot) emit(one bool) {
 		if !one {
 			VMOVAPS(p, Mem{Base: slot})
 			ADDQ(U8(32), slot)
-			LEAQ(Mem{Base: q, Index: nb4, Scale: 8}, q)
-			ADDQ(nb4, scale)
-			if dot.offs {
-				ADDQ(nb4, sum)
+			step := nb4
+			if d.tail {
+				step = GP64()
+				MOVQ(U32(32), step)
 			}
-			if dot.halves || dot.sub > 0 {
-				LEAQ(Mem{Base: half, Index: nb4, Scale: 2}, half)
+			LEAQ(Mem{Base: q, Index: step, Scale: 8}, q)
+			ADDQ(step, scale)
+			if dot.offs {
+				ADDQ(step, sum)
+			}
+			if needHalf {
+				LEAQ(Mem{Base: half, Index: step, Scale: 2}, half)
 			}
 			DECQ(n)
 			JNZ(LabelRef(label))
@@ -606,10 +623,40 @@ func (dot avx2Dot) emit(one bool) {
 		Label("tail")
 		CMPQ(at, nb4)
 		JEQ(LabelRef("reduce"))
+		end := GP64()
+		LEAQ(d.w.Offset(bytes), end)
+		CMPQ(end, limit)
+		JBE(LabelRef("inside"))
+		// 8 blocks from here would pass the end of the last row: copy what there is.
+		src, dst, stop := d.w.Base, GP64(), GP64()
+		MOVQ(limit, stop)
+		LEAQ(rowEnd, dst)
+		Label("copy")
+		v := GP32()
+		MOVW(Mem{Base: src}, v.As16())
+		MOVW(v.As16(), Mem{Base: dst})
+		ADDQ(U8(2), src)
+		ADDQ(U8(2), dst)
+		CMPQ(src, stop)
+		JB(LabelRef("copy"))
+		LEAQ(rowEnd, src)
+		Label("inside")
+		XORQ(at, at)
+		LEAQ(tailQ, q)
+		LEAQ(tailScale, scale)
+		if dot.offs {
+			LEAQ(tailSum, sum)
+		}
+		if needHalf {
+			LEAQ(tailHalf, half)
+		}
 		d.tail = true
 		dot.decode(d)
 		tokens("tailToken")
 		d.tail = false
+		if one {
+			bases()
+		}
 	}
 
 	Label("reduce")
