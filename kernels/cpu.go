@@ -193,43 +193,23 @@ func (d *cpuDevice) Step(b *Batch, forward func(Ops)) error {
 
 // begin checks the batch, lists its rows and computes their rotations.
 func (d *cpuDevice) begin(b *Batch) error {
-	s := &d.shape
+	s, pages := &d.shape, 0
+	if d.kv != nil {
+		pages = d.kv.pages
+	}
+	if err := b.Check(s, pages); err != nil {
+		return err
+	}
 	d.rows = d.rows[:0]
 	for i := range b.Chunks {
 		c := &b.Chunks[i]
-		if c.Slot < 0 || c.Slot >= s.Slots || c.Pos < 0 || len(c.IDs) == 0 {
-			return fmt.Errorf("chunk %d: slot %d of %d, position %d, %d tokens", i, c.Slot, s.Slots, c.Pos, len(c.IDs))
-		}
-		if len(d.rows)+len(c.IDs) > s.MaxRows {
-			return fmt.Errorf("a batch of more than %d rows", s.MaxRows)
-		}
-		if d.kv != nil {
-			last := (c.Pos + len(c.IDs) - 1) / PageSize
-			if last >= len(c.Pages) {
-				return fmt.Errorf("chunk %d: position %d is in page %d of %d", i, c.Pos+len(c.IDs)-1, last, len(c.Pages))
-			}
-			for _, p := range c.Pages[:last+1] {
-				if p < 0 || int(p) >= d.kv.pages {
-					return fmt.Errorf("chunk %d: page %d of %d", i, p, d.kv.pages)
-				}
-			}
-		}
 		for j, id := range c.IDs {
 			if id == LastSampled {
-				id = d.last[c.Slot]
-			}
-			if id < 0 || int(id) >= s.Vocab {
-				return fmt.Errorf("chunk %d: token %d of %d", i, id, s.Vocab)
+				if id = d.last[c.Slot]; id < 0 {
+					return fmt.Errorf("chunk %d: slot %d has not sampled a token", i, c.Slot)
+				}
 			}
 			d.rows = append(d.rows, row{id: id, slot: int32(c.Slot), pos: int32(c.Pos + j), pages: c.Pages})
-		}
-	}
-	if len(b.Out) > s.MaxOut {
-		return fmt.Errorf("%d rows are wanted out of a step, at most %d can be", len(b.Out), s.MaxOut)
-	}
-	for i := range b.Out {
-		if o := &b.Out[i]; o.Row < 0 || o.Row >= len(d.rows) || o.Slot < 0 || o.Slot >= s.Slots || int(o.Target) >= s.Vocab {
-			return fmt.Errorf("out %d: row %d of %d, slot %d, target %d", i, o.Row, len(d.rows), o.Slot, o.Target)
 		}
 	}
 	n := len(s.RopeFreq)

@@ -38,22 +38,22 @@ type template interface {
 // published are the templates that model cards publish and that are rendered natively, by the SHA-256 of their text. Any other
 // text, however alike, is rendered as the Jinja that it is.
 var published = map[string]template{
-	"93c0e9aa3629bbd77e68dbc0f5621f6e6b23aa8d74b932595cdb8d64684526d7": llama3{builtin: true, date: "26 Jul 2024"}, // also 3.3
+	"93c0e9aa3629bbd77e68dbc0f5621f6e6b23aa8d74b932595cdb8d64684526d7": llama31, // also 3.3
 	"d82792f95932f1c9cef5c4bd992f171225e3bf8c7b609b4557c9e1ec96be819f": llama3{},
 	"872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788": chatML{system: smolLM2System},
 }
 
 // newTemplate returns the template of a model: of the text that its file has as tokenizer.chat_template, or without any, of the
 // format that the vocabulary has the control tokens for.
-func newTemplate(source string, t *tokenizer.Tokenizer) (template, error) {
+func newTemplate(source string, tok *tokenizer.Tokenizer) (template, error) {
 	if strings.TrimSpace(source) == "" {
 		control := func(name string) bool {
-			id, ok := t.ID(name)
-			return ok && t.IsControl(id)
+			id, ok := tok.ID(name)
+			return ok && tok.IsControl(id)
 		}
 		switch {
 		case control("<|start_header_id|>"):
-			return llama3{builtin: true, date: "26 Jul 2024"}, nil
+			return llama31, nil
 		case control("<|im_start|>"):
 			return chatML{}, nil
 		}
@@ -63,5 +63,9 @@ func newTemplate(source string, t *tokenizer.Tokenizer) (template, error) {
 	if native, ok := published[hex.EncodeToString(sum[:])]; ok {
 		return native, nil
 	}
-	return nil, fmt.Errorf("%w: %w: the file's own", ErrTemplate, ErrUnsupported)
+	t, err := newJinja(source)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }

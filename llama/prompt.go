@@ -13,7 +13,7 @@ import (
 //
 // A template mixes its own text, which has control tokens, with text of messages and tools, which has none whatever it looks like.
 // Jinja cannot tell them apart in its output. So before it renders, a guard is put into everything in the conversation that reads
-// like a control token, behind its first character: a noncharacter of Unicode, one that is nowhere in the conversation. In the
+// like a control token, behind its first character: a noncharacter of Unicode, one that is in no message and no token. In the
 // rendered text control tokens are then what still reads like one; the guards are taken out of what is between.
 
 // encodePrompt renders a conversation and returns the ids of it. Text between two control tokens is encoded as one, be it of the
@@ -121,7 +121,7 @@ func (g *guarding) conversation(c *conversation) (*conversation, error) {
 	return &out, err
 }
 
-// choose looks for a noncharacter that is nowhere in the conversation.
+// choose looks for a noncharacter that is nowhere in the conversation, nor in a control token.
 func (g *guarding) choose(c *conversation) error {
 	var used [0xFDEF - 0xFDD0 + 1]bool
 	look := func(text string) {
@@ -153,12 +153,13 @@ func (g *guarding) choose(c *conversation) error {
 		look(t.Description)
 		look(unescaped(t.Parameters))
 	}
-	free := slices.Index(used[:], false)
-	if free < 0 {
-		return fmt.Errorf("%w: the messages have all of the noncharacters U+FDD0 to U+FDEF, expected one to be free", ErrRequest)
+	for i := range used {
+		g.guard = string(rune(0xFDD0 + i))
+		if !used[i] && !g.tokenizer.InControl(g.guard) {
+			return nil
+		}
 	}
-	g.guard = string(rune(0xFDD0 + free))
-	return nil
+	return fmt.Errorf("%w: the messages have all of the noncharacters U+FDD0 to U+FDEF, expected one to be free", ErrRequest)
 }
 
 // unescaped is a JSON text in which other characters than ASCII stand for themselves. What is no JSON is reported elsewhere.

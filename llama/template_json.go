@@ -95,6 +95,8 @@ type jsonStyle struct {
 	lines  bool   // one line for each element
 	indent string // in front of it, for each level
 	ascii  bool   // other characters as \u0000
+
+	item, colon *string // what separates elements, and keys from values; nil: ", " (or "," with lines) and ": "
 }
 
 // append writes a value as json.dumps does.
@@ -118,7 +120,12 @@ func (s *jsonStyle) append(dst []byte, v any, level int) []byte {
 		dst = append(dst, '{')
 		for i, f := range v {
 			dst = s.appendString(s.next(dst, i, level+1), f.key)
-			dst = s.append(append(dst, ": "...), f.value, level+1)
+			if s.colon != nil {
+				dst = append(dst, *s.colon...)
+			} else {
+				dst = append(dst, ": "...)
+			}
+			dst = s.append(dst, f.value, level+1)
 		}
 		return append(s.end(dst, len(v), level), '}')
 	}
@@ -128,12 +135,16 @@ func (s *jsonStyle) append(dst []byte, v any, level int) []byte {
 // next begins element i, end ends after n elements.
 func (s *jsonStyle) next(dst []byte, i, level int) []byte {
 	switch {
-	case s.lines && i > 0:
-		return s.line(append(dst, ','), level)
+	case i == 0:
+	case s.item != nil:
+		dst = append(dst, *s.item...)
 	case s.lines:
-		return s.line(dst, level)
-	case i > 0:
-		return append(dst, ", "...)
+		dst = append(dst, ',')
+	default:
+		dst = append(dst, ", "...)
+	}
+	if s.lines {
+		dst = s.line(dst, level)
 	}
 	return dst
 }

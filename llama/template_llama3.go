@@ -13,6 +13,9 @@ type llama3 struct {
 	date    string // in the system header; empty: today's
 }
 
+// llama31 is also what a file without a template gets if its vocabulary is Llama 3's. 3.2 has the day's date and no built-in tools.
+var llama31 = llama3{builtin: true, date: "26 Jul 2024"}
+
 // builtinTools are those that Llama 3.1 knows by name. A Tool of such a name that has neither a description nor parameters is one;
 // the first two are called as name.call(query="..."), and code_interpreter by writing Python.
 var builtinTools = []string{"brave_search", "wolfram_alpha", "code_interpreter"}

@@ -101,3 +101,8 @@ func (s *specials) endsInStart(text string) bool {
 	}
 	return false
 }
+
+// has tells whether a special token has the text in it.
+func (s *specials) has(text string) bool {
+	return slices.ContainsFunc(s.ids, func(id int32) bool { return strings.Contains(s.tokens.at(id), text) })
+}

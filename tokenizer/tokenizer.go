@@ -21,7 +21,8 @@ type Tokenizer struct {
 	all    *specials // and control tokens
 }
 
-// New builds the tables for a vocabulary. That of Llama 3.1 takes about 60 ms.
+// New builds the tables for a vocabulary. That of Llama 3.1 takes about 0.1 s, and
+// 10 MB stay.
 // The error is a *PretokenizerError or a *VocabError.
 func New(v Vocab) (*Tokenizer, error) {
 	if err := v.check(); err != nil {
@@ -161,6 +162,9 @@ func (t *Tokenizer) FindControl(text string, from int) (start, end int, id int32
 // EndsInControl tells whether the text ends in the beginning of a control or
 // user-defined token, so that text put behind it might complete one.
 func (t *Tokenizer) EndsInControl(text string) bool { return t.all.endsInStart(text) }
+
+// InControl tells whether a control or user-defined token has the text in it.
+func (t *Tokenizer) InControl(text string) bool { return t.all.has(text) }
 
 // ordinary encodes a text without special tokens.
 func (t *Tokenizer) ordinary(dst []int32, text string) []int32 {
