@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/nikolalohinski/gonja/v2/config"
+	gonja "github.com/nikolalohinski/gonja/v2/config"
 	"github.com/nikolalohinski/gonja/v2/nodes"
 	"github.com/nikolalohinski/gonja/v2/parser"
 	"github.com/nikolalohinski/gonja/v2/tokens"
@@ -21,7 +21,7 @@ import (
 //   - put brackets around what follows "in", of which it takes one name or literal only,
 //   - taken the string literals, whose escapes it undoes by way of Go's, in which \' is an error.
 func (t *jinja) parse() error {
-	cfg := config.New()
+	cfg := gonja.New()
 	cfg.TrimBlocks, cfg.LeftStripBlocks = true, true
 	var toks, out []*tokens.Token
 	stream := tokens.LexAll(t.source, cfg)
@@ -462,16 +462,16 @@ func parseSet(p, args *parser.Parser, at *tokens.Token) (nodes.ControlStructure,
 	}
 	t.value, err = args.ParseExpression()
 	if err == nil && args.Match(tokens.Comma) != nil {
-		list := []nodes.Expression{t.value}
+		array := []nodes.Expression{t.value}
 		for err == nil && !args.End() {
 			var more nodes.Expression
 			more, err = args.ParseExpression()
-			list = append(list, more)
+			array = append(array, more)
 			if args.Match(tokens.Comma) == nil {
 				break
 			}
 		}
-		t.value = &nodes.Tuple{Location: at, Val: list}
+		t.value = &nodes.Tuple{Location: at, Val: array}
 	}
 	return t, err
 }
