@@ -52,7 +52,7 @@ var functions = map[string]callable{
 		if step == 0 {
 			return nil, errors.New("range with step 0")
 		}
-		l := &list{}
+		l := &array{}
 		for i := from; step > 0 && i < to || step < 0 && i > to; {
 			if err := e.spend(stepCost); err != nil {
 				return nil, err
@@ -126,7 +126,7 @@ func (e *evaluator) filter(v any, c *call) (any, error) {
 		return v, nil
 	case "items":
 		if _, ok := v.(undefined); ok {
-			return &list{}, nil
+			return &array{}, nil
 		}
 		return e.method(v, c)
 	case "int", "float":
@@ -191,7 +191,7 @@ func (e *evaluator) tojson(v any, c *call) (any, error) {
 	default:
 		return nil, fmt.Errorf("indent %s", typeName(indent))
 	}
-	if separators, ok := c.arg(2, "separators", nil).(*list); ok && len(separators.items) == 2 {
+	if separators, ok := c.arg(2, "separators", nil).(*array); ok && len(separators.items) == 2 {
 		item, ok := separators.items[0].(string)
 		colon, ok2 := separators.items[1].(string)
 		if !ok || !ok2 || len(item) > 10 || len(colon) > 10 {
@@ -256,7 +256,7 @@ func (e *evaluator) length(v any) (any, error) {
 	switch v := v.(type) {
 	case string:
 		return len([]rune(v)), e.spend(len(v))
-	case *list:
+	case *array:
 		return len(v.items), nil
 	case *dict:
 		return len(v.keys), nil
@@ -298,8 +298,8 @@ func (e *evaluator) dictsort(v any, c *call) (any, error) {
 	if c.arg(1, "by", "key") == "value" {
 		by = 1
 	}
-	return e.sort(pairs.(*list).items, truth(c.arg(2, "reverse", false)), truth(c.arg(0, "case_sensitive", false)),
-		func(v any) (any, error) { return v.(*list).items[by], nil })
+	return e.sort(pairs.(*array).items, truth(c.arg(2, "reverse", false)), truth(c.arg(0, "case_sensitive", false)),
+		func(v any) (any, error) { return v.(*array).items[by], nil })
 }
 
 // sort sorts stably by what key gives.
@@ -339,7 +339,7 @@ func (e *evaluator) sort(items []any, reverse, caseSensitive bool, key func(any)
 		}
 		return compare(a, b)
 	})
-	out := &list{}
+	out := &array{}
 	for _, p := range pairs {
 		out.items = append(out.items, p.item)
 	}
@@ -378,7 +378,7 @@ func (e *evaluator) listFilter(v any, c *call) (any, error) {
 		return string(r), e.spend(len(text))
 	}
 	if v == nil && (c.name == "map" || strings.HasPrefix(c.name, "select") || strings.HasPrefix(c.name, "reject")) {
-		return &list{}, nil
+		return &array{}, nil
 	}
 	items, err := e.items(v)
 	if err != nil {
@@ -404,11 +404,11 @@ func (e *evaluator) listFilter(v any, c *call) (any, error) {
 		}
 		return items[0], nil
 	case "list":
-		return &list{items: slices.Clone(items)}, nil
+		return &array{items: slices.Clone(items)}, nil
 	case "reverse":
 		out := slices.Clone(items)
 		slices.Reverse(out)
-		return &list{items: out}, nil
+		return &array{items: out}, nil
 	case "join":
 		if attribute == nil {
 			attribute = c.arg(1, "attribute", nil)
@@ -436,7 +436,7 @@ func (e *evaluator) listFilter(v any, c *call) (any, error) {
 		}
 		return b.String(), nil
 	case "unique":
-		out := &list{}
+		out := &array{}
 		for _, item := range items {
 			seen, err := e.contains(item, out)
 			if err != nil {
@@ -454,7 +454,7 @@ func (e *evaluator) listFilter(v any, c *call) (any, error) {
 		if err != nil || len(items) == 0 {
 			return undefined{c.name}, err
 		}
-		return sorted.(*list).items[0], nil
+		return sorted.(*array).items[0], nil
 	case "sum":
 		var total any = c.arg(1, "start", 0)
 		for _, item := range items {
@@ -482,7 +482,7 @@ func (e *evaluator) listFilter(v any, c *call) (any, error) {
 }
 
 func (e *evaluator) mapFilter(items []any, c *call, attribute any) (any, error) {
-	out := &list{}
+	out := &array{}
 	for _, item := range items {
 		var one any
 		var err error
@@ -518,7 +518,7 @@ func (e *evaluator) selectFilter(items []any, c *call) (any, error) {
 		}
 		attribute, args = args[0], args[1:]
 	}
-	out := &list{}
+	out := &array{}
 	for _, item := range items {
 		v := item
 		var err error
@@ -578,7 +578,7 @@ func (e *evaluator) test(v any, c *call) (any, error) {
 		return ok && !d.namespace, nil
 	case "iterable", "sequence":
 		switch v.(type) {
-		case string, *list, *dict:
+		case string, *array, *dict:
 			return true, nil
 		}
 		return missing && c.name == "iterable", nil
@@ -642,11 +642,11 @@ func (e *evaluator) method(v any, c *call) (any, error) {
 			}
 			return c.arg(1, "default", nil), nil
 		case "items", "keys", "values":
-			out := &list{}
+			out := &array{}
 			for i, k := range v.keys {
 				switch c.name {
 				case "items":
-					out.items = append(out.items, &list{items: []any{k, v.values[i]}, tuple: true})
+					out.items = append(out.items, &array{items: []any{k, v.values[i]}, tuple: true})
 				case "keys":
 					out.items = append(out.items, k)
 				default:
@@ -657,7 +657,7 @@ func (e *evaluator) method(v any, c *call) (any, error) {
 		case "copy":
 			return dictOf(&call{args: []any{v}, name: "copy"})
 		}
-	case *list:
+	case *array:
 		switch c.name {
 		case "index", "count":
 			n := 0
@@ -676,7 +676,7 @@ func (e *evaluator) method(v any, c *call) (any, error) {
 			}
 			return n, nil
 		case "copy":
-			return &list{items: slices.Clone(v.items)}, e.spend(stepCost * len(v.items))
+			return &array{items: slices.Clone(v.items)}, e.spend(stepCost * len(v.items))
 		}
 	}
 	switch c.name {
@@ -738,7 +738,7 @@ func (e *evaluator) stringMethod(s string, c *call) (any, error) {
 		switch what := c.arg(0, "prefix", nil).(type) {
 		case string:
 			return has(s, what), nil
-		case *list:
+		case *array:
 			for _, one := range what.items {
 				if text, ok := one.(string); ok && has(s, text) {
 					return true, nil
@@ -750,7 +750,7 @@ func (e *evaluator) stringMethod(s string, c *call) (any, error) {
 	case "split", "rsplit":
 		return e.split(s, c)
 	case "splitlines":
-		out := &list{}
+		out := &array{}
 		for line := range strings.Lines(s) {
 			out.items = append(out.items, strings.TrimRight(line, "\r\n"))
 		}
@@ -854,7 +854,7 @@ func (e *evaluator) split(s string, c *call) (any, error) {
 	default:
 		parts = strings.Split(s, separator)
 	}
-	out := &list{items: make([]any, len(parts))}
+	out := &array{items: make([]any, len(parts))}
 	for i, p := range parts {
 		out.items[i] = p
 	}

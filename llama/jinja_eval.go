@@ -61,8 +61,8 @@ const (
 	jumpBreak
 )
 
-func (e *evaluator) run(list []nodes.Node, s *scope) (jump, error) {
-	for _, node := range list {
+func (e *evaluator) run(array []nodes.Node, s *scope) (jump, error) {
+	for _, node := range array {
 		if err := e.spend(stepCost); err != nil {
 			return 0, at(node.Position(), err)
 		}
@@ -159,7 +159,7 @@ func (e *evaluator) loop(n *forTag, s *scope) error {
 			s.vars[n.names[0]] = item
 			return nil
 		}
-		l, ok := item.(*list)
+		l, ok := item.(*array)
 		if !ok || len(l.items) != len(n.names) {
 			return fmt.Errorf("%s for %d variables", typeName(item), len(n.names))
 		}
@@ -263,7 +263,7 @@ func (e *evaluator) set(n *setTag, s *scope) error {
 	}
 	values := []any{value}
 	if len(n.targets) > 1 {
-		l, ok := value.(*list)
+		l, ok := value.(*array)
 		if !ok || len(l.items) != len(n.targets) {
 			return fmt.Errorf("%s for %d variables", typeName(value), len(n.targets))
 		}
@@ -289,10 +289,10 @@ func (e *evaluator) set(n *setTag, s *scope) error {
 }
 
 // capture runs nodes and returns what they write.
-func (e *evaluator) capture(list []nodes.Node, s *scope) (string, error) {
+func (e *evaluator) capture(array []nodes.Node, s *scope) (string, error) {
 	out := e.out
 	e.out = &strings.Builder{}
-	_, err := e.run(list, s)
+	_, err := e.run(array, s)
 	text := e.out.String()
 	e.out = out
 	return text, err
@@ -344,9 +344,9 @@ func (e *evaluator) eval(node nodes.Node, s *scope) (any, error) {
 	return v, nil
 }
 
-func (e *evaluator) evalAll(list []nodes.Expression, s *scope) ([]any, error) {
-	out := make([]any, len(list))
-	for i, n := range list {
+func (e *evaluator) evalAll(array []nodes.Expression, s *scope) ([]any, error) {
+	out := make([]any, len(array))
+	for i, n := range array {
 		v, err := e.eval(n, s)
 		if err != nil {
 			return nil, err
@@ -376,10 +376,10 @@ func (e *evaluator) expression(node nodes.Node, s *scope) (any, error) {
 		return e.name(n.Name.Val, s), nil
 	case *nodes.List:
 		items, err := e.evalAll(n.Val, s)
-		return &list{items: items}, err
+		return &array{items: items}, err
 	case *nodes.Tuple:
 		items, err := e.evalAll(n.Val, s)
-		return &list{items: items, tuple: true}, err
+		return &array{items: items, tuple: true}, err
 	case *nodes.Dict:
 		d := newDict()
 		for _, p := range n.Pairs {
@@ -485,11 +485,11 @@ func (e *evaluator) name(name string, s *scope) any {
 }
 
 func (e *evaluator) call(name string, args []nodes.Expression, kwargs map[string]nodes.Expression, s *scope) (*call, error) {
-	list, err := e.evalAll(args, s)
+	array, err := e.evalAll(args, s)
 	if err != nil {
 		return nil, err
 	}
-	c := &call{args: list, kwargs: map[string]any{}, name: name}
+	c := &call{args: array, kwargs: map[string]any{}, name: name}
 	for k, n := range kwargs {
 		if c.kwargs[k], err = e.eval(n, s); err != nil {
 			return nil, err
@@ -580,7 +580,7 @@ func (e *evaluator) item(v, key any) (any, error) {
 				return one, nil
 			}
 		}
-	case *list:
+	case *array:
 		if i, ok := integer(key); ok {
 			if i < 0 {
 				i += len(v.items)
@@ -633,7 +633,7 @@ func (e *evaluator) slice(n *nodes.GetSlice, s *scope) (any, error) {
 	}
 	var items []any
 	text, isText := v.(string)
-	l, isList := v.(*list)
+	l, isList := v.(*array)
 	switch {
 	case isList:
 		items = l.items
@@ -685,7 +685,7 @@ func (e *evaluator) slice(n *nodes.GetSlice, s *scope) (any, error) {
 		return nil, err
 	}
 	if !isText {
-		return &list{items: out, tuple: l.tuple}, nil
+		return &array{items: out, tuple: l.tuple}, nil
 	}
 	var b strings.Builder
 	for _, c := range out {
@@ -766,15 +766,15 @@ func (e *evaluator) arithmetic(op tokens.Type, left, right any) (any, error) {
 		}
 		return wrong()
 	}
-	if a, ok := left.(*list); ok {
-		b, ok := right.(*list)
+	if a, ok := left.(*array); ok {
+		b, ok := right.(*array)
 		if op != tokens.Addition || !ok || a.tuple != b.tuple {
 			return wrong()
 		}
 		if err := e.spend(stepCost * (len(a.items) + len(b.items))); err != nil {
 			return nil, err
 		}
-		return &list{items: append(append(make([]any, 0, len(a.items)+len(b.items)), a.items...), b.items...), tuple: a.tuple}, nil
+		return &array{items: append(append(make([]any, 0, len(a.items)+len(b.items)), a.items...), b.items...), tuple: a.tuple}, nil
 	}
 	a, ok := integer(left)
 	b, ok2 := integer(right)

@@ -462,16 +462,16 @@ func parseSet(p, args *parser.Parser, at *tokens.Token) (nodes.ControlStructure,
 	}
 	t.value, err = args.ParseExpression()
 	if err == nil && args.Match(tokens.Comma) != nil {
-		list := []nodes.Expression{t.value}
+		array := []nodes.Expression{t.value}
 		for err == nil && !args.End() {
 			var more nodes.Expression
 			more, err = args.ParseExpression()
-			list = append(list, more)
+			array = append(array, more)
 			if args.Match(tokens.Comma) == nil {
 				break
 			}
 		}
-		t.value = &nodes.Tuple{Location: at, Val: list}
+		t.value = &nodes.Tuple{Location: at, Val: array}
 	}
 	return t, err
 }

@@ -13,7 +13,7 @@ import (
 // callable. Lists and dicts are shared, as in Python; whoever walks them counts how deep he is and spends for each, so that a namespace
 // in itself, or a list of one list twice of one list twice and so on, ends with an error.
 type (
-	list struct {
+	array struct {
 		items []any
 		tuple bool
 	}
@@ -103,7 +103,7 @@ func fromJSON(v any) any {
 		}
 		return v
 	case []any:
-		l := &list{items: make([]any, len(v))}
+		l := &array{items: make([]any, len(v))}
 		for i := range v {
 			l.items[i] = fromJSON(v[i])
 		}
@@ -132,7 +132,7 @@ func (e *evaluator) toJSON(v any, depth int) (any, error) {
 		return json.Number(strconv.Itoa(v)), nil
 	case float64:
 		return json.Number(pythonFloat(v)), nil
-	case *list:
+	case *array:
 		out := make([]any, len(v.items))
 		for i, item := range v.items {
 			one, err := e.toJSON(item, depth+1)
@@ -184,7 +184,7 @@ func typeName(v any) string {
 		return "a float"
 	case string:
 		return "a string"
-	case *list:
+	case *array:
 		return "a list"
 	case *dict:
 		return "a dict"
@@ -206,7 +206,7 @@ func truth(v any) bool {
 		return v != 0
 	case string:
 		return v != ""
-	case *list:
+	case *array:
 		return len(v.items) > 0
 	case *dict:
 		return len(v.keys) > 0
@@ -284,7 +284,7 @@ func (e *evaluator) write(b *strings.Builder, v any, depth int) error {
 		} else {
 			pythonRepr(b, v)
 		}
-	case *list:
+	case *array:
 		open, end := "[", "]"
 		if v.tuple {
 			open, end = "(", ")"
@@ -381,8 +381,8 @@ func (e *evaluator) equal(a, b any, depth int) (bool, error) {
 	case undefined:
 		_, ok := b.(undefined)
 		return ok, nil
-	case *list:
-		b, ok := b.(*list)
+	case *array:
+		b, ok := b.(*array)
 		if !ok || len(a.items) != len(b.items) || a.tuple != b.tuple {
 			return false, nil
 		}
@@ -422,13 +422,13 @@ func (e *evaluator) less(a, b any) (bool, error) {
 	if y, ok2 := b.(string); ok && ok2 {
 		return x < y, e.spend(min(len(x), len(y)))
 	}
-	l, ok := a.(*list)
-	if m, ok2 := b.(*list); ok && ok2 {
+	l, ok := a.(*array)
+	if m, ok2 := b.(*array); ok && ok2 {
 		for i := range min(len(l.items), len(m.items)) {
 			if same, err := e.equal(l.items[i], m.items[i], 0); err != nil {
 				return false, err
 			} else if !same {
-				if _, nested := l.items[i].(*list); nested {
+				if _, nested := l.items[i].(*array); nested {
 					return false, errors.New("lists of lists have no order here")
 				}
 				return e.less(l.items[i], m.items[i])
@@ -448,7 +448,7 @@ func (e *evaluator) contains(item, in any) (bool, error) {
 			return false, fmt.Errorf("%s in a string", typeName(item))
 		}
 		return strings.Contains(in, s), e.spend(len(in) + len(s))
-	case *list:
+	case *array:
 		for _, one := range in.items {
 			if same, err := e.equal(one, item, 0); same || err != nil {
 				return same, err
@@ -470,7 +470,7 @@ func (e *evaluator) contains(item, in any) (bool, error) {
 // items are what a loop goes through.
 func (e *evaluator) items(v any) ([]any, error) {
 	switch v := v.(type) {
-	case *list:
+	case *array:
 		return v.items, e.spend(len(v.items))
 	case *dict:
 		return v.keys, e.spend(len(v.keys))

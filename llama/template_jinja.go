@@ -100,14 +100,14 @@ func (t *jinja) render(c *conversation) (text string, err error) {
 
 // variables are what transformers' apply_chat_template gives a template, and about how many bytes that is.
 func (t *jinja) variables(c *conversation) (vars map[string]any, size int, err error) {
-	messages := &list{}
+	messages := &array{}
 	for i := range c.messages {
 		m := &c.messages[i]
 		d := newDict()
 		d.set("role", string(m.Role))
 		d.set("content", m.Content)
 		if len(m.ToolCalls) > 0 {
-			calls := &list{}
+			calls := &array{}
 			for _, call := range m.ToolCalls {
 				args, err := call.arguments()
 				if err != nil {
@@ -148,7 +148,7 @@ func (t *jinja) variables(c *conversation) (vars map[string]any, size int, err e
 		if !strings.Contains(t.source, "builtin_tools") {
 			return nil, 0, templateError("this model's chat format has no built-in tools, expected %s with parameters", builtin[0])
 		}
-		names := &list{}
+		names := &array{}
 		for _, name := range builtin {
 			names.items = append(names.items, name)
 		}
@@ -158,7 +158,7 @@ func (t *jinja) variables(c *conversation) (vars map[string]any, size int, err e
 		if !strings.Contains(t.source, "tools") {
 			return nil, 0, templateError("this model's chat format has no tools")
 		}
-		tools := &list{}
+		tools := &array{}
 		for _, tool := range custom {
 			v, err := tool.value()
 			if err != nil {
