@@ -1,0 +1,230 @@
+// Chat talks with a model in a terminal.
+//
+//	go run ./examples/chat -model F -p "Why is the sky blue?"   one answer on stdout, speed on stderr
+//	go run ./examples/chat -model F                             a conversation
+//
+// In a conversation Ctrl-C stops an answer, and at the prompt ends the program. See /help for commands.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/llama31/llama31/llama"
+)
+
+type options struct {
+	model, prompt, system string
+	tokens, context       int
+	threads               int
+	temperature           float64
+	seed                  uint64
+	device                string
+	set                   map[string]bool // flags that were given
+}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "chat:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, in io.Reader, out, status io.Writer) error {
+	o, err := parse(args, out)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(status, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	m, err := llama.Open(context.Background(), o.model, &llama.Options{Device: o.device, Threads: o.threads, Context: o.context, Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	r := llama.Request{MaxTokens: o.tokens, Sampling: o.sampling()}
+	if o.system != "" {
+		r.Messages = []llama.Message{llama.System(o.system)}
+	}
+	if o.set["p"] {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		return answer(ctx, m.NewChat(r), o.prompt, out, status)
+	}
+	info := m.Info()
+	fmt.Fprintf(status, "%s, %.1f GB, on %s (%s, %d threads), context %d. /help lists commands.\n", info.Name, float64(info.Bytes)/1e9, info.Device, info.Detail, info.Threads, info.Context)
+	return converse(m, r, in, out, status)
+}
+
+func parse(args []string, out io.Writer) (*options, error) {
+	o := &options{set: map[string]bool{}}
+	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.model, "model", "", "GGUF `file`; of a split model any part")
+	fs.StringVar(&o.prompt, "p", "", "`question`: one answer, then the end; without it a conversation")
+	fs.StringVar(&o.system, "system", "", "system `prompt`")
+	fs.IntVar(&o.tokens, "n", 0, "most tokens of an answer; 0: to its end")
+	fs.Float64Var(&o.temperature, "temp", 0, "sampling temperature, 0 for the most probable token (default: what the model recommends)")
+	fs.Uint64Var(&o.seed, "seed", 0, "seed of the sampling (default: random)")
+	fs.IntVar(&o.context, "ctx", 0, "context in tokens; 0: the model's, as memory allows")
+	fs.IntVar(&o.threads, "threads", 0, "CPU workers; 0: physical cores")
+	fs.StringVar(&o.device, "device", "auto", "auto, cpu or cuda")
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(out, "usage: chat -model FILE [-p QUESTION] [flags]")
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+	}
+	if err != nil {
+		return nil, err
+	}
+	fs.Visit(func(f *flag.Flag) { o.set[f.Name] = true })
+	switch {
+	case fs.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case o.model == "":
+		err = errors.New("-model is missing")
+	case o.set["p"] && strings.TrimSpace(o.prompt) == "":
+		err = errors.New("-p is empty")
+	case o.tokens < 0 || o.context < 0 || o.threads < 0:
+		err = errors.New("-n, -ctx and -threads are 0 or more")
+	case !(o.temperature >= 0 && o.temperature <= 100):
+		err = fmt.Errorf("-temp is %g, expected 0 to 100", o.temperature)
+	}
+	return o, err
+}
+
+// sampling is nil, the model's own recommendation, where no flag says otherwise.
+func (o *options) sampling() *llama.Sampling {
+	if !o.set["temp"] && !o.set["seed"] {
+		return nil
+	}
+	t := 0.6
+	if o.set["temp"] {
+		t = o.temperature
+	}
+	s := &llama.Sampling{Temperature: &t, TopP: 0.9}
+	if o.set["seed"] {
+		s.Seed = &o.seed
+	}
+	return s
+}
+
+// answer streams one answer to out, and its speed to status. An interrupt ends it without an error.
+func answer(ctx context.Context, c *llama.Chat, text string, out, status io.Writer) error {
+	var last *llama.Response
+	for t, err := range c.Stream(ctx, text) {
+		if err != nil {
+			fmt.Fprintln(out)
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		}
+		if _, err := io.WriteString(out, t.Text); err != nil {
+			return err
+		}
+		last = t.Response
+	}
+	fmt.Fprintln(out)
+	if last != nil {
+		u, t := last.Usage, last.Timings
+		fmt.Fprintf(status, "[prompt %d tokens, %s/s", u.Prompt, rate(u.Prompt-u.Cached, t.Prompt))
+		if u.Cached > 0 {
+			fmt.Fprintf(status, " (%d cached)", u.Cached)
+		}
+		fmt.Fprintf(status, "; answer %d tokens, %s/s; first after %d ms]\n", u.Generated, rate(u.Generated-1, t.Generate), (t.Queued + t.Prompt).Milliseconds())
+	}
+	return nil
+}
+
+func rate(n int, d time.Duration) string {
+	if n <= 0 || d <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", float64(n)/d.Seconds())
+}
+
+const help = `/reset        forget the conversation
+/system TEXT  set the system prompt and forget the conversation
+/bye          end
+Ctrl-C        stop an answer; at the prompt: end
+`
+
+// converse reads questions line by line until the end of input.
+func converse(m *llama.Model, r llama.Request, in io.Reader, out, status io.Writer) error {
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	defer signal.Stop(interrupt)
+	lines := make(chan string)
+	readErr := make(chan error, 1)
+	go func() {
+		defer close(lines)
+		s := bufio.NewScanner(in)
+		s.Buffer(nil, 16<<20)
+		for s.Scan() {
+			lines <- s.Text()
+		}
+		readErr <- s.Err()
+	}()
+	chat := m.NewChat(r)
+	for {
+		fmt.Fprint(status, "> ")
+		var line string
+		select {
+		case <-interrupt:
+			fmt.Fprintln(status)
+			return nil
+		case l, ok := <-lines:
+			if !ok {
+				fmt.Fprintln(status)
+				return <-readErr
+			}
+			line = strings.TrimSpace(l)
+		}
+		command, rest, _ := strings.Cut(line, " ")
+		switch {
+		case line == "":
+		case command == "/bye":
+			return nil
+		case command == "/help":
+			fmt.Fprint(status, help)
+		case command == "/reset":
+			chat = m.NewChat(r)
+		case command == "/system":
+			r.Messages = nil
+			if rest = strings.TrimSpace(rest); rest != "" {
+				r.Messages = []llama.Message{llama.System(rest)}
+			}
+			chat = m.NewChat(r)
+		case strings.HasPrefix(line, "/"):
+			fmt.Fprintf(status, "no command %s; /help lists them\n", command)
+		default:
+			if err := turn(chat, line, interrupt, out, status); err != nil {
+				fmt.Fprintln(status, "chat:", err) // the conversation goes on as it was
+			}
+		}
+	}
+}
+
+// turn answers one question; an interrupt stops the answer only.
+func turn(c *llama.Chat, line string, interrupt <-chan os.Signal, out, status io.Writer) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-interrupt:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return answer(ctx, c, line, out, status)
+}
