@@ -1,0 +1,13 @@
+//go:build amd64 && !noasm
+
+package kernels
+
+func probeOf(l *leaf) probe {
+	switch l.name {
+	case "avx512":
+		return probe{avx2ProbeRead, avx512ProbeMAC, 4096} // memory does not feed wider loads any faster
+	case "avx2":
+		return probe{avx2ProbeRead, avx2ProbeMAC, 512}
+	}
+	return genericProbe
+}

@@ -1,0 +1,5 @@
+//go:build !amd64 || noasm
+
+package kernels
+
+func probeOf(*leaf) probe { return genericProbe }
