@@ -29,6 +29,10 @@ func (c *conversation) clock() time.Time {
 	return c.now
 }
 
+func templateError(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrTemplate, fmt.Sprintf(format, args...))
+}
+
 // A template renders a conversation to the text that the model was trained on, the beginning-of-text token included where it
 // belongs. Control tokens in messages must not become control tokens: see encodePrompt.
 type template interface {

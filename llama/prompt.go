@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/llama31/llama31/llama/internal/python"
 	"github.com/llama31/llama31/tokenizer"
 )
 
@@ -79,8 +80,6 @@ type guarding struct {
 	guard     string
 }
 
-func isNoncharacter(r rune) bool { return 0xFDD0 <= r && r <= 0xFDEF }
-
 // conversation returns the guarded conversation, and checks what it is made of.
 func (g *guarding) conversation(c *conversation) (*conversation, error) {
 	if err := g.choose(c); err != nil {
@@ -103,18 +102,18 @@ func (g *guarding) conversation(c *conversation) (*conversation, error) {
 				return nil, err
 			}
 			call.ID, call.Name = g.text(call.ID), g.text(call.Name)
-			call.Arguments = (&jsonStyle{}).append(nil, g.value(args), 0)
+			call.Arguments = (&python.Style{}).Append(nil, g.value(args))
 		}
 	}
 	for i := range out.tools {
 		tool := &out.tools[i]
 		tool.Name, tool.Description = g.text(tool.Name), g.text(tool.Description)
 		if len(tool.Parameters) > 0 {
-			v, err := parseJSON(tool.Parameters)
+			v, err := python.ParseJSON(tool.Parameters)
 			if err != nil {
 				return nil, fmt.Errorf("%w: parameters of tool %q: %w", ErrRequest, tool.Name, err)
 			}
-			tool.Parameters = (&jsonStyle{}).append(nil, g.value(v), 0)
+			tool.Parameters = (&python.Style{}).Append(nil, g.value(v))
 		}
 	}
 	out.date = g.text(c.date)
@@ -127,7 +126,7 @@ func (g *guarding) choose(c *conversation) error {
 	look := func(text string) {
 		// In UTF-8 they are EF B7 90 to EF B7 AF; in JSON they may be escaped, so that its texts are looked at later on.
 		for i := strings.Index(text, "\xef\xb7"); i >= 0 && i < len(text); {
-			if r, _ := utf8.DecodeRuneInString(text[i:]); isNoncharacter(r) {
+			if r, _ := utf8.DecodeRuneInString(text[i:]); python.IsNoncharacter(r) {
 				used[r-0xFDD0] = true
 			}
 			n := strings.Index(text[i+2:], "\xef\xb7")
@@ -167,11 +166,11 @@ func unescaped(text []byte) string {
 	if len(text) == 0 {
 		return ""
 	}
-	v, err := parseJSON(text)
+	v, err := python.ParseJSON(text)
 	if err != nil {
 		return ""
 	}
-	return string((&jsonStyle{}).append(nil, v, 0))
+	return string((&python.Style{}).Append(nil, v))
 }
 
 // text puts guards into everything that reads like a control token, and behind what could be the beginning of one, lest the text
@@ -191,7 +190,7 @@ func (g *guarding) text(text string) string {
 		done = i
 	}
 	rest := text[done:]
-	if body := strings.TrimRightFunc(rest, isSpace); g.tokenizer.EndsInControl(body) {
+	if body := strings.TrimRightFunc(rest, python.IsSpace); g.tokenizer.EndsInControl(body) {
 		b.WriteString(body)
 		b.WriteString(g.guard)
 		rest = rest[len(body):]
@@ -212,9 +211,9 @@ func (g *guarding) value(v any) any {
 		for i := range v {
 			v[i] = g.value(v[i])
 		}
-	case jsonObject:
+	case python.Object:
 		for i := range v {
-			v[i].key, v[i].value = g.text(v[i].key), g.value(v[i].value)
+			v[i].Key, v[i].Value = g.text(v[i].Key), g.value(v[i].Value)
 		}
 	}
 	return v

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llama31/llama31/llama/internal/python"
 )
 
 // llama3 is the format of Llama 3.1, 3.2 and 3.3, as their Hugging Face repositories publish it (tokenizer_config.json); 3.3's
@@ -42,7 +44,7 @@ func (t llama3) render(c *conversation) (string, error) {
 	}
 	messages, system := c.messages, ""
 	if messages[0].Role == RoleSystem {
-		messages, system = messages[1:], trim(messages[0].Content)
+		messages, system = messages[1:], python.Strip(messages[0].Content)
 	}
 
 	var b strings.Builder
@@ -74,7 +76,7 @@ func (t llama3) render(c *conversation) (string, error) {
 		if err := writeTools(&b, custom); err != nil {
 			return "", err
 		}
-		b.WriteString(trim(messages[0].Content) + "<|eot_id|>")
+		b.WriteString(python.Strip(messages[0].Content) + "<|eot_id|>")
 		messages = messages[1:]
 	}
 
@@ -98,11 +100,11 @@ func (t llama3) render(c *conversation) (string, error) {
 		case m.Role == RoleTool || m.Role == "ipython":
 			// The published template writes text as JSON too: "iterable" includes strings.
 			header("ipython")
-			b.Write((&jsonStyle{}).appendString(nil, m.Content))
+			b.Write((&python.Style{}).AppendString(nil, m.Content))
 			b.WriteString("<|eot_id|>")
 		default:
 			header(string(m.Role))
-			b.WriteString(trim(m.Content) + "<|eot_id|>")
+			b.WriteString(python.Strip(m.Content) + "<|eot_id|>")
 		}
 	}
 	if c.open {
@@ -118,7 +120,7 @@ func (t llama3) today(c *conversation) string {
 	case t.date != "":
 		return t.date
 	}
-	return strftime(c.clock(), "%d %b %Y")
+	return python.Strftime(c.clock(), "%d %b %Y")
 }
 
 // writeTools shows tools as the JSON that OpenAI's API has for them.
@@ -129,26 +131,26 @@ func writeTools(b *strings.Builder, tools []Tool) error {
 		if err != nil {
 			return err
 		}
-		b.Write((&jsonStyle{lines: true, indent: "    "}).append(nil, v, 0))
+		b.Write((&python.Style{Lines: true, Indent: "    "}).Append(nil, v))
 		b.WriteString("\n\n")
 	}
 	return nil
 }
 
 // value is the tool as OpenAI's API has it.
-func (t *Tool) value() (jsonObject, error) {
-	f := jsonObject{{"name", t.Name}}
+func (t *Tool) value() (python.Object, error) {
+	f := python.Object{{Key: "name", Value: t.Name}}
 	if t.Description != "" {
-		f = append(f, jsonField{"description", t.Description})
+		f = append(f, python.Field{Key: "description", Value: t.Description})
 	}
 	if len(t.Parameters) > 0 {
-		v, err := parseJSON(t.Parameters)
+		v, err := python.ParseJSON(t.Parameters)
 		if err != nil {
 			return nil, fmt.Errorf("%w: parameters of tool %q: %w", ErrRequest, t.Name, err)
 		}
-		f = append(f, jsonField{"parameters", v})
+		f = append(f, python.Field{Key: "parameters", Value: v})
 	}
-	return jsonObject{{"type", "function"}, {"function", f}}, nil
+	return python.Object{{Key: "type", Value: "function"}, {Key: "function", Value: f}}, nil
 }
 
 // writeCall writes a call as the model does. There can be several in a message, with "; " between, as Llama 3.1 writes them; the
@@ -160,35 +162,35 @@ func writeCall(b *strings.Builder, call ToolCall, builtin bool) error {
 	}
 	if !builtin {
 		b.WriteString(`{"name": "` + call.Name + `", "parameters": `)
-		b.Write((&jsonStyle{}).append(nil, args, 0))
+		b.Write((&python.Style{}).Append(nil, args))
 		b.WriteString("}")
 		return nil
 	}
 	b.WriteString("<|python_tag|>" + call.Name + ".call(")
 	for i, f := range args {
-		text, ok := f.value.(string)
+		text, ok := f.Value.(string)
 		if !ok {
-			return fmt.Errorf("%w: argument %q of a call of %s is no string", ErrRequest, f.key, call.Name)
+			return fmt.Errorf("%w: argument %q of a call of %s is no string", ErrRequest, f.Key, call.Name)
 		}
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(f.key + `="` + text + `"`)
+		b.WriteString(f.Key + `="` + text + `"`)
 	}
 	b.WriteString(")")
 	return nil
 }
 
 // arguments reads the arguments, which are an object; none at all is an empty one.
-func (c *ToolCall) arguments() (jsonObject, error) {
+func (c *ToolCall) arguments() (python.Object, error) {
 	if len(c.Arguments) == 0 {
-		return jsonObject{}, nil
+		return python.Object{}, nil
 	}
-	v, err := parseJSON(c.Arguments)
+	v, err := python.ParseJSON(c.Arguments)
 	if err != nil {
 		return nil, fmt.Errorf("%w: arguments of a call of %q: %w", ErrRequest, c.Name, err)
 	}
-	args, ok := v.(jsonObject)
+	args, ok := v.(python.Object)
 	if !ok {
 		return nil, fmt.Errorf("%w: arguments of a call of %q are no JSON object", ErrRequest, c.Name)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llama31/llama31/llama/internal/python"
 )
 
 // parseToolCalls reads the calls that an answer consists of, in the forms that Llama 3.1 was trained on:
@@ -23,12 +25,12 @@ func parseToolCalls(text string, tools []Tool) []ToolCall {
 		return nil
 	}
 	p := callParser{tools: tools}
-	text = trim(text)
+	text = python.Strip(text)
 	for _, end := range []string{"<|eom_id|>", "<|eot_id|>", "<|end_of_text|>"} {
-		text = trim(strings.TrimSuffix(text, end))
+		text = python.Strip(strings.TrimSuffix(text, end))
 	}
 	text, code := strings.CutPrefix(text, "<|python_tag|>")
-	text = trim(text)
+	text = python.Strip(text)
 	if text == "" {
 		return nil
 	}
@@ -37,7 +39,7 @@ func parseToolCalls(text string, tools []Tool) []ToolCall {
 	case p.all(text):
 		return p.calls
 	case code && slices.Contains(builtin, "code_interpreter"):
-		args := append([]byte(`{"code": `), (&jsonStyle{}).appendString(nil, text)...)
+		args := append([]byte(`{"code": `), (&python.Style{}).AppendString(nil, text)...)
 		return []ToolCall{{ID: "call_0", Name: "code_interpreter", Arguments: append(args, '}')}}
 	}
 	return nil
@@ -52,7 +54,7 @@ type callParser struct {
 func (p *callParser) all(text string) bool {
 	p.calls = nil
 	for {
-		text = strings.TrimLeftFunc(text, func(r rune) bool { return isSpace(r) || r == ';' && len(p.calls) > 0 })
+		text = strings.TrimLeftFunc(text, func(r rune) bool { return python.IsSpace(r) || r == ';' && len(p.calls) > 0 })
 		text = strings.TrimPrefix(text, "<|python_tag|>")
 		if text == "" {
 			return len(p.calls) > 0
@@ -88,7 +90,7 @@ func (p *callParser) json(text string) int {
 	n := int(d.InputOffset())
 	list := []json.RawMessage{value}
 	if text[0] == '[' {
-		if json.Unmarshal(value, &list) != nil || len(trim(text[n:])) > 0 {
+		if json.Unmarshal(value, &list) != nil || len(python.Strip(text[n:])) > 0 {
 			return 0
 		}
 	}
@@ -115,7 +117,7 @@ func (p *callParser) json(text string) int {
 		if len(args) == 0 || args[0] != '{' {
 			return 0
 		}
-		if _, err := parseJSON(args); err != nil || !p.add(*call.Name, bytes.Clone(args)) {
+		if _, err := python.ParseJSON(args); err != nil || !p.add(*call.Name, bytes.Clone(args)) {
 			return 0
 		}
 	}
@@ -129,9 +131,9 @@ func (p *callParser) builtin(text string) int {
 	if !ok || !slices.Contains(builtinTools, name) {
 		return 0
 	}
-	var args jsonObject
+	var args python.Object
 	for {
-		rest = strings.TrimLeftFunc(rest, isSpace)
+		rest = strings.TrimLeftFunc(rest, python.IsSpace)
 		key, value, ok := strings.Cut(rest, `="`)
 		if !ok || key == "" || !isIdentifier(key) {
 			return 0
@@ -149,14 +151,14 @@ func (p *callParser) builtin(text string) int {
 		if end < 0 {
 			return 0
 		}
-		args = append(args, jsonField{key, strings.ReplaceAll(value[:end], `\"`, `"`)})
+		args = append(args, python.Field{Key: key, Value: strings.ReplaceAll(value[:end], `\"`, `"`)})
 		last := value[end+after] == ')'
 		rest = value[end+1+after:]
 		if last {
 			break
 		}
 	}
-	if !p.add(name, (&jsonStyle{}).append(nil, args, 0)) {
+	if !p.add(name, (&python.Style{}).Append(nil, args)) {
 		return 0
 	}
 	return len(text) - len(rest)
@@ -165,15 +167,15 @@ func (p *callParser) builtin(text string) int {
 // endOfValue is the length of what ends a value behind its quote: a bracket and nothing or a semicolon after it, or a comma and a key
 // after it, which are not counted. It is 0 if the value goes on.
 func endOfValue(text string) int {
-	trimmed := strings.TrimLeftFunc(text, isSpace)
+	trimmed := strings.TrimLeftFunc(text, python.IsSpace)
 	n := len(text) - len(trimmed) + 1
 	switch {
 	case strings.HasPrefix(trimmed, ")"):
-		if rest := trim(trimmed[1:]); rest == "" || rest[0] == ';' || strings.HasPrefix(rest, "<|python_tag|>") {
+		if rest := python.Strip(trimmed[1:]); rest == "" || rest[0] == ';' || strings.HasPrefix(rest, "<|python_tag|>") {
 			return n
 		}
 	case strings.HasPrefix(trimmed, ","):
-		if key, _, ok := strings.Cut(trim(trimmed[1:min(len(trimmed), 200)]), `="`); ok && isIdentifier(key) {
+		if key, _, ok := strings.Cut(python.Strip(trimmed[1:min(len(trimmed), 200)]), `="`); ok && isIdentifier(key) {
 			return n
 		}
 	}

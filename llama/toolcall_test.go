@@ -139,3 +139,10 @@ func TestMessageJSON(t *testing.T) {
 		t.Errorf("web_search: %v", err)
 	}
 }
+
+func ExampleTool() {
+	t := Tool{Name: "now", Description: "The time."}
+	b, err := t.MarshalJSON()
+	fmt.Println(string(b), err)
+	// Output: {"type":"function","function":{"name":"now","description":"The time."}} <nil>
+}

@@ -1,4 +1,4 @@
-package llama
+package python
 
 import (
 	"bytes"
@@ -13,25 +13,29 @@ import (
 	"unicode/utf8"
 )
 
-// JSON as Python has it, because chat templates show tools to a model by Python's json.dumps: keys keep their order, and there is a
-// space after each comma and colon. A value is nil, a bool, a json.Number, a string, a []any, or a jsonObject.
+// JSON as Python has it: keys keep their order, and json.dumps puts a space after each comma and colon. A value is nil, a bool, a
+// json.Number, a string, a []any, or an Object.
 
-// A jsonObject is an object with its keys in order.
-type jsonObject []jsonField
+// An Object is an object with its keys in order.
+type Object []Field
 
-type jsonField struct {
-	key   string
-	value any
+// A Field is one key of an object.
+type Field struct {
+	Key   string
+	Value any
 }
 
 // maxJSONDepth is how deep arrays and objects may nest. Indented by four, depth d takes space in d²: Python gives up at 1000.
 const maxJSONDepth = 100
 
-// parseJSON reads one value. Of equal keys the last value counts, at the first one's place, as in Python.
-func parseJSON(text []byte) (any, error) {
+// ParseJSON reads one value. Of equal keys the last value counts, at the first one's place, as in Python.
+func ParseJSON(text []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	v, err := parseValue(d, 0)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -44,9 +48,6 @@ func parseJSON(text []byte) (any, error) {
 func parseValue(d *json.Decoder, depth int) (any, error) {
 	t, err := d.Token()
 	if err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
 		return nil, err
 	}
 	delim, ok := t.(json.Delim)
@@ -68,7 +69,7 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 		_, err = d.Token()
 		return list, err
 	}
-	object, places := jsonObject{}, map[string]int{}
+	object, places := Object{}, map[string]int{}
 	for d.More() {
 		k, err := d.Token()
 		if err != nil {
@@ -80,98 +81,101 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 		}
 		key := k.(string) // the decoder takes no other
 		if i, ok := places[key]; ok {
-			object[i].value = v
+			object[i].Value = v
 			continue
 		}
 		places[key] = len(object)
-		object = append(object, jsonField{key, v})
+		object = append(object, Field{key, v})
 	}
 	_, err = d.Token()
 	return object, err
 }
 
-// A jsonStyle is what json.dumps is told. The zero value writes one line.
-type jsonStyle struct {
-	lines  bool   // one line for each element
-	indent string // in front of it, for each level
-	ascii  bool   // other characters as \u0000
+// A Style is what json.dumps is told. The zero value writes one line.
+type Style struct {
+	Lines  bool   // one line for each element
+	Indent string // in front of it, for each level
+	ASCII  bool   // other characters as \u0000
 
-	item, colon *string // what separates elements, and keys from values; nil: ", " (or "," with lines) and ": "
+	Item, Colon *string // what separates elements, and keys from values; nil: ", " (or "," with lines) and ": "
 }
 
-// append writes a value as json.dumps does.
-func (s *jsonStyle) append(dst []byte, v any, level int) []byte {
+// Append writes a value as json.dumps does.
+func (s *Style) Append(dst []byte, v any) []byte { return s.append(dst, v, 0) }
+
+func (s *Style) append(dst []byte, v any, level int) []byte {
 	switch v := v.(type) {
 	case nil:
 		return append(dst, "null"...)
 	case bool:
 		return strconv.AppendBool(dst, v)
 	case json.Number:
-		return append(dst, pythonNumber(v.String())...)
+		return append(dst, number(v.String())...)
 	case string:
-		return s.appendString(dst, v)
+		return s.AppendString(dst, v)
 	case []any:
 		dst = append(dst, '[')
 		for i, e := range v {
 			dst = s.append(s.next(dst, i, level+1), e, level+1)
 		}
 		return append(s.end(dst, len(v), level), ']')
-	case jsonObject:
+	case Object:
 		dst = append(dst, '{')
 		for i, f := range v {
-			dst = s.appendString(s.next(dst, i, level+1), f.key)
-			if s.colon != nil {
-				dst = append(dst, *s.colon...)
+			dst = s.AppendString(s.next(dst, i, level+1), f.Key)
+			if s.Colon != nil {
+				dst = append(dst, *s.Colon...)
 			} else {
 				dst = append(dst, ": "...)
 			}
-			dst = s.append(dst, f.value, level+1)
+			dst = s.append(dst, f.Value, level+1)
 		}
 		return append(s.end(dst, len(v), level), '}')
 	}
-	panic(fmt.Sprintf("llama: %T is no JSON value", v)) // parseJSON makes no other
+	panic(fmt.Sprintf("python: %T is no JSON value", v)) // ParseJSON makes no other
 }
 
 // next begins element i, end ends after n elements.
-func (s *jsonStyle) next(dst []byte, i, level int) []byte {
+func (s *Style) next(dst []byte, i, level int) []byte {
 	switch {
 	case i == 0:
-	case s.item != nil:
-		dst = append(dst, *s.item...)
-	case s.lines:
+	case s.Item != nil:
+		dst = append(dst, *s.Item...)
+	case s.Lines:
 		dst = append(dst, ',')
 	default:
 		dst = append(dst, ", "...)
 	}
-	if s.lines {
+	if s.Lines {
 		dst = s.line(dst, level)
 	}
 	return dst
 }
 
-func (s *jsonStyle) end(dst []byte, n, level int) []byte {
-	if s.lines && n > 0 {
+func (s *Style) end(dst []byte, n, level int) []byte {
+	if s.Lines && n > 0 {
 		return s.line(dst, level)
 	}
 	return dst
 }
 
-func (s *jsonStyle) line(dst []byte, level int) []byte {
+func (s *Style) line(dst []byte, level int) []byte {
 	dst = append(dst, '\n')
 	for range level {
-		dst = append(dst, s.indent...)
+		dst = append(dst, s.Indent...)
 	}
 	return dst
 }
 
-func (s *jsonStyle) appendString(dst []byte, text string) []byte {
+// AppendString writes a string in quotes.
+func (s *Style) AppendString(dst []byte, text string) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(text); {
 		c := text[i]
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRuneInString(text[i:])
 			switch {
-			case !s.ascii || isNoncharacter(r): // a guard stays one
+			case !s.ASCII || IsNoncharacter(r): // a guard stays one
 				dst = append(dst, text[i:i+n]...)
 			case r > 0xFFFF:
 				hi, lo := utf16.EncodeRune(r)
@@ -207,8 +211,8 @@ func (s *jsonStyle) appendString(dst []byte, text string) []byte {
 	return append(dst, '"')
 }
 
-// pythonNumber is a JSON number after a way through Python: integers stay as they are, others are written as repr does.
-func pythonNumber(n string) string {
+// number is a JSON number after a way through Python: integers stay as they are, others are written as repr does.
+func number(n string) string {
 	if !strings.ContainsAny(n, ".eE") {
 		if n == "-0" {
 			return "0"
@@ -216,11 +220,11 @@ func pythonNumber(n string) string {
 		return n
 	}
 	f, _ := strconv.ParseFloat(n, 64) // out of range: an infinity, as in Python
-	return pythonFloat(f)
+	return Float(f)
 }
 
-// pythonFloat is Python's repr: the shortest digits that give the number back, with an exponent below 1e-4 and from 1e16 on.
-func pythonFloat(f float64) string {
+// Float is Python's repr: the shortest digits that give the number back, with an exponent below 1e-4 and from 1e16 on.
+func Float(f float64) string {
 	switch a := math.Abs(f); {
 	case math.IsInf(f, 1):
 		return "Infinity"

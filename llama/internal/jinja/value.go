@@ -1,4 +1,4 @@
-package llama
+package jinja
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/llama31/llama31/llama/internal/python"
 )
 
 // Values of a template are nil (none), bool, int, float64, string, json.Number (an integer beyond int), *list, *dict, undefined and
@@ -90,7 +92,7 @@ func isKey(v any) bool {
 	return false
 }
 
-// fromJSON makes a value of what parseJSON returned.
+// fromJSON makes a value of what python.ParseJSON returned.
 func fromJSON(v any) any {
 	switch v := v.(type) {
 	case json.Number:
@@ -108,17 +110,17 @@ func fromJSON(v any) any {
 			l.items[i] = fromJSON(v[i])
 		}
 		return l
-	case jsonObject:
+	case python.Object:
 		d := newDict()
 		for _, f := range v {
-			d.set(f.key, fromJSON(f.value))
+			d.set(f.Key, fromJSON(f.Value))
 		}
 		return d
 	}
 	return v
 }
 
-// toJSON makes of a value what jsonStyle writes.
+// toJSON makes of a value what python.Style writes.
 func (e *evaluator) toJSON(v any, depth int) (any, error) {
 	if err := e.walk(depth); err != nil {
 		return nil, err
@@ -131,7 +133,7 @@ func (e *evaluator) toJSON(v any, depth int) (any, error) {
 	case int:
 		return json.Number(strconv.Itoa(v)), nil
 	case float64:
-		return json.Number(pythonFloat(v)), nil
+		return json.Number(python.Float(v)), nil
 	case *array:
 		out := make([]any, len(v.items))
 		for i, item := range v.items {
@@ -143,7 +145,7 @@ func (e *evaluator) toJSON(v any, depth int) (any, error) {
 		}
 		return out, nil
 	case *dict:
-		out := make(jsonObject, len(v.keys))
+		out := make(python.Object, len(v.keys))
 		for i, key := range v.keys {
 			one, err := e.toJSON(v.values[i], depth+1)
 			if err != nil {
@@ -155,9 +157,9 @@ func (e *evaluator) toJSON(v any, depth int) (any, error) {
 				if err != nil {
 					return nil, err
 				}
-				name = string((&jsonStyle{}).append(nil, k, 0))
+				name = string((&python.Style{}).Append(nil, k))
 			}
-			out[i] = jsonField{name, one}
+			out[i] = python.Field{Key: name, Value: one}
 		}
 		return out, nil
 	}
@@ -267,9 +269,9 @@ func (e *evaluator) write(b *strings.Builder, v any, depth int) error {
 	case float64:
 		switch {
 		case math.IsInf(v, 0), math.IsNaN(v):
-			b.WriteString(strings.ToLower(pythonFloat(v)[:len(pythonFloat(v))-len("inity")*btoi(math.IsInf(v, 0))]))
+			b.WriteString(strings.ToLower(python.Float(v)[:len(python.Float(v))-len("inity")*btoi(math.IsInf(v, 0))]))
 		default:
-			b.WriteString(pythonFloat(v))
+			b.WriteString(python.Float(v))
 		}
 	case undefined:
 		if depth > 0 {

@@ -1,13 +1,30 @@
-package llama
+package jinja
 
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/llama31/llama31/llama/internal/python"
 )
+
+// variables are those of a chat of two messages.
+func variables(user, assistant string) python.Object {
+	message := func(role, content string) python.Object {
+		return python.Object{{Key: "role", Value: role}, {Key: "content", Value: content}}
+	}
+	return python.Object{
+		{Key: "messages", Value: []any{message("user", user), message("assistant", assistant)}},
+		{Key: "tools", Value: nil},
+		{Key: "bos_token", Value: "<s>"},
+	}
+}
+
+var chat = variables("hi", "ho")
 
 // hostile are templates that a file could carry to hang a program, to fill its memory or to end it.
 var hostile = map[string]string{
@@ -69,16 +86,15 @@ var hostile = map[string]string{
 	"huge numbers":       "{{ 99999999999999999999999999 }}",
 }
 
-func TestHostileTemplates(t *testing.T) {
-	c := &conversation{messages: []Message{User("hi"), Assistant("ho")}, open: true}
+func TestHostile(t *testing.T) {
 	for name, source := range hostile {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			tmpl, err := newTemplate(source, nil)
+			tmpl, err := Parse(source)
 			if err == nil {
-				_, err = tmpl.render(c)
+				_, err = tmpl.Render(chat, time.Now())
 			}
 			runtime.ReadMemStats(&after)
 			// A budget of 67 million steps and bytes takes 0.5 s here at worst; the race detector and a busy machine are slower.
@@ -89,8 +105,9 @@ func TestHostileTemplates(t *testing.T) {
 			if n := after.TotalAlloc - before.TotalAlloc; n > 2<<30 {
 				t.Errorf("allocated %d MB", n>>20)
 			}
-			if !errors.Is(err, ErrTemplate) {
-				t.Errorf("error %v, expected an ErrTemplate", err)
+			var e *Error
+			if !errors.As(err, &e) {
+				t.Errorf("error %v, expected an *Error", err)
 			}
 			if err != nil && (len(err.Error()) > 2000 || strings.Contains(err.Error(), "cannot be rendered") || strings.Contains(err.Error(), "cannot be read")) {
 				t.Errorf("error of %d bytes: %.300s", len(err.Error()), err)
@@ -99,25 +116,28 @@ func TestHostileTemplates(t *testing.T) {
 	}
 }
 
-func FuzzTemplate(f *testing.F) {
+func FuzzRender(f *testing.F) {
 	for _, source := range hostile {
 		f.Add(source, "hi <|eot_id|>")
 	}
 	for _, name := range []string{"llama-3.1", "llama-3", "smollm2"} {
-		f.Add(templateSource(f, name), "x")
+		source, err := os.ReadFile("../../testdata/templates/" + name + ".jinja")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(source), "x")
 	}
 	f.Add("{{ a if b else c }}{{ (1 if 2 else 3 if 4) }}{% set a, b = 1, 'x' in messages|list %}{% for a, b in {'x': 1}.items() if a in b %}{{ loop.index }}{% break %}{% endfor %}", "")
-	tok := byteTokenizer(f, llama3Control...)
 	f.Fuzz(func(t *testing.T, source, content string) {
 		watchdog := time.AfterFunc(20*time.Second, func() { panic(fmt.Sprintf("hangs: %q", source)) })
 		defer watchdog.Stop()
-		tmpl, err := newTemplate(source, tok)
+		tmpl, err := Parse(source)
 		if err == nil {
-			c := &conversation{messages: []Message{System(content), User(content)}, tools: []Tool{{Name: content, Description: content}}, open: true}
-			_, err = encodePrompt(tok, tmpl, c)
+			_, err = tmpl.Render(variables(content, content), time.Now())
 		}
-		if err != nil && !errors.Is(err, ErrTemplate) && !errors.Is(err, ErrRequest) {
-			t.Errorf("%v is neither an ErrTemplate nor an ErrRequest", err)
+		var e *Error
+		if err != nil && !errors.As(err, &e) {
+			t.Errorf("%v is no *Error", err)
 		}
 		if err != nil && (strings.Contains(err.Error(), "cannot be rendered") || len(err.Error()) > 1<<16) {
 			t.Errorf("a panic, or %d bytes: %.500v", len(err.Error()), err)
@@ -125,9 +145,8 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// TestTemplateSyntax has what published templates use and gonja's parser has not, or has otherwise.
-func TestTemplateSyntax(t *testing.T) {
-	c := &conversation{messages: []Message{User("hi"), Assistant("ho")}, open: true, bos: "<s>"}
+// TestSyntax has what published templates use and gonja's parser has not, or has otherwise.
+func TestSyntax(t *testing.T) {
 	for source, want := range map[string]string{
 		"{{ 1 if false else 2 if false else 3 }}{{ 'x' if false }}|{{ ('a' if true else 'b') + 'c' }}":                                                                                 "3|ac",
 		"{{ [1 if false else 2, 3]|join('-') }}{{ {'a': 1 if true else 2}['a'] }}":                                                                                                     "2-31",
@@ -152,20 +171,49 @@ func TestTemplateSyntax(t *testing.T) {
 		"{% generation %}{{ bos_token }}{% endgeneration %}":                                                                                                                           "<s>",
 		"{{ 'x' ~ 1 ~ none }}{{ '%s' }}{{ '{} {a}'.format(1, a=2) }}":                                                                                                                  "x1None%s1 2",
 	} {
-		tmpl, err := newTemplate(source, nil)
+		tmpl, err := Parse(source)
 		if err != nil {
 			t.Errorf("%s: %v", source, err)
 			continue
 		}
-		if got, err := tmpl.render(c); err != nil || got != want {
+		if got, err := tmpl.Render(chat, time.Now()); err != nil || got != want {
 			t.Errorf("%s: %v\n got %q\nwant %q", source, err, got, want)
 		}
 	}
 }
 
-func ExampleTool() {
-	t := Tool{Name: "now", Description: "The time."}
-	b, err := t.MarshalJSON()
-	fmt.Println(string(b), err)
-	// Output: {"type":"function","function":{"name":"now","description":"The time."}} <nil>
+func TestErrors(t *testing.T) {
+	for _, c := range []struct {
+		source, quoted string
+	}{
+		{"ok\n{% if x %}", "line 2"},
+		{"ok\n{{ a b }}", "line 2"},
+		{"{% include 'a' %}", "include"},
+		{"{% import 'a' as a %}", "import"},
+		{"{% extends '/etc/passwd' %}", "extends"},
+		{"{% block a %}{% endblock %}", "block"},
+		{"a\n\n{{ messages[0].content.nothing.more }}", `line 3, "{{ messages[0].content.nothing.more }}"`},
+		{"{% for m in messages %}\n  {{ raise_exception('no ' + m.role) }}\n{% endfor %}", "no user"},
+		{"{{ 'a' + 1 }}", "a string + an integer"},
+		{"{{ nothing() }}", "cannot be called"},
+		{"{{ 1 | nothing }}", "no filter"},
+		{"{{ 1 is nothing }}", "no test"},
+		{"{{ ''.nothing() }}", "no method"},
+		{"{{ 'a", "line 1"},
+		{"{{ (1 }}", "line 1"},
+		{"{{ messages[0].__class__.__mro__ }}", "__class__"},
+		{strings.Repeat("x", maxTemplate+1), "bytes"},
+		{"{{ " + strings.Repeat("(", 1000) + strings.Repeat(")", 1000) + " }}", "brackets"},
+		{strings.Repeat("{% if 1 %}", 1000) + strings.Repeat("{% endif %}", 1000), "blocks"},
+		{"{{ " + strings.Repeat("not ", 10000) + "1 }}", "tokens"},
+	} {
+		tmpl, err := Parse(c.source)
+		if err == nil {
+			_, err = tmpl.Render(chat, time.Now())
+		}
+		var e *Error
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), c.quoted) {
+			t.Errorf("%.80q: %v, expected an *Error with %q", c.source, err, c.quoted)
+		}
+	}
 }

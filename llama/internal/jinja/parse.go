@@ -1,4 +1,4 @@
-package llama
+package jinja
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ import (
 //   - made conditional expressions calls, a if b else c being ?if(b, a, c), as it has them at the end of a tag only,
 //   - put brackets around what follows "in", of which it takes one name or literal only,
 //   - taken the string literals, whose escapes it undoes by way of Go's, in which \' is an error.
-func (t *jinja) parse() error {
+func (t *Template) parse() error {
 	cfg := gonja.New()
 	cfg.TrimBlocks, cfg.LeftStripBlocks = true, true
 	var toks, out []*tokens.Token
@@ -106,7 +106,7 @@ func checkBlocks(toks []*tokens.Token) error {
 }
 
 // offset is the byte of a place as gonja counts.
-func (t *jinja) offset(line, column int) int {
+func (t *Template) offset(line, column int) int {
 	start := 0
 	for range line - 1 {
 		i := strings.IndexByte(t.source[start:], '\n')
@@ -131,7 +131,7 @@ var opening = map[tokens.Type]tokens.Type{
 
 // rewrite changes the tokens of an expression, or of several with commas and such between. In the tag "for" the outermost "if" is no
 // conditional expression and the outermost "in" no operator.
-func (t *jinja) rewrite(toks []*tokens.Token, loop bool, depth int) ([]*tokens.Token, error) {
+func (t *Template) rewrite(toks []*tokens.Token, loop bool, depth int) ([]*tokens.Token, error) {
 	if depth > maxTagDepth {
 		return nil, fmt.Errorf("more than %d brackets in each other", maxTagDepth)
 	}
