@@ -3,6 +3,8 @@ package kernels_test
 import (
 	"testing"
 
+	"github.com/llama31/llama31/gguf/block"
+	"github.com/llama31/llama31/internal/testenv"
 	"github.com/llama31/llama31/kernels"
 	"github.com/llama31/llama31/kernels/kerneltest"
 )
@@ -16,11 +18,16 @@ func TestCPU(t *testing.T) {
 			}
 			// Peaked attention enlarges the rounding of int8 activations: the models reach 1.6e-3.
 			o := kerneltest.Options{Exact: true, KV: []kernels.KVType{kernels.KVF16}, NMSE: 5e-3, Max: 0.5}
-			if name == "generic" { // its arithmetic is that of the others, a hundred times slower
-				o.Types = o.Types[:0:0]
+			// Plain Go takes 90% of this test's time, and the other rows are compared with it, bit for bit, leaf by leaf. So
+			// beside one of them it runs a few types, of one scale, of scales and offsets, and of two scales per 32 values.
+			few := name == "generic" && !testenv.Long()
+			if few {
+				o.Types = []block.Type{block.TypeQ8_0, block.TypeQ4_K, block.TypeQ6_K}
 			}
 			kerneltest.Run(t, open, o)
-			kerneltest.Deterministic(t, open, o)
+			if !few || len(kernels.Features()) == 1 {
+				kerneltest.Deterministic(t, open, o)
+			}
 		})
 	}
 }

@@ -5,6 +5,7 @@
 // LLAMA31_REQUIRE, a comma-separated list of names such as
 // "smollm2,tokenizer,avx512,cuda", turns that skip into a failure for the
 // names in it, so that CI notices when a test that it counts on did not run.
+// LLAMA31_LONG=1 asks for the long versions of tests.
 package testenv
 
 import (
@@ -55,6 +56,9 @@ func Required(name string) bool {
 	names := strings.Split(os.Getenv("LLAMA31_REQUIRE"), ",")
 	return slices.ContainsFunc(names, func(n string) bool { return strings.TrimSpace(n) == name })
 }
+
+// Long reports whether LLAMA31_LONG asks for the long versions of tests, which .ci/full runs.
+func Long() bool { return os.Getenv("LLAMA31_LONG") == "1" }
 
 // Root returns the root folder of the module.
 func Root(t testing.TB) string {
