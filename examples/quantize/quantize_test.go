@@ -102,7 +102,7 @@ func TestCancel(t *testing.T) {
 
 func TestWritable(t *testing.T) {
 	names := writable()
-	for _, name := range []string{"q8_0", "q4_0", "q4_k", "q5_k", "q6_k", "q4_k_m", "q5_k_m", "f16", "bf16", "f32"} {
+	for _, name := range []string{"q8_0", "q4_0", "q4_k_s", "q5_k_s", "q6_k", "q4_k_m", "q5_k_m", "f16", "bf16", "f32"} {
 		if !slices.Contains(names, name) {
 			t.Errorf("%s is missing", name)
 		}
