@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/llama31/llama31/gguf/block"
 )
@@ -116,6 +117,9 @@ func (d *cpuDevice) Logits(w Weight) {
 	n := d.shape.Hidden
 	for first := 0; first < len(d.batch.Out); first += outRows {
 		rows := min(outRows, len(d.batch.Out)-first)
+		if !slices.ContainsFunc(d.batch.Out[first:first+rows], wantsLogits) {
+			continue // hidden states only: the head is a third of a small model
+		}
 		d.operand(d.h[first*n:], nil, rows, n)
 		d.into(w, d.out.logits, false)
 		d.multiply()
@@ -124,3 +128,6 @@ func (d *cpuDevice) Logits(w Weight) {
 		d.pool.run(rows, d.out.rowFn)
 	}
 }
+
+// wantsLogits says that an Out row asks for anything that takes logits.
+func wantsLogits(o Out) bool { return o.Logits != nil || o.Sample != nil || o.Target >= 0 || o.Top > 0 }

@@ -185,9 +185,10 @@ func (e *engine) plan() {
 			continue
 		}
 		s.chunk = max(0, min(s.pending(), budget-rows))
-		if s.want != nil {
-			s.chunk = min(s.chunk, e.maxOut-out)
-			out += s.chunk
+		if s.scan != nil {
+			unwanted := max(0, s.scan.from-s.done)
+			s.chunk = min(s.chunk, unwanted+e.maxOut-out)
+			out += max(0, s.chunk-unwanted)
 		} else if s.chunk == s.pending() {
 			out++
 		}
@@ -228,10 +229,9 @@ func (e *engine) fill() {
 		}
 		b.Chunks = append(b.Chunks, kernels.Chunk{Slot: s.slot, Pos: s.done, IDs: s.tokens[s.done : s.done+s.chunk], Pages: s.table})
 		switch {
-		case s.want != nil:
-			for i := range s.chunk {
-				o := e.out(s, row+i)
-				s.want(s.done+i, o)
+		case s.scan != nil:
+			for i := max(0, s.scan.from-s.done); i < s.chunk; i++ {
+				s.scan.want(s.done+i, e.out(s, row+i))
 			}
 		case s.chunk == s.pending():
 			o := e.out(s, row+s.chunk-1)
@@ -278,13 +278,15 @@ func (e *engine) deliver(err error) {
 	e.mu.Unlock()
 	for i := range e.batch.Out {
 		o, s := &e.batch.Out[i], e.owners[i]
-		if s.want != nil {
-			s.got(s.done+o.Row-e.firstRow(s), o)
+		if s.scan != nil {
+			at := s.done + o.Row - e.firstRow(s)
+			s.scan.got(at, o)
+			s.scan.from = at + 1
 		}
 	}
 	generated := int64(0)
 	for i := range e.batch.Out {
-		if o, s := &e.batch.Out[i], e.owners[i]; s.want == nil {
+		if o, s := &e.batch.Out[i], e.owners[i]; s.scan == nil {
 			s.advance(e.pages)
 			e.generated(s, o)
 			generated++
@@ -292,7 +294,7 @@ func (e *engine) deliver(err error) {
 	}
 	for _, s := range e.running {
 		s.advance(e.pages) // what has no Out row
-		if s.want != nil && s.done == len(s.tokens) {
+		if s.scan != nil && s.done == len(s.tokens) {
 			e.end(s, FinishStop, nil)
 		}
 	}
@@ -351,7 +353,7 @@ func (e *engine) end(s *sequence, f Finish, err error) {
 	s.ended = true
 	e.release(s)
 	text := ""
-	if s.want == nil {
+	if s.scan == nil {
 		text = s.text.flush()
 	}
 	s.job.finish(s.choice, text, f, err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"time"
 )
 
 // Generate answers a request. On an error of ctx, or of the model while it runs, the response holds what there is so far, beside
@@ -97,7 +96,7 @@ func (m *Model) leave() { <-m.places }
 
 // start checks a request, makes its sequences and hands them to the engine. The caller leaves when the job is over.
 func (m *Model) start(ctx context.Context, r *Request) (*job, error) {
-	prompt, err := m.Prompt(*r)
+	prompt, dropped, err := m.prompt(r)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +116,7 @@ func (m *Model) start(ctx context.Context, r *Request) (*job, error) {
 		seed = *sampling.Seed
 	}
 	j := newJob(m.tokenizer, max(1, r.N), seed)
+	j.response.Dropped = dropped
 	for i := range max(1, r.N) {
 		s := &sequence{job: j, choice: i, tokens: append(make([]int32, 0, len(prompt)+64), prompt...), prompt: len(prompt), limit: limit, slot: -1, seed: seed, top: r.TopLogprobs, stops: m.stops}
 		s.text = stopText{decoder: m.tokenizer.NewDecoder(), stops: r.Stop}
@@ -143,8 +143,14 @@ func randomSeed() uint64 {
 }
 
 // Prompt gives the tokens that a request begins with: its Tokens as they are; its Prompt, after a beginning-of-text token if the
-// model wants one; or its Messages by the chat template, up to the assistant's header.
+// model wants one; or its Messages by the chat template, up to the assistant's header, less what Shift leaves out.
 func (m *Model) Prompt(r Request) ([]int32, error) {
+	ids, _, err := m.prompt(&r)
+	return ids, err
+}
+
+// prompt is Prompt, and the number of messages left out.
+func (m *Model) prompt(r *Request) (ids []int32, dropped int, err error) {
 	given := 0
 	for _, is := range []bool{r.Messages != nil, r.Prompt != "", r.Tokens != nil} {
 		if is {
@@ -152,35 +158,30 @@ func (m *Model) Prompt(r Request) ([]int32, error) {
 		}
 	}
 	if given > 1 {
-		return nil, fmt.Errorf("%w: %d of Messages, Prompt and Tokens are set, expected one", ErrRequest, given)
+		return nil, 0, fmt.Errorf("%w: %d of Messages, Prompt and Tokens are set, expected one", ErrRequest, given)
 	}
-	var ids []int32
 	switch {
 	case r.Messages != nil:
-		t, err := m.template()
-		if err != nil {
-			return nil, err
-		}
-		if ids, err = encodePrompt(m.tokenizer, t, m.conversation(&r)); err != nil {
-			return nil, err
+		if ids, dropped, err = m.encodeMessages(r); err != nil {
+			return nil, 0, err
 		}
 	case r.Tokens != nil:
 		ids = r.Tokens
 		for i, id := range ids {
 			if id < 0 || int(id) >= m.config.vocab {
-				return nil, fmt.Errorf("%w: Tokens[%d] is %d, expected 0 to %d", ErrRequest, i, id, m.config.vocab-1)
+				return nil, 0, fmt.Errorf("%w: Tokens[%d] is %d, expected 0 to %d", ErrRequest, i, id, m.config.vocab-1)
 			}
 		}
 	default:
 		ids = m.encodeText(r.Prompt)
 	}
 	if len(ids) == 0 {
-		return nil, fmt.Errorf("%w: an empty prompt", ErrRequest)
+		return nil, 0, fmt.Errorf("%w: an empty prompt", ErrRequest)
 	}
 	if len(ids)+1 > m.context {
-		return nil, &ContextLengthError{Need: len(ids) + 1, Have: m.context}
+		return nil, 0, &ContextLengthError{Need: len(ids) + 1, Have: m.context}
 	}
-	return ids, nil
+	return ids, dropped, nil
 }
 
 // encodeText is plain text with the beginning-of-text token, if the model wants one.
@@ -190,18 +191,6 @@ func (m *Model) encodeText(text string) []int32 {
 		ids = append(ids, bos)
 	}
 	return m.tokenizer.Encode(ids, text)
-}
-
-// conversation is a request's messages for the template, today.
-func (m *Model) conversation(r *Request) *conversation {
-	c := &conversation{messages: r.Messages, tools: r.Tools, date: time.Now().Format("02 Jan 2006"), open: true}
-	if id, ok := m.tokenizer.BOS(); ok {
-		c.bos = m.tokenizer.Token(id)
-	}
-	if id, ok := m.tokenizer.EOS(); ok {
-		c.eos = m.tokenizer.Token(id)
-	}
-	return c
 }
 
 // check refuses values that have no meaning.

@@ -17,6 +17,11 @@ type Request struct {
 	Stop        []string  // texts that end the answer; they are not part of it
 	Tools       []Tool    // functions that the model may call
 	TopLogprobs int       // how many alternatives come with each token
+
+	// Shift leaves out old turns of Messages where they and the answer would not fit into the context: whole ones from a user's
+	// message to the next, oldest first, until MaxTokens and a quarter of the context are free, so that the next turns need no
+	// further ones to go. System messages and the last turn stay; if these alone are too long the error is ErrContextLength still.
+	Shift bool
 }
 
 // Sampling says how tokens are drawn. The zero value draws from the model's own distribution.
@@ -97,6 +102,7 @@ type Response struct {
 	Usage   Usage
 	Timings Timings
 	Seed    uint64
+	Dropped int // messages that Request.Shift left out
 }
 
 // Text is the first choice's text.

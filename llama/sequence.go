@@ -28,9 +28,7 @@ type sequence struct {
 	table []int32 // all pages: the nodes', then its own
 	slot  int
 
-	// A text to score: want asks for a row's results, got takes them.
-	want func(position int, o *kernels.Out)
-	got  func(position int, o *kernels.Out)
+	scan *scan // a text to score; nil: a request
 
 	sampling kernels.Sampling
 	counts   []kernels.Count // of generated tokens, where penalties need them
@@ -46,15 +44,18 @@ type sequence struct {
 // pending counts tokens that have yet to run.
 func (s *sequence) pending() int { return len(s.tokens) - s.done }
 
-// generating says that the prompt is done.
-func (s *sequence) generating() bool { return len(s.tokens) > s.prompt && s.pending() == 1 }
+// generating says that the prompt is done, and one token is to follow the last.
+func (s *sequence) generating() bool {
+	return s.scan == nil && len(s.tokens) > s.prompt && s.pending() == 1
+}
 
 // start finds what the cache has of the sequence.
 func (s *sequence) start(p *pages) {
-	if s.want != nil { // every row is wanted
-		return
+	known := s.tokens
+	if s.scan != nil {
+		known = known[:s.scan.from+1] // rows from there on are wanted
 	}
-	s.nodes = append(s.nodes[:0], p.find(s.tokens)...)
+	s.nodes = append(s.nodes[:0], p.find(known)...)
 	s.table = s.table[:0]
 	for _, n := range s.nodes {
 		s.table = append(s.table, n.page)

@@ -99,6 +99,7 @@ func Run(t *testing.T, open Opener, options Options) {
 	for _, kv := range o.KV {
 		t.Run(fmt.Sprintf("KV%d", kv), func(t *testing.T) {
 			t.Run("Positions", func(t *testing.T) { positions(t, open, &o, kv) })
+			t.Run("Far", func(t *testing.T) { far(t, open, &o, kv) })
 			t.Run("Mix", func(t *testing.T) { mix(t, open, &o, kv) })
 			t.Run("Truncated", func(t *testing.T) { truncated(t, open, &o, kv) })
 			t.Run("Copy", func(t *testing.T) { copied(t, open, &o, kv) })
@@ -300,6 +301,36 @@ func positions(t *testing.T, open Opener, o *Options, kv kernels.KVType) {
 		if t.Failed() {
 			t.Fatalf("at positions %d to %d", first, seq.pos-1)
 		}
+	}
+}
+
+// far runs the last tokens of Llama 3.1's context of 131,072, whose page table names a few pages over and over.
+func far(t *testing.T, open Opener, o *Options, kv kernels.KVType) {
+	const end = 131072
+	s := small()
+	s.Layers, s.Hidden, s.FFN, s.Heads, s.KVHeads = 1, 128, 128, 2, 1
+	s.RopeFreq = RopeFreq(64, 500000)
+	r := newRig(t, newModel(t, s, o.plain()), open, o, kv, 6, true)
+	seq := r.sequence(0, 5*kernels.PageSize)
+	for range 2 {
+		c := r.chunk(seq, len(seq.ids)/2)
+		r.step(r.last(c), c)
+	}
+	last := r.free[0]
+	for len(seq.pages) < end/kernels.PageSize-1 {
+		seq.pages = append(seq.pages, seq.pages[r.rand.IntN(5)])
+	}
+	for _, side := range []*side{r.dev, r.ref} {
+		if err := side.kv.Copy(last, seq.pages[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seq.pages = append(seq.pages, last)
+	seq.pos = end - 4
+	seq.ids = append(make([]int32, seq.pos), seq.ids[:4]...)
+	for _, n := range []int{1, 2, 1} {
+		c := r.chunk(seq, n)
+		r.step(r.last(c), c)
 	}
 }
 
