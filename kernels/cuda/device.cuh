@@ -1,7 +1,7 @@
 // The one include of the .cu files: what a kernel may use, once for the GPU and once for the simulated driver of tests.
 //
 // A kernel is written against these names only, so that the same file compiles with NVRTC (no CUDA headers) and, with
-// LLAMA31_SIM defined, with a host compiler (sim/twins.h holds the host's twins). Rules that both need:
+// LLAMA31_SIM defined, with a host compiler (sim/host/twins.h holds the host's twins). Rules that both need:
 //
 //   - KERNEL(name, Params) { ... p.x ... }: one struct by value, called p, plain fields only, pointers first.
 //   - Blocks are one-dimensional and a multiple of 32 threads; grids have up to three dimensions.
@@ -16,7 +16,7 @@
 #pragma once
 
 #ifdef LLAMA31_SIM
-#include "sim/twins.h"
+#include "sim/host/twins.h"
 #else
 
 typedef signed char int8_t;

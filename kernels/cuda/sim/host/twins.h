@@ -1,0 +1,389 @@
+// Host twins of device.cuh, for the simulated driver. The comments there hold here; what is said here is how they differ.
+#pragma once
+
+#include "grid.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#define SM90A 0
+
+#define KERNEL(name, Params)                                                                                          \
+	static void name(const Params& p);                                                                                \
+	static sim::Kernel name##_kernel(#name, sizeof(Params), [](const void* p) { name(*(const Params*)p); });          \
+	static void name(const Params& p)
+#define KERNEL_BOUNDS(name, Params, threads, blocks) KERNEL(name, Params)
+#define DEVICE static inline
+#define CONSTANT_TABLE static const
+
+#define SHARED(type, name, count)  \
+	static const char name##_site = 0; \
+	type* const name = (type*)sim::shared_array(&name##_site, sizeof(type) * (count))
+#define SHARED_DYNAMIC(type, name) type* const name = (type*)sim::shared_dynamic()
+
+struct alignas(8) uint2 { uint32_t x, y; };
+struct alignas(16) uint4 { uint32_t x, y, z, w; };
+struct alignas(8) int2 { int x, y; };
+struct alignas(16) int4 { int x, y, z, w; };
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+DEVICE uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
+DEVICE uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
+DEVICE int2 make_int2(int x, int y) { return {x, y}; }
+DEVICE int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+DEVICE float2 make_float2(float x, float y) { return {x, y}; }
+DEVICE float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+using std::max;
+using std::min;
+
+DEVICE int tid() { return sim::current->tid; }
+DEVICE int lane() { return sim::current->lane; }
+DEVICE int warp() { return sim::current->tid >> 5; }
+DEVICE int block_dim() { return sim::grid.threads; }
+DEVICE int bid_x() { return sim::current->block->x; }
+DEVICE int bid_y() { return sim::current->block->y; }
+DEVICE int bid_z() { return sim::current->block->z; }
+DEVICE int grid_x() { return sim::grid.x; }
+DEVICE int grid_y() { return sim::grid.y; }
+DEVICE int grid_z() { return sim::grid.z; }
+
+namespace sim {
+// A lane that comes to another operation than the lanes before it has diverged, which hardware does not forgive.
+enum Kind { kSync = 1, kShfl, kBallot, kSum, kMax, kMmaF16, kMmaBf16, kMmaS8, kLdmatrix };
+
+// exchange gives all 32 lanes' values.
+template <class T>
+inline const T* exchange(int kind, T v) {
+	T* slot = (T*)current->warp->slot[current->warp->parity];
+	slot[current->lane] = v;
+	if (meet(kind)) release();
+	return slot;
+}
+
+template <class T>
+inline T reduce(int kind, T v, T (*f)(T, T)) {
+	T* slot = (T*)current->warp->slot[current->warp->parity];
+	slot[current->lane] = v;
+	if (meet(kind)) {
+		for (int m = 16; m; m >>= 1) // lanes m apart, as the shuffles do; lane 0 sees what all see, since a+b = b+a
+			for (int i = 0; i < m; i++) slot[i] = f(slot[i], slot[i + m]);
+		release();
+	}
+	return slot[0];
+}
+
+inline void aligned(const void* p, size_t n, const char* what) {
+	if (((uintptr_t)p & (n - 1)) != 0) fail("%s of the address %p, which is not a multiple of %zu", what, p, n);
+}
+} // namespace sim
+
+DEVICE void sync_threads() { sim::wait_barrier(0, sim::grid.threads); }
+DEVICE void sync_warp() {
+	if (sim::meet(sim::kSync)) sim::release();
+}
+DEVICE void sync_named(int id, int threads) { sim::wait_barrier(id, threads); }
+DEVICE void thread_fence() {}
+
+DEVICE void sync_grid(uint32_t* state) {
+	if (!sim::grid.cooperative) sim::fail("sync_grid in a launch that is not cooperative");
+	sync_threads();
+	if (tid() == 0) {
+		uint32_t blocks = grid_x() * grid_y() * grid_z();
+		uint32_t add = (bid_x() | bid_y() | bid_z()) == 0 ? 0x80000000u - (blocks - 1) : 1;
+		uint32_t before = *state;
+		*state += add;
+		while (((before ^ *(volatile uint32_t*)state) & 0x80000000u) == 0) sim::yield();
+	}
+	sync_threads();
+}
+
+DEVICE void griddep_wait() {}
+DEVICE void griddep_launch() {}
+
+template <class T>
+static inline T shfl_xor(T v, int mask) { return sim::exchange(sim::kShfl, v)[(lane() ^ mask) & 31]; }
+template <class T>
+static inline T shfl_down(T v, int by) {
+	const T* all = sim::exchange(sim::kShfl, v);
+	return lane() + by < 32 ? all[lane() + by] : v;
+}
+template <class T>
+static inline T shfl_up(T v, int by) {
+	const T* all = sim::exchange(sim::kShfl, v);
+	return lane() >= by ? all[lane() - by] : v;
+}
+template <class T>
+static inline T shfl(T v, int from) { return sim::exchange(sim::kShfl, v)[from & 31]; }
+DEVICE uint32_t ballot(bool b) {
+	const uint32_t* all = sim::exchange(sim::kBallot, (uint32_t)b);
+	uint32_t r = 0;
+	for (int i = 0; i < 32; i++) r |= all[i] << i;
+	return r;
+}
+
+DEVICE float warp_sum(float v) { return sim::reduce<float>(sim::kSum, v, [](float a, float b) { return a + b; }); }
+DEVICE int warp_sum(int v) { return sim::reduce<int>(sim::kSum, v, [](int a, int b) { return a + b; }); }
+DEVICE float warp_max(float v) { return sim::reduce<float>(sim::kMax, v, [](float a, float b) { return fmaxf(a, b); }); }
+DEVICE int warp_max(int v) { return sim::reduce<int>(sim::kMax, v, [](int a, int b) { return a > b ? a : b; }); }
+
+DEVICE float rsqrtf(float x) { return (float)(1 / sqrt((double)x)); }
+DEVICE float fast_exp(float x) {
+	float y = exp2f(x * 1.4426950408889634f);
+	return y < 1.17549435e-38f ? 0 : y;
+}
+DEVICE uint32_t float_bits(float x) {
+	uint32_t r;
+	memcpy(&r, &x, 4);
+	return r;
+}
+DEVICE float bits_float(uint32_t x) {
+	float r;
+	memcpy(&r, &x, 4);
+	return r;
+}
+
+// float16 is the compiler's _Float16, which converts with one rounding from float and from double.
+DEVICE float f16_to_f32(uint16_t h) {
+	_Float16 f;
+	memcpy(&f, &h, 2);
+	return (float)f;
+}
+namespace sim {
+template <class T>
+inline uint16_t to_f16(T v) {
+	_Float16 f = (_Float16)v;
+	uint16_t h;
+	memcpy(&h, &f, 2);
+	return h;
+}
+} // namespace sim
+DEVICE uint16_t f32_to_f16(float f) { return sim::to_f16(f); }
+DEVICE float bf16_to_f32(uint16_t h) { return bits_float((uint32_t)h << 16); }
+DEVICE uint16_t f32_to_bf16(float f) {
+	uint32_t u = float_bits(f);
+	if (f != f) return 0x7fff;
+	return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+DEVICE uint32_t pack2(uint16_t first, uint16_t second) { return (uint32_t)first | (uint32_t)second << 16; }
+DEVICE uint16_t first_of(uint32_t v) { return (uint16_t)v; }
+DEVICE uint16_t second_of(uint32_t v) { return (uint16_t)(v >> 16); }
+DEVICE uint32_t f32_to_f16x2(float first, float second) { return pack2(f32_to_f16(first), f32_to_f16(second)); }
+DEVICE uint32_t f32_to_bf16x2(float first, float second) { return pack2(f32_to_bf16(first), f32_to_bf16(second)); }
+
+namespace sim {
+// The product of two halves is exact in a double, and so is its sum with a third unless their exponents lie over 30 apart.
+inline uint16_t f16_fma(uint16_t a, uint16_t b, uint16_t c) { return to_f16((double)f16_to_f32(a) * f16_to_f32(b) + f16_to_f32(c)); }
+inline uint16_t bf16_fma(uint16_t a, uint16_t b, uint16_t c) {
+	return f32_to_bf16((float)((double)bf16_to_f32(a) * bf16_to_f32(b) + bf16_to_f32(c)));
+}
+} // namespace sim
+DEVICE uint32_t f16x2_fma(uint32_t a, uint32_t b, uint32_t c) {
+	return pack2(sim::f16_fma(first_of(a), first_of(b), first_of(c)), sim::f16_fma(second_of(a), second_of(b), second_of(c)));
+}
+DEVICE uint32_t f16x2_add(uint32_t a, uint32_t b) {
+	return pack2(sim::to_f16(f16_to_f32(first_of(a)) + f16_to_f32(first_of(b))), sim::to_f16(f16_to_f32(second_of(a)) + f16_to_f32(second_of(b))));
+}
+DEVICE uint32_t f16x2_sub(uint32_t a, uint32_t b) {
+	return pack2(sim::to_f16(f16_to_f32(first_of(a)) - f16_to_f32(first_of(b))), sim::to_f16(f16_to_f32(second_of(a)) - f16_to_f32(second_of(b))));
+}
+DEVICE uint32_t f16x2_mul(uint32_t a, uint32_t b) {
+	return pack2(sim::to_f16(f16_to_f32(first_of(a)) * f16_to_f32(first_of(b))), sim::to_f16(f16_to_f32(second_of(a)) * f16_to_f32(second_of(b))));
+}
+DEVICE uint32_t bf16x2_fma(uint32_t a, uint32_t b, uint32_t c) {
+	return pack2(sim::bf16_fma(first_of(a), first_of(b), first_of(c)), sim::bf16_fma(second_of(a), second_of(b), second_of(c)));
+}
+
+DEVICE int dp4a(int a, int b, int c) {
+	for (int i = 0; i < 4; i++) c += (int)(int8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i);
+	return c;
+}
+DEVICE int dp4a_us(uint32_t a, int b, int c) {
+	for (int i = 0; i < 4; i++) c += (int)(uint8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i);
+	return c;
+}
+DEVICE int popcount(uint32_t v) { return __builtin_popcount(v); }
+DEVICE int leading_zeros(uint32_t v) { return v ? __builtin_clz(v) : 32; }
+DEVICE int find_first(uint32_t v) { return v ? __builtin_ctz(v) : -1; }
+DEVICE uint32_t byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
+	uint64_t ab = (uint64_t)b << 32 | a;
+	uint32_t r = 0;
+	for (int i = 0; i < 4; i++) {
+		uint32_t s = selector >> 4 * i;
+		uint8_t v = (uint8_t)(ab >> 8 * (s & 7));
+		if (s & 8) v = v & 0x80 ? 0xff : 0; // the sign, spread over the byte
+		r |= (uint32_t)v << 8 * i;
+	}
+	return r;
+}
+template <int table>
+static inline uint32_t lop3(uint32_t a, uint32_t b, uint32_t c) {
+	uint32_t r = 0;
+	if (table & 0x01) r |= ~a & ~b & ~c;
+	if (table & 0x02) r |= ~a & ~b & c;
+	if (table & 0x04) r |= ~a & b & ~c;
+	if (table & 0x08) r |= ~a & b & c;
+	if (table & 0x10) r |= a & ~b & ~c;
+	if (table & 0x20) r |= a & ~b & c;
+	if (table & 0x40) r |= a & b & ~c;
+	if (table & 0x80) r |= a & b & c;
+	return r;
+}
+
+// Atomics: fibers change places only where they wait, so a plain read and write is one. Those that a loop may wait on yield.
+template <class T>
+static inline T atomic_add(T* p, T v) {
+	T before = *p;
+	*p = before + v;
+	return before;
+}
+template <class T>
+static inline T atomic_max(T* p, T v) {
+	T before = *p;
+	if (before < v) *p = v;
+	return before;
+}
+DEVICE uint32_t atomic_exchange(uint32_t* p, uint32_t v) {
+	sim::yield();
+	uint32_t before = *p;
+	*p = v;
+	return before;
+}
+DEVICE uint32_t atomic_cas(uint32_t* p, uint32_t expected, uint32_t v) {
+	sim::yield();
+	uint32_t before = *p;
+	if (before == expected) *p = v;
+	return before;
+}
+
+DEVICE uint4 ld16(const void* p) { return sim::aligned(p, 16, "a load of 16 bytes"), *(const uint4*)p; }
+DEVICE uint2 ld8(const void* p) { return sim::aligned(p, 8, "a load of 8 bytes"), *(const uint2*)p; }
+DEVICE uint32_t ld4(const void* p) { return sim::aligned(p, 4, "a load of 4 bytes"), *(const uint32_t*)p; }
+DEVICE void st16(void* p, uint4 v) { sim::aligned(p, 16, "a store of 16 bytes"), *(uint4*)p = v; }
+DEVICE void st8(void* p, uint2 v) { sim::aligned(p, 8, "a store of 8 bytes"), *(uint2*)p = v; }
+DEVICE void st4(void* p, uint32_t v) { sim::aligned(p, 4, "a store of 4 bytes"), *(uint32_t*)p = v; }
+DEVICE uint4 ld_nc16(const void* p) { return ld16(p); }
+DEVICE uint2 ld_nc8(const void* p) { return ld8(p); }
+DEVICE uint32_t ld_nc4(const void* p) { return ld4(p); }
+DEVICE uint32_t ld_volatile(const uint32_t* p) { return sim::yield(), *(volatile const uint32_t*)p; }
+DEVICE float ld_volatile(const float* p) { return sim::yield(), *(volatile const float*)p; }
+DEVICE void prefetch(const void*) {}
+
+// An asynchronous copy happens at once or when it is waited for, as the seed says: hardware promises only that it is between.
+DEVICE void cp_async16(void* shared, const void* global, bool valid) {
+	sim::aligned(shared, 16, "cp_async16 to");
+	if (valid) sim::aligned(global, 16, "cp_async16 from");
+	const void* src = valid ? global : nullptr;
+	sim::Thread* t = sim::current;
+	if (sim::draw() & 1) {
+		src ? (void)memcpy(shared, src, 16) : (void)memset(shared, 0, 16);
+		return;
+	}
+	if (t->copies == sim::kMaxCopies) sim::fail("more than %d asynchronous copies in flight", sim::kMaxCopies);
+	t->copy[t->copies++] = {shared, src, t->group};
+}
+DEVICE void cp_async16(void* shared, const void* global) { cp_async16(shared, global, true); }
+DEVICE void cp_async_commit() { sim::current->group++; }
+template <int n>
+static inline void cp_async_wait() {
+	sim::Thread* t = sim::current;
+	int left = 0;
+	for (int i = 0; i < t->copies; i++) {
+		sim::Copy c = t->copy[i];
+		if (c.group >= t->group - n) t->copy[left++] = c;
+		else c.src ? (void)memcpy(c.dst, c.src, 16) : (void)memset(c.dst, 0, 16);
+	}
+	t->copies = left;
+}
+
+namespace sim {
+template <class D>
+struct Fragments {
+	uint32_t a[32][4], b[32][2];
+	D d[32][4];
+};
+
+// mma multiplies what the 32 lanes hold. K is 16 pairs or 32 bytes; load turns a fragment's word into 2 or 4 values.
+template <class D, class V, int K, class Load>
+inline void mma(int kind, D (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Load load) {
+	constexpr int N = K / 8; // values in a word
+	auto* f = (Fragments<D>*)current->warp->slot[current->warp->parity];
+	static_assert(sizeof(*f) <= sizeof(current->warp->slot[0]), "fragments fit in a slot");
+	int l = current->lane;
+	memcpy(f->a[l], a, sizeof a);
+	memcpy(f->b[l], b, sizeof b);
+	memcpy(f->d[l], d, sizeof d);
+	if (meet(kind)) {
+		V A[16][K], B[K][8];
+		D C[16][8];
+		for (int g = 0; g < 8; g++)
+			for (int t = 0; t < 4; t++) {
+				int i = 4 * g + t;
+				for (int h = 0; h < 2; h++) { // halves of k
+					load(f->a[i][2 * h], &A[g][h * K / 2 + N * t]);
+					load(f->a[i][2 * h + 1], &A[g + 8][h * K / 2 + N * t]);
+					V v[N];
+					load(f->b[i][h], v);
+					for (int j = 0; j < N; j++) B[h * K / 2 + N * t + j][g] = v[j];
+				}
+				C[g][2 * t] = f->d[i][0], C[g][2 * t + 1] = f->d[i][1];
+				C[g + 8][2 * t] = f->d[i][2], C[g + 8][2 * t + 1] = f->d[i][3];
+			}
+		for (int i = 0; i < 16; i++) {
+			D s[8] = {};
+			for (int k = 0; k < K; k++)
+				for (int j = 0; j < 8; j++) s[j] += A[i][k] * B[k][j];
+			for (int j = 0; j < 8; j++) C[i][j] += s[j];
+		}
+		for (int g = 0; g < 8; g++)
+			for (int t = 0; t < 4; t++) {
+				D* r = f->d[4 * g + t];
+				r[0] = C[g][2 * t], r[1] = C[g][2 * t + 1], r[2] = C[g + 8][2 * t], r[3] = C[g + 8][2 * t + 1];
+			}
+		release();
+	}
+	memcpy(d, f->d[l], sizeof d);
+}
+} // namespace sim
+
+DEVICE void mma_m16n8k16_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+	sim::mma<float, float, 16>(sim::kMmaF16, d, a, b, [](uint32_t w, float* v) { v[0] = f16_to_f32(first_of(w)), v[1] = f16_to_f32(second_of(w)); });
+}
+DEVICE void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+	sim::mma<float, float, 16>(sim::kMmaBf16, d, a, b, [](uint32_t w, float* v) { v[0] = bf16_to_f32(first_of(w)), v[1] = bf16_to_f32(second_of(w)); });
+}
+DEVICE void mma_m16n8k32_s8(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+	sim::mma<int, int, 32>(sim::kMmaS8, d, a, b, [](uint32_t w, int* v) {
+		for (int i = 0; i < 4; i++) v[i] = (int8_t)(w >> 8 * i);
+	});
+}
+
+namespace sim {
+template <int N>
+inline void ldmatrix(uint32_t (&r)[N], const void* row, bool transpose) {
+	struct Slot {
+		const uint16_t* row[32];
+		uint32_t r[32][N];
+	};
+	auto* s = (Slot*)current->warp->slot[current->warp->parity];
+	int l = current->lane;
+	if (l < 8 * N) aligned(row, 16, "ldmatrix");
+	s->row[l] = (const uint16_t*)row;
+	if (meet(kLdmatrix + (transpose ? 8 : 0) + N)) {
+		for (int i = 0; i < N; i++)
+			for (int to = 0; to < 32; to++) {
+				int g = to / 4, t = 2 * (to % 4);
+				const uint16_t* const* m = s->row + 8 * i;
+				s->r[to][i] = transpose ? pack2(m[t][g], m[t + 1][g]) : pack2(m[g][t], m[g][t + 1]);
+			}
+		release();
+	}
+	memcpy(r, s->r[l], sizeof r);
+}
+} // namespace sim
+
+DEVICE void ldmatrix_x4(uint32_t (&r)[4], const void* row) { sim::ldmatrix<4>(r, row, false); }
+DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) { sim::ldmatrix<4>(r, row, true); }
+DEVICE void ldmatrix_x2(uint32_t (&r)[2], const void* row) { sim::ldmatrix<2>(r, row, false); }
+DEVICE void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row) { sim::ldmatrix<2>(r, row, true); }
