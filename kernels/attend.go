@@ -33,6 +33,7 @@ type attendScratch struct {
 	m, l        []float32
 	tm, tl      []float32
 	count       []int32
+	half        []uint16 // [HeadDim] a key before it is stored
 	args        attendArgs
 }
 
@@ -40,7 +41,7 @@ type attendScratch struct {
 // keys and values to float32 is a few percent of the products.
 const attendRows = 32
 
-// maxHeadDim bounds buffers on the stack.
+// maxHeadDim bounds the size of a head.
 const maxHeadDim = 512
 
 func (s *attendScratch) layout(m *arena, sh *Shape) {
@@ -52,6 +53,7 @@ func (s *attendScratch) layout(m *arena, sh *Shape) {
 		*p = take[float32](m, rows)
 	}
 	s.count = take[int32](m, rows)
+	s.half = take[uint16](m, sh.HeadDim)
 }
 
 func (t *attendTask) prepare(d *cpuDevice) {
@@ -80,7 +82,7 @@ func (d *cpuDevice) rotateRow(worker, r int) {
 	}
 	row := &d.rows[r]
 	page, slot := row.pages[row.pos/PageSize], int(row.pos%PageSize)
-	var half [maxHeadDim]uint16
+	half := d.work[worker].attend.half
 	for h := range s.KVHeads {
 		kh, vh := k[h*hd:(h+1)*hd], v[h*hd:(h+1)*hd]
 		if s.Exact {

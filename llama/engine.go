@@ -1,9 +1,11 @@
 package llama
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/llama31/llama31/kernels"
 )
@@ -11,29 +13,28 @@ import (
 // engine runs all requests of a model on one goroutine: each step takes one token of every sequence that is generating, then chunks
 // of prompts up to a budget (continuous batching, Yu et al., "Orca", 2022).
 type engine struct {
-	device  kernels.Device
-	forward func(kernels.Ops)
-	pages   *pages
-	slots   []int // free
-	maxRows int
-	maxOut  int
+	device     kernels.Device
+	forward    func(kernels.Ops)
+	pages      *pages
+	slots      []int // free
+	maxRows    int
+	maxOut     int
+	maxPlaces  int // most sequences that run or wait; 0: any number
+	speculates bool
 
-	waiting []*sequence // in order of arrival; preempted ones in front
-	running []*sequence // in order of admission
-	batch   kernels.Batch
-	owners  []*sequence // of batch.Out
+	running   []*sequence // in order of admission
+	prompting []*sequence // of these, the ones on their prompts
+	batch     kernels.Batch
+	costs     costs
+	guesses   []*sequence // whose draft each added row of a step is
 
-	mu       sync.Mutex
-	incoming []*sequence
-	stats    Stats
-	quit     bool
-	wake     chan struct{}
-	ended    chan struct{}
+	mu    sync.Mutex
+	queue queue
+	stats Stats
+	quit  bool
+	wake  chan struct{}
+	ended chan struct{}
 }
-
-// mixedRows is the budget of a step in which someone generates, prompts included: a step of 64 rows takes a CPU about as long as
-// 4 generated tokens of a large model, so that a long prompt does not stall running streams.
-const mixedRows = 64
 
 // Stats counts what the engine does.
 type Stats struct {
@@ -43,12 +44,17 @@ type Stats struct {
 	PromptTokens          int64 // run; cached ones are not
 	CachedTokens          int64
 	GeneratedTokens       int64
-	Preempted             int64 // sequences sent back to the queue for want of pages
+	DraftedTokens         int64 // guessed by speculation
+	AcceptedTokens        int64 // of these, the ones that the model drew itself
+	Preempted             int64 // sequences sent back to the queue, for want of pages or for another key's turn
 }
 
-func newEngine(d kernels.Device, s kernels.Shape, forward func(kernels.Ops), pages int) *engine {
-	e := &engine{device: d, forward: forward, pages: newPages(pages), maxRows: s.MaxRows, maxOut: s.MaxOut,
-		wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newEngine(d kernels.Device, s kernels.Shape, forward func(kernels.Ops), pages int, o *Options) *engine {
+	e := &engine{device: d, forward: forward, pages: newPages(pages), maxRows: s.MaxRows, maxOut: s.MaxOut, speculates: !o.NoSpeculation,
+		queue: queue{weights: o.Weights}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	if o.RejectWhenFull {
+		e.maxPlaces = o.MaxRunning + o.MaxQueued
+	}
 	for i := range s.Slots {
 		e.slots = append(e.slots, s.Slots-1-i)
 	}
@@ -63,9 +69,41 @@ func (e *engine) submit(j *job) error {
 	if e.quit {
 		return ErrClosed
 	}
-	e.incoming = append(e.incoming, j.seqs...)
+	t := e.queue.tenant(j.key)
+	if e.maxPlaces > 0 && e.queue.waiting+e.stats.Running >= e.maxPlaces {
+		other := e.queue.displace(t)
+		if other == nil {
+			return busy(e.maxPlaces)
+		}
+		e.remove(other, busy(e.maxPlaces))
+	}
+	j.engine = e
+	for _, s := range j.seqs {
+		s.tenant = t
+		e.queue.push(s)
+	}
 	e.signal()
 	return nil
+}
+
+// cancel ends a job: its waiting sequences now, those that run at the next step.
+func (e *engine) cancel(j *job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range j.seqs {
+		s.cancelled.Store(true)
+	}
+	e.remove(j, nil)
+}
+
+// remove takes a job's waiting sequences out of the queue and ends them. e.mu is held.
+func (e *engine) remove(j *job, err error) {
+	for _, s := range j.seqs {
+		if s.tenant != nil && e.queue.take(s) {
+			s.ended = true
+			j.finish(s, FinishError, err)
+		}
+	}
 }
 
 func (e *engine) signal() {
@@ -90,154 +128,286 @@ func (e *engine) run() {
 		e.admit()
 		e.plan()
 		if len(e.batch.Chunks) == 0 {
-			continue // all were cancelled
+			continue
 		}
+		start := time.Now()
 		err := e.device.Step(&e.batch, e.forward)
-		e.deliver(err)
+		e.deliver(err, time.Since(start))
 	}
-	for _, s := range slices.Concat(e.running, e.waiting) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range slices.Clone(e.queue.active) {
+		for _, s := range slices.Clone(t.waiting) {
+			e.remove(s.job, ErrClosed)
+		}
+	}
+	for _, s := range e.running {
 		e.end(s, FinishError, ErrClosed)
 	}
+	e.running = nil
 }
 
-// collect takes what came in, drops what was cancelled, and waits while there is nothing to do. It reports false at the end.
+// collect lets go of what was cancelled, and waits while there is nothing to do. It reports false at the end.
 func (e *engine) collect() bool {
 	for {
 		e.mu.Lock()
-		e.waiting = append(e.waiting, e.incoming...)
-		e.incoming = e.incoming[:0]
-		quit := e.quit
-		e.sweep()
-		e.stats.Running, e.stats.Waiting, e.stats.PagesAvailable = len(e.running), len(e.waiting), e.pages.available()
-		e.mu.Unlock()
-		if quit {
-			return false
+		for _, s := range e.running {
+			if s.cancelled.Load() {
+				e.end(s, FinishError, nil)
+			}
 		}
-		if len(e.running)+len(e.waiting) > 0 {
-			return true
+		e.compact()
+		quit, idle := e.quit, len(e.running)+e.queue.waiting == 0
+		e.stats.Waiting = e.queue.waiting
+		e.mu.Unlock()
+		if quit || !idle {
+			return !quit
 		}
 		<-e.wake
 	}
 }
 
-// sweep removes cancelled sequences.
-func (e *engine) sweep() {
-	gone := func(s *sequence) bool {
-		if !s.cancelled.Load() {
-			return false
-		}
-		e.release(s)
-		s.ended = true
-		s.job.finish(s.choice, "", FinishError, nil)
-		return true
+// end finishes a running sequence; compact removes it. e.mu is held.
+func (e *engine) end(s *sequence, f Finish, err error) {
+	if s.ended {
+		return
 	}
-	e.running = slices.DeleteFunc(e.running, gone)
-	e.waiting = slices.DeleteFunc(e.waiting, gone)
+	s.ended = true
+	e.release(s)
+	s.job.finish(s, f, err)
 }
 
-// release gives back what a sequence holds.
+// release takes back what a running sequence holds. e.mu is held.
 func (e *engine) release(s *sequence) {
 	s.drop(e.pages)
-	if s.slot >= 0 {
-		e.slots = append(e.slots, s.slot)
-		s.slot = -1
-	}
+	e.slots = append(e.slots, s.slot)
+	s.slot, s.chunk = -1, 0
+	e.queue.leave(s.tenant)
 }
 
-// admit lets waiting sequences run, in order, while there are slots and pages for all of their tokens.
+// compact drops the sequences that ended. e.mu is held.
+func (e *engine) compact() {
+	e.running = slices.DeleteFunc(e.running, func(s *sequence) bool { return s.ended })
+	e.stats.Running, e.stats.PagesAvailable = len(e.running), e.pages.available()
+}
+
+// admit lets waiting sequences run: keys in the order of their clocks, each while there is a slot and there are pages for all of its
+// tokens. A key with less than its share of the running sequences takes from one with more.
 func (e *engine) admit() {
-	for i := 0; i < len(e.waiting) && len(e.slots) > 0; {
-		s := e.waiting[i]
-		if s.after != nil && !s.after.ended && s.after.done < s.after.prompt {
-			i++ // its twin is still on the prompt that they share
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for e.queue.waiting > 0 && e.admitNext() {
+	}
+	e.stats.Running = len(e.running)
+}
+
+func (e *engine) admitNext() bool {
+	blocked := false // a key whose clock is behind waits for room, which is kept for it
+	for _, t := range e.queue.order() {
+		s := t.next(e.ready)
+		if s == nil {
 			continue
 		}
-		s.start(e.pages)
-		need := (len(s.tokens)+pageSize)/pageSize - len(s.table)
-		if need > e.pages.available()-len(e.running) && len(e.running) > 0 {
-			s.drop(e.pages)
-			return
+		for blocked || !e.fits(s) {
+			v := e.victim(func(v *sequence) bool { return v.tenant != t && t.share(1) <= v.tenant.share(-1) })
+			if blocked = v == nil; blocked {
+				break
+			}
+			e.preempt(v)
 		}
+		if blocked {
+			continue
+		}
+		e.queue.take(s)
+		e.queue.enter(t)
 		s.slot = e.slots[len(e.slots)-1]
 		e.slots = e.slots[:len(e.slots)-1]
-		e.waiting = slices.Delete(e.waiting, i, i+1)
 		e.running = append(e.running, s)
-		s.job.begin(s)
+		s.start(e.pages)
+		if !s.admitted {
+			s.admitted, s.cached = true, s.done
+			e.stats.CachedTokens += int64(s.done)
+			s.job.begin(s)
+		}
+		return true
 	}
+	return false
 }
 
-// plan makes the next batch: one row for whoever generates, then chunks of prompts, oldest first.
+// fits reports whether a sequence could run beside those that do, each of which keeps a page to go on.
+func (e *engine) fits(s *sequence) bool {
+	if len(e.slots) == 0 {
+		return false
+	}
+	s.start(e.pages)
+	need := (len(s.tokens)+pageSize)/pageSize - len(s.table)
+	ok := need <= e.pages.available()-len(e.running) || len(e.running) == 0
+	s.drop(e.pages)
+	return ok
+}
+
+// ready reports whether a waiting sequence need not wait for another of its key, its twin, that is computing what they have in common.
+func (e *engine) ready(s *sequence) bool {
+	if t := s.twin; t != nil && t.slot >= 0 && t.done < s.shared {
+		return false
+	}
+	s.twin, s.shared = nil, 0
+	known := -1
+	tokens := s.cacheable()
+	for _, r := range e.running {
+		if r.tenant != s.tenant || r.pending() == 1 {
+			continue
+		}
+		n := min(common(r.tokens, tokens), len(tokens)-1) / pageSize * pageSize
+		if n <= max(r.done, s.shared) {
+			continue
+		}
+		if known < 0 {
+			known = e.pages.known(tokens)
+		}
+		if n > known {
+			s.twin, s.shared = r, n
+		}
+	}
+	return s.twin == nil
+}
+
+// victim picks who goes back to the queue: of the key with the largest share the lowest priority, of these the youngest. May says who
+// can be picked.
+func (e *engine) victim(may func(*sequence) bool) *sequence {
+	var v *sequence
+	for _, s := range e.running {
+		if may(s) && (v == nil || cmp.Or(cmp.Compare(s.tenant.share(0), v.tenant.share(0)), cmp.Compare(v.priority, s.priority), cmp.Compare(s.arrival, v.arrival)) > 0) {
+			v = s
+		}
+	}
+	return v
+}
+
+// preempt sends a running sequence back to the queue, with its tokens. Its turn comes again, and gives the same text. e.mu is held.
+func (e *engine) preempt(s *sequence) {
+	e.running = slices.DeleteFunc(e.running, func(r *sequence) bool { return r == s })
+	e.release(s)
+	e.queue.push(s)
+	e.stats.Preempted++
+}
+
+// plan makes the next batch: one row for whoever generates, then chunks of prompts, or guesses.
 func (e *engine) plan() {
 	rows := 0
+	e.prompting = e.prompting[:0]
 	for _, s := range e.running {
+		s.chunk, s.draft = 0, s.draft[:0]
 		if s.generating() {
 			s.chunk = 1
 			rows++
+		} else {
+			e.prompting = append(e.prompting, s)
 		}
 	}
-	budget := e.maxRows
-	if rows > 0 {
-		budget = min(budget, max(mixedRows, rows+16))
-	}
-	out := rows
-	for _, s := range e.running {
-		if s.generating() {
+	e.planPrompts(rows)
+	for i := 0; i < len(e.running); {
+		if s := e.running[i]; s.reserve(e.pages, s.chunk) {
+			i++
 			continue
 		}
-		s.chunk = max(0, min(s.pending(), budget-rows))
-		if s.scan != nil {
-			unwanted := max(0, s.scan.from-s.done)
-			s.chunk = min(s.chunk, unwanted+e.maxOut-out)
-			out += max(0, s.chunk-unwanted)
-		} else if s.chunk == s.pending() {
-			out++
+		v := e.victim(func(*sequence) bool { return true })
+		if slices.Index(e.running, v) < i {
+			i--
 		}
-		rows += s.chunk
+		e.mu.Lock()
+		e.preempt(v)
+		e.mu.Unlock()
 	}
-	for i := 0; i < len(e.running); i++ {
-		for !e.running[i].reserve(e.pages, e.running[i].chunk) {
-			// The youngest goes back to the queue with its tokens. Its turn comes again, and gives the same text.
-			e.preempt()
-			if i >= len(e.running) {
-				break
-			}
-		}
+	if len(e.prompting) == 0 && e.speculates {
+		e.speculate()
 	}
 	e.fill()
 }
 
-// preempt sends the youngest running sequence back to the front of the queue.
-func (e *engine) preempt() {
-	s := e.running[len(e.running)-1]
-	e.running = e.running[:len(e.running)-1]
-	e.release(s)
-	s.chunk = 0
-	e.waiting = slices.Insert(e.waiting, 0, s)
-	e.mu.Lock()
-	e.stats.Preempted++
-	e.mu.Unlock()
+const (
+	// pause is how long a step may become for prompts' sake while someone generates, in seconds, or pauseSteps times a step without
+	// them if that is longer: so many tokens of a stream come late together, and prompts still advance by enough rows at once.
+	pause      = 0.05
+	pauseSteps = 3
+	// leastRows of a prompt go with any step.
+	leastRows = 16
+)
+
+// planPrompts gives the prompts their rows of a step: keys in the order of their clocks; of the first key's half to the oldest, so
+// that each ends; the rest by priority, and of these to the ones with the least to do.
+func (e *engine) planPrompts(generating int) {
+	if len(e.prompting) == 0 {
+		return
+	}
+	budget := e.maxRows
+	if generating > 0 {
+		budget = e.costs.within(max(pause, pauseSteps*e.costs.of(generating)), min(budget, generating+leastRows), budget)
+	}
+	budget -= generating
+	out := e.maxOut - generating
+	give := func(s *sequence, most int) {
+		n := min(s.pending()-s.chunk, most, budget)
+		if s.scan != nil {
+			unwanted := max(0, s.scan.from-s.done-s.chunk)
+			n = min(n, unwanted+out)
+			out -= max(0, n-unwanted)
+		} else if n == s.pending()-s.chunk {
+			if out == 0 {
+				return
+			}
+			out--
+		}
+		s.chunk += n
+		budget -= n
+	}
+	slices.SortStableFunc(e.prompting, func(a, b *sequence) int {
+		return cmp.Or(cmp.Compare(a.tenant.clock, b.tenant.clock), cmp.Compare(b.priority, a.priority), cmp.Compare(a.pending(), b.pending()))
+	})
+	oldest := e.prompting[0]
+	for _, s := range e.prompting {
+		if s.tenant == oldest.tenant && s.arrival < oldest.arrival {
+			oldest = s
+		}
+	}
+	give(oldest, budget/2)
+	for _, s := range e.prompting {
+		if budget > 0 && s.pending() > s.chunk {
+			give(s, budget)
+		}
+	}
 }
 
 // fill writes the batch.
 func (e *engine) fill() {
 	b := &e.batch
-	b.Chunks, b.Out, e.owners = b.Chunks[:0], b.Out[:0], e.owners[:0]
+	b.Chunks, b.Out = b.Chunks[:0], b.Out[:0]
 	row := 0
 	for _, s := range e.running {
 		if s.chunk == 0 {
 			continue
 		}
-		b.Chunks = append(b.Chunks, kernels.Chunk{Slot: s.slot, Pos: s.done, IDs: s.tokens[s.done : s.done+s.chunk], Pages: s.table})
+		s.out = len(b.Out)
 		switch {
 		case s.scan != nil:
 			for i := max(0, s.scan.from-s.done); i < s.chunk; i++ {
 				s.scan.want(s.done+i, e.out(s, row+i))
 			}
 		case s.chunk == s.pending():
-			o := e.out(s, row+s.chunk-1)
-			o.Sample, o.Top = s.sample(), s.top
+			for i := range len(s.draft) + 1 {
+				o := e.out(s, row+s.chunk-1+i)
+				o.Sample, o.Top = s.sample(i), s.top
+			}
 		}
-		row += s.chunk
+		s.outs = len(b.Out) - s.out
+		ids := s.tokens[s.done : s.done+s.chunk]
+		if len(s.draft) > 0 {
+			n := len(s.tokens)
+			s.tokens = append(s.tokens, s.draft...)[:n] // beyond the end, to be overwritten
+			ids = s.tokens[s.done : n+len(s.draft)]
+		}
+		b.Chunks = append(b.Chunks, kernels.Chunk{Slot: s.slot, Pos: s.done, IDs: ids, Pages: s.table})
+		row += len(ids)
 	}
 }
 
@@ -249,112 +419,92 @@ func (e *engine) out(s *sequence, row int) *kernels.Out {
 		old = b.Out[:n+1][n]
 	}
 	b.Out = append(b.Out, kernels.Out{Row: row, Slot: s.slot, Target: -1, TopIDs: old.TopIDs[:0], TopLogprobs: old.TopLogprobs[:0]})
-	e.owners = append(e.owners, s)
 	return &b.Out[len(b.Out)-1]
 }
 
 // deliver hands a step's results to their sequences.
-func (e *engine) deliver(err error) {
-	if err != nil {
-		// The device does not say whose rows failed, and their keys and values are undefined.
-		for _, s := range e.running {
-			if s.chunk > 0 {
-				e.end(s, FinishError, err)
-			}
-		}
-		e.running = slices.DeleteFunc(e.running, func(s *sequence) bool { return s.ended })
-		return
-	}
-	e.mu.Lock()
-	e.stats.Steps++
+func (e *engine) deliver(err error, took time.Duration) {
+	scanned := false
 	for _, s := range e.running {
-		if n := int64(s.chunk); s.done < s.prompt {
-			if s.done == s.cached {
-				e.stats.CachedTokens += int64(s.cached)
-			}
-			e.stats.PromptTokens += n
+		if s.scan == nil || s.chunk == 0 || err != nil {
+			continue
 		}
-	}
-	e.mu.Unlock()
-	for i := range e.batch.Out {
-		o, s := &e.batch.Out[i], e.owners[i]
-		if s.scan != nil {
-			at := s.done + o.Row - e.firstRow(s)
-			s.scan.got(at, o)
+		scanned = true
+		for i := range s.outs {
+			at := s.done + s.chunk - s.outs + i
+			s.scan.got(at, &e.batch.Out[s.out+i])
 			s.scan.from = at + 1
 		}
 	}
-	generated := int64(0)
-	for i := range e.batch.Out {
-		if o, s := &e.batch.Out[i], e.owners[i]; s.scan == nil {
-			s.advance(e.pages)
-			e.generated(s, o)
-			generated++
-		}
-	}
-	for _, s := range e.running {
-		s.advance(e.pages) // what has no Out row
-		if s.scan != nil && s.done == len(s.tokens) {
-			e.end(s, FinishStop, nil)
-		}
-	}
 	e.mu.Lock()
-	e.stats.GeneratedTokens += generated
-	e.mu.Unlock()
-	e.running = slices.DeleteFunc(e.running, func(s *sequence) bool { return s.ended })
+	defer e.mu.Unlock()
+	rows := 0
+	for _, s := range e.running {
+		if s.chunk == 0 {
+			continue
+		}
+		if err != nil {
+			// The device does not say whose rows failed, and their keys and values are undefined.
+			e.end(s, FinishError, err)
+			continue
+		}
+		n := s.chunk + len(s.draft)
+		rows += n
+		e.queue.ran(s.tenant, n)
+		e.advance(s, e.batch.Out[s.out:s.out+s.outs])
+	}
+	if err == nil {
+		e.stats.Steps++
+		if !scanned {
+			e.costs.note(rows, took)
+		}
+	}
+	e.compact()
 }
 
-// firstRow is the batch row of a sequence's first token.
-func (e *engine) firstRow(s *sequence) int {
-	row := 0
-	for i := range e.batch.Chunks {
-		if e.batch.Chunks[i].Slot == s.slot {
+// advance takes note of a sequence's rows in a step, and of the tokens drawn: that after the last token, and those after each guess
+// that was right.
+func (e *engine) advance(s *sequence, outs []kernels.Out) {
+	if !s.generating() {
+		e.stats.PromptTokens += int64(s.chunk)
+	}
+	s.advance(e.pages, s.chunk)
+	if s.scan != nil {
+		if s.pending() == 0 {
+			e.end(s, FinishStop, nil)
+		}
+		return
+	}
+	e.stats.DraftedTokens += int64(len(s.draft))
+	for i := range outs {
+		if i > 0 {
+			s.advance(e.pages, 1)
+			e.stats.AcceptedTokens++
+		}
+		e.generated(s, &outs[i])
+		if s.ended || i < len(s.draft) && s.draft[i] != outs[i].ID {
 			break
 		}
-		row += len(e.batch.Chunks[i].IDs)
 	}
-	return row
 }
 
 var errNoToken = errors.New("llama: no token can be drawn: every one is masked out or not a number")
 
 // generated takes a sampled token.
 func (e *engine) generated(s *sequence, o *kernels.Out) {
-	id := o.ID
-	if id < 0 {
+	if o.ID < 0 {
 		e.end(s, FinishError, errNoToken)
 		return
 	}
-	s.tokens = append(s.tokens, id)
-	s.count(id)
-	tok := s.job.tokenizer
-	t := Token{Choice: s.choice, ID: id, Bytes: tok.Bytes(id), Logprob: o.Logprob}
-	for i, id := range o.TopIDs {
-		t.Top = append(t.Top, Alternative{ID: id, Bytes: tok.Bytes(id), Logprob: o.TopLogprobs[i]})
-	}
-	stop := s.stops[id]
-	if !stop {
-		t.Text, stop = s.text.next(id)
-	}
-	s.job.token(t)
+	e.stats.GeneratedTokens++
+	s.tokens = append(s.tokens, o.ID)
+	s.count(o.ID)
+	s.lookup.update(s.tokens)
+	stop := s.job.token(s, o)
 	switch {
 	case stop:
 		e.end(s, FinishStop, nil)
 	case len(s.tokens) >= s.limit:
 		e.end(s, FinishLength, nil)
 	}
-}
-
-// end finishes a sequence; the caller removes it from running.
-func (e *engine) end(s *sequence, f Finish, err error) {
-	if s.ended {
-		return
-	}
-	s.ended = true
-	e.release(s)
-	text := ""
-	if s.scan == nil {
-		text = s.text.flush()
-	}
-	s.job.finish(s.choice, text, f, err)
 }

@@ -10,36 +10,28 @@ import (
 )
 
 // Generate answers a request. On an error of ctx, or of the model while it runs, the response holds what there is so far, beside
-// the error.
+// the error. A request that waits for others ends with ctx, too, and at once.
 //
 // Errors: ErrRequest for a request that contradicts itself, ErrContextLength for a prompt that does not fit, ErrTemplate, ErrBusy
 // (Options.RejectWhenFull), ErrClosed, ctx's.
 func (m *Model) Generate(ctx context.Context, r Request) (*Response, error) {
-	j, err := m.start(ctx, &r)
+	j, err := m.start(ctx, &r, true)
 	if err != nil {
 		return nil, err
 	}
-	defer m.leave()
-	var tokens []Token
-	for {
-		var response *Response
-		tokens, response, err = j.take(ctx, tokens)
-		if response != nil || err != nil {
-			return response, err
-		}
-	}
+	_, response, err := j.take(ctx, nil)
+	return response, err
 }
 
 // Stream answers a request token by token. It starts when the loop does; leaving the loop cancels it. The last token carries the
 // response; text that is held back for a stop text or an unfinished character may come with ID −1. An error comes last, alone.
 func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
-		j, err := m.start(ctx, &r)
+		j, err := m.start(ctx, &r, false)
 		if err != nil {
 			yield(Token{}, err)
 			return
 		}
-		defer m.leave()
 		defer j.cancel()
 		var tokens []Token
 		for {
@@ -67,35 +59,11 @@ func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 	}
 }
 
-// enter takes a place among the model's requests.
-func (m *Model) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
+// start checks a request, makes its sequences and hands them to the engine. Of a quiet one only the end is told.
+func (m *Model) start(ctx context.Context, r *Request, quiet bool) (*job, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	select {
-	case <-m.closed:
-		return ErrClosed
-	case m.places <- struct{}{}:
-		return nil
-	default:
-	}
-	if m.options.RejectWhenFull {
-		return fmt.Errorf("%w: %d run or wait", ErrBusy, cap(m.places))
-	}
-	select {
-	case m.places <- struct{}{}:
-		return nil
-	case <-m.closed:
-		return ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (m *Model) leave() { <-m.places }
-
-// start checks a request, makes its sequences and hands them to the engine. The caller leaves when the job is over.
-func (m *Model) start(ctx context.Context, r *Request) (*job, error) {
 	prompt, dropped, err := m.prompt(r)
 	if err != nil {
 		return nil, err
@@ -117,20 +85,14 @@ func (m *Model) start(ctx context.Context, r *Request) (*job, error) {
 	}
 	j := newJob(m.tokenizer, max(1, r.N), seed)
 	j.response.Dropped = dropped
+	j.key, j.quiet = r.Key, quiet
 	for i := range max(1, r.N) {
-		s := &sequence{job: j, choice: i, tokens: append(make([]int32, 0, len(prompt)+64), prompt...), prompt: len(prompt), limit: limit, slot: -1, seed: seed, top: r.TopLogprobs, stops: m.stops}
-		s.text = stopText{decoder: m.tokenizer.NewDecoder(), stops: r.Stop}
+		s := &sequence{job: j, choice: i, tokens: append(make([]int32, 0, len(prompt)+64), prompt...), prompt: len(prompt), limit: limit, slot: -1, priority: r.Priority, seed: seed, top: r.TopLogprobs, stops: m.stops}
+		s.text = newStopText(m.tokenizer.NewDecoder(), r.Stop)
 		s.setSampling(&sampling)
-		if i > 0 {
-			s.after = j.seqs[0]
-		}
 		j.seqs = append(j.seqs, s)
 	}
-	if err := m.enter(ctx); err != nil {
-		return nil, err
-	}
 	if err := m.engine.submit(j); err != nil {
-		m.leave()
 		return nil, err
 	}
 	return j, nil

@@ -3,10 +3,12 @@ package llama
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/llama31/llama31/kernels"
 	"github.com/llama31/llama31/tokenizer"
 )
 
@@ -15,10 +17,14 @@ import (
 type job struct {
 	seqs      []*sequence
 	tokenizer *tokenizer.Tokenizer
+	key       string
+	quiet     bool    // the caller wants the end only
+	engine    *engine // that it was given to
 	submitted time.Time
 
 	mu       sync.Mutex
-	queue    []Token // not yet taken
+	queue    []piece // not yet taken
+	tops     []Alternative
 	response Response
 	texts    [][]byte // of the choices
 	ends     int      // choices that have ended
@@ -28,6 +34,15 @@ type job struct {
 	first    time.Time // first token
 	last     time.Time // latest token
 	notify   chan struct{}
+}
+
+// piece is a token as the engine hands it over; the caller's goroutine makes the Token.
+type piece struct {
+	choice   int
+	id       int32
+	from, to int // of its text in texts
+	top      int // how many of tops are its
+	logprob  float64
 }
 
 func newJob(t *tokenizer.Tokenizer, n int, seed uint64) *job {
@@ -41,12 +56,11 @@ func newJob(t *tokenizer.Tokenizer, n int, seed uint64) *job {
 	return j
 }
 
+// busy is the error of a full queue.
+func busy(places int) error { return fmt.Errorf("%w: %d run or wait", ErrBusy, places) }
+
 // cancel tells the engine to let go of the job, at its next step.
-func (j *job) cancel() {
-	for _, s := range j.seqs {
-		s.cancelled.Store(true)
-	}
-}
+func (j *job) cancel() { j.engine.cancel(j) }
 
 func (j *job) signal() {
 	select {
@@ -68,9 +82,10 @@ func (j *job) begin(s *sequence) {
 	}
 }
 
-// token hands over a generated token.
-func (j *job) token(t Token) {
+// token hands over a generated token, and reports whether it, or its text, ends the answer.
+func (j *job) token(s *sequence, o *kernels.Out) (stop bool) {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.last = time.Now()
 	if j.first.IsZero() {
 		j.first = j.last
@@ -78,22 +93,36 @@ func (j *job) token(t Token) {
 	}
 	j.response.Timings.Generate = j.last.Sub(j.first)
 	j.response.Usage.Generated++
-	c := &j.response.Choices[t.Choice]
-	c.Tokens = append(c.Tokens, t.ID)
-	j.texts[t.Choice] = append(j.texts[t.Choice], t.Text...)
-	j.queue = append(j.queue, t)
-	j.mu.Unlock()
+	c, text := &j.response.Choices[s.choice], &j.texts[s.choice]
+	c.Tokens = append(c.Tokens, o.ID)
+	from := len(*text)
+	if stop = s.stops[o.ID]; !stop {
+		*text, stop = s.text.next(*text, o.ID)
+	}
+	if j.quiet {
+		return stop
+	}
+	j.queue = append(j.queue, piece{choice: s.choice, id: o.ID, from: from, to: len(*text), top: len(o.TopIDs), logprob: o.Logprob})
+	for i, id := range o.TopIDs {
+		j.tops = append(j.tops, Alternative{ID: id, Logprob: o.TopLogprobs[i]})
+	}
 	j.signal()
+	return stop
 }
 
 // finish ends one choice, with the text that had been held back.
-func (j *job) finish(choice int, text string, f Finish, err error) {
+func (j *job) finish(s *sequence, f Finish, err error) {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	if !j.ended {
-		j.response.Choices[choice].Finish = f
-		j.texts[choice] = append(j.texts[choice], text...)
-		if text != "" {
-			j.queue = append(j.queue, Token{Choice: choice, ID: -1, Text: text})
+		j.response.Choices[s.choice].Finish = f
+		if s.scan == nil {
+			text := &j.texts[s.choice]
+			from := len(*text)
+			*text = s.text.flush(*text)
+			if len(*text) > from && !j.quiet {
+				j.queue = append(j.queue, piece{choice: s.choice, id: -1, from: from, to: len(*text)})
+			}
 		}
 		j.ends++
 		if j.err == nil {
@@ -101,8 +130,9 @@ func (j *job) finish(choice int, text string, f Finish, err error) {
 		}
 		j.ended = j.ends == len(j.response.Choices)
 	}
-	j.mu.Unlock()
-	j.signal()
+	if j.ended || !j.quiet {
+		j.signal()
+	}
 }
 
 // take waits for tokens and gives all there are; the last of the job comes with the response. On an error, the context's or the
@@ -111,8 +141,7 @@ func (j *job) take(ctx context.Context, into []Token) (tokens []Token, r *Respon
 	for {
 		j.mu.Lock()
 		if len(j.queue) > 0 || j.ended {
-			tokens = append(into[:0], j.queue...)
-			j.queue = j.queue[:0]
+			tokens = j.tokens(into[:0])
 			if j.ended {
 				r, err = j.snapshot(), j.err
 			}
@@ -130,6 +159,26 @@ func (j *job) take(ctx context.Context, into []Token) (tokens []Token, r *Respon
 			return nil, j.snapshot(), context.Cause(ctx)
 		}
 	}
+}
+
+// tokens empties the queue. j.mu is held.
+func (j *job) tokens(into []Token) []Token {
+	tops := slices.Clone(j.tops)
+	for i := range tops {
+		tops[i].Bytes = j.tokenizer.Bytes(tops[i].ID)
+	}
+	for _, p := range j.queue {
+		t := Token{Choice: p.choice, ID: p.id, Text: string(j.texts[p.choice][p.from:p.to]), Logprob: p.logprob}
+		if p.id >= 0 {
+			t.Bytes = j.tokenizer.Bytes(p.id)
+		}
+		if p.top > 0 {
+			t.Top, tops = tops[:p.top:p.top], tops[p.top:]
+		}
+		into = append(into, t)
+	}
+	j.queue, j.tops = j.queue[:0], j.tops[:0]
+	return into
 }
 
 // snapshot copies the response. j.mu is held.

@@ -22,7 +22,7 @@ func (m *Model) Map(ctx context.Context, rs iter.Seq[Request]) iter.Seq2[*Respon
 		var flight sync.WaitGroup
 		defer flight.Wait()
 		defer cancel()
-		answers := make(chan chan answer, min(4*m.options.MaxRunning, cap(m.places))-1) // and one is waited for
+		answers := make(chan chan answer, min(4*m.options.MaxRunning, m.options.MaxRunning+m.options.MaxQueued)-1) // and one is waited for
 		flight.Go(func() {
 			defer close(answers)
 			for r := range rs {

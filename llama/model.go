@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 
@@ -25,10 +26,8 @@ type Model struct {
 	device    kernels.Device
 	engine    *engine
 	context   int
-	places    chan struct{} // one taken by each request in the engine
 
 	closing sync.Once
-	closed  chan struct{}
 	err     error // of Close
 }
 
@@ -55,7 +54,7 @@ func OpenReader(ctx context.Context, r io.ReaderAt, size int64, o *Options) (*Mo
 }
 
 func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
-	m = &Model{file: f, options: o.withDefaults(), closed: make(chan struct{})}
+	m = &Model{file: f, options: o.withDefaults()}
 	defer func() {
 		if err != nil {
 			m.release()
@@ -64,6 +63,11 @@ func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
 	}()
 	if m.options.Context < 0 || m.options.Threads < 0 || m.options.KVBytes < 0 || m.options.MaxRunning < 0 || m.options.MaxQueued < 0 {
 		return m, fmt.Errorf("%w: a negative option", ErrRequest)
+	}
+	for key, w := range m.options.Weights {
+		if !(w > 0) || math.IsInf(w, 1) {
+			return m, fmt.Errorf("%w: Weights[%q] is %g, expected above 0", ErrRequest, key, w)
+		}
 	}
 	if m.config, err = readConfig(f); err != nil {
 		return m, err
@@ -100,8 +104,7 @@ func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
 	if !m.options.KeepGOMAXPROCS {
 		raiseProcs(m, m.device.Info().Threads+2)
 	}
-	m.places = make(chan struct{}, m.options.MaxRunning+m.options.MaxQueued)
-	m.engine = newEngine(m.device, shape, weights.forward, pages)
+	m.engine = newEngine(m.device, shape, weights.forward, pages, &m.options)
 	go m.engine.run()
 	return m, nil
 }
@@ -178,7 +181,6 @@ func (m *Model) release() error {
 func (m *Model) Close() error {
 	m.closing.Do(func() {
 		m.engine.stop()
-		close(m.closed)
 		m.err = m.release()
 	})
 	return m.err

@@ -10,10 +10,15 @@ type Options struct {
 	Context        int    // most tokens of a sequence; 0: the model's, as memory allows
 	KVBytes        int64  // memory for the KV cache; 0: one full context, or a quarter of the free memory if that is more
 	MaxRunning     int    // sequences that run at once; 0: 32
-	MaxQueued      int    // requests that wait beside those that run; 0: 1024
-	RejectWhenFull bool   // ErrBusy instead of waiting
+	MaxQueued      int    // with RejectWhenFull: sequences that wait beside those that run; 0: 1024
+	RejectWhenFull bool   // ErrBusy for requests beyond; without it they wait for their turn, or for the end of their context
+	NoSpeculation  bool   // run no guesses at what comes next; they never change a text
 	Exact          bool   // float32 activations and KV: slow, for checking
 	ReadAt         bool   // read the file into memory instead of mapping it: for files that may be truncated or replaced meanwhile
+
+	// Weights are the shares of the keys of Request.Key; 1 where a key is not among them. Of those who ask at once, one of weight
+	// 2 gets twice as much as one of weight 1.
+	Weights map[string]float64
 
 	// KeepGOMAXPROCS leaves GOMAXPROCS alone. By default Open raises it to Threads+2 if it is lower, until Close: workers
 	// keep their threads busy, and the rest of the program needs some too (a TCP echo beside two busy workers took 65 ms at

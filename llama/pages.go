@@ -1,38 +1,43 @@
 package llama
 
 import (
-	lru "container/list"
+	"hash/maphash"
 
 	"github.com/llama31/llama31/kernels"
 )
 
 const pageSize = kernels.PageSize
 
-// pages hands out the pages of the KV cache. Full pages of finished prompts and answers stay behind in a tree keyed by their
-// tokens, so that a request that starts alike finds them; they are given away, least recently used first, when pages run out.
-// It belongs to the engine's goroutine.
+// pages hands out the pages of the KV cache. Full pages of prompts and answers stay behind in a tree keyed by their tokens, so that
+// a request that starts alike finds them; they are given away, least recently used first, when pages run out. It belongs to the
+// engine's goroutine, and allocates nothing once it is made: each page has its node.
 type pages struct {
-	free []int32
-	root node
-	idle lru.List // of *node: leaves of the tree that no sequence uses, least recently used in front
-	held int      // pages in the tree that no sequence uses
+	nodes []node
+	free  []int32
+	index map[uint64]*node // by node.key; those of one key are linked
+	seed  maphash.Seed
+	idle  node // head of the ring of leaves that no sequence uses, least recently used first
+	held  int  // pages in the tree that no sequence uses
 }
 
 // node is a full page of a sequence of tokens, below the page before it.
 type node struct {
-	tokens   [pageSize]int32
-	page     int32
-	parent   *node
-	children map[[pageSize]int32]*node
-	refs     int          // sequences that use it
-	idle     *lru.Element // in pages.idle
+	tokens     [pageSize]int32
+	page       int32
+	parent     *node // nil: the first page
+	key        uint64
+	alike      *node // the next of the same key
+	children   int
+	refs       int   // sequences that use it
+	prev, next *node // in the ring of idle leaves; nil: not there
 }
 
 func newPages(n int) *pages {
-	p := &pages{free: make([]int32, n)}
+	p := &pages{nodes: make([]node, n), free: make([]int32, n), index: make(map[uint64]*node, n), seed: maphash.MakeSeed()}
 	for i := range p.free {
 		p.free[i] = int32(n - 1 - i)
 	}
+	p.idle.prev, p.idle.next = &p.idle, &p.idle
 	return p
 }
 
@@ -46,28 +51,61 @@ func (p *pages) take() (int32, bool) {
 		p.free = p.free[:n-1]
 		return page, true
 	}
-	e := p.idle.Front()
-	if e == nil {
+	n := p.idle.next
+	if n == &p.idle {
 		return 0, false
 	}
-	n := e.Value.(*node)
-	p.idle.Remove(e)
+	p.unsettle(n)
 	p.held--
-	delete(n.parent.children, n.tokens)
-	p.settle(n.parent)
+	p.forget(n)
+	if n.parent != nil {
+		n.parent.children--
+		p.settle(n.parent)
+	}
 	return n.page, true
 }
 
 // give returns a page that is in no tree.
 func (p *pages) give(page int32) { p.free = append(p.free, page) }
 
-// find walks the tree along tokens and gives the nodes, each with a reference for the caller. The last page is left out if it
-// would cover all tokens: one at least must run to give logits.
-func (p *pages) find(tokens []int32) []*node {
-	var found []*node
-	at := &p.root
+// key is the hash of a page's tokens and of those before it.
+func (p *pages) key(parent *node, tokens *[pageSize]int32) uint64 {
+	before := uint64(0)
+	if parent != nil {
+		before = parent.key
+	}
+	return maphash.Comparable(p.seed, *tokens)*0x9E3779B97F4A7C15 ^ (before<<31 | before>>33)
+}
+
+// child finds the page of tokens below parent.
+func (p *pages) child(parent *node, tokens *[pageSize]int32) *node {
+	n := p.index[p.key(parent, tokens)]
+	for n != nil && (n.parent != parent || n.tokens != *tokens) {
+		n = n.alike
+	}
+	return n
+}
+
+// forget takes a node out of the index.
+func (p *pages) forget(n *node) {
+	if first := p.index[n.key]; first != n {
+		for first.alike != n {
+			first = first.alike
+		}
+		first.alike = n.alike
+	} else if n.alike != nil {
+		p.index[n.key] = n.alike
+	} else {
+		delete(p.index, n.key)
+	}
+}
+
+// find walks the tree along tokens and appends the nodes to found, each with a reference for the caller. The last page is left out
+// if it would cover all tokens: one at least must run to give logits.
+func (p *pages) find(found []*node, tokens []int32) []*node {
+	var at *node
 	for len(tokens) > pageSize {
-		next := at.children[[pageSize]int32(tokens)]
+		next := p.child(at, (*[pageSize]int32)(tokens))
 		if next == nil {
 			break
 		}
@@ -78,23 +116,33 @@ func (p *pages) find(tokens []int32) []*node {
 	return found
 }
 
-// put adds a full page below parent (nil: the root) with a reference for the caller. Where the same tokens are there already, the
-// page is given back: it holds the same bits.
-func (p *pages) put(parent *node, tokens [pageSize]int32, page int32) *node {
-	if parent == nil {
-		parent = &p.root
+// known counts the tokens that find would find.
+func (p *pages) known(tokens []int32) int {
+	n := 0
+	for at := (*node)(nil); len(tokens)-n > pageSize; n += pageSize {
+		if at = p.child(at, (*[pageSize]int32)(tokens[n:])); at == nil {
+			break
+		}
 	}
-	if n := parent.children[tokens]; n != nil {
+	return n
+}
+
+// put adds a full page below parent (nil: the first) with a reference for the caller. Where the same tokens are there already, the
+// page is given back: it holds the same bits.
+func (p *pages) put(parent *node, tokens *[pageSize]int32, page int32) *node {
+	if n := p.child(parent, tokens); n != nil {
 		p.retain(n)
 		p.give(page)
 		return n
 	}
-	n := &node{tokens: tokens, page: page, parent: parent, refs: 1}
-	if parent.children == nil {
-		parent.children = map[[pageSize]int32]*node{}
+	key := p.key(parent, tokens)
+	n := &p.nodes[page]
+	*n = node{tokens: *tokens, page: page, parent: parent, key: key, alike: p.index[key], refs: 1}
+	p.index[key] = n
+	if parent != nil {
+		parent.children++
+		p.unsettle(parent)
 	}
-	parent.children[tokens] = n
-	p.unsettle(parent)
 	return n
 }
 
@@ -114,16 +162,18 @@ func (p *pages) release(n *node) {
 	p.settle(n)
 }
 
-// settle puts a node that nobody uses and nothing follows at the end of the idle list.
+// settle puts a node that nobody uses and nothing follows at the end of the ring.
 func (p *pages) settle(n *node) {
-	if n != &p.root && n.refs == 0 && len(n.children) == 0 && n.idle == nil {
-		n.idle = p.idle.PushBack(n)
+	if n.refs == 0 && n.children == 0 && n.next == nil {
+		last := p.idle.prev
+		n.prev, n.next = last, &p.idle
+		last.next, p.idle.prev = n, n
 	}
 }
 
 func (p *pages) unsettle(n *node) {
-	if n.idle != nil {
-		p.idle.Remove(n.idle)
-		n.idle = nil
+	if n.next != nil {
+		n.prev.next, n.next.prev = n.next, n.prev
+		n.prev, n.next = nil, nil
 	}
 }

@@ -22,6 +22,12 @@ type Request struct {
 	// message to the next, oldest first, until MaxTokens and a quarter of the context are free, so that the next turns need no
 	// further ones to go. System messages and the last turn stay; if these alone are too long the error is ErrContextLength still.
 	Shift bool
+
+	// Key says for whom the request is: a user, a tenant. Keys share the model fairly, by Options.Weights, so that one who asks for
+	// a lot delays himself more than others.
+	Key string
+	// Priority goes first among the waiting requests of a key; the higher, the sooner. One in eight goes by age alone.
+	Priority int
 }
 
 // Sampling says how tokens are drawn. The zero value draws from the model's own distribution.

@@ -146,26 +146,19 @@ func (m *Model) scan(ctx context.Context, scans ...*scan) error {
 			}
 		}
 	}
-	if err := m.enter(ctx); err != nil {
-		return err
-	}
-	defer m.leave()
 	if len(scans) == 0 {
 		return nil
 	}
 	j := newJob(m.tokenizer, len(scans), 0)
 	for i, s := range scans {
 		q := &sequence{job: j, choice: i, tokens: s.ids, prompt: len(s.ids), limit: len(s.ids), slot: -1, scan: s}
-		if i > 0 && common(s.ids[:s.from+1], scans[0].ids) > pageSize {
-			q.after = j.seqs[0]
-		}
 		j.seqs = append(j.seqs, q)
 	}
 	if err := m.engine.submit(j); err != nil {
 		return err
 	}
 	// The engine writes into the caller's buffers, so its last word is waited for even when ctx ends.
-	stop := context.AfterFunc(ctx, func() { j.cancel(); m.engine.signal() })
+	stop := context.AfterFunc(ctx, j.cancel)
 	defer stop()
 	_, _, err := j.take(context.WithoutCancel(ctx), nil)
 	if err == nil {

@@ -1,21 +1,27 @@
 package llama
 
 import (
+	"bytes"
 	"math"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/llama31/llama31/kernels"
 	"github.com/llama31/llama31/tokenizer"
 )
 
-// sequence is one run of tokens through the model: a choice of a request, or a text to score. It belongs to the engine's goroutine,
-// but for cancelled.
+// sequence is one run of tokens through the model: a choice of a request, or a text to score. It belongs to the engine's goroutine
+// once it runs, but for cancelled; while it waits, the engine's mutex guards it.
 type sequence struct {
-	job    *job
-	choice int
-	after  *sequence // waits until that one's prompt is in the cache, to share it
+	job      *job
+	choice   int
+	tenant   *tenant
+	priority int
+	arrival  int64 // its number among all that came
+	admitted bool  // ran already
+
+	twin   *sequence // computes what both have in common, the first shared tokens
+	shared int
 
 	tokens []int32 // prompt, then what was generated
 	prompt int
@@ -23,20 +29,27 @@ type sequence struct {
 	done   int // tokens whose keys and values are computed
 	cached int // of these, found in the cache
 	chunk  int // tokens in the current step
+	out    int // the first of its rows in the step's Out
+	outs   int
 
 	nodes []*node // full pages, shared through the tree
 	table []int32 // all pages: the nodes', then its own
-	slot  int
+	slot  int     // -1: waits
 
 	scan *scan // a text to score; nil: a request
 
 	sampling kernels.Sampling
-	counts   []kernels.Count // of generated tokens, where penalties need them
+	draws    []kernels.Sampling // of the current step's rows
+	counts   []kernels.Count    // of generated tokens, where penalties need them
 	seed     uint64
 	top      int
 	stops    map[int32]bool // stop tokens
 	text     stopText
 	ended    bool
+
+	draft  []int32 // guesses at the next tokens in the current step
+	chance float64 // that all of them are right
+	lookup lookup
 
 	cancelled atomic.Bool
 }
@@ -49,21 +62,22 @@ func (s *sequence) generating() bool {
 	return s.scan == nil && len(s.tokens) > s.prompt && s.pending() == 1
 }
 
+// cacheable are the tokens that need not run if the cache has them; that after the last of them is wanted.
+func (s *sequence) cacheable() []int32 {
+	if s.scan != nil {
+		return s.tokens[:s.scan.from+1]
+	}
+	return s.tokens
+}
+
 // start finds what the cache has of the sequence.
 func (s *sequence) start(p *pages) {
-	known := s.tokens
-	if s.scan != nil {
-		known = known[:s.scan.from+1] // rows from there on are wanted
-	}
-	s.nodes = append(s.nodes[:0], p.find(known)...)
+	s.nodes = p.find(s.nodes[:0], s.cacheable())
 	s.table = s.table[:0]
 	for _, n := range s.nodes {
 		s.table = append(s.table, n.page)
 	}
 	s.done = len(s.nodes) * pageSize
-	if len(s.tokens) == s.prompt {
-		s.cached = s.done
-	}
 }
 
 // reserve makes room for n more tokens, or reports false if pages ran out.
@@ -78,17 +92,16 @@ func (s *sequence) reserve(p *pages, n int) bool {
 	return true
 }
 
-// advance takes note of a step's tokens, and shares the pages that are full now.
-func (s *sequence) advance(p *pages) {
-	s.done += s.chunk
-	s.chunk = 0
+// advance takes note of n tokens that ran, and shares the pages that are full now.
+func (s *sequence) advance(p *pages, n int) {
+	s.done += n
 	for (len(s.nodes)+1)*pageSize <= s.done {
 		i := len(s.nodes)
 		var parent *node
 		if i > 0 {
 			parent = s.nodes[i-1]
 		}
-		n := p.put(parent, [pageSize]int32(s.tokens[i*pageSize:]), s.table[i])
+		n := p.put(parent, (*[pageSize]int32)(s.tokens[i*pageSize:]), s.table[i])
 		s.nodes, s.table[i] = append(s.nodes, n), n.page
 	}
 }
@@ -104,17 +117,28 @@ func (s *sequence) drop(p *pages) {
 	s.nodes, s.table, s.done = s.nodes[:0], s.table[:0], 0
 }
 
-// sample gives the draw for the next token.
-func (s *sequence) sample() *kernels.Sampling {
-	s.sampling.Draw = uniform(s.seed, s.choice, len(s.tokens))
-	s.sampling.Seen = s.counts
-	return &s.sampling
+// sample gives the draw for the i-th token from the next on.
+func (s *sequence) sample(i int) *kernels.Sampling {
+	if i == 0 {
+		s.draws = s.draws[:0]
+		s.draws = slices.Grow(s.draws, len(s.draft)+1) // pointers into it are out already when the next comes
+	}
+	s.draws = append(s.draws, s.sampling)
+	d := &s.draws[i]
+	d.Draw = uniform(s.seed, s.choice, len(s.tokens)+i)
+	d.Seen = s.counts
+	return d
+}
+
+// penalized says that a token's draw depends on the tokens before it, beside the model.
+func (s *sequence) penalized() bool {
+	p := &s.sampling
+	return p.Repeat != 0 && p.Repeat != 1 || p.Frequency != 0 || p.Presence != 0
 }
 
 // count takes note of a generated token for the penalties.
 func (s *sequence) count(id int32) {
-	p := &s.sampling
-	if (p.Repeat == 0 || p.Repeat == 1) && p.Frequency == 0 && p.Presence == 0 {
+	if !s.penalized() {
 		return
 	}
 	for i := range s.counts {
@@ -147,49 +171,60 @@ func (s *sequence) setSampling(p *Sampling) {
 // stopText turns tokens into text, holding back partial UTF-8 and whatever may be the beginning of a stop text.
 type stopText struct {
 	decoder *tokenizer.Decoder
-	stops   []string
-	held    string
-	all     strings.Builder // what was let go
+	stops   [][]byte
+	held    []byte
 }
 
-// next gives the text that is complete with a token, and whether a stop text ended it.
-func (t *stopText) next(id int32) (text string, stop bool) { return t.add(t.decoder.Next(id)) }
-
-// flush gives what was held back.
-func (t *stopText) flush() string {
-	text, stop := t.add(t.decoder.Flush())
-	if !stop {
-		t.all.WriteString(t.held)
-		text += t.held
+func newStopText(d *tokenizer.Decoder, stops []string) stopText {
+	t := stopText{decoder: d}
+	for _, s := range stops {
+		t.stops = append(t.stops, []byte(s))
 	}
-	t.held = ""
-	return text
+	return t
 }
 
-func (t *stopText) add(new string) (text string, stop bool) {
-	t.held += new
+// next appends to dst the text that is complete with a token, and reports whether a stop text ended it.
+func (t *stopText) next(dst []byte, id int32) (text []byte, stop bool) {
+	t.held = t.decoder.Append(t.held, id)
+	return t.let(dst)
+}
+
+// flush appends what was held back.
+func (t *stopText) flush(dst []byte) []byte {
+	t.held = append(t.held, t.decoder.Flush()...)
+	dst, stop := t.let(dst)
+	if !stop {
+		dst = append(dst, t.held...)
+	}
+	t.held = t.held[:0]
+	return dst
+}
+
+// let moves to dst what cannot be part of a stop text.
+func (t *stopText) let(dst []byte) (text []byte, stop bool) {
 	first := -1
 	for _, s := range t.stops {
-		if i := strings.Index(t.held, s); i >= 0 && (first < 0 || i < first) {
+		if i := bytes.Index(t.held, s); i >= 0 && (first < 0 || i < first) {
 			first = i
 		}
 	}
 	if first >= 0 {
-		text, t.held = t.held[:first], ""
+		dst = append(dst, t.held[:first]...)
+		t.held = t.held[:0]
 		t.decoder.Flush() // whatever follows is not part of the answer
-		t.all.WriteString(text)
-		return text, true
+		return dst, true
 	}
 	keep := 0
 	for _, s := range t.stops {
 		for n := min(len(s)-1, len(t.held)); n > keep; n-- {
-			if strings.HasSuffix(t.held, s[:n]) {
+			if bytes.HasSuffix(t.held, s[:n]) {
 				keep = n
 				break
 			}
 		}
 	}
-	text, t.held = t.held[:len(t.held)-keep], t.held[len(t.held)-keep:]
-	t.all.WriteString(text)
-	return text, false
+	n := len(t.held) - keep
+	dst = append(dst, t.held[:n]...)
+	t.held = t.held[:copy(t.held, t.held[n:])]
+	return dst, false
 }

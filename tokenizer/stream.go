@@ -16,30 +16,31 @@ type Decoder struct {
 
 	t    *Tokenizer
 	held []byte // at most the first three bytes of a character
-	text []byte
 }
 
 // NewDecoder returns a Decoder for one text.
 func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
 
 // Next returns the text that is complete with this token, which may be none.
-func (d *Decoder) Next(id int32) string {
+func (d *Decoder) Next(id int32) string { return string(d.Append(nil, id)) }
+
+// Append is Next, appending to dst; it allocates nothing else.
+func (d *Decoder) Append(dst []byte, id int32) []byte {
 	if !d.Special && d.t.IsControl(id) {
-		return ""
+		return dst
 	}
 	d.held = append(d.held, d.t.Token(id)...)
-	return d.take(false)
+	return d.take(dst, false)
 }
 
 // Flush returns U+FFFD if bytes are held back, and makes the Decoder ready for
 // another text.
-func (d *Decoder) Flush() string { return d.take(true) }
+func (d *Decoder) Flush() string { return string(d.take(nil, true)) }
 
 // Held returns how many bytes are held back, 0 to 3.
 func (d *Decoder) Held() int { return len(d.held) }
 
-func (d *Decoder) take(all bool) string {
-	d.text = d.text[:0]
+func (d *Decoder) take(dst []byte, all bool) []byte {
 	b := d.held
 	for len(b) > 0 {
 		n := prefix(b)
@@ -47,16 +48,16 @@ func (d *Decoder) take(all bool) string {
 			break
 		}
 		if n > 0 {
-			d.text = append(d.text, "\uFFFD"...)
+			dst = append(dst, "\uFFFD"...)
 			b = b[n:]
 			continue
 		}
 		r, n := utf8.DecodeRune(b)
-		d.text = utf8.AppendRune(d.text, r)
+		dst = utf8.AppendRune(dst, r)
 		b = b[n:]
 	}
 	d.held = append(d.held[:0], b...)
-	return string(d.text)
+	return dst
 }
 
 // prefix returns the length of the longest start of b that is the start of a

@@ -1,0 +1,349 @@
+package llama
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// long says that the tests that take minutes run in full.
+var long = os.Getenv("LLAMA31_LONG") != ""
+
+func pointer[T any](x T) *T { return &x }
+
+// randomRequest is a request of the kinds that users mix: prompts that start alike or repeat themselves, greedy and drawn answers,
+// several choices, stop texts, penalties, keys and priorities.
+func randomRequest(r *rand.Rand) Request {
+	text := func(n int) string {
+		const words = "the cat sat on a mat and the dog sat on the log while it rained in the town of the cat "
+		at := r.IntN(len(words) / 2)
+		return strings.Repeat(words[at:at+1+r.IntN(len(words)/2)], 1+n)
+	}
+	q := Request{
+		Prompt:    strings.Repeat("shared beginning of many prompts; ", r.IntN(6)) + text(r.IntN(6)),
+		MaxTokens: 1 + r.IntN(60),
+		N:         1 + r.IntN(3)/2,
+		Key:       []string{"", "a", "b"}[r.IntN(3)],
+		Priority:  r.IntN(3),
+		Sampling:  &Sampling{Temperature: pointer([]float64{0, 0, 0.3, 1}[r.IntN(4)]), Seed: pointer(r.Uint64N(4)), IgnoreEOS: r.IntN(2) == 0},
+	}
+	switch r.IntN(6) {
+	case 0:
+		q.Sampling.Repeat = 1.3
+	case 1:
+		q.Stop = []string{text(0)[:1]}
+	case 2:
+		q.TopLogprobs = 2
+	case 3:
+		q.Sampling.TopP, q.Sampling.TopK = 0.9, 40
+	}
+	return q
+}
+
+// same compares answers, log-probabilities included.
+func same(t *testing.T, what string, got, want *Response) {
+	t.Helper()
+	for i := range want.Choices {
+		g, w := got.Choices[i], want.Choices[i]
+		if g.Message.Content != w.Message.Content || g.Finish != w.Finish || !slices.Equal(g.Tokens, w.Tokens) {
+			t.Fatalf("%s: choice %d is %q (%s, %d tokens), alone it was %q (%s, %d tokens)", what, i, g.Message.Content, g.Finish, len(g.Tokens), w.Message.Content, w.Finish, len(w.Tokens))
+		}
+	}
+}
+
+// TestMixes runs random mixes of requests, some of which are cancelled, on a model with so little memory that they preempt each other;
+// each text is that of the request alone, without speculation.
+func TestMixes(t *testing.T) {
+	file := tinyFile(t, 512)
+	alone := openBytes(t, file, &Options{NoSpeculation: true, MaxRunning: 1})
+	rounds := 100
+	if long {
+		rounds = 1000
+	}
+	stats := Stats{}
+	for round := 0; round < rounds; {
+		r := rand.New(rand.NewPCG(uint64(round), 1))
+		m := openBytes(t, file, &Options{MaxRunning: 1 + r.IntN(8), KVBytes: 1}) // one context's pages
+		for range 10 {                                                           // mixes to a model: what one leaves in the cache, the next finds
+			mix(t, r, m, alone, round)
+			round++
+		}
+		s := m.Stats()
+		if s.Running+s.Waiting != 0 || s.PagesAvailable != s.Pages {
+			t.Fatalf("round %d: afterwards %+v", round, s)
+		}
+		stats.Preempted += s.Preempted
+		stats.CachedTokens += s.CachedTokens
+		stats.AcceptedTokens += s.AcceptedTokens
+		m.Close()
+	}
+	t.Logf("%+v", stats)
+	if stats.Preempted == 0 || stats.CachedTokens == 0 || stats.AcceptedTokens == 0 {
+		t.Errorf("%d preemptions, %d cached and %d guessed tokens, expected some of each", stats.Preempted, stats.CachedTokens, stats.AcceptedTokens)
+	}
+}
+
+func mix(t *testing.T, r *rand.Rand, m, alone *Model, round int) {
+	var all sync.WaitGroup
+	for i := range 2 + r.IntN(12) {
+		q := randomRequest(r)
+		want, err := alone.Generate(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		what := fmt.Sprintf("mix %d, request %d (%+v)", round, i, *q.Sampling)
+		kind, wait := r.IntN(4), time.Duration(r.IntN(3000))*time.Microsecond
+		all.Go(func() {
+			switch kind {
+			case 0: // cancelled: what is there is a beginning
+				ctx, cancel := context.WithTimeout(t.Context(), wait)
+				defer cancel()
+				got, err := m.Generate(ctx, q)
+				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s: %v", what, err)
+				}
+				for c := range min(1, len(want.Choices)) {
+					if got != nil && !strings.HasPrefix(want.Choices[c].Message.Content, got.Choices[c].Message.Content) {
+						t.Errorf("%s: cancelled, %q is not the beginning of %q", what, got.Choices[c].Message.Content, want.Choices[c].Message.Content)
+					}
+				}
+			case 1: // a stream that is left
+				text, n := "", 0
+				for tok, err := range m.Stream(t.Context(), q) {
+					if err != nil {
+						t.Errorf("%s: %v", what, err)
+						return
+					}
+					if tok.Choice == 0 {
+						text += tok.Text
+					}
+					if n++; n > 10 {
+						break
+					}
+				}
+				if !strings.HasPrefix(want.Choices[0].Message.Content, text) {
+					t.Errorf("%s: left, %q is not the beginning of %q", what, text, want.Choices[0].Message.Content)
+				}
+			default:
+				got, err := m.Generate(t.Context(), q)
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+					return
+				}
+				same(t, what, got, want)
+			}
+		})
+	}
+	all.Wait()
+	// Cancelled ones leave within a step.
+	for end := time.Now().Add(5 * time.Second); m.Stats().Running+m.Stats().Waiting > 0 && time.Now().Before(end); {
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+// TestTenThousand has ten thousand goroutines ask at once.
+func TestTenThousand(t *testing.T) {
+	m := openTiny(t, nil)
+	const n = 10_000
+	var answered atomic.Int64
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			r, err := m.Generate(t.Context(), Request{Prompt: fmt.Sprint(i % 100), MaxTokens: 2, Sampling: &Sampling{Seed: pointer(uint64(i)), IgnoreEOS: true}})
+			if err == nil && r.Usage.Generated == 2 {
+				answered.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if answered.Load() != n {
+		t.Errorf("%d of %d were answered", answered.Load(), n)
+	}
+}
+
+// TestSoak runs and cancels requests for a while, and finds goroutines, pages and memory as they were.
+func TestSoak(t *testing.T) {
+	m := openTiny(t, &Options{MaxRunning: 8, KVBytes: 1})
+	round := func(seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		var all sync.WaitGroup
+		for range 20 {
+			q, cancelled, wait := randomRequest(r), r.IntN(2) == 0, time.Duration(r.IntN(2000))*time.Microsecond
+			all.Go(func() {
+				ctx := t.Context()
+				if cancelled {
+					var cancel func()
+					ctx, cancel = context.WithTimeout(ctx, wait)
+					defer cancel()
+				}
+				for _, err := range m.Stream(ctx, q) {
+					if err != nil && !isContext(err) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	settle := func() (goroutines int, heap uint64) {
+		for end := time.Now().Add(5 * time.Second); m.Stats().Running+m.Stats().Waiting > 0 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return runtime.NumGoroutine(), s.HeapAlloc
+	}
+	for i := range uint64(20) {
+		round(i)
+	}
+	goroutines, heap := settle()
+	lasts := 2 * time.Second
+	if long {
+		lasts = 30 * time.Second
+	}
+	rounds := 0
+	for end := time.Now().Add(lasts); time.Now().Before(end); rounds++ {
+		round(uint64(rounds))
+	}
+	g, h := settle()
+	s := m.Stats()
+	t.Logf("%d rounds: %d goroutines, %d before; heap %d KiB, %d before; %+v", rounds, g, goroutines, h>>10, heap>>10, s)
+	if g > goroutines || s.PagesAvailable != s.Pages || s.Running+s.Waiting != 0 || h > heap+heap/10+256<<10 {
+		t.Error("more is left than before")
+	}
+}
+
+// TestSharedPrefix asks 32 times at once with the same beginning: it is computed once.
+func TestSharedPrefix(t *testing.T) {
+	m := openTiny(t, nil)
+	prefix := strings.Repeat("a system prompt that many share, ", 20) // 660 tokens
+	var all sync.WaitGroup
+	for i := range 32 {
+		all.Go(func() {
+			_, err := m.Generate(t.Context(), Request{Prompt: fmt.Sprint(prefix, "question ", i), MaxTokens: 1})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n, most := m.Stats().PromptTokens, int64(len(prefix)+32*2*pageSize); n > most {
+		t.Errorf("%d tokens of prompts were run, expected at most %d", n, most)
+	}
+}
+
+// TestFlood has one key ask for all it can get: another key's first token comes within some steps.
+func TestFlood(t *testing.T) {
+	m := openTiny(t, &Options{MaxRunning: 8})
+	ctx, cancel := context.WithCancel(t.Context())
+	var flood sync.WaitGroup
+	for i := range 200 {
+		flood.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				m.Generate(ctx, Request{Prompt: fmt.Sprint(i, n, strings.Repeat(" flood", 100)), MaxTokens: 200, Key: "flood", Priority: 9, Sampling: &Sampling{IgnoreEOS: true}})
+			}
+		})
+	}
+	for m.Stats().Waiting < 100 {
+		time.Sleep(time.Millisecond)
+	}
+	for i := range 20 {
+		before := m.Stats().Steps
+		q := Request{Prompt: fmt.Sprint(i, strings.Repeat(" a question of some length", 4)), MaxTokens: 3, Key: "other"}
+		for _, err := range m.Stream(t.Context(), q) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The step in flight, and the prompt in chunks of at least 16 beside the flood's streams.
+			if steps := m.Stats().Steps - before; steps > 12 {
+				t.Fatalf("request %d: first token after %d steps", i, steps)
+			}
+			break
+		}
+	}
+	cancel()
+	flood.Wait()
+}
+
+// TestDeadlineInQueue has a request wait for one that takes long: it ends with its own deadline.
+func TestDeadlineInQueue(t *testing.T) {
+	m := openTiny(t, &Options{MaxRunning: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, err := range m.Stream(ctx, Request{Prompt: "long", Sampling: &Sampling{IgnoreEOS: true}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, stop := context.WithTimeout(t.Context(), time.Millisecond)
+		defer stop()
+		r, err := m.Generate(short, Request{Prompt: "short"})
+		if !errors.Is(err, context.DeadlineExceeded) || r == nil || r.Usage.Generated != 0 {
+			t.Errorf("%+v, %v, expected an empty response and the deadline's error", r, err)
+		}
+		if s := m.Stats(); s.Running != 1 {
+			t.Errorf("%+v: the long request should still run", s)
+		}
+		break
+	}
+}
+
+// TestBusy fills the queue: the next request of the key that filled it gets ErrBusy, another key's takes a place of it.
+func TestBusy(t *testing.T) {
+	m := openTiny(t, &Options{MaxRunning: 1, MaxQueued: 4, RejectWhenFull: true})
+	errs := make(chan error, 100)
+	ask := func(key string, tokens int) {
+		_, err := m.Generate(t.Context(), Request{Prompt: key, MaxTokens: tokens, Key: key, Sampling: &Sampling{IgnoreEOS: true}})
+		errs <- err
+	}
+	for range 5 {
+		go ask("a", 900)
+	}
+	for m.Stats().Running+m.Stats().Waiting < 5 {
+		runtime.Gosched()
+	}
+	ask("a", 1)
+	if err := <-errs; !errors.Is(err, ErrBusy) {
+		t.Errorf("a sixth request: %v, expected ErrBusy", err)
+	}
+	ask("b", 1)
+	if err := <-errs; !errors.Is(err, ErrBusy) {
+		t.Errorf("the request that gave way: %v, expected ErrBusy", err)
+	}
+	for range 5 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAllocations counts what a generated token allocates: nothing, but for slices that grow.
+func TestAllocations(t *testing.T) {
+	m := openTiny(t, nil)
+	ask := func(n int) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r, err := m.Generate(t.Context(), Request{Prompt: "count", MaxTokens: n, Stop: []string{"no such text"}, Sampling: &Sampling{Seed: pointer(uint64(1)), IgnoreEOS: true}})
+		runtime.ReadMemStats(&after)
+		if err != nil || r.Usage.Generated != n {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return after.Mallocs - before.Mallocs
+	}
+	ask(900)
+	few, many := ask(100), ask(900)
+	t.Logf("%d allocations for 100 tokens, %d for 900", few, many)
+	if many > few+80 {
+		t.Errorf("%.2f allocations per token", float64(many-few)/800)
+	}
+}
