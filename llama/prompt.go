@@ -17,6 +17,16 @@ import (
 // like a control token, behind its first character: a noncharacter of Unicode, one that is in no message and no token. In the
 // rendered text control tokens are then what still reads like one; the guards are taken out of what is between.
 
+// PromptText gives the text of a request's Messages as the chat template renders them, up to the assistant's header. A name of a
+// control token in it may be the template's, which Prompt makes that token of, or a message's, which stays text.
+func (m *Model) PromptText(r Request) (string, error) {
+	t, err := m.template()
+	if err != nil {
+		return "", err
+	}
+	return promptText(m.tokenizer, t, m.conversation(&r, r.Messages))
+}
+
 // encodePrompt renders a conversation and returns the ids of it. Text between two control tokens is encoded as one, be it of the
 // template or of messages, as Hugging Face's tokenizers do. It begins with one beginning-of-text token if the template or the
 // vocabulary wants any. Errors are ErrTemplate or ErrRequest.

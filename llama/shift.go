@@ -3,7 +3,6 @@ package llama
 import (
 	"slices"
 	"sort"
-	"time"
 )
 
 // encodeMessages renders a request's messages to ids. With Shift, whole turns are left out from the oldest on where the context is
@@ -66,9 +65,10 @@ func without(messages []Message, end int) []Message {
 	return slices.Concat(kept, messages[end:])
 }
 
-// conversation is messages for the template, with a request's tools, today.
+// conversation is messages for the template, with a request's tools. The date in it is the template's affair, as in Hugging Face's
+// transformers: Llama 3.1 has a fixed one, so that a prompt is the same every day, 3.2 asks the clock.
 func (m *Model) conversation(r *Request, messages []Message) *conversation {
-	c := &conversation{messages: messages, tools: r.Tools, date: time.Now().Format("02 Jan 2006"), open: true}
+	c := &conversation{messages: messages, tools: r.Tools, open: true}
 	if id, ok := m.tokenizer.BOS(); ok {
 		c.bos = m.tokenizer.Token(id)
 	}

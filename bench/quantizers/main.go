@@ -7,8 +7,9 @@
 // over that of the weights, for all matrices together and for the matrix on which
 // ours does worst in comparison. Rows are joined to whole blocks of 256 values,
 // so that each type is tried on each matrix. With -f it also quantises the model
-// by recipes, with ./examples/quantize and with llama-quantize, and prints the
-// perplexity of the text under both.
+// by recipes, with ./examples/quantize and with llama-quantize, and prints how far
+// the predictions for each token of the text move from those of the float32 model
+// (Kullback-Leibler divergence, which differs less by chance than perplexity does).
 package main
 
 import (
@@ -24,13 +25,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
 
-	"github.com/llama31/llama31/bench"
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/gguf/block"
+	"github.com/llama31/llama31/llama"
 )
 
 func main() {
@@ -54,10 +56,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.SetOutput(io.Discard) // main prints the error, in one line
 	model := fs.String("model", "", "GGUF `file` with the weights (required); any type that can be decoded")
 	theirs := fs.String("llama-quantize", "llama-quantize", "`path` of llama.cpp's program")
-	types := fs.String("types", "q8_0,q4_0,q4_1,q5_0,q5_1,q2_k,q3_k,q4_k,q5_k,q6_k,iq4_nl,iq4_xs", "block types to compare")
-	text := fs.String("f", "", "text `file` to take the perplexity of")
+	types := fs.String("types", "q8_0,q4_0,q4_1,q5_0,q5_1,q2_k,q3_k,q4_k,q5_k,q6_k,iq4_nl,iq4_xs", "block types to compare; empty: none")
+	text := fs.String("f", "", "text `file` to predict")
 	tokens := fs.Int("ctx", 512, "tokens in a window of the text")
-	recipes := fs.String("recipes", "q8_0,q6_k,q5_k_m,q4_k_m,q4_0", "recipes to compare by perplexity")
+	recipes := fs.String("recipes", "q8_0,q6_k,q5_k_m,q4_k_m,q4_0", "recipes to compare on the text")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(out)
@@ -79,11 +81,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	c := comparison{theirs: *theirs, model: f, dir: dir, out: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
-	if err := c.errors(ctx, strings.Split(*types, ",")); err != nil {
-		return err
+	if *types != "" {
+		if err := c.errors(ctx, strings.Split(*types, ",")); err != nil {
+			return err
+		}
 	}
 	if *text == "" {
 		return nil
+	}
+	if *tokens < 3 {
+		return fmt.Errorf("-ctx %d: expected 3 or more", *tokens)
 	}
 	english, err := os.ReadFile(*text)
 	if err != nil {
@@ -93,7 +100,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("%s is no UTF-8", *text)
 	}
 	fmt.Fprintln(out)
-	return c.perplexity(ctx, strings.Split(*recipes, ","), bench.Perplexity{Text: string(english), Window: *tokens, Exact: true})
+	return c.texts(ctx, strings.Split(*recipes, ","), string(english), *tokens)
 }
 
 // quantize runs llama-quantize.
@@ -254,9 +261,9 @@ func squares(x, y []float32) float64 {
 	return sum
 }
 
-// perplexity prints the table of perplexities by recipe.
-func (c *comparison) perplexity(ctx context.Context, recipes []string, p bench.Perplexity) error {
-	float := filepath.Join(c.dir, "float.gguf")
+// texts prints the table of what recipes do to the model's predictions of a text.
+func (c *comparison) texts(ctx context.Context, recipes []string, text string, window int) error {
+	float, one, other := filepath.Join(c.dir, "float.gguf"), filepath.Join(c.dir, "ours.gguf"), filepath.Join(c.dir, "theirs.gguf")
 	ours := func(from, to, recipe string) error {
 		said, err := exec.CommandContext(ctx, "go", "run", "./examples/quantize", "-q", "-i", from, "-o", to, "-type", recipe).CombinedOutput()
 		if err != nil {
@@ -267,36 +274,91 @@ func (c *comparison) perplexity(ctx context.Context, recipes []string, p bench.P
 	if err := ours(c.model.Paths()[0], float, "f32"); err != nil {
 		return err
 	}
-	score := func(path string) (float64, error) {
-		p.Model = path
-		_, r, err := p.Run(ctx)
-		return r.Perplexity, err
-	}
-	base, err := score(float)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.out, "recipe\tllama31\tllama.cpp\nf32\t%.4f\n", base)
+	fmt.Fprintln(c.out, "recipe\tKL llama31\tKL llama.cpp\tratio\tperplexity f32\tllama31\tllama.cpp")
 	for _, recipe := range recipes {
-		one, other := filepath.Join(c.dir, "ours.gguf"), filepath.Join(c.dir, "theirs.gguf")
 		if err := ours(float, one, recipe); err != nil {
 			return err
 		}
 		if err := c.quantize(ctx, float, other, recipe); err != nil {
 			return err
 		}
-		a, err := score(one)
+		kl, ppl, err := predictions(ctx, []string{float, one, other}, text, window)
 		if err != nil {
 			return err
 		}
-		b, err := score(other)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(c.out, "%s\t%.4f (%+.2f%%)\t%.4f (%+.2f%%)\n", recipe, a, 100*(a/base-1), b, 100*(b/base-1))
+		fmt.Fprintf(c.out, "%s\t%.5f\t%.5f\t%.4f\t%.3f\t%.3f\t%.3f\n", recipe, kl[1], kl[2], kl[1]/kl[2], ppl[0], ppl[1], ppl[2])
 		if err := c.out.Flush(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// predictions runs a text through models, in windows and with float32 activations.
+// It gives the Kullback-Leibler divergence of each model's predictions from the
+// first one's, in nats per token, and the perplexities.
+func predictions(ctx context.Context, paths []string, text string, window int) (kl, ppl []float64, err error) {
+	var models []*llama.Model
+	for _, path := range paths {
+		m, err := llama.Open(ctx, path, &llama.Options{Device: "cpu", Exact: true, Context: window, MaxRunning: 1, KVBytes: 1})
+		if err != nil {
+			return nil, nil, err
+		}
+		defer m.Close()
+		models = append(models, m)
+	}
+	kl, ppl = make([]float64, len(models)), make([]float64, len(models))
+	ids := models[0].Tokenizer().Encode(nil, text)
+	n := 0
+	for w := range slices.Chunk(ids, window-1) {
+		var base []float32 // log-probabilities
+		vocab := models[0].Info().Vocabulary
+		for i, m := range models {
+			logits, err := m.Logits(ctx, w)
+			if err != nil {
+				return nil, nil, err
+			}
+			rows := logits.Data().([]float32)
+			for at := range len(w) - 1 {
+				row := rows[at*vocab : (at+1)*vocab]
+				logSoftmax(row)
+				ppl[i] -= float64(row[w[at+1]])
+				if i > 0 {
+					kl[i] += divergence(base[at*vocab:(at+1)*vocab], row)
+				}
+			}
+			if i == 0 {
+				base = rows
+			}
+		}
+		n += len(w) - 1
+	}
+	if n == 0 {
+		return nil, nil, errors.New("the text is too short")
+	}
+	for i := range models {
+		kl[i] /= float64(n)
+		ppl[i] = math.Exp(ppl[i] / float64(n))
+	}
+	return kl, ppl, nil
+}
+
+func logSoftmax(x []float32) {
+	top, sum := float64(slices.Max(x)), 0.0
+	for _, v := range x {
+		sum += math.Exp(float64(v) - top)
+	}
+	sum = top + math.Log(sum)
+	for i, v := range x {
+		x[i] = float32(float64(v) - sum)
+	}
+}
+
+// divergence of q from p, both log-probabilities.
+func divergence(p, q []float32) float64 {
+	var sum float64
+	for i, v := range p {
+		sum += math.Exp(float64(v)) * float64(v-q[i])
+	}
+	return sum
 }

@@ -1,13 +1,19 @@
 // Tokenize turns the text on standard input into the ids of a model's vocabulary,
-// one space apart and without BOS, and with -d ids into text.
+// one space apart and without BOS, and with -d ids into text. With -chat it reads a
+// conversation, a JSON object with "messages" and "tools" as in OpenAI's API, and
+// gives the ids of the prompt that the model gets, up to the assistant's header, or
+// with -text the text of it.
 //
 //	echo -n "Hello, world!" | go run ./examples/tokenize -model F [-special]
 //	echo 9906 11 1917 0 | go run ./examples/tokenize -model F -d
+//	echo '{"messages": [{"role": "user", "content": "Hi"}]}' | go run ./examples/tokenize -model F -chat [-text]
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -35,8 +41,10 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	model := fs.String("model", "", "GGUF `file` with the vocabulary")
 	special := fs.Bool("special", false, "take control tokens such as <|eot_id|> from the text; with -d: show them")
 	decode := fs.Bool("d", false, "ids to text")
+	chat := fs.Bool("chat", false, "read a conversation as JSON, give the ids of its prompt")
+	text := fs.Bool("text", false, "with -chat: give the prompt's text")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "usage: tokenize -model FILE [-special] [-d]")
+		fmt.Fprintln(fs.Output(), "usage: tokenize -model FILE [-special] [-d | -chat [-text]]")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
@@ -52,18 +60,24 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; the text is read from standard input", fs.Arg(0))
 	}
-	// Nothing is computed, so the smallest context will do.
-	m, err := llama.Open(ctx, *model, &llama.Options{Device: "cpu", Context: 32, MaxRunning: 1})
+	if *chat && (*decode || *special) || *text && !*chat {
+		return errors.New("-chat goes with -text only, and -text with -chat")
+	}
+	// Nothing is computed; the context is the model's, for a prompt to fit in it.
+	m, err := llama.Open(ctx, *model, &llama.Options{Device: "cpu", MaxRunning: 1, KVBytes: 1})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	t := m.Tokenizer()
 	w := bufio.NewWriter(out)
-	if *decode {
+	switch {
+	case *chat:
+		err = writePrompt(w, in, m, *text)
+	case *decode:
 		err = writeText(w, in, t, *special)
-	} else {
-		err = writeIDs(w, in, t, *special)
+	default:
+		err = encode(w, in, t, *special)
 	}
 	if err != nil {
 		return err
@@ -71,16 +85,51 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	return w.Flush()
 }
 
-func writeIDs(w *bufio.Writer, in io.Reader, t *tokenizer.Tokenizer, special bool) error {
+// writePrompt reads a conversation and writes its prompt. Fields of OpenAI's API
+// that have no part in a prompt, such as "model", are passed over.
+func writePrompt(w *bufio.Writer, in io.Reader, m *llama.Model, text bool) error {
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	var r struct {
+		Messages []llama.Message `json:"messages"`
+		Tools    []llama.Tool    `json:"tools"`
+	}
+	if err := json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &r); err != nil {
+		return fmt.Errorf("reading the conversation: %w", err)
+	}
+	if len(r.Messages) == 0 {
+		return errors.New(`reading the conversation: expected an object with "messages", found none`)
+	}
+	request := llama.Request{Messages: r.Messages, Tools: r.Tools}
+	if text {
+		prompt, err := m.PromptText(request)
+		if err == nil {
+			_, err = w.WriteString(prompt)
+		}
+		return err
+	}
+	ids, err := m.Prompt(request)
+	if err != nil {
+		return err
+	}
+	return writeIDs(w, ids)
+}
+
+func encode(w *bufio.Writer, in io.Reader, t *tokenizer.Tokenizer, special bool) error {
 	text, err := io.ReadAll(in)
 	if err != nil {
 		return err
 	}
-	encode := t.Encode
 	if special {
-		encode = t.EncodeSpecial
+		return writeIDs(w, t.EncodeSpecial(nil, string(text)))
 	}
-	for i, id := range encode(nil, string(text)) {
+	return writeIDs(w, t.Encode(nil, string(text)))
+}
+
+func writeIDs(w *bufio.Writer, ids []int32) error {
+	for i, id := range ids {
 		if i > 0 {
 			w.WriteByte(' ')
 		}
