@@ -6,6 +6,12 @@ import (
 	"github.com/llama31/llama31/gguf/block"
 )
 
+// The assembly is generated for all machines on any.
+//
+//go:generate go -C _asm run . -set avx2 -pkg kernels -out ../leaf_avx2_amd64.s -stubs ../leaf_avx2_amd64.go
+//go:generate go -C _asm run . -set avx512 -pkg kernels -out ../leaf_avx512_amd64.s -stubs ../leaf_avx512_amd64.go
+//go:generate go -C _asm run ./neon -out ../leaf_neon_arm64.s -stubs ../leaf_neon_arm64.go
+
 // leaf is one row of the CPU device's table: the innermost loops for one instruction set. The row "generic" (leaf_generic.go) is
 // plain Go and defines what each function computes, to the bit; the others must equal it.
 //

@@ -4,9 +4,6 @@ package kernels
 
 import "golang.org/x/sys/cpu"
 
-//go:generate go -C _asm run . -set avx2 -pkg kernels -out ../leaf_avx2_amd64.s -stubs ../leaf_avx2_amd64.go
-//go:generate go -C _asm run . -set avx512 -pkg kernels -out ../leaf_avx512_amd64.s -stubs ../leaf_avx512_amd64.go
-
 var detected = detect()
 
 // detect lists the rows of the table that this machine can run, best first.

@@ -26,10 +26,7 @@ func (r random) row(t block.Type, w []byte) {
 		}
 		binary.LittleEndian.PutUint16(w[at:], h)
 	}
-	var at []int // offsets of float16 fields in a block
 	switch t {
-	case block.TypeF16:
-		at = []int{0}
 	case block.TypeF32:
 		for i := 0; i < len(w); i += 4 {
 			*(*float32)(unsafe.Pointer(&w[i])) = r.float()
@@ -40,22 +37,27 @@ func (r random) row(t block.Type, w []byte) {
 			binary.LittleEndian.PutUint16(w[i:], uint16(block.NewBF16(r.float())))
 		}
 		return
-	case block.TypeQ4_1, block.TypeQ5_1, block.TypeQ4_K, block.TypeQ5_K:
-		at = []int{0, 2}
-	case block.TypeQ2_K:
-		at = []int{80, 82}
-	case block.TypeQ3_K:
-		at = []int{108}
-	case block.TypeQ6_K:
-		at = []int{208}
-	default:
-		at = []int{0}
 	}
 	for b := 0; b < len(w); b += t.Size() {
-		for _, i := range at {
+		for _, i := range halfFields(t) {
 			half(b + i)
 		}
 	}
+}
+
+// halfFields are the offsets of float16 fields in a block.
+func halfFields(t block.Type) []int {
+	switch t {
+	case block.TypeQ4_1, block.TypeQ5_1, block.TypeQ4_K, block.TypeQ5_K:
+		return []int{0, 2}
+	case block.TypeQ2_K:
+		return []int{80, 82}
+	case block.TypeQ3_K:
+		return []int{108}
+	case block.TypeQ6_K:
+		return []int{208}
+	}
+	return []int{0}
 }
 
 // typeBlocks are the row lengths, in blocks of 32, that a type can have.

@@ -96,7 +96,8 @@ func (p *pool) work(worker int, h *helper) {
 	defer close(h.done)
 	for seen := uint64(0); ; {
 		if !p.await(h, seen) {
-			h.parked.Store(true)
+			// Swap, not Store: qemu 7.2 lets an arm64 load pass the store before it, and then neither side sees the other.
+			h.parked.Swap(true)
 			// A round that opened before parked was set did not wake us: take it, unless start did wake us meanwhile.
 			if p.round.Load() == seen || !h.parked.CompareAndSwap(true, false) {
 				<-h.wake

@@ -1,0 +1,163 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/llama31/llama31/gguf/block"
+)
+
+// goldenFloats have bits that do not depend on a machine's math library: 24 random bits times a power of two.
+func goldenFloats(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(int32(r.Uint32())>>8) * math.Float32frombits(uint32(127-24-r.IntN(12)+6)<<23)
+	}
+	return x
+}
+
+// digest is a hash of numbers of fixed size.
+func digest(values ...any) uint64 {
+	h := fnv.New64a()
+	for _, v := range values {
+		if err := binary.Write(h, binary.LittleEndian, v); err != nil {
+			panic(err)
+		}
+	}
+	return h.Sum64()
+}
+
+// TestGenericGolden compares what the plain Go row computes with what it gave on amd64: Go may fuse x·y + z on other machines, and a
+// forgotten float32() would let it.
+func TestGenericGolden(t *testing.T) {
+	want := map[string]uint64{
+		"add":           0x8374b418fe5fc9e0,
+		"attend":        0x6e0cb58f01127a98,
+		"dot BF16":      0x14dd17053ccca7e0,
+		"dot F16":       0x64291ccd490a7250,
+		"dot F32":       0x910c851c0406ccd8,
+		"dot IQ4_NL":    0x5972f1e00ba7e481,
+		"dot IQ4_XS":    0x19c27a158083b89c,
+		"dot Q2_K":      0xdbcc7738d58689ba,
+		"dot Q3_K":      0x1b1d8e4c850bbc5,
+		"dot Q4_0":      0xd1b4b36ffcf63fc1,
+		"dot Q4_1":      0x9ef70fc65705c010,
+		"dot Q4_K":      0x46fadb668b0196cc,
+		"dot Q5_0":      0x5774715ed4922e02,
+		"dot Q5_1":      0x80dd82cdbecd067b,
+		"dot Q5_K":      0x18cdb89de0e16387,
+		"dot Q6_K":      0x978ff934f2eddca1,
+		"dot Q8_0":      0x1db39d60c68c925a,
+		"merge":         0xb74c66925be62765,
+		"mulFloat":      0x3556786c2acab444,
+		"quantize":      0x2923f65ee044a9ff,
+		"rotate":        0x47200432b770079,
+		"scaleMul":      0xf486f6ab238f4f52,
+		"sumSquares":    0x9a8fcd1ed38f3a83,
+		"swiglu":        0xef92d858661ba068,
+		"toF16":         0x7c25f457b8cd6e5c,
+		"unpack IQ4_NL": 0xd654ece4aadb3f0a,
+		"unpack IQ4_XS": 0x87540856912ab77f,
+		"unpack Q2_K":   0xd53f93e8b72492a,
+		"unpack Q3_K":   0xfe6a2b8db88af492,
+		"unpack Q4_0":   0xf6610aec4a45689e,
+		"unpack Q4_1":   0xfb43e98929847b6,
+		"unpack Q4_K":   0xd1fd56e671a2db1c,
+		"unpack Q5_0":   0x8b289632400905dc,
+		"unpack Q5_1":   0xc747921e4ca05cdd,
+		"unpack Q5_K":   0x140ecd65c03e9017,
+		"unpack Q6_K":   0x4c45381ece93fcbf,
+		"unpack Q8_0":   0x3f0611d5cc2f0f02,
+	}
+	got := map[string]uint64{}
+	const nb, tokens, n = 19, 3, 32 * 19
+	r := rand.New(rand.NewPCG(31, 8))
+	x, w := goldenFloats(r, n*tokens), goldenFloats(r, n*tokens)
+	q, scale, sum, half := make([]int8, n*tokens), make([]float32, nb*tokens), make([]float32, nb*tokens), make([]int32, 2*nb*tokens)
+	quantizeGeneric(nb*tokens, &x[0], &q[0], &scale[0], &sum[0], &half[0])
+	got["quantize"] = digest(q, scale, sum, half)
+	got["sumSquares"] = digest(sumSquaresGeneric(n, &x[0]))
+	y := make([]float32, n)
+	scaleMulGeneric(n, 1.0/3, &x[0], &w[0], &y[0])
+	got["scaleMul"] = digest(y)
+	addGeneric(n, &x[0], &y[0])
+	got["add"] = digest(y)
+	copy(y, x)
+	swigluGeneric(n, &y[0], &w[0])
+	got["swiglu"] = digest(y)
+	f16 := make([]uint16, n)
+	toF16Generic(n, &x[0], &f16[0])
+	got["toF16"] = digest(f16)
+	c := make([]float32, 64)
+	mulFloatGeneric(&mulFloatArgs{k: 96, w: &w[0], a: &x[0], c: &c[0], ldc: 16}, 4)
+	got["mulFloat"] = digest(c)
+
+	const hd, rows = 32, 3
+	k, v, o := make([]uint16, hd*PageSize), make([]uint16, hd*PageSize), goldenFloats(r, rows*hd)
+	kv := goldenFloats(r, 2*hd*PageSize)
+	toF16Generic(hd*PageSize, &kv[0], &k[0])
+	toF16Generic(hd*PageSize, &kv[hd*PageSize], &v[0])
+	m, l, count := []float32{-1, 0.5, 2}, []float32{1, 2, 3}, []int32{32, 17, 1}
+	attendGeneric(&attendArgs{hd, rows, &x[0], &k[0], &v[0], &count[0], &m[0], &l[0], &o[0]})
+	got["attend"] = digest(m, l, o)
+	tm, tl := float32(0.25), float32(3)
+	mergeSegment(&tm, &tl, o[:hd], m[0], l[0], o[hd:2*hd], false)
+	got["merge"] = digest(tm, tl, o)
+	cos, sin := goldenFloats(r, hd/2), goldenFloats(r, hd/2)
+	rotate(o, hd, cos, sin)
+	got["rotate"] = digest(o)
+
+	for i := range q {
+		q[i] = int8(r.IntN(255) - 127)
+	}
+	for i := range half {
+		half[i] = int32(r.IntN(4000) - 2000)
+	}
+	scale, sum = goldenFloats(r, nb*tokens), goldenFloats(r, nb*tokens)
+	for _, ty := range append(sortedTypes(formats), block.TypeF32, block.TypeF16, block.TypeBF16) {
+		f, blocks := formats[ty], 16
+		if ty.Len() <= 32 {
+			blocks = nb
+		}
+		size := 32 * blocks / ty.Len() * ty.Size()
+		bits := make([]byte, 2*size)
+		for i := range bits {
+			bits[i] = byte(r.Uint32())
+		}
+		for i := 1; i < len(bits) && !ty.Quantized(); i += 2 {
+			bits[i] = bits[i]&0x83 | 0x38 // finite
+		}
+		for i := 0; i < len(bits) && ty.Quantized(); i += ty.Size() {
+			for _, at := range halfFields(ty) {
+				bits[i+at+1] = bits[i+at+1]&0x83 | 0x28
+			}
+		}
+		y := make([]float32, 2*tokens)
+		a := &dotArgs{w: &bits[0], stride: size, rows: 2, nb: blocks, tokens: tokens, q: &q[0], scale: &scale[0], sum: &sum[0], half: &half[0], x: &x[0], y: &y[0], ldy: 2}
+		if f == nil {
+			dotFloatGeneric(ty, a)
+		} else {
+			dotGeneric(f, a)
+		}
+		for _, f := range y {
+			if f != f { // a NaN's bits are a machine's own
+				t.Fatalf("%v: NaN", ty)
+			}
+		}
+		got["dot "+ty.String()] = digest(y)
+		if f == nil {
+			continue
+		}
+		qs, sc, of := make([]byte, 32*blocks), make([]float32, f.scales*blocks), make([]float32, max(1, f.offs)*blocks)
+		f.unpack(blocks, &bits[0], &qs[0], &sc[0], &of[0])
+		got["unpack "+ty.String()] = digest(qs, sc, of)
+	}
+	for name, h := range got {
+		if h != want[name] {
+			t.Errorf("%q: %#x, want %#x", name, h, want[name])
+		}
+	}
+}
