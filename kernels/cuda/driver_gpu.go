@@ -31,11 +31,12 @@ type gpu struct {
 	ended  bool
 
 	poison error
-	out    [4]uint64    // results of calls, here because a pointer to the stack must not be passed
-	slab   [12]uintptr  // arguments of a call
+	out    [4]uint64   // results of calls, here because a pointer to the stack must not be passed
+	slab   [12]uintptr // arguments of a call
+	held   []byte
 	live   map[any]bool // what close frees, of the types below
 	args   argumentArena
-	log    []byte // of the PTX compiler
+	jit    *jit
 }
 
 // resource is something to free at close.
@@ -114,12 +115,17 @@ func (g *gpu) close() error {
 	return err
 }
 
-// call calls a function of the driver.
-//
-//go:uintptrescapes
+// call calls a function of the driver. Addresses among the arguments are of memory outside Go's heap, of g.out, or of what g.held
+// keeps: a piece of a goroutine's stack could move meanwhile.
 func (g *gpu) call(fn uintptr, args ...uintptr) uintptr {
 	n := copy(g.slab[:], args)
 	return syscallN(fn, g.slab[:n]...)
+}
+
+// hold gives the address of b, which stays alive and in place until the next hold.
+func (g *gpu) hold(b []byte) uintptr {
+	g.held = b // and so b is on the heap
+	return uintptr(unsafe.Pointer(&b[0]))
 }
 
 // outAddress is the address of g.out[i], which lives on the heap and does not move.

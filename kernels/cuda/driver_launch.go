@@ -21,6 +21,13 @@ const (
 	jitErrorLogSize = 6
 )
 
+// jit is what a call of cuModuleLoadDataEx points to. Option values are void*: a pointer, or a number in a pointer's place.
+type jit struct {
+	options [2]uint32
+	values  [2]uintptr
+	log     [16 << 10]byte
+}
+
 // errNoBinary says that code is for another card.
 var errNoBinary = fmt.Errorf("%w: no code for this card", kernels.ErrUnsupported)
 
@@ -30,16 +37,14 @@ func (g *gpu) loadModule(name string, image []byte) (*module, error) {
 	if g.poison != nil {
 		return nil, g.poison
 	}
-	code := append(image[:len(image):len(image)], 0) // PTX is a C string
-	if g.log == nil {
-		g.log = make([]byte, 16<<10)
+	if g.jit == nil {
+		g.jit = &jit{options: [2]uint32{jitErrorLog, jitErrorLogSize}}
+		g.jit.values = [2]uintptr{uintptr(unsafe.Pointer(&g.jit.log)), uintptr(len(g.jit.log) - 1)}
 	}
-	clear(g.log)
-	// Option values are void*: a pointer, or a number in a pointer's place.
-	options := []uint32{jitErrorLog, jitErrorLogSize}
-	values := []uintptr{uintptr(unsafe.Pointer(&g.log[0])), uintptr(len(g.log) - 1)}
-	r := g.call(g.moduleLoadDataEx, g.outAddress(0), uintptr(unsafe.Pointer(&code[0])), uintptr(len(options)),
-		uintptr(unsafe.Pointer(&options[0])), uintptr(unsafe.Pointer(&values[0])))
+	g.jit.log = [len(g.jit.log)]byte{}
+	code := append(image[:len(image):len(image)], 0) // PTX is a C string
+	r := g.call(g.moduleLoadDataEx, g.outAddress(0), g.hold(code), uintptr(len(g.jit.options)),
+		uintptr(unsafe.Pointer(&g.jit.options)), uintptr(unsafe.Pointer(&g.jit.values)))
 	switch {
 	case r == 0:
 		m := &module{g: g, name: name, handle: uintptr(g.out[0])}
@@ -54,7 +59,7 @@ func (g *gpu) loadModule(name string, image []byte) (*module, error) {
 			kernels.ErrUnavailable, name, cudaVersion(g.version), cudaVersion(ptxVersion))
 	}
 	err := g.driver.check(r, "cuModuleLoadDataEx of "+name)
-	if text, _, _ := strings.Cut(string(g.log), "\x00"); text != "" {
+	if text, _, _ := strings.Cut(string(g.jit.log[:]), "\x00"); text != "" {
 		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(text))
 	}
 	return nil, err
@@ -81,8 +86,7 @@ func (m *module) kernel(name string) (*kernel, error) {
 	if g.poison != nil {
 		return nil, g.poison
 	}
-	c := append([]byte(name), 0)
-	err := g.check(g.call(g.moduleGetFunction, g.outAddress(0), m.handle, uintptr(unsafe.Pointer(&c[0]))), "cuModuleGetFunction "+name)
+	err := g.check(g.call(g.moduleGetFunction, g.outAddress(0), m.handle, g.hold(append([]byte(name), 0))), "cuModuleGetFunction "+name)
 	if err != nil {
 		return nil, err
 	}

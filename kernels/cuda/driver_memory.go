@@ -88,7 +88,7 @@ func (s *stream) toDevice(dst pointer, src []byte) error {
 	if g.poison != nil || len(src) == 0 {
 		return g.poison
 	}
-	return g.check(g.call(g.memcpyHtoDAsync, uintptr(dst), uintptr(unsafe.Pointer(&src[0])), uintptr(len(src)), s.handle), "cuMemcpyHtoDAsync")
+	return g.check(g.call(g.memcpyHtoDAsync, uintptr(dst), g.hold(src), uintptr(len(src)), s.handle), "cuMemcpyHtoDAsync")
 }
 
 func (s *stream) toHost(dst []byte, src pointer) error {
@@ -96,7 +96,7 @@ func (s *stream) toHost(dst []byte, src pointer) error {
 	if g.poison != nil || len(dst) == 0 {
 		return g.poison
 	}
-	return g.check(g.call(g.memcpyDtoHAsync, uintptr(unsafe.Pointer(&dst[0])), uintptr(src), uintptr(len(dst)), s.handle), "cuMemcpyDtoHAsync")
+	return g.check(g.call(g.memcpyDtoHAsync, g.hold(dst), uintptr(src), uintptr(len(dst)), s.handle), "cuMemcpyDtoHAsync")
 }
 
 func (s *stream) copy(dst, src pointer, size int) error {
