@@ -35,7 +35,7 @@ func (b *Batch) Rows() int {
 // Out is a row whose logits are wanted, with what to do with them, and the result.
 type Out struct {
 	Row    int       // index among the batch's rows, ascending in Batch.Out
-	Slot   int       // remembers the sampled id for LastSampled
+	Slot   int       // remembers the sampled id for LastSampled; of several rows the last
 	Sample *Sampling // draw a token; nil: none
 	Target int32     // a token whose log-probability is wanted; -1: none
 	Top    int       // how many of the most probable tokens are wanted, with their log-probabilities

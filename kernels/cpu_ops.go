@@ -41,9 +41,6 @@ func (d *cpuDevice) prepareOps() {
 	d.out.rowFn = func(worker, i int) {
 		o := &d.batch.Out[d.out.first+i]
 		sampleRow(o, d.out.logits[i*vocab:(i+1)*vocab], d.out.stats[i*chunks:(i+1)*chunks], &d.out.sample[worker])
-		if o.Sample != nil {
-			d.last[o.Slot] = o.ID
-		}
 	}
 }
 
@@ -126,6 +123,11 @@ func (d *cpuDevice) Logits(w Weight) {
 		d.out.first = first
 		d.pool.run(rows*statsChunks(d.shape.Vocab), d.out.statFn)
 		d.pool.run(rows, d.out.rowFn)
+		for i := range d.batch.Out[first : first+rows] {
+			if o := &d.batch.Out[first+i]; o.Sample != nil {
+				d.last[o.Slot] = o.ID // of several rows of a slot, the last
+			}
+		}
 	}
 }
 
