@@ -140,7 +140,7 @@ func (j *job) finish(s *sequence, f Finish, err error) {
 func (j *job) take(ctx context.Context, into []Token) (tokens []Token, r *Response, err error) {
 	for {
 		j.mu.Lock()
-		if len(j.queue) > 0 || j.ended {
+		if len(j.queue) > 0 && ctx.Err() == nil || j.ended { // a fast model must not outrun the end of ctx
 			tokens = j.tokens(into[:0])
 			if j.ended {
 				r, err = j.snapshot(), j.err

@@ -24,6 +24,7 @@ type Model struct {
 	sampling  Sampling // what the file recommends
 	stops     map[int32]bool
 	device    kernels.Device
+	info      kernels.Info // of the device, which Close ends
 	engine    *engine
 	context   int
 
@@ -61,8 +62,8 @@ func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
 			m = nil
 		}
 	}()
-	if m.options.Context < 0 || m.options.Threads < 0 || m.options.KVBytes < 0 || m.options.MaxRunning < 0 || m.options.MaxQueued < 0 {
-		return m, fmt.Errorf("%w: a negative option", ErrRequest)
+	if err = m.options.check(); err != nil {
+		return m, err
 	}
 	for key, w := range m.options.Weights {
 		if !(w > 0) || math.IsInf(w, 1) {
@@ -101,8 +102,9 @@ func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
 	if _, err = m.device.NewKV(pages, kv); err != nil {
 		return m, err
 	}
+	m.info = m.device.Info()
 	if !m.options.KeepGOMAXPROCS {
-		raiseProcs(m, m.device.Info().Threads+2)
+		raiseProcs(m, m.info.Threads+2)
 	}
 	m.engine = newEngine(m.device, shape, weights.forward, pages, &m.options)
 	go m.engine.run()
@@ -203,13 +205,11 @@ type Info struct {
 	Threads      int
 }
 
-// Info describes the model. It is constant.
+// Info describes the model. It is constant, after Close too.
 func (m *Model) Info() Info {
-	d := m.device.Info()
 	i := Info{Name: m.config.name, Bytes: m.file.Size, Types: map[string]int{}, Layers: m.config.layers, Hidden: m.config.hidden,
-		Vocabulary: m.config.vocab, Context: m.context, TrainContext: m.config.context, KVPages: len(m.engine.pages.free),
-		Device: d.Name, Detail: d.Detail, Threads: d.Threads}
-	i.KVPages = m.engine.stats.Pages
+		Vocabulary: m.config.vocab, Context: m.context, TrainContext: m.config.context, KVPages: m.engine.stats.Pages,
+		Device: m.info.Name, Detail: m.info.Detail, Threads: m.info.Threads}
 	for _, t := range m.file.Tensors() {
 		i.Parameters += t.Values()
 		i.Types[t.Type.String()]++

@@ -1,6 +1,10 @@
 package llama
 
-import "log/slog"
+import (
+	"fmt"
+	"log/slog"
+	"math"
+)
 
 // Options of a model. The zero value is a good default.
 type Options struct {
@@ -47,4 +51,35 @@ func (o *Options) withDefaults() Options {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// Bounds on options, beyond any machine or use: what is larger is a mistake, and would be memory.
+const (
+	maxThreads = 4096
+	maxRunning = 1 << 14
+)
+
+// check refuses values that have no meaning.
+func (o *Options) check() error {
+	bad := func(field string, value any, expected string) error {
+		return fmt.Errorf("%w: Options.%s is %v, expected %s", ErrRequest, field, value, expected)
+	}
+	switch {
+	case o.Threads < 0 || o.Threads > maxThreads:
+		return bad("Threads", o.Threads, fmt.Sprint("0 to ", maxThreads))
+	case o.Context < 0:
+		return bad("Context", o.Context, "0 or more")
+	case o.KVBytes < 0:
+		return bad("KVBytes", o.KVBytes, "0 or more")
+	case o.MaxRunning < 0 || o.MaxRunning > maxRunning:
+		return bad("MaxRunning", o.MaxRunning, fmt.Sprint("0 to ", maxRunning))
+	case o.MaxQueued < 0:
+		return bad("MaxQueued", o.MaxQueued, "0 or more")
+	}
+	for key, w := range o.Weights {
+		if !(w > 0 && w < math.Inf(1)) {
+			return bad("Weights", w, fmt.Sprintf("a number above 0 for key %q", key))
+		}
+	}
+	return nil
 }
