@@ -86,53 +86,16 @@ func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
 	if m.options.Context > m.config.context {
 		return m, fmt.Errorf("%w: a context of %d tokens, the model was trained for %d", ErrRequest, m.options.Context, m.config.context)
 	}
-	pages := m.planContext()
-	shape := m.shape()
-	if m.device, err = m.openDevice(shape); err != nil {
-		return m, err
-	}
-	weights, err := m.config.loadWeights(ctx, f, m.device, tied, m.options.Progress)
+	weights, pages, err := m.place(ctx, tied)
 	if err != nil {
 		return m, err
 	}
-	kv := kernels.KVF16
-	if m.options.Exact {
-		kv = kernels.KVF32
-	}
-	if _, err = m.device.NewKV(pages, kv); err != nil {
-		return m, err
-	}
-	m.info = m.device.Info()
 	if !m.options.KeepGOMAXPROCS {
 		raiseProcs(m, m.info.Threads+2)
 	}
-	m.engine = newEngine(m.device, shape, weights.forward, pages, &m.options)
+	m.engine = newEngine(m.device, m.shape(), weights.forward, pages, &m.options)
 	go m.engine.run()
 	return m, nil
-}
-
-// planContext sets the context's length and gives the pages of the KV cache.
-func (m *Model) planContext() (pages int) {
-	perPage := m.config.kvBytes() * pageSize
-	if m.options.Exact {
-		perPage *= 2
-	}
-	free := freeMemory()
-	room := m.options.KVBytes
-	if room == 0 {
-		room = free / 4
-	}
-	m.context = m.options.Context
-	if m.context == 0 {
-		m.context = m.config.context
-		if limit := max(room, free/2) / perPage * pageSize; free > 0 && int64(m.context) > limit {
-			m.context = int(max(limit, pageSize))
-			m.options.Logger.Info("context limited by memory", "tokens", m.context, "model", m.config.context)
-		}
-	}
-	full := (m.context + pageSize - 1) / pageSize // pages of one context
-	most := full * m.options.MaxRunning
-	return min(most, max(full, int(room/perPage)))
 }
 
 // maxRows is the most rows of a step: a panel of weights is decoded once for all of them, and 512 rows make that about 1%.
@@ -147,26 +110,6 @@ func (m *Model) shape() kernels.Shape {
 		MaxRows: max(maxRows, m.options.MaxRunning), MaxOut: max(maxRows, m.options.MaxRunning), Slots: m.options.MaxRunning,
 		Exact: m.options.Exact,
 	}
-}
-
-// openDevice opens the device that the options name; "auto" is a registered GPU if it can be used, else the CPU.
-func (m *Model) openDevice(s kernels.Shape) (kernels.Device, error) {
-	o := kernels.Options{Threads: m.options.Threads, Leaf: m.options.InstructionSet}
-	if m.options.Device != "auto" {
-		return kernels.Open(m.options.Device, s, o)
-	}
-	for _, kind := range kernels.Kinds() {
-		if kind == "cpu" || kind == "reference" || m.options.Exact {
-			continue
-		}
-		d, err := kernels.Open(kind, s, o)
-		if err == nil {
-			m.options.Logger.Info("device chosen", "device", d.Info().Name, "detail", d.Info().Detail)
-			return d, nil
-		}
-		m.options.Logger.Info("device not used", "device", kind, "reason", err)
-	}
-	return kernels.Open("cpu", s, o)
 }
 
 // release gives back what open took, in the order that nothing is used after its end.
