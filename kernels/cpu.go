@@ -185,7 +185,9 @@ func (d *cpuDevice) Step(b *Batch, forward func(Ops)) error {
 	if err := d.begin(b); err != nil {
 		return err
 	}
+	d.pool.begin()
 	forward(d)
+	d.pool.end()
 	err := d.err
 	d.err, d.batch = nil, nil
 	return err
