@@ -150,7 +150,7 @@ func (d *cpuDevice) Load(role Role, w *tensor.Dense) (Weight, error) {
 	if !d.shape.Exact {
 		c.format = formats[t]
 	}
-	if dot, ok := d.leaf.dots[t]; ok && (c.format != nil || !t.Quantized()) {
+	if dot, ok := d.leaf.dots[t]; ok && (!t.Quantized() || c.format != nil && c.cols >= 32*dotBlocks) {
 		c.dot = &dot
 	}
 	size, err := t.Bytes(int64(c.cols))

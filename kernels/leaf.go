@@ -51,7 +51,10 @@ type leaf struct {
 	toF16 func(n int, x *float32, y *uint16)
 }
 
-// dot multiplies rows of one block type by a few tokens, straight from the file's bytes.
+// dotBlocks is the least blocks in a row of integers that a dot takes: a whole group of the 8 partial sums.
+const dotBlocks = 8
+
+// dot multiplies rows of one block type by a few tokens, straight from the file's bytes. Rows of integers have dotBlocks or more.
 type dot struct {
 	tokens  int                            // most tokens in a call
 	arrange func(nb int, q *int8, o *int8) // puts a token's 32·nb int8 in the order that run wants; nil: as they are

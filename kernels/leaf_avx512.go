@@ -102,7 +102,7 @@ func avx512FloatDot(run1, run2, run4 func(w *byte, stride, rows, nb int, x, y *f
 }
 
 // avx512ArrangeRow orders a token for the row dots. Dword c of lane l of a group's register d is dword d+4·(l%2) of its block
-// 4·(l/2)+c; where the last group is not whole, its missing blocks are left out.
+// 4·(l/2)+c. The last group, where it is not whole, is that of the row's last 8 blocks; those that an earlier group has are left out.
 func avx512ArrangeRow(nb int, q, o *int8) {
 	groups := nb / 8
 	if groups > 0 {
@@ -112,7 +112,7 @@ func avx512ArrangeRow(nb int, q, o *int8) {
 	in, out := slice(at(q, 256*groups), 32*n), slice(at(o, 256*groups), 32*n)
 	for d := range 4 {
 		for i := range 16 {
-			if b := i/8*4 + i%4; b < n {
+			if b := i/8*4 + i%4 - (8 - n); b >= 0 {
 				from := 32*b + 4*(d+i/4%2*4)
 				copy(out[:4], in[from:from+4])
 				out = out[4:]

@@ -3151,169 +3151,165 @@ group:
 	RET
 
 // func avx512DotQ4_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, FMA3, MMX+
-TEXT ·avx512DotQ4_0(SB), $192-72
-	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_q4_0<>+0(SB), Z2
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
+TEXT ·avx512DotQ4_0(SB), $0-72
+	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
+	VMOVDQU32    avx512_q4_0<>+0(SB), Z1
+	VMOVDQU32    avx512_q4_0_high<>+0(SB), Z2
 	VMOVDQU32    avx512_q4_0_d<>+0(SB), Z3
 	VMOVDQU32    avx512_halves<>+0(SB), Z4
 	MOVQ         w+0(FP), AX
 	MOVQ         y+64(FP), CX
 	MOVQ         rows+16(FP), DX
-	VXORPS       Z5, Z5, Z5
-	VMOVDQU32    Z5, (SP)
-	VMOVDQU32    Z5, 64(SP)
-	VMOVDQU32    Z5, 128(SP)
 	MOVQ         nb+24(FP), BX
 	ANDQ         $0x07, BX
-	IMUL3Q       $+18, BX, SI
-	MOVQ         $-1, DI
-	XORQ         R9, R9
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K4
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K5
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        BX, DI, R8
-	KMOVQ        R8, K2
-	MOVQ         R8, SI
-	ANDQ         $0x0f, R8
-	IMUL3Q       $0x11, R8, R8
-	SHRQ         $0x04, SI
-	IMUL3Q       $+4352, SI, SI
-	ORQ          SI, R8
-	KMOVQ        R8, K1
-	LEAQ         (BX)(BX*1), SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K3
+	LEAQ         -8(BX), SI
+	IMUL3Q       $+18, SI, DI
+	VMOVDQU32    avx512_lanes<>+0(SB), Z6
+	VMOVDQU32    avx512_upper<>+0(SB), Z7
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z8
+	VPBROADCASTD BX, Z9
+	VPADDD       Z9, Z6, Z5
+	VPSUBD       Z9, Z6, Z6
+	VPTERNLOGD   $0xea, Z7, Z8, Z5
+	VPTERNLOGD   $0xea, Z7, Z8, Z6
+	MOVQ         SI, R8
+	NEGQ         R8
+	MOVQ         $0x000000ff, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         $0x000000ff, R9
+	KMOVQ        R9, K2
+	MOVQ         R9, R10
+	ANDQ         $0x0f, R9
+	IMUL3Q       $0x11, R9, R9
+	SHRQ         $0x04, R10
+	IMUL3Q       $+4352, R10, R10
+	ORQ          R10, R9
+	KMOVQ        R9, K1
+	MOVQ         $0x0000ffff, R9
+	ADDQ         R8, R8
+	SHLXQ        R8, R9, R9
+	KMOVW        R9, K3
 
 row:
-	MOVQ   q+32(FP), DI
-	MOVQ   scale+40(FP), R8
-	MOVQ   half+56(FP), R9
-	MOVQ   AX, SI
-	MOVQ   nb+24(FP), R10
-	VXORPS Y5, Y5, Y5
-	SHRQ   $0x03, R10
-	JZ     tail
+	MOVQ   q+32(FP), R9
+	MOVQ   scale+40(FP), R10
+	MOVQ   half+56(FP), R11
+	MOVQ   AX, R8
+	MOVQ   nb+24(FP), R12
+	VXORPS Y7, Y7, Y7
+	SHRQ   $0x03, R12
 
 group:
-	PREFETCHT1    4096(SI)
-	PREFETCHT1    4160(SI)
-	PREFETCHT1    4224(SI)
-	VMOVDQU32     2(SI), Z6
-	VPERMT2W      68(SI), Z2, Z6
-	VPSRLVD       Z0, Z6, Z6
-	VPANDD        Z1, Z6, Z6
-	VMOVDQU32     6(SI), Z7
-	VPERMT2W      72(SI), Z2, Z7
-	VPSRLVD       Z0, Z7, Z7
-	VPANDD        Z1, Z7, Z7
-	VMOVDQU32     10(SI), Z8
-	VPERMT2W      76(SI), Z2, Z8
-	VPSRLVD       Z0, Z8, Z8
-	VPANDD        Z1, Z8, Z8
-	VMOVDQU32     14(SI), Z9
-	VPERMT2W      80(SI), Z2, Z9
-	VPSRLVD       Z0, Z9, Z9
-	VPANDD        Z1, Z9, Z9
-	VMOVDQU32     (SI), Z10
-	VPERMT2W      64(SI), Z3, Z10
-	VCVTPH2PS     X10, Y10
-	VXORPS        Z11, Z11, Z11
-	VPERMD        (R9), Z4, Z12
-	VPDPWSSD.BCST avx512_splat_0000fff8<>+0(SB), Z12, Z11
-	VPDPBUSD      (DI), Z6, Z11
-	VPDPBUSD      64(DI), Z7, Z11
-	VPDPBUSD      128(DI), Z8, Z11
-	VPDPBUSD      192(DI), Z9, Z11
-	VSHUFI32X4    $0xdd, Z11, Z11, Z6
-	VSHUFI32X4    $0x88, Z11, Z11, Z11
-	VPADDD        Y6, Y11, Y11
-	VCVTDQ2PS     Y11, Y11
-	VMULPS        (R8), Y10, Y6
-	VFMADD231PS   Y6, Y11, Y5
-	ADDQ          $+144, SI
-	ADDQ          $+256, DI
-	ADDQ          $+32, R8
-	ADDQ          $+64, R9
-	DECQ          R10
-	JNZ           group
-
-tail:
-	TESTQ         BX, BX
-	JZ            end
-	VMOVDQU8.Z    (SI), K4, Z6
-	VMOVDQU8      Z6, (SP)
-	VMOVDQU8.Z    64(SI), K5, Z6
-	VMOVDQU8      Z6, 64(SP)
-	VMOVDQU32     2(SP), Z6
-	VPERMT2W      68(SP), Z2, Z6
-	VPSRLVD       Z0, Z6, Z6
-	VPANDD        Z1, Z6, Z6
-	VMOVDQU32     6(SP), Z7
-	VPERMT2W      72(SP), Z2, Z7
-	VPSRLVD       Z0, Z7, Z7
-	VPANDD        Z1, Z7, Z7
-	VMOVDQU32     10(SP), Z8
-	VPERMT2W      76(SP), Z2, Z8
-	VPSRLVD       Z0, Z8, Z8
-	VPANDD        Z1, Z8, Z8
-	VMOVDQU32     14(SP), Z9
-	VPERMT2W      80(SP), Z2, Z9
-	VPSRLVD       Z0, Z9, Z9
-	VPANDD        Z1, Z9, Z9
-	VMOVDQU32     (SP), Z10
-	VPERMT2W      64(SP), Z3, Z10
-	VCVTPH2PS     X10, Y10
-	VXORPS        Z11, Z11, Z11
-	VMOVDQU32.Z   (R9), K3, Z12
-	VPERMD        Z12, Z4, Z12
-	VPDPWSSD.BCST avx512_splat_0000fff8<>+0(SB), Z12, Z11
-	VPEXPANDD.Z   (DI), K1, Z12
-	LEAQ          (DI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z12, Z6, Z11
-	VPEXPANDD.Z   (SI), K1, Z6
-	LEAQ          (SI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z6, Z7, Z11
-	VPEXPANDD.Z   (SI), K1, Z6
-	LEAQ          (SI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z6, Z8, Z11
-	VPEXPANDD.Z   (SI), K1, Z6
-	VPDPBUSD      Z6, Z9, Z11
-	VSHUFI32X4    $0xdd, Z11, Z11, Z6
-	VSHUFI32X4    $0x88, Z11, Z11, Z11
-	VPADDD        Y6, Y11, Y11
-	VCVTDQ2PS     Y11, Y11
-	VMOVUPS.Z     (R8), K2, Y6
-	VMULPS        Y6, Y10, Y6
-	VFMADD231PS   Y6, Y11, Y5
+	PREFETCHT1  4096(R8)
+	PREFETCHT1  4160(R8)
+	PREFETCHT1  4224(R8)
+	VMOVDQU32   (R8), Z8
+	VMOVDQU32   64(R8), Z9
+	VMOVDQU32   80(R8), Z10
+	VMOVDQA32   Z1, Z11
+	VPERMI2W    Z9, Z8, Z11
+	VMOVDQA32   Z2, Z12
+	VPERMI2W    Z10, Z9, Z12
+	VPERMT2W    Z9, Z3, Z8
+	VCVTPH2PS   X8, Y8
+	VSHUFI32X4  $0x00, Z12, Z11, Z9
+	VPANDD      Z0, Z9, Z9
+	VSHUFI32X4  $0x55, Z12, Z11, Z10
+	VPANDD      Z0, Z10, Z10
+	VSHUFI32X4  $0xaa, Z12, Z11, Z13
+	VPANDD      Z0, Z13, Z13
+	VSHUFI32X4  $0xff, Z12, Z11, Z11
+	VPANDD      Z0, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VPERMD      (R11), Z4, Z14
+	VPDPWSSD    avx512_minus_Q4_0<>+0(SB), Z14, Z12
+	VPDPBUSD    (R9), Z9, Z12
+	VPDPBUSD    64(R9), Z10, Z12
+	VPDPBUSD    128(R9), Z13, Z12
+	VPDPBUSD    192(R9), Z11, Z12
+	VSHUFI32X4  $0xdd, Z12, Z12, Z9
+	VSHUFI32X4  $0x88, Z12, Z12, Z12
+	VPSRAD      $0x04, Y9, Y9
+	VPADDD      Y9, Y12, Y12
+	VCVTDQ2PS   Y12, Y12
+	VMULPS      (R10), Y8, Y8
+	VFMADD231PS Y8, Y12, Y7
+	ADDQ        $+144, R8
+	ADDQ        $+256, R9
+	ADDQ        $+32, R10
+	ADDQ        $+64, R11
+	DECQ        R12
+	JNZ         group
+	TESTQ       BX, BX
+	JZ          end
+	VPERMPS     Y7, Y5, Y7
+	LEAQ        (R8)(DI*1), R8
+	LEAQ        (R10)(SI*4), R10
+	LEAQ        (R11)(SI*8), R11
+	VMOVDQU32   (R8), Z8
+	VMOVDQU32   64(R8), Z9
+	VMOVDQU32   80(R8), Z10
+	VMOVDQA32   Z1, Z11
+	VPERMI2W    Z9, Z8, Z11
+	VMOVDQA32   Z2, Z12
+	VPERMI2W    Z10, Z9, Z12
+	VPERMT2W    Z9, Z3, Z8
+	VCVTPH2PS   X8, Y8
+	VSHUFI32X4  $0x00, Z12, Z11, Z9
+	VPANDD      Z0, Z9, Z9
+	VSHUFI32X4  $0x55, Z12, Z11, Z10
+	VPANDD      Z0, Z10, Z10
+	VSHUFI32X4  $0xaa, Z12, Z11, Z13
+	VPANDD      Z0, Z13, Z13
+	VSHUFI32X4  $0xff, Z12, Z11, Z11
+	VPANDD      Z0, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VMOVDQU32.Z (R11), K3, Z14
+	VPERMD      Z14, Z4, Z14
+	VPDPWSSD    avx512_minus_Q4_0<>+0(SB), Z14, Z12
+	VPEXPANDD.Z (R9), K1, Z14
+	LEAQ        (R9), R8
+	LEAQ        (R8)(BX*8), R8
+	VPDPBUSD    Z14, Z9, Z12
+	VPEXPANDD.Z (R8), K1, Z9
+	LEAQ        (R8), R8
+	LEAQ        (R8)(BX*8), R8
+	VPDPBUSD    Z9, Z10, Z12
+	VPEXPANDD.Z (R8), K1, Z9
+	LEAQ        (R8), R8
+	LEAQ        (R8)(BX*8), R8
+	VPDPBUSD    Z9, Z13, Z12
+	VPEXPANDD.Z (R8), K1, Z9
+	VPDPBUSD    Z9, Z11, Z12
+	VSHUFI32X4  $0xdd, Z12, Z12, Z9
+	VSHUFI32X4  $0x88, Z12, Z12, Z12
+	VPSRAD      $0x04, Y9, Y9
+	VPADDD      Y9, Y12, Y12
+	VCVTDQ2PS   Y12, Y12
+	VMOVUPS.Z   (R10), K2, Y9
+	VMULPS      Y9, Y8, Y8
+	VFMADD231PS Y8, Y12, Y7
+	VPERMPS     Y7, Y6, Y7
 
 end:
-	VEXTRACTF32X4 $0x01, Y5, X6
-	VXORPS        X7, X7, X7
-	VADDPS        X5, X7, X7
-	VPERMILPS     $0x55, X5, X8
-	VADDPS        X8, X7, X7
-	VPERMILPS     $0xaa, X5, X8
-	VADDPS        X8, X7, X7
-	VPERMILPS     $0xff, X5, X5
-	VADDPS        X5, X7, X7
-	VADDPS        X6, X7, X7
-	VPERMILPS     $0x55, X6, X5
-	VADDPS        X5, X7, X7
-	VPERMILPS     $0xaa, X6, X5
-	VADDPS        X5, X7, X7
-	VPERMILPS     $0xff, X6, X5
-	VADDPS        X5, X7, X7
-	VMOVSS        X7, (CX)
+	VEXTRACTF32X4 $0x01, Y7, X8
+	VXORPS        X9, X9, X9
+	VADDPS        X7, X9, X9
+	VPERMILPS     $0x55, X7, X10
+	VADDPS        X10, X9, X9
+	VPERMILPS     $0xaa, X7, X10
+	VADDPS        X10, X9, X9
+	VPERMILPS     $0xff, X7, X7
+	VADDPS        X7, X9, X9
+	VADDPS        X8, X9, X9
+	VPERMILPS     $0x55, X8, X7
+	VADDPS        X7, X9, X9
+	VPERMILPS     $0xaa, X8, X7
+	VADDPS        X7, X9, X9
+	VPERMILPS     $0xff, X8, X7
+	VADDPS        X7, X9, X9
+	VMOVSS        X9, (CX)
 	ADDQ          $0x04, CX
 	ADDQ          stride+8(FP), AX
 	DECQ          DX
@@ -3321,44 +3317,59 @@ end:
 	VZEROUPPER
 	RET
 
-DATA avx512_shift_half<>+0(SB)/4, $0x00000000
-DATA avx512_shift_half<>+4(SB)/4, $0x00000000
-DATA avx512_shift_half<>+8(SB)/4, $0x00000000
-DATA avx512_shift_half<>+12(SB)/4, $0x00000000
-DATA avx512_shift_half<>+16(SB)/4, $0x00000004
-DATA avx512_shift_half<>+20(SB)/4, $0x00000004
-DATA avx512_shift_half<>+24(SB)/4, $0x00000004
-DATA avx512_shift_half<>+28(SB)/4, $0x00000004
-DATA avx512_shift_half<>+32(SB)/4, $0x00000000
-DATA avx512_shift_half<>+36(SB)/4, $0x00000000
-DATA avx512_shift_half<>+40(SB)/4, $0x00000000
-DATA avx512_shift_half<>+44(SB)/4, $0x00000000
-DATA avx512_shift_half<>+48(SB)/4, $0x00000004
-DATA avx512_shift_half<>+52(SB)/4, $0x00000004
-DATA avx512_shift_half<>+56(SB)/4, $0x00000004
-DATA avx512_shift_half<>+60(SB)/4, $0x00000004
-GLOBL avx512_shift_half<>(SB), RODATA|NOPTR, $64
+DATA avx512_in_place_half<>+0(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_half<>+4(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_half<>+8(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_half<>+12(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_half<>+16(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_half<>+20(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_half<>+24(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_half<>+28(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_half<>+32(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_half<>+36(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_half<>+40(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_half<>+44(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_half<>+48(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_half<>+52(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_half<>+56(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_half<>+60(SB)/4, $0xf0f0f0f0
+GLOBL avx512_in_place_half<>(SB), RODATA|NOPTR, $64
 
-DATA avx512_splat_0f0f0f0f<>+0(SB)/4, $0x0f0f0f0f
-GLOBL avx512_splat_0f0f0f0f<>(SB), RODATA|NOPTR, $4
-
-DATA avx512_q4_0<>+0(SB)/4, $0x00010000
-DATA avx512_q4_0<>+4(SB)/4, $0x000a0009
-DATA avx512_q4_0<>+8(SB)/4, $0x00130012
-DATA avx512_q4_0<>+12(SB)/4, $0x001c001b
-DATA avx512_q4_0<>+16(SB)/4, $0x00010000
-DATA avx512_q4_0<>+20(SB)/4, $0x000a0009
-DATA avx512_q4_0<>+24(SB)/4, $0x00130012
-DATA avx512_q4_0<>+28(SB)/4, $0x001c001b
-DATA avx512_q4_0<>+32(SB)/4, $0x00240023
-DATA avx512_q4_0<>+36(SB)/4, $0x002d002c
-DATA avx512_q4_0<>+40(SB)/4, $0x00360035
-DATA avx512_q4_0<>+44(SB)/4, $0x003f003e
-DATA avx512_q4_0<>+48(SB)/4, $0x00240023
-DATA avx512_q4_0<>+52(SB)/4, $0x002d002c
-DATA avx512_q4_0<>+56(SB)/4, $0x00360035
-DATA avx512_q4_0<>+60(SB)/4, $0x003f003e
+DATA avx512_q4_0<>+0(SB)/4, $0x00020001
+DATA avx512_q4_0<>+4(SB)/4, $0x000b000a
+DATA avx512_q4_0<>+8(SB)/4, $0x00140013
+DATA avx512_q4_0<>+12(SB)/4, $0x001d001c
+DATA avx512_q4_0<>+16(SB)/4, $0x00040003
+DATA avx512_q4_0<>+20(SB)/4, $0x000d000c
+DATA avx512_q4_0<>+24(SB)/4, $0x00160015
+DATA avx512_q4_0<>+28(SB)/4, $0x001f001e
+DATA avx512_q4_0<>+32(SB)/4, $0x00060005
+DATA avx512_q4_0<>+36(SB)/4, $0x000f000e
+DATA avx512_q4_0<>+40(SB)/4, $0x00180017
+DATA avx512_q4_0<>+44(SB)/4, $0x00210020
+DATA avx512_q4_0<>+48(SB)/4, $0x00080007
+DATA avx512_q4_0<>+52(SB)/4, $0x00110010
+DATA avx512_q4_0<>+56(SB)/4, $0x001a0019
+DATA avx512_q4_0<>+60(SB)/4, $0x00230022
 GLOBL avx512_q4_0<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_q4_0_high<>+0(SB)/4, $0x00060005
+DATA avx512_q4_0_high<>+4(SB)/4, $0x000f000e
+DATA avx512_q4_0_high<>+8(SB)/4, $0x00180017
+DATA avx512_q4_0_high<>+12(SB)/4, $0x00390038
+DATA avx512_q4_0_high<>+16(SB)/4, $0x00080007
+DATA avx512_q4_0_high<>+20(SB)/4, $0x00110010
+DATA avx512_q4_0_high<>+24(SB)/4, $0x001a0019
+DATA avx512_q4_0_high<>+28(SB)/4, $0x003b003a
+DATA avx512_q4_0_high<>+32(SB)/4, $0x000a0009
+DATA avx512_q4_0_high<>+36(SB)/4, $0x00130012
+DATA avx512_q4_0_high<>+40(SB)/4, $0x001c001b
+DATA avx512_q4_0_high<>+44(SB)/4, $0x003d003c
+DATA avx512_q4_0_high<>+48(SB)/4, $0x000c000b
+DATA avx512_q4_0_high<>+52(SB)/4, $0x00150014
+DATA avx512_q4_0_high<>+56(SB)/4, $0x001e001d
+DATA avx512_q4_0_high<>+60(SB)/4, $0x003f003e
+GLOBL avx512_q4_0_high<>(SB), RODATA|NOPTR, $64
 
 DATA avx512_q4_0_d<>+0(SB)/4, $0x00090000
 DATA avx512_q4_0_d<>+4(SB)/4, $0x001b0012
@@ -3396,431 +3407,471 @@ DATA avx512_halves<>+56(SB)/4, $0x0000000d
 DATA avx512_halves<>+60(SB)/4, $0x0000000f
 GLOBL avx512_halves<>(SB), RODATA|NOPTR, $64
 
-DATA avx512_splat_0000fff8<>+0(SB)/4, $0x0000fff8
-GLOBL avx512_splat_0000fff8<>(SB), RODATA|NOPTR, $4
+DATA avx512_lanes<>+0(SB)/4, $0x00000000
+DATA avx512_lanes<>+4(SB)/4, $0x00000001
+DATA avx512_lanes<>+8(SB)/4, $0x00000002
+DATA avx512_lanes<>+12(SB)/4, $0x00000003
+DATA avx512_lanes<>+16(SB)/4, $0x00000004
+DATA avx512_lanes<>+20(SB)/4, $0x00000005
+DATA avx512_lanes<>+24(SB)/4, $0x00000006
+DATA avx512_lanes<>+28(SB)/4, $0x00000007
+DATA avx512_lanes<>+32(SB)/4, $0x00000000
+DATA avx512_lanes<>+36(SB)/4, $0x00000001
+DATA avx512_lanes<>+40(SB)/4, $0x00000002
+DATA avx512_lanes<>+44(SB)/4, $0x00000003
+DATA avx512_lanes<>+48(SB)/4, $0x00000004
+DATA avx512_lanes<>+52(SB)/4, $0x00000005
+DATA avx512_lanes<>+56(SB)/4, $0x00000006
+DATA avx512_lanes<>+60(SB)/4, $0x00000007
+GLOBL avx512_lanes<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_upper<>+0(SB)/4, $0x00000000
+DATA avx512_upper<>+4(SB)/4, $0x00000000
+DATA avx512_upper<>+8(SB)/4, $0x00000000
+DATA avx512_upper<>+12(SB)/4, $0x00000000
+DATA avx512_upper<>+16(SB)/4, $0x00000000
+DATA avx512_upper<>+20(SB)/4, $0x00000000
+DATA avx512_upper<>+24(SB)/4, $0x00000000
+DATA avx512_upper<>+28(SB)/4, $0x00000000
+DATA avx512_upper<>+32(SB)/4, $0x00000008
+DATA avx512_upper<>+36(SB)/4, $0x00000008
+DATA avx512_upper<>+40(SB)/4, $0x00000008
+DATA avx512_upper<>+44(SB)/4, $0x00000008
+DATA avx512_upper<>+48(SB)/4, $0x00000008
+DATA avx512_upper<>+52(SB)/4, $0x00000008
+DATA avx512_upper<>+56(SB)/4, $0x00000008
+DATA avx512_upper<>+60(SB)/4, $0x00000008
+GLOBL avx512_upper<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_splat_00000007<>+0(SB)/4, $0x00000007
+GLOBL avx512_splat_00000007<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_minus_Q4_0<>+0(SB)/4, $0x0000fff8
+DATA avx512_minus_Q4_0<>+4(SB)/4, $0x0000fff8
+DATA avx512_minus_Q4_0<>+8(SB)/4, $0x0000fff8
+DATA avx512_minus_Q4_0<>+12(SB)/4, $0x0000fff8
+DATA avx512_minus_Q4_0<>+16(SB)/4, $0x0000ff80
+DATA avx512_minus_Q4_0<>+20(SB)/4, $0x0000ff80
+DATA avx512_minus_Q4_0<>+24(SB)/4, $0x0000ff80
+DATA avx512_minus_Q4_0<>+28(SB)/4, $0x0000ff80
+DATA avx512_minus_Q4_0<>+32(SB)/4, $0x0000fff8
+DATA avx512_minus_Q4_0<>+36(SB)/4, $0x0000fff8
+DATA avx512_minus_Q4_0<>+40(SB)/4, $0x0000fff8
+DATA avx512_minus_Q4_0<>+44(SB)/4, $0x0000fff8
+DATA avx512_minus_Q4_0<>+48(SB)/4, $0x0000ff80
+DATA avx512_minus_Q4_0<>+52(SB)/4, $0x0000ff80
+DATA avx512_minus_Q4_0<>+56(SB)/4, $0x0000ff80
+DATA avx512_minus_Q4_0<>+60(SB)/4, $0x0000ff80
+GLOBL avx512_minus_Q4_0<>(SB), RODATA|NOPTR, $64
 
 // func avx512DotQ4_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
-TEXT ·avx512DotQ4_0Many(SB), $448-88
-	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_q4_0<>+0(SB), Z2
+TEXT ·avx512DotQ4_0Many(SB), $256-88
+	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
+	VMOVDQU32    avx512_q4_0<>+0(SB), Z1
+	VMOVDQU32    avx512_q4_0_high<>+0(SB), Z2
 	VMOVDQU32    avx512_q4_0_d<>+0(SB), Z3
 	VMOVDQU32    avx512_halves<>+0(SB), Z4
-	VXORPS       Z5, Z5, Z5
-	VMOVDQU32    Z5, 256(SP)
-	VMOVDQU32    Z5, 320(SP)
-	VMOVDQU32    Z5, 384(SP)
 	MOVQ         nb+24(FP), AX
 	ANDQ         $0x07, AX
-	IMUL3Q       $+18, AX, CX
-	MOVQ         $-1, DX
-	XORQ         SI, SI
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K4
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K5
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        AX, DX, BX
-	KMOVQ        BX, K2
-	MOVQ         BX, CX
-	ANDQ         $0x0f, BX
-	IMUL3Q       $0x11, BX, BX
-	SHRQ         $0x04, CX
-	IMUL3Q       $+4352, CX, CX
-	ORQ          CX, BX
-	KMOVQ        BX, K1
-	LEAQ         (AX)(AX*1), CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K3
-	MOVQ         nb+24(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         tokens+32(FP), DX
-	DECQ         DX
-	IMULQ        CX, DX
-	MOVQ         w+0(FP), DI
-	MOVQ         y+72(FP), R8
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+18, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z6
+	VMOVDQU32    avx512_upper<>+0(SB), Z7
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z8
+	VPBROADCASTD AX, Z11
+	VPADDD       Z11, Z6, Z5
+	VPSUBD       Z11, Z6, Z6
+	VPTERNLOGD   $0xea, Z7, Z8, Z5
+	VPTERNLOGD   $0xea, Z7, Z8, Z6
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         nb+24(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         tokens+32(FP), SI
+	DECQ         SI
+	IMULQ        BX, SI
+	MOVQ         w+0(FP), R9
+	MOVQ         y+72(FP), R10
 
 row:
-	VXORPS  Z5, Z5, Z5
-	VMOVUPS Z5, (SP)
-	VMOVUPS Z5, 64(SP)
-	VMOVUPS Z5, 128(SP)
-	VMOVUPS Z5, 192(SP)
-	MOVQ    q+40(FP), R10
-	MOVQ    scale+48(FP), R11
-	MOVQ    half+64(FP), R12
-	MOVQ    DI, R9
-	MOVQ    nb+24(FP), R13
-	SHRQ    $0x03, R13
-	JZ      tail
+	VXORPS  Z7, Z7, Z7
+	VMOVUPS Z7, (SP)
+	VMOVUPS Z7, 64(SP)
+	VMOVUPS Z7, 128(SP)
+	VMOVUPS Z7, 192(SP)
+	MOVQ    q+40(FP), R12
+	MOVQ    scale+48(FP), R13
+	MOVQ    half+64(FP), R14
+	MOVQ    R9, R11
+	MOVQ    nb+24(FP), R15
+	SHRQ    $0x03, R15
 
 group:
-	PREFETCHT1 4096(R9)
-	PREFETCHT1 4160(R9)
-	PREFETCHT1 4224(R9)
-	VMOVDQU32  2(R9), Z5
-	VPERMT2W   68(R9), Z2, Z5
-	VPSRLVD    Z0, Z5, Z5
-	VPANDD     Z1, Z5, Z5
-	VMOVDQU32  6(R9), Z8
-	VPERMT2W   72(R9), Z2, Z8
-	VPSRLVD    Z0, Z8, Z8
-	VPANDD     Z1, Z8, Z8
-	VMOVDQU32  10(R9), Z9
-	VPERMT2W   76(R9), Z2, Z9
-	VPSRLVD    Z0, Z9, Z9
-	VPANDD     Z1, Z9, Z9
-	VMOVDQU32  14(R9), Z10
-	VPERMT2W   80(R9), Z2, Z10
-	VPSRLVD    Z0, Z10, Z10
-	VPANDD     Z1, Z10, Z10
-	VMOVDQU32  (R9), Z11
-	VPERMT2W   64(R9), Z3, Z11
-	VCVTPH2PS  X11, Y11
-	VSHUFF64X2 $0x44, Z11, Z11, Z11
-	LEAQ       (SP), R14
-	XORQ       BX, BX
+	PREFETCHT1 4096(R11)
+	PREFETCHT1 4160(R11)
+	PREFETCHT1 4224(R11)
+	VMOVDQU32  (R11), Z7
+	VMOVDQU32  64(R11), Z8
+	VMOVDQU32  80(R11), Z11
+	VMOVDQA32  Z1, Z12
+	VPERMI2W   Z8, Z7, Z12
+	VMOVDQA32  Z2, Z13
+	VPERMI2W   Z11, Z8, Z13
+	VPERMT2W   Z8, Z3, Z7
+	VCVTPH2PS  X7, Y7
+	VSHUFI32X4 $0x00, Z13, Z12, Z8
+	VPANDD     Z0, Z8, Z8
+	VSHUFI32X4 $0x55, Z13, Z12, Z11
+	VPANDD     Z0, Z11, Z11
+	VSHUFI32X4 $0xaa, Z13, Z12, Z14
+	VPANDD     Z0, Z14, Z14
+	VSHUFI32X4 $0xff, Z13, Z12, Z12
+	VPANDD     Z0, Z12, Z12
+	VSHUFF64X2 $0x44, Z7, Z7, Z7
+	LEAQ       (SP), BP
+	XORQ       DI, DI
 
 pair:
-	LEAQ          (BX)(CX*1), SI
-	CMPQ          SI, DX
-	CMOVQGT       DX, SI
-	VXORPS        Z12, Z12, Z12
-	VPERMD        (R12)(BX*2), Z4, Z13
-	VPDPWSSD.BCST avx512_splat_0000fff8<>+0(SB), Z13, Z12
-	VPDPBUSD      (R10)(BX*8), Z5, Z12
-	VPDPBUSD      64(R10)(BX*8), Z8, Z12
-	VPDPBUSD      128(R10)(BX*8), Z9, Z12
-	VPDPBUSD      192(R10)(BX*8), Z10, Z12
-	VXORPS        Z13, Z13, Z13
-	VPERMD        (R12)(SI*2), Z4, Z14
-	VPDPWSSD.BCST avx512_splat_0000fff8<>+0(SB), Z14, Z13
-	VPDPBUSD      (R10)(SI*8), Z5, Z13
-	VPDPBUSD      64(R10)(SI*8), Z8, Z13
-	VPDPBUSD      128(R10)(SI*8), Z9, Z13
-	VPDPBUSD      192(R10)(SI*8), Z10, Z13
-	VSHUFI32X4    $0x88, Z13, Z12, Z14
-	VSHUFI32X4    $0xdd, Z13, Z12, Z12
-	VMOVUPS       (R14), Z13
-	VMOVUPS       (R11)(BX*1), Y6
-	VINSERTF64X4  $0x01, (R11)(SI*1), Z6, Z6
-	VMULPS        Z6, Z11, Z6
-	VPADDD        Z12, Z14, Z14
-	VCVTDQ2PS     Z14, Z14
-	VFMADD231PS   Z6, Z14, Z13
-	VMOVUPS       Z13, (R14)
-	ADDQ          $0x40, R14
-	LEAQ          (BX)(CX*2), BX
-	CMPQ          BX, DX
-	JLE           pair
-	ADDQ          $+144, R9
-	ADDQ          $+256, R10
-	ADDQ          $+32, R11
-	ADDQ          $+64, R12
-	DECQ          R13
-	JNZ           group
-
-tail:
-	TESTQ      AX, AX
-	JZ         end
-	VMOVDQU8.Z (R9), K4, Z5
-	VMOVDQU8   Z5, 256(SP)
-	VMOVDQU8.Z 64(R9), K5, Z5
-	VMOVDQU8   Z5, 320(SP)
-	VMOVDQU32  258(SP), Z5
-	VPERMT2W   324(SP), Z2, Z5
-	VPSRLVD    Z0, Z5, Z5
-	VPANDD     Z1, Z5, Z5
-	VMOVDQU32  262(SP), Z8
-	VPERMT2W   328(SP), Z2, Z8
-	VPSRLVD    Z0, Z8, Z8
-	VPANDD     Z1, Z8, Z8
-	VMOVDQU32  266(SP), Z9
-	VPERMT2W   332(SP), Z2, Z9
-	VPSRLVD    Z0, Z9, Z9
-	VPANDD     Z1, Z9, Z9
-	VMOVDQU32  270(SP), Z10
-	VPERMT2W   336(SP), Z2, Z10
-	VPSRLVD    Z0, Z10, Z10
-	VPANDD     Z1, Z10, Z10
-	VMOVDQU32  256(SP), Z11
-	VPERMT2W   320(SP), Z3, Z11
-	VCVTPH2PS  X11, Y11
-	VSHUFF64X2 $0x44, Z11, Z11, Z11
-	LEAQ       (SP), R9
-	XORQ       BX, BX
+	LEAQ         (DI)(BX*1), R8
+	CMPQ         R8, SI
+	CMOVQGT      SI, R8
+	VXORPS       Z13, Z13, Z13
+	VPERMD       (R14)(DI*2), Z4, Z15
+	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z15, Z13
+	VPDPBUSD     (R12)(DI*8), Z8, Z13
+	VPDPBUSD     64(R12)(DI*8), Z11, Z13
+	VPDPBUSD     128(R12)(DI*8), Z14, Z13
+	VPDPBUSD     192(R12)(DI*8), Z12, Z13
+	VXORPS       Z15, Z15, Z15
+	VPERMD       (R14)(R8*2), Z4, Z16
+	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z16, Z15
+	VPDPBUSD     (R12)(R8*8), Z8, Z15
+	VPDPBUSD     64(R12)(R8*8), Z11, Z15
+	VPDPBUSD     128(R12)(R8*8), Z14, Z15
+	VPDPBUSD     192(R12)(R8*8), Z12, Z15
+	VSHUFI32X4   $0x88, Z15, Z13, Z16
+	VSHUFI32X4   $0xdd, Z15, Z13, Z13
+	VMOVUPS      (BP), Z15
+	VMOVUPS      (R13)(DI*1), Y9
+	VINSERTF64X4 $0x01, (R13)(R8*1), Z9, Z9
+	VMULPS       Z9, Z7, Z9
+	VPSRAD       $0x04, Z13, Z13
+	VPADDD       Z13, Z16, Z16
+	VCVTDQ2PS    Z16, Z16
+	VFMADD231PS  Z9, Z16, Z15
+	VMOVUPS      Z15, (BP)
+	ADDQ         $0x40, BP
+	LEAQ         (DI)(BX*2), DI
+	CMPQ         DI, SI
+	JLE          pair
+	ADDQ         $+144, R11
+	ADDQ         $+256, R12
+	ADDQ         $+32, R13
+	ADDQ         $+64, R14
+	DECQ         R15
+	JNZ          group
+	TESTQ        AX, AX
+	JZ           end
+	LEAQ         (R11)(DX*1), DI
+	VMOVDQU32    (DI), Z7
+	VMOVDQU32    64(DI), Z8
+	VMOVDQU32    80(DI), Z11
+	VMOVDQA32    Z1, Z12
+	VPERMI2W     Z8, Z7, Z12
+	VMOVDQA32    Z2, Z13
+	VPERMI2W     Z11, Z8, Z13
+	VPERMT2W     Z8, Z3, Z7
+	VCVTPH2PS    X7, Y7
+	VSHUFI32X4   $0x00, Z13, Z12, Z8
+	VPANDD       Z0, Z8, Z8
+	VSHUFI32X4   $0x55, Z13, Z12, Z11
+	VPANDD       Z0, Z11, Z11
+	VSHUFI32X4   $0xaa, Z13, Z12, Z14
+	VPANDD       Z0, Z14, Z14
+	VSHUFI32X4   $0xff, Z13, Z12, Z12
+	VPANDD       Z0, Z12, Z12
+	LEAQ         (R13)(CX*4), R11
+	LEAQ         (R14)(CX*8), R13
+	VSHUFF64X2   $0x44, Z7, Z7, Z7
+	LEAQ         (SP), R14
+	XORQ         DI, DI
 
 tailPair:
-	LEAQ          (BX)(CX*1), SI
-	CMPQ          SI, DX
-	CMOVQGT       DX, SI
-	VXORPS        Z12, Z12, Z12
-	VMOVDQU32.Z   (R12)(BX*2), K3, Z13
-	VPERMD        Z13, Z4, Z13
-	VPDPWSSD.BCST avx512_splat_0000fff8<>+0(SB), Z13, Z12
-	VPEXPANDD.Z   (R10)(BX*8), K1, Z13
-	LEAQ          (R10)(BX*8), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z13, Z5, Z12
-	VPEXPANDD.Z   (R13), K1, Z13
-	LEAQ          (R13), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z13, Z8, Z12
-	VPEXPANDD.Z   (R13), K1, Z13
-	LEAQ          (R13), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z13, Z9, Z12
-	VPEXPANDD.Z   (R13), K1, Z13
-	VPDPBUSD      Z13, Z10, Z12
-	VXORPS        Z13, Z13, Z13
-	VMOVDQU32.Z   (R12)(SI*2), K3, Z14
-	VPERMD        Z14, Z4, Z14
-	VPDPWSSD.BCST avx512_splat_0000fff8<>+0(SB), Z14, Z13
-	VPEXPANDD.Z   (R10)(SI*8), K1, Z14
-	LEAQ          (R10)(SI*8), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z14, Z5, Z13
-	VPEXPANDD.Z   (R13), K1, Z14
-	LEAQ          (R13), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z14, Z8, Z13
-	VPEXPANDD.Z   (R13), K1, Z14
-	LEAQ          (R13), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z14, Z9, Z13
-	VPEXPANDD.Z   (R13), K1, Z14
-	VPDPBUSD      Z14, Z10, Z13
-	VSHUFI32X4    $0x88, Z13, Z12, Z14
-	VSHUFI32X4    $0xdd, Z13, Z12, Z12
-	VMOVUPS       (R9), Z13
-	VMOVUPS.Z     (R11)(BX*1), K2, Y7
-	VMOVUPS.Z     (R11)(SI*1), K2, Y6
-	VINSERTF64X4  $0x01, Y6, Z7, Z7
-	VMULPS        Z7, Z11, Z7
-	VPADDD        Z12, Z14, Z14
-	VCVTDQ2PS     Z14, Z14
-	VFMADD231PS   Z7, Z14, Z13
-	VMOVUPS       Z13, (R9)
-	ADDQ          $0x40, R9
-	LEAQ          (BX)(CX*2), BX
-	CMPQ          BX, DX
-	JLE           tailPair
+	LEAQ         (DI)(BX*1), R8
+	CMPQ         R8, SI
+	CMOVQGT      SI, R8
+	VXORPS       Z13, Z13, Z13
+	VMOVDQU32.Z  (R13)(DI*2), K3, Z15
+	VPERMD       Z15, Z4, Z15
+	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z15, Z13
+	VPEXPANDD.Z  (R12)(DI*8), K1, Z15
+	LEAQ         (R12)(DI*8), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z15, Z8, Z13
+	VPEXPANDD.Z  (R15), K1, Z15
+	LEAQ         (R15), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z15, Z11, Z13
+	VPEXPANDD.Z  (R15), K1, Z15
+	LEAQ         (R15), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z15, Z14, Z13
+	VPEXPANDD.Z  (R15), K1, Z15
+	VPDPBUSD     Z15, Z12, Z13
+	VXORPS       Z15, Z15, Z15
+	VMOVDQU32.Z  (R13)(R8*2), K3, Z16
+	VPERMD       Z16, Z4, Z16
+	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z16, Z15
+	VPEXPANDD.Z  (R12)(R8*8), K1, Z16
+	LEAQ         (R12)(R8*8), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z16, Z8, Z15
+	VPEXPANDD.Z  (R15), K1, Z16
+	LEAQ         (R15), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z16, Z11, Z15
+	VPEXPANDD.Z  (R15), K1, Z16
+	LEAQ         (R15), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z16, Z14, Z15
+	VPEXPANDD.Z  (R15), K1, Z16
+	VPDPBUSD     Z16, Z12, Z15
+	VSHUFI32X4   $0x88, Z15, Z13, Z16
+	VSHUFI32X4   $0xdd, Z15, Z13, Z13
+	VMOVUPS      (R14), Z15
+	VPERMPS      Z15, Z5, Z15
+	VMOVUPS.Z    (R11)(DI*1), K2, Y10
+	VMOVUPS.Z    (R11)(R8*1), K2, Y9
+	VINSERTF64X4 $0x01, Y9, Z10, Z10
+	VMULPS       Z10, Z7, Z10
+	VPSRAD       $0x04, Z13, Z13
+	VPADDD       Z13, Z16, Z16
+	VCVTDQ2PS    Z16, Z16
+	VFMADD231PS  Z10, Z16, Z15
+	VPERMPS      Z15, Z6, Z15
+	VMOVUPS      Z15, (R14)
+	ADDQ         $0x40, R14
+	LEAQ         (DI)(BX*2), DI
+	CMPQ         DI, SI
+	JLE          tailPair
 
 end:
-	MOVQ tokens+32(FP), R9
-	MOVQ ldy+80(FP), R10
-	LEAQ (SP), BX
-	MOVQ R8, SI
+	MOVQ tokens+32(FP), R11
+	MOVQ ldy+80(FP), R12
+	LEAQ (SP), DI
+	MOVQ R10, R8
 
 out:
-	VMOVDQU32     (BX), Z5
-	VSHUFF32X4    $0xf5, Z5, Z5, Z8
-	VXORPS        Z9, Z9, Z9
-	VADDPS        Z5, Z9, Z9
-	VPERMILPS     $0x55, Z5, Z10
-	VADDPS        Z10, Z9, Z9
-	VPERMILPS     $0xaa, Z5, Z10
-	VADDPS        Z10, Z9, Z9
-	VPERMILPS     $0xff, Z5, Z5
-	VADDPS        Z5, Z9, Z9
-	VADDPS        Z8, Z9, Z9
-	VPERMILPS     $0x55, Z8, Z5
-	VADDPS        Z5, Z9, Z9
-	VPERMILPS     $0xaa, Z8, Z5
-	VADDPS        Z5, Z9, Z9
-	VPERMILPS     $0xff, Z8, Z5
-	VADDPS        Z5, Z9, Z9
-	VMOVSS        X9, (SI)
-	DECQ          R9
+	VMOVDQU32     (DI), Z7
+	VSHUFF32X4    $0xf5, Z7, Z7, Z8
+	VXORPS        Z11, Z11, Z11
+	VADDPS        Z7, Z11, Z11
+	VPERMILPS     $0x55, Z7, Z12
+	VADDPS        Z12, Z11, Z11
+	VPERMILPS     $0xaa, Z7, Z12
+	VADDPS        Z12, Z11, Z11
+	VPERMILPS     $0xff, Z7, Z7
+	VADDPS        Z7, Z11, Z11
+	VADDPS        Z8, Z11, Z11
+	VPERMILPS     $0x55, Z8, Z7
+	VADDPS        Z7, Z11, Z11
+	VPERMILPS     $0xaa, Z8, Z7
+	VADDPS        Z7, Z11, Z11
+	VPERMILPS     $0xff, Z8, Z7
+	VADDPS        Z7, Z11, Z11
+	VMOVSS        X11, (R8)
+	DECQ          R11
 	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z9, X5
-	VMOVSS        X5, (SI)(R10*4)
-	LEAQ          (SI)(R10*8), SI
-	ADDQ          $0x40, BX
-	DECQ          R9
+	VEXTRACTF32X4 $0x02, Z11, X7
+	VMOVSS        X7, (R8)(R12*4)
+	LEAQ          (R8)(R12*8), R8
+	ADDQ          $0x40, DI
+	DECQ          R11
 	JNZ           out
 
 rowEnd:
-	ADDQ $0x04, R8
-	ADDQ stride+8(FP), DI
+	ADDQ $0x04, R10
+	ADDQ stride+8(FP), R9
 	DECQ rows+16(FP)
 	JNZ  row
 	VZEROUPPER
 	RET
 
 // func avx512DotQ4_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, FMA3, MMX+
-TEXT ·avx512DotQ4_1(SB), $192-72
-	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_q4_1<>+0(SB), Z2
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, FMA3, MMX+
+TEXT ·avx512DotQ4_1(SB), $0-72
+	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
+	VMOVDQU32    avx512_q4_1<>+0(SB), Z1
+	VMOVDQU32    avx512_q4_1_high<>+0(SB), Z2
 	VMOVDQU32    avx512_q4_1_dm<>+0(SB), Z3
 	MOVQ         w+0(FP), AX
 	MOVQ         y+64(FP), CX
 	MOVQ         rows+16(FP), DX
-	VXORPS       Z4, Z4, Z4
-	VMOVDQU32    Z4, (SP)
-	VMOVDQU32    Z4, 64(SP)
-	VMOVDQU32    Z4, 128(SP)
 	MOVQ         nb+24(FP), BX
 	ANDQ         $0x07, BX
-	IMUL3Q       $+20, BX, SI
-	MOVQ         $-1, DI
-	XORQ         R9, R9
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K4
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K5
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K6
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        BX, DI, R8
-	KMOVQ        R8, K2
-	MOVQ         R8, SI
-	ANDQ         $0x0f, R8
-	IMUL3Q       $0x11, R8, R8
-	SHRQ         $0x04, SI
-	IMUL3Q       $+4352, SI, SI
-	ORQ          SI, R8
-	KMOVQ        R8, K1
-	LEAQ         (BX)(BX*1), SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K3
+	LEAQ         -8(BX), SI
+	IMUL3Q       $+20, SI, DI
+	VMOVDQU32    avx512_lanes<>+0(SB), Z5
+	VMOVDQU32    avx512_upper<>+0(SB), Z6
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z7
+	VPBROADCASTD BX, Z8
+	VPADDD       Z8, Z5, Z4
+	VPSUBD       Z8, Z5, Z5
+	VPTERNLOGD   $0xea, Z6, Z7, Z4
+	VPTERNLOGD   $0xea, Z6, Z7, Z5
+	MOVQ         SI, R8
+	NEGQ         R8
+	MOVQ         $0x000000ff, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         $0x000000ff, R9
+	KMOVQ        R9, K2
+	MOVQ         R9, R10
+	ANDQ         $0x0f, R9
+	IMUL3Q       $0x11, R9, R9
+	SHRQ         $0x04, R10
+	IMUL3Q       $+4352, R10, R10
+	ORQ          R10, R9
+	KMOVQ        R9, K1
+	MOVQ         $0x0000ffff, R9
+	ADDQ         R8, R8
+	SHLXQ        R8, R9, R9
+	KMOVW        R9, K3
 
 row:
-	MOVQ   q+32(FP), DI
-	MOVQ   scale+40(FP), R8
-	MOVQ   sum+48(FP), R9
-	MOVQ   AX, SI
-	MOVQ   nb+24(FP), R10
-	VXORPS Y4, Y4, Y4
-	SHRQ   $0x03, R10
-	JZ     tail
+	MOVQ   q+32(FP), R9
+	MOVQ   scale+40(FP), R10
+	MOVQ   sum+48(FP), R11
+	MOVQ   AX, R8
+	MOVQ   nb+24(FP), R12
+	VXORPS Y6, Y6, Y6
+	SHRQ   $0x03, R12
 
 group:
-	PREFETCHT1    4096(SI)
-	PREFETCHT1    4160(SI)
-	PREFETCHT1    4224(SI)
-	VMOVDQU32     4(SI), Z5
-	VPERMT2D      84(SI), Z2, Z5
-	VPSRLVD       Z0, Z5, Z5
-	VPANDD        Z1, Z5, Z5
-	VMOVDQU32     8(SI), Z6
-	VPERMT2D      88(SI), Z2, Z6
-	VPSRLVD       Z0, Z6, Z6
-	VPANDD        Z1, Z6, Z6
-	VMOVDQU32     12(SI), Z7
-	VPERMT2D      92(SI), Z2, Z7
-	VPSRLVD       Z0, Z7, Z7
-	VPANDD        Z1, Z7, Z7
-	VMOVDQU32     16(SI), Z8
-	VPERMT2D      96(SI), Z2, Z8
-	VPSRLVD       Z0, Z8, Z8
-	VPANDD        Z1, Z8, Z8
-	VMOVDQU32     (SI), Z9
-	VPERMT2W      80(SI), Z3, Z9
-	VCVTPH2PS     Y9, Z9
-	VXORPS        Z10, Z10, Z10
-	VPDPBUSD      (DI), Z5, Z10
-	VPDPBUSD      64(DI), Z6, Z10
-	VPDPBUSD      128(DI), Z7, Z10
-	VPDPBUSD      192(DI), Z8, Z10
-	VSHUFI32X4    $0xdd, Z10, Z10, Z5
-	VSHUFI32X4    $0x88, Z10, Z10, Z10
-	VPADDD        Y5, Y10, Y10
-	VCVTDQ2PS     Y10, Y10
-	VMULPS        (R8), Y9, Y5
-	VFMADD231PS   Y5, Y10, Y4
-	VEXTRACTF64X4 $0x01, Z9, Y5
-	VFMADD231PS   (R9), Y5, Y4
-	ADDQ          $+160, SI
-	ADDQ          $+256, DI
-	ADDQ          $+32, R8
-	ADDQ          $+32, R9
-	DECQ          R10
+	PREFETCHT1    4096(R8)
+	PREFETCHT1    4160(R8)
+	PREFETCHT1    4224(R8)
+	VMOVDQU32     (R8), Z7
+	VMOVDQU32     64(R8), Z8
+	VMOVDQU32     96(R8), Z9
+	VMOVDQA32     Z1, Z10
+	VPERMI2D      Z8, Z7, Z10
+	VMOVDQA32     Z2, Z11
+	VPERMI2D      Z9, Z8, Z11
+	VPERMT2W      80(R8), Z3, Z7
+	VCVTPH2PS     Y7, Z7
+	VSHUFI32X4    $0x00, Z11, Z10, Z8
+	VPANDD        Z0, Z8, Z8
+	VSHUFI32X4    $0x55, Z11, Z10, Z9
+	VPANDD        Z0, Z9, Z9
+	VSHUFI32X4    $0xaa, Z11, Z10, Z12
+	VPANDD        Z0, Z12, Z12
+	VSHUFI32X4    $0xff, Z11, Z10, Z10
+	VPANDD        Z0, Z10, Z10
+	VXORPS        Z11, Z11, Z11
+	VPDPBUSD      (R9), Z8, Z11
+	VPDPBUSD      64(R9), Z9, Z11
+	VPDPBUSD      128(R9), Z12, Z11
+	VPDPBUSD      192(R9), Z10, Z11
+	VSHUFI32X4    $0xdd, Z11, Z11, Z8
+	VSHUFI32X4    $0x88, Z11, Z11, Z11
+	VPSRAD        $0x04, Y8, Y8
+	VPADDD        Y8, Y11, Y11
+	VCVTDQ2PS     Y11, Y11
+	VMULPS        (R10), Y7, Y8
+	VFMADD231PS   Y8, Y11, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y7
+	VFMADD231PS   (R11), Y7, Y6
+	ADDQ          $+160, R8
+	ADDQ          $+256, R9
+	ADDQ          $+32, R10
+	ADDQ          $+32, R11
+	DECQ          R12
 	JNZ           group
-
-tail:
 	TESTQ         BX, BX
 	JZ            end
-	VMOVDQU8.Z    (SI), K4, Z5
-	VMOVDQU8      Z5, (SP)
-	VMOVDQU8.Z    64(SI), K5, Z5
-	VMOVDQU8      Z5, 64(SP)
-	VMOVDQU8.Z    128(SI), K6, Z5
-	VMOVDQU8      Z5, 128(SP)
-	VMOVDQU32     4(SP), Z5
-	VPERMT2D      84(SP), Z2, Z5
-	VPSRLVD       Z0, Z5, Z5
-	VPANDD        Z1, Z5, Z5
-	VMOVDQU32     8(SP), Z6
-	VPERMT2D      88(SP), Z2, Z6
-	VPSRLVD       Z0, Z6, Z6
-	VPANDD        Z1, Z6, Z6
-	VMOVDQU32     12(SP), Z7
-	VPERMT2D      92(SP), Z2, Z7
-	VPSRLVD       Z0, Z7, Z7
-	VPANDD        Z1, Z7, Z7
-	VMOVDQU32     16(SP), Z8
-	VPERMT2D      96(SP), Z2, Z8
-	VPSRLVD       Z0, Z8, Z8
-	VPANDD        Z1, Z8, Z8
-	VMOVDQU32     (SP), Z9
-	VPERMT2W      80(SP), Z3, Z9
-	VCVTPH2PS     Y9, Z9
-	VXORPS        Z10, Z10, Z10
-	VPEXPANDD.Z   (DI), K1, Z11
-	LEAQ          (DI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z11, Z5, Z10
-	VPEXPANDD.Z   (SI), K1, Z5
-	LEAQ          (SI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z5, Z6, Z10
-	VPEXPANDD.Z   (SI), K1, Z5
-	LEAQ          (SI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z5, Z7, Z10
-	VPEXPANDD.Z   (SI), K1, Z5
-	VPDPBUSD      Z5, Z8, Z10
-	VSHUFI32X4    $0xdd, Z10, Z10, Z5
-	VSHUFI32X4    $0x88, Z10, Z10, Z10
-	VPADDD        Y5, Y10, Y10
-	VCVTDQ2PS     Y10, Y10
-	VMOVUPS.Z     (R8), K2, Y5
-	VMULPS        Y5, Y9, Y5
-	VFMADD231PS   Y5, Y10, Y4
-	VEXTRACTF64X4 $0x01, Z9, Y5
-	VMOVUPS.Z     (R9), K2, Y6
-	VFMADD231PS   Y6, Y5, Y4
+	VPERMPS       Y6, Y4, Y6
+	LEAQ          (R8)(DI*1), R8
+	LEAQ          (R10)(SI*4), R10
+	LEAQ          (R11)(SI*4), R11
+	VMOVDQU32     (R8), Z7
+	VMOVDQU32     64(R8), Z8
+	VMOVDQU32     96(R8), Z9
+	VMOVDQA32     Z1, Z10
+	VPERMI2D      Z8, Z7, Z10
+	VMOVDQA32     Z2, Z11
+	VPERMI2D      Z9, Z8, Z11
+	VPERMT2W      80(R8), Z3, Z7
+	VCVTPH2PS     Y7, Z7
+	VSHUFI32X4    $0x00, Z11, Z10, Z8
+	VPANDD        Z0, Z8, Z8
+	VSHUFI32X4    $0x55, Z11, Z10, Z9
+	VPANDD        Z0, Z9, Z9
+	VSHUFI32X4    $0xaa, Z11, Z10, Z12
+	VPANDD        Z0, Z12, Z12
+	VSHUFI32X4    $0xff, Z11, Z10, Z10
+	VPANDD        Z0, Z10, Z10
+	VXORPS        Z11, Z11, Z11
+	VPEXPANDD.Z   (R9), K1, Z13
+	LEAQ          (R9), R8
+	LEAQ          (R8)(BX*8), R8
+	VPDPBUSD      Z13, Z8, Z11
+	VPEXPANDD.Z   (R8), K1, Z8
+	LEAQ          (R8), R8
+	LEAQ          (R8)(BX*8), R8
+	VPDPBUSD      Z8, Z9, Z11
+	VPEXPANDD.Z   (R8), K1, Z8
+	LEAQ          (R8), R8
+	LEAQ          (R8)(BX*8), R8
+	VPDPBUSD      Z8, Z12, Z11
+	VPEXPANDD.Z   (R8), K1, Z8
+	VPDPBUSD      Z8, Z10, Z11
+	VSHUFI32X4    $0xdd, Z11, Z11, Z8
+	VSHUFI32X4    $0x88, Z11, Z11, Z11
+	VPSRAD        $0x04, Y8, Y8
+	VPADDD        Y8, Y11, Y11
+	VCVTDQ2PS     Y11, Y11
+	VMOVUPS.Z     (R10), K2, Y8
+	VMULPS        Y8, Y7, Y8
+	VFMADD231PS   Y8, Y11, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y7
+	VMOVUPS.Z     (R11), K2, Y8
+	VFMADD231PS   Y8, Y7, Y6
+	VPERMPS       Y6, Y5, Y6
 
 end:
-	VEXTRACTF32X4 $0x01, Y4, X5
-	VXORPS        X6, X6, X6
-	VADDPS        X4, X6, X6
-	VPERMILPS     $0x55, X4, X7
-	VADDPS        X7, X6, X6
-	VPERMILPS     $0xaa, X4, X7
-	VADDPS        X7, X6, X6
-	VPERMILPS     $0xff, X4, X4
-	VADDPS        X4, X6, X6
-	VADDPS        X5, X6, X6
-	VPERMILPS     $0x55, X5, X4
-	VADDPS        X4, X6, X6
-	VPERMILPS     $0xaa, X5, X4
-	VADDPS        X4, X6, X6
-	VPERMILPS     $0xff, X5, X4
-	VADDPS        X4, X6, X6
-	VMOVSS        X6, (CX)
+	VEXTRACTF32X4 $0x01, Y6, X7
+	VXORPS        X8, X8, X8
+	VADDPS        X6, X8, X8
+	VPERMILPS     $0x55, X6, X9
+	VADDPS        X9, X8, X8
+	VPERMILPS     $0xaa, X6, X9
+	VADDPS        X9, X8, X8
+	VPERMILPS     $0xff, X6, X6
+	VADDPS        X6, X8, X8
+	VADDPS        X7, X8, X8
+	VPERMILPS     $0x55, X7, X6
+	VADDPS        X6, X8, X8
+	VPERMILPS     $0xaa, X7, X6
+	VADDPS        X6, X8, X8
+	VPERMILPS     $0xff, X7, X6
+	VADDPS        X6, X8, X8
+	VMOVSS        X8, (CX)
 	ADDQ          $0x04, CX
 	ADDQ          stride+8(FP), AX
 	DECQ          DX
@@ -3828,23 +3879,41 @@ end:
 	VZEROUPPER
 	RET
 
-DATA avx512_q4_1<>+0(SB)/4, $0x00000000
-DATA avx512_q4_1<>+4(SB)/4, $0x00000005
-DATA avx512_q4_1<>+8(SB)/4, $0x0000000a
-DATA avx512_q4_1<>+12(SB)/4, $0x0000000f
-DATA avx512_q4_1<>+16(SB)/4, $0x00000000
-DATA avx512_q4_1<>+20(SB)/4, $0x00000005
-DATA avx512_q4_1<>+24(SB)/4, $0x0000000a
-DATA avx512_q4_1<>+28(SB)/4, $0x0000000f
-DATA avx512_q4_1<>+32(SB)/4, $0x00000010
-DATA avx512_q4_1<>+36(SB)/4, $0x00000015
-DATA avx512_q4_1<>+40(SB)/4, $0x0000001a
-DATA avx512_q4_1<>+44(SB)/4, $0x0000001f
-DATA avx512_q4_1<>+48(SB)/4, $0x00000010
-DATA avx512_q4_1<>+52(SB)/4, $0x00000015
-DATA avx512_q4_1<>+56(SB)/4, $0x0000001a
-DATA avx512_q4_1<>+60(SB)/4, $0x0000001f
+DATA avx512_q4_1<>+0(SB)/4, $0x00000001
+DATA avx512_q4_1<>+4(SB)/4, $0x00000006
+DATA avx512_q4_1<>+8(SB)/4, $0x0000000b
+DATA avx512_q4_1<>+12(SB)/4, $0x00000010
+DATA avx512_q4_1<>+16(SB)/4, $0x00000002
+DATA avx512_q4_1<>+20(SB)/4, $0x00000007
+DATA avx512_q4_1<>+24(SB)/4, $0x0000000c
+DATA avx512_q4_1<>+28(SB)/4, $0x00000011
+DATA avx512_q4_1<>+32(SB)/4, $0x00000003
+DATA avx512_q4_1<>+36(SB)/4, $0x00000008
+DATA avx512_q4_1<>+40(SB)/4, $0x0000000d
+DATA avx512_q4_1<>+44(SB)/4, $0x00000012
+DATA avx512_q4_1<>+48(SB)/4, $0x00000004
+DATA avx512_q4_1<>+52(SB)/4, $0x00000009
+DATA avx512_q4_1<>+56(SB)/4, $0x0000000e
+DATA avx512_q4_1<>+60(SB)/4, $0x00000013
 GLOBL avx512_q4_1<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_q4_1_high<>+0(SB)/4, $0x00000005
+DATA avx512_q4_1_high<>+4(SB)/4, $0x0000000a
+DATA avx512_q4_1_high<>+8(SB)/4, $0x0000000f
+DATA avx512_q4_1_high<>+12(SB)/4, $0x0000001c
+DATA avx512_q4_1_high<>+16(SB)/4, $0x00000006
+DATA avx512_q4_1_high<>+20(SB)/4, $0x0000000b
+DATA avx512_q4_1_high<>+24(SB)/4, $0x00000018
+DATA avx512_q4_1_high<>+28(SB)/4, $0x0000001d
+DATA avx512_q4_1_high<>+32(SB)/4, $0x00000007
+DATA avx512_q4_1_high<>+36(SB)/4, $0x0000000c
+DATA avx512_q4_1_high<>+40(SB)/4, $0x00000019
+DATA avx512_q4_1_high<>+44(SB)/4, $0x0000001e
+DATA avx512_q4_1_high<>+48(SB)/4, $0x00000008
+DATA avx512_q4_1_high<>+52(SB)/4, $0x0000000d
+DATA avx512_q4_1_high<>+56(SB)/4, $0x0000001a
+DATA avx512_q4_1_high<>+60(SB)/4, $0x0000001f
+GLOBL avx512_q4_1_high<>(SB), RODATA|NOPTR, $64
 
 DATA avx512_q4_1_dm<>+0(SB)/4, $0x000a0000
 DATA avx512_q4_1_dm<>+4(SB)/4, $0x001e0014
@@ -3866,453 +3935,427 @@ GLOBL avx512_q4_1_dm<>(SB), RODATA|NOPTR, $64
 
 // func avx512DotQ4_1Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
-TEXT ·avx512DotQ4_1Many(SB), $448-88
-	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_q4_1<>+0(SB), Z2
+TEXT ·avx512DotQ4_1Many(SB), $256-88
+	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
+	VMOVDQU32    avx512_q4_1<>+0(SB), Z1
+	VMOVDQU32    avx512_q4_1_high<>+0(SB), Z2
 	VMOVDQU32    avx512_q4_1_dm<>+0(SB), Z3
-	VXORPS       Z4, Z4, Z4
-	VMOVDQU32    Z4, 256(SP)
-	VMOVDQU32    Z4, 320(SP)
-	VMOVDQU32    Z4, 384(SP)
 	MOVQ         nb+24(FP), AX
 	ANDQ         $0x07, AX
-	IMUL3Q       $+20, AX, CX
-	MOVQ         $-1, DX
-	XORQ         SI, SI
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K4
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K5
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K6
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        AX, DX, BX
-	KMOVQ        BX, K2
-	MOVQ         BX, CX
-	ANDQ         $0x0f, BX
-	IMUL3Q       $0x11, BX, BX
-	SHRQ         $0x04, CX
-	IMUL3Q       $+4352, CX, CX
-	ORQ          CX, BX
-	KMOVQ        BX, K1
-	LEAQ         (AX)(AX*1), CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K3
-	MOVQ         nb+24(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         tokens+32(FP), DX
-	DECQ         DX
-	IMULQ        CX, DX
-	MOVQ         w+0(FP), DI
-	MOVQ         y+72(FP), R8
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+20, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z5
+	VMOVDQU32    avx512_upper<>+0(SB), Z6
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z7
+	VPBROADCASTD AX, Z12
+	VPADDD       Z12, Z5, Z4
+	VPSUBD       Z12, Z5, Z5
+	VPTERNLOGD   $0xea, Z6, Z7, Z4
+	VPTERNLOGD   $0xea, Z6, Z7, Z5
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         nb+24(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         tokens+32(FP), SI
+	DECQ         SI
+	IMULQ        BX, SI
+	MOVQ         w+0(FP), R9
+	MOVQ         y+72(FP), R10
 
 row:
-	VXORPS  Z4, Z4, Z4
-	VMOVUPS Z4, (SP)
-	VMOVUPS Z4, 64(SP)
-	VMOVUPS Z4, 128(SP)
-	VMOVUPS Z4, 192(SP)
-	MOVQ    q+40(FP), R10
-	MOVQ    scale+48(FP), R11
-	MOVQ    sum+56(FP), R12
-	MOVQ    DI, R9
-	MOVQ    nb+24(FP), R13
-	SHRQ    $0x03, R13
-	JZ      tail
+	VXORPS  Z6, Z6, Z6
+	VMOVUPS Z6, (SP)
+	VMOVUPS Z6, 64(SP)
+	VMOVUPS Z6, 128(SP)
+	VMOVUPS Z6, 192(SP)
+	MOVQ    q+40(FP), R12
+	MOVQ    scale+48(FP), R13
+	MOVQ    sum+56(FP), R14
+	MOVQ    R9, R11
+	MOVQ    nb+24(FP), R15
+	SHRQ    $0x03, R15
 
 group:
-	PREFETCHT1 4096(R9)
-	PREFETCHT1 4160(R9)
-	PREFETCHT1 4224(R9)
-	VMOVDQU32  4(R9), Z4
-	VPERMT2D   84(R9), Z2, Z4
-	VPSRLVD    Z0, Z4, Z4
-	VPANDD     Z1, Z4, Z4
-	VMOVDQU32  8(R9), Z9
-	VPERMT2D   88(R9), Z2, Z9
-	VPSRLVD    Z0, Z9, Z9
-	VPANDD     Z1, Z9, Z9
-	VMOVDQU32  12(R9), Z10
-	VPERMT2D   92(R9), Z2, Z10
-	VPSRLVD    Z0, Z10, Z10
-	VPANDD     Z1, Z10, Z10
-	VMOVDQU32  16(R9), Z11
-	VPERMT2D   96(R9), Z2, Z11
-	VPSRLVD    Z0, Z11, Z11
-	VPANDD     Z1, Z11, Z11
-	VMOVDQU32  (R9), Z12
-	VPERMT2W   80(R9), Z3, Z12
-	VCVTPH2PS  Y12, Z12
-	VSHUFF64X2 $0x44, Z12, Z12, Z13
-	VSHUFF64X2 $0xee, Z12, Z12, Z12
-	LEAQ       (SP), R14
-	XORQ       BX, BX
+	PREFETCHT1 4096(R11)
+	PREFETCHT1 4160(R11)
+	PREFETCHT1 4224(R11)
+	VMOVDQU32  (R11), Z6
+	VMOVDQU32  64(R11), Z7
+	VMOVDQU32  96(R11), Z12
+	VMOVDQA32  Z1, Z13
+	VPERMI2D   Z7, Z6, Z13
+	VMOVDQA32  Z2, Z14
+	VPERMI2D   Z12, Z7, Z14
+	VPERMT2W   80(R11), Z3, Z6
+	VCVTPH2PS  Y6, Z6
+	VSHUFI32X4 $0x00, Z14, Z13, Z7
+	VPANDD     Z0, Z7, Z7
+	VSHUFI32X4 $0x55, Z14, Z13, Z12
+	VPANDD     Z0, Z12, Z12
+	VSHUFI32X4 $0xaa, Z14, Z13, Z15
+	VPANDD     Z0, Z15, Z15
+	VSHUFI32X4 $0xff, Z14, Z13, Z13
+	VPANDD     Z0, Z13, Z13
+	VSHUFF64X2 $0x44, Z6, Z6, Z14
+	VSHUFF64X2 $0xee, Z6, Z6, Z6
+	LEAQ       (SP), BP
+	XORQ       DI, DI
 
 pair:
-	LEAQ         (BX)(CX*1), SI
-	CMPQ         SI, DX
-	CMOVQGT      DX, SI
-	VXORPS       Z14, Z14, Z14
-	VPDPBUSD     (R10)(BX*8), Z4, Z14
-	VPDPBUSD     64(R10)(BX*8), Z9, Z14
-	VPDPBUSD     128(R10)(BX*8), Z10, Z14
-	VPDPBUSD     192(R10)(BX*8), Z11, Z14
-	VXORPS       Z15, Z15, Z15
-	VPDPBUSD     (R10)(SI*8), Z4, Z15
-	VPDPBUSD     64(R10)(SI*8), Z9, Z15
-	VPDPBUSD     128(R10)(SI*8), Z10, Z15
-	VPDPBUSD     192(R10)(SI*8), Z11, Z15
-	VSHUFI32X4   $0x88, Z15, Z14, Z16
-	VSHUFI32X4   $0xdd, Z15, Z14, Z14
-	VMOVUPS      (R14), Z15
-	VMOVUPS      (R11)(BX*1), Y5
-	VINSERTF64X4 $0x01, (R11)(SI*1), Z5, Z5
-	VMULPS       Z5, Z13, Z5
-	VPADDD       Z14, Z16, Z16
-	VCVTDQ2PS    Z16, Z16
-	VFMADD231PS  Z5, Z16, Z15
-	VMOVUPS      (R12)(BX*1), Y6
-	VINSERTF64X4 $0x01, (R12)(SI*1), Z6, Z6
-	VFMADD231PS  Z6, Z12, Z15
-	VMOVUPS      Z15, (R14)
-	ADDQ         $0x40, R14
-	LEAQ         (BX)(CX*2), BX
-	CMPQ         BX, DX
+	LEAQ         (DI)(BX*1), R8
+	CMPQ         R8, SI
+	CMOVQGT      SI, R8
+	VXORPS       Z16, Z16, Z16
+	VPDPBUSD     (R12)(DI*8), Z7, Z16
+	VPDPBUSD     64(R12)(DI*8), Z12, Z16
+	VPDPBUSD     128(R12)(DI*8), Z15, Z16
+	VPDPBUSD     192(R12)(DI*8), Z13, Z16
+	VXORPS       Z17, Z17, Z17
+	VPDPBUSD     (R12)(R8*8), Z7, Z17
+	VPDPBUSD     64(R12)(R8*8), Z12, Z17
+	VPDPBUSD     128(R12)(R8*8), Z15, Z17
+	VPDPBUSD     192(R12)(R8*8), Z13, Z17
+	VSHUFI32X4   $0x88, Z17, Z16, Z18
+	VSHUFI32X4   $0xdd, Z17, Z16, Z16
+	VMOVUPS      (BP), Z17
+	VMOVUPS      (R13)(DI*1), Y8
+	VINSERTF64X4 $0x01, (R13)(R8*1), Z8, Z8
+	VMULPS       Z8, Z14, Z8
+	VPSRAD       $0x04, Z16, Z16
+	VPADDD       Z16, Z18, Z18
+	VCVTDQ2PS    Z18, Z18
+	VFMADD231PS  Z8, Z18, Z17
+	VMOVUPS      (R14)(DI*1), Y9
+	VINSERTF64X4 $0x01, (R14)(R8*1), Z9, Z9
+	VFMADD231PS  Z9, Z6, Z17
+	VMOVUPS      Z17, (BP)
+	ADDQ         $0x40, BP
+	LEAQ         (DI)(BX*2), DI
+	CMPQ         DI, SI
 	JLE          pair
-	ADDQ         $+160, R9
-	ADDQ         $+256, R10
-	ADDQ         $+32, R11
-	ADDQ         $+32, R12
-	DECQ         R13
+	ADDQ         $+160, R11
+	ADDQ         $+256, R12
+	ADDQ         $+32, R13
+	ADDQ         $+32, R14
+	DECQ         R15
 	JNZ          group
-
-tail:
-	TESTQ      AX, AX
-	JZ         end
-	VMOVDQU8.Z (R9), K4, Z4
-	VMOVDQU8   Z4, 256(SP)
-	VMOVDQU8.Z 64(R9), K5, Z4
-	VMOVDQU8   Z4, 320(SP)
-	VMOVDQU8.Z 128(R9), K6, Z4
-	VMOVDQU8   Z4, 384(SP)
-	VMOVDQU32  260(SP), Z4
-	VPERMT2D   340(SP), Z2, Z4
-	VPSRLVD    Z0, Z4, Z4
-	VPANDD     Z1, Z4, Z4
-	VMOVDQU32  264(SP), Z9
-	VPERMT2D   344(SP), Z2, Z9
-	VPSRLVD    Z0, Z9, Z9
-	VPANDD     Z1, Z9, Z9
-	VMOVDQU32  268(SP), Z10
-	VPERMT2D   348(SP), Z2, Z10
-	VPSRLVD    Z0, Z10, Z10
-	VPANDD     Z1, Z10, Z10
-	VMOVDQU32  272(SP), Z11
-	VPERMT2D   352(SP), Z2, Z11
-	VPSRLVD    Z0, Z11, Z11
-	VPANDD     Z1, Z11, Z11
-	VMOVDQU32  256(SP), Z12
-	VPERMT2W   336(SP), Z3, Z12
-	VCVTPH2PS  Y12, Z12
-	VSHUFF64X2 $0x44, Z12, Z12, Z13
-	VSHUFF64X2 $0xee, Z12, Z12, Z12
-	LEAQ       (SP), R9
-	XORQ       BX, BX
+	TESTQ        AX, AX
+	JZ           end
+	LEAQ         (R11)(DX*1), DI
+	VMOVDQU32    (DI), Z6
+	VMOVDQU32    64(DI), Z7
+	VMOVDQU32    96(DI), Z12
+	VMOVDQA32    Z1, Z13
+	VPERMI2D     Z7, Z6, Z13
+	VMOVDQA32    Z2, Z14
+	VPERMI2D     Z12, Z7, Z14
+	VPERMT2W     80(DI), Z3, Z6
+	VCVTPH2PS    Y6, Z6
+	VSHUFI32X4   $0x00, Z14, Z13, Z7
+	VPANDD       Z0, Z7, Z7
+	VSHUFI32X4   $0x55, Z14, Z13, Z12
+	VPANDD       Z0, Z12, Z12
+	VSHUFI32X4   $0xaa, Z14, Z13, Z15
+	VPANDD       Z0, Z15, Z15
+	VSHUFI32X4   $0xff, Z14, Z13, Z13
+	VPANDD       Z0, Z13, Z13
+	LEAQ         (R13)(CX*4), R11
+	LEAQ         (R14)(CX*4), R13
+	VSHUFF64X2   $0x44, Z6, Z6, Z14
+	VSHUFF64X2   $0xee, Z6, Z6, Z6
+	LEAQ         (SP), R14
+	XORQ         DI, DI
 
 tailPair:
-	LEAQ         (BX)(CX*1), SI
-	CMPQ         SI, DX
-	CMOVQGT      DX, SI
-	VXORPS       Z14, Z14, Z14
-	VPEXPANDD.Z  (R10)(BX*8), K1, Z15
-	LEAQ         (R10)(BX*8), R13
-	LEAQ         (R13)(AX*8), R13
-	VPDPBUSD     Z15, Z4, Z14
-	VPEXPANDD.Z  (R13), K1, Z15
-	LEAQ         (R13), R13
-	LEAQ         (R13)(AX*8), R13
-	VPDPBUSD     Z15, Z9, Z14
-	VPEXPANDD.Z  (R13), K1, Z15
-	LEAQ         (R13), R13
-	LEAQ         (R13)(AX*8), R13
-	VPDPBUSD     Z15, Z10, Z14
-	VPEXPANDD.Z  (R13), K1, Z15
-	VPDPBUSD     Z15, Z11, Z14
-	VXORPS       Z15, Z15, Z15
-	VPEXPANDD.Z  (R10)(SI*8), K1, Z16
-	LEAQ         (R10)(SI*8), R13
-	LEAQ         (R13)(AX*8), R13
-	VPDPBUSD     Z16, Z4, Z15
-	VPEXPANDD.Z  (R13), K1, Z16
-	LEAQ         (R13), R13
-	LEAQ         (R13)(AX*8), R13
-	VPDPBUSD     Z16, Z9, Z15
-	VPEXPANDD.Z  (R13), K1, Z16
-	LEAQ         (R13), R13
-	LEAQ         (R13)(AX*8), R13
-	VPDPBUSD     Z16, Z10, Z15
-	VPEXPANDD.Z  (R13), K1, Z16
-	VPDPBUSD     Z16, Z11, Z15
-	VSHUFI32X4   $0x88, Z15, Z14, Z16
-	VSHUFI32X4   $0xdd, Z15, Z14, Z14
-	VMOVUPS      (R9), Z15
-	VMOVUPS.Z    (R11)(BX*1), K2, Y7
-	VMOVUPS.Z    (R11)(SI*1), K2, Y5
-	VINSERTF64X4 $0x01, Y5, Z7, Z7
-	VMULPS       Z7, Z13, Z7
-	VPADDD       Z14, Z16, Z16
-	VCVTDQ2PS    Z16, Z16
-	VFMADD231PS  Z7, Z16, Z15
-	VMOVUPS.Z    (R12)(BX*1), K2, Y8
-	VMOVUPS.Z    (R12)(SI*1), K2, Y5
-	VINSERTF64X4 $0x01, Y5, Z8, Z8
-	VFMADD231PS  Z8, Z12, Z15
-	VMOVUPS      Z15, (R9)
-	ADDQ         $0x40, R9
-	LEAQ         (BX)(CX*2), BX
-	CMPQ         BX, DX
+	LEAQ         (DI)(BX*1), R8
+	CMPQ         R8, SI
+	CMOVQGT      SI, R8
+	VXORPS       Z16, Z16, Z16
+	VPEXPANDD.Z  (R12)(DI*8), K1, Z17
+	LEAQ         (R12)(DI*8), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z17, Z7, Z16
+	VPEXPANDD.Z  (R15), K1, Z17
+	LEAQ         (R15), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z17, Z12, Z16
+	VPEXPANDD.Z  (R15), K1, Z17
+	LEAQ         (R15), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z17, Z15, Z16
+	VPEXPANDD.Z  (R15), K1, Z17
+	VPDPBUSD     Z17, Z13, Z16
+	VXORPS       Z17, Z17, Z17
+	VPEXPANDD.Z  (R12)(R8*8), K1, Z18
+	LEAQ         (R12)(R8*8), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z18, Z7, Z17
+	VPEXPANDD.Z  (R15), K1, Z18
+	LEAQ         (R15), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z18, Z12, Z17
+	VPEXPANDD.Z  (R15), K1, Z18
+	LEAQ         (R15), R15
+	LEAQ         (R15)(AX*8), R15
+	VPDPBUSD     Z18, Z15, Z17
+	VPEXPANDD.Z  (R15), K1, Z18
+	VPDPBUSD     Z18, Z13, Z17
+	VSHUFI32X4   $0x88, Z17, Z16, Z18
+	VSHUFI32X4   $0xdd, Z17, Z16, Z16
+	VMOVUPS      (R14), Z17
+	VPERMPS      Z17, Z4, Z17
+	VMOVUPS.Z    (R11)(DI*1), K2, Y10
+	VMOVUPS.Z    (R11)(R8*1), K2, Y8
+	VINSERTF64X4 $0x01, Y8, Z10, Z10
+	VMULPS       Z10, Z14, Z10
+	VPSRAD       $0x04, Z16, Z16
+	VPADDD       Z16, Z18, Z18
+	VCVTDQ2PS    Z18, Z18
+	VFMADD231PS  Z10, Z18, Z17
+	VMOVUPS.Z    (R13)(DI*1), K2, Y11
+	VMOVUPS.Z    (R13)(R8*1), K2, Y8
+	VINSERTF64X4 $0x01, Y8, Z11, Z11
+	VFMADD231PS  Z11, Z6, Z17
+	VPERMPS      Z17, Z5, Z17
+	VMOVUPS      Z17, (R14)
+	ADDQ         $0x40, R14
+	LEAQ         (DI)(BX*2), DI
+	CMPQ         DI, SI
 	JLE          tailPair
 
 end:
-	MOVQ tokens+32(FP), R9
-	MOVQ ldy+80(FP), R10
-	LEAQ (SP), BX
-	MOVQ R8, SI
+	MOVQ tokens+32(FP), R11
+	MOVQ ldy+80(FP), R12
+	LEAQ (SP), DI
+	MOVQ R10, R8
 
 out:
-	VMOVDQU32     (BX), Z4
-	VSHUFF32X4    $0xf5, Z4, Z4, Z9
-	VXORPS        Z10, Z10, Z10
-	VADDPS        Z4, Z10, Z10
-	VPERMILPS     $0x55, Z4, Z11
-	VADDPS        Z11, Z10, Z10
-	VPERMILPS     $0xaa, Z4, Z11
-	VADDPS        Z11, Z10, Z10
-	VPERMILPS     $0xff, Z4, Z4
-	VADDPS        Z4, Z10, Z10
-	VADDPS        Z9, Z10, Z10
-	VPERMILPS     $0x55, Z9, Z4
-	VADDPS        Z4, Z10, Z10
-	VPERMILPS     $0xaa, Z9, Z4
-	VADDPS        Z4, Z10, Z10
-	VPERMILPS     $0xff, Z9, Z4
-	VADDPS        Z4, Z10, Z10
-	VMOVSS        X10, (SI)
-	DECQ          R9
+	VMOVDQU32     (DI), Z6
+	VSHUFF32X4    $0xf5, Z6, Z6, Z7
+	VXORPS        Z12, Z12, Z12
+	VADDPS        Z6, Z12, Z12
+	VPERMILPS     $0x55, Z6, Z13
+	VADDPS        Z13, Z12, Z12
+	VPERMILPS     $0xaa, Z6, Z13
+	VADDPS        Z13, Z12, Z12
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z12, Z12
+	VADDPS        Z7, Z12, Z12
+	VPERMILPS     $0x55, Z7, Z6
+	VADDPS        Z6, Z12, Z12
+	VPERMILPS     $0xaa, Z7, Z6
+	VADDPS        Z6, Z12, Z12
+	VPERMILPS     $0xff, Z7, Z6
+	VADDPS        Z6, Z12, Z12
+	VMOVSS        X12, (R8)
+	DECQ          R11
 	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z10, X4
-	VMOVSS        X4, (SI)(R10*4)
-	LEAQ          (SI)(R10*8), SI
-	ADDQ          $0x40, BX
-	DECQ          R9
+	VEXTRACTF32X4 $0x02, Z12, X6
+	VMOVSS        X6, (R8)(R12*4)
+	LEAQ          (R8)(R12*8), R8
+	ADDQ          $0x40, DI
+	DECQ          R11
 	JNZ           out
 
 rowEnd:
-	ADDQ $0x04, R8
-	ADDQ stride+8(FP), DI
+	ADDQ $0x04, R10
+	ADDQ stride+8(FP), R9
 	DECQ rows+16(FP)
 	JNZ  row
 	VZEROUPPER
 	RET
 
 // func avx512DotQ8_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, FMA3, MMX+
-TEXT ·avx512DotQ8_0(SB), $320-72
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
+TEXT ·avx512DotQ8_0(SB), $0-72
 	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
 	VMOVDQU32    avx512_q8_0_d<>+0(SB), Z1
 	VMOVDQU32    avx512_halves<>+0(SB), Z2
 	MOVQ         w+0(FP), AX
 	MOVQ         y+64(FP), CX
 	MOVQ         rows+16(FP), DX
-	VXORPS       Z3, Z3, Z3
-	VMOVDQU32    Z3, (SP)
-	VMOVDQU32    Z3, 64(SP)
-	VMOVDQU32    Z3, 128(SP)
-	VMOVDQU32    Z3, 192(SP)
-	VMOVDQU32    Z3, 256(SP)
 	MOVQ         nb+24(FP), BX
 	ANDQ         $0x07, BX
-	IMUL3Q       $+34, BX, SI
-	MOVQ         $-1, DI
-	XORQ         R9, R9
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K4
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K5
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K6
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K7
-	SUBQ         $0x40, SI
-	CMOVQLT      R9, SI
-	BZHIQ        BX, DI, R8
-	KMOVQ        R8, K2
-	MOVQ         R8, SI
-	ANDQ         $0x0f, R8
-	IMUL3Q       $0x11, R8, R8
-	SHRQ         $0x04, SI
-	IMUL3Q       $+4352, SI, SI
-	ORQ          SI, R8
-	KMOVQ        R8, K1
-	LEAQ         (BX)(BX*1), SI
-	BZHIQ        SI, DI, R8
-	KMOVQ        R8, K3
+	LEAQ         -8(BX), SI
+	IMUL3Q       $+34, SI, DI
+	VMOVDQU32    avx512_lanes<>+0(SB), Z4
+	VMOVDQU32    avx512_upper<>+0(SB), Z5
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z6
+	VPBROADCASTD BX, Z15
+	VPADDD       Z15, Z4, Z3
+	VPSUBD       Z15, Z4, Z4
+	VPTERNLOGD   $0xea, Z5, Z6, Z3
+	VPTERNLOGD   $0xea, Z5, Z6, Z4
+	MOVQ         SI, R8
+	NEGQ         R8
+	MOVQ         $0x000000ff, R9
+	SHLXQ        R8, R9, R9
+	ANDQ         $0x000000ff, R9
+	KMOVQ        R9, K2
+	MOVQ         R9, R10
+	ANDQ         $0x0f, R9
+	IMUL3Q       $0x11, R9, R9
+	SHRQ         $0x04, R10
+	IMUL3Q       $+4352, R10, R10
+	ORQ          R10, R9
+	KMOVQ        R9, K1
+	MOVQ         $0x0000ffff, R9
+	ADDQ         R8, R8
+	SHLXQ        R8, R9, R9
+	KMOVW        R9, K3
 
 row:
-	MOVQ   q+32(FP), DI
-	MOVQ   scale+40(FP), R8
-	MOVQ   half+56(FP), R9
-	MOVQ   AX, SI
-	MOVQ   nb+24(FP), R10
-	VXORPS Y3, Y3, Y3
-	SHRQ   $0x03, R10
-	JZ     tail
+	MOVQ   q+32(FP), R9
+	MOVQ   scale+40(FP), R10
+	MOVQ   half+56(FP), R11
+	MOVQ   AX, R8
+	MOVQ   nb+24(FP), R12
+	VXORPS Y5, Y5, Y5
+	SHRQ   $0x03, R12
 
 group:
-	PREFETCHT1    4096(SI)
-	PREFETCHT1    4160(SI)
-	PREFETCHT1    4224(SI)
-	PREFETCHT1    4288(SI)
-	PREFETCHT1    4352(SI)
-	VMOVDQU32     2(SI), Y4
-	VINSERTI64X4  $0x01, 138(SI), Z4, Z4
-	VPXORD        Z0, Z4, Z4
-	VMOVDQU32     36(SI), Y5
-	VINSERTI64X4  $0x01, 172(SI), Z5, Z5
-	VPXORD        Z0, Z5, Z5
-	VMOVDQU32     70(SI), Y6
-	VINSERTI64X4  $0x01, 206(SI), Z6, Z6
-	VPXORD        Z0, Z6, Z6
-	VMOVDQU32     104(SI), Y7
-	VINSERTI64X4  $0x01, 240(SI), Z7, Z7
+	PREFETCHT1    4096(R8)
+	PREFETCHT1    4160(R8)
+	PREFETCHT1    4224(R8)
+	PREFETCHT1    4288(R8)
+	PREFETCHT1    4352(R8)
+	VMOVDQU32     2(R8), Y7
+	VINSERTI64X4  $0x01, 138(R8), Z7, Z7
 	VPXORD        Z0, Z7, Z7
-	VMOVDQU32     (SI), Z12
-	VMOVDQU32     136(SI), Z13
-	VPERMT2W      64(SI), Z1, Z12
-	VPERMT2W      200(SI), Z1, Z13
-	VPUNPCKLQDQ   X13, X12, X12
-	VCVTPH2PS     X12, Y12
-	VPUNPCKLDQ    Z5, Z4, Z13
-	VPUNPCKHDQ    Z5, Z4, Z14
-	VPUNPCKLDQ    Z7, Z6, Z15
-	VPUNPCKHDQ    Z7, Z6, Z16
-	VPUNPCKLQDQ   Z15, Z13, Z17
-	VPUNPCKHQDQ   Z15, Z13, Z13
-	VPUNPCKLQDQ   Z16, Z14, Z15
-	VPUNPCKHQDQ   Z16, Z14, Z14
-	VXORPS        Z16, Z16, Z16
-	VPERMD        (R9), Z2, Z18
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z18, Z16
-	VPDPBUSD      (DI), Z17, Z16
-	VPDPBUSD      64(DI), Z13, Z16
-	VPDPBUSD      128(DI), Z15, Z16
-	VPDPBUSD      192(DI), Z14, Z16
-	VSHUFI32X4    $0xdd, Z16, Z16, Z13
-	VSHUFI32X4    $0x88, Z16, Z16, Z16
-	VPADDD        Y13, Y16, Y16
-	VCVTDQ2PS     Y16, Y16
-	VMULPS        (R8), Y12, Y4
-	VFMADD231PS   Y4, Y16, Y3
-	ADDQ          $+272, SI
-	ADDQ          $+256, DI
-	ADDQ          $+32, R8
-	ADDQ          $+64, R9
-	DECQ          R10
+	VMOVDQU32     36(R8), Y8
+	VINSERTI64X4  $0x01, 172(R8), Z8, Z8
+	VPXORD        Z0, Z8, Z8
+	VMOVDQU32     70(R8), Y9
+	VINSERTI64X4  $0x01, 206(R8), Z9, Z9
+	VPXORD        Z0, Z9, Z9
+	VMOVDQU32     104(R8), Y10
+	VINSERTI64X4  $0x01, 240(R8), Z10, Z10
+	VPXORD        Z0, Z10, Z10
+	VMOVDQU32     (R8), Z6
+	VMOVDQU32     136(R8), Z15
+	VPERMT2W      64(R8), Z1, Z6
+	VPERMT2W      200(R8), Z1, Z15
+	VPUNPCKLQDQ   X15, X6, X6
+	VCVTPH2PS     X6, Y6
+	VPUNPCKLDQ    Z8, Z7, Z15
+	VPUNPCKHDQ    Z8, Z7, Z16
+	VPUNPCKLDQ    Z10, Z9, Z17
+	VPUNPCKHDQ    Z10, Z9, Z18
+	VPUNPCKLQDQ   Z17, Z15, Z19
+	VPUNPCKHQDQ   Z17, Z15, Z15
+	VPUNPCKLQDQ   Z18, Z16, Z17
+	VPUNPCKHQDQ   Z18, Z16, Z16
+	VXORPS        Z18, Z18, Z18
+	VPERMD        (R11), Z2, Z20
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z18
+	VPDPBUSD      (R9), Z19, Z18
+	VPDPBUSD      64(R9), Z15, Z18
+	VPDPBUSD      128(R9), Z17, Z18
+	VPDPBUSD      192(R9), Z16, Z18
+	VSHUFI32X4    $0xdd, Z18, Z18, Z15
+	VSHUFI32X4    $0x88, Z18, Z18, Z18
+	VPADDD        Y15, Y18, Y18
+	VCVTDQ2PS     Y18, Y18
+	VMULPS        (R10), Y6, Y6
+	VFMADD231PS   Y6, Y18, Y5
+	ADDQ          $+272, R8
+	ADDQ          $+256, R9
+	ADDQ          $+32, R10
+	ADDQ          $+64, R11
+	DECQ          R12
 	JNZ           group
-
-tail:
 	TESTQ         BX, BX
 	JZ            end
-	VMOVDQU8.Z    (SI), K4, Z12
-	VMOVDQU8      Z12, (SP)
-	VMOVDQU8.Z    64(SI), K5, Z12
-	VMOVDQU8      Z12, 64(SP)
-	VMOVDQU8.Z    128(SI), K6, Z12
-	VMOVDQU8      Z12, 128(SP)
-	VMOVDQU8.Z    192(SI), K7, Z12
-	VMOVDQU8      Z12, 192(SP)
-	VMOVDQU32     2(SP), Y8
-	VINSERTI64X4  $0x01, 138(SP), Z8, Z8
-	VPXORD        Z0, Z8, Z8
-	VMOVDQU32     36(SP), Y9
-	VINSERTI64X4  $0x01, 172(SP), Z9, Z9
-	VPXORD        Z0, Z9, Z9
-	VMOVDQU32     70(SP), Y10
-	VINSERTI64X4  $0x01, 206(SP), Z10, Z10
-	VPXORD        Z0, Z10, Z10
-	VMOVDQU32     104(SP), Y11
-	VINSERTI64X4  $0x01, 240(SP), Z11, Z11
+	VPERMPS       Y5, Y3, Y5
+	LEAQ          (R8)(DI*1), R8
+	LEAQ          (R10)(SI*4), R10
+	LEAQ          (R11)(SI*8), R11
+	VMOVDQU32     2(R8), Y11
+	VINSERTI64X4  $0x01, 138(R8), Z11, Z11
 	VPXORD        Z0, Z11, Z11
-	VMOVDQU32     (SP), Z12
-	VMOVDQU32     136(SP), Z13
-	VPERMT2W      64(SP), Z1, Z12
-	VPERMT2W      200(SP), Z1, Z13
-	VPUNPCKLQDQ   X13, X12, X12
-	VCVTPH2PS     X12, Y12
-	VPUNPCKLDQ    Z9, Z8, Z13
-	VPUNPCKHDQ    Z9, Z8, Z14
-	VPUNPCKLDQ    Z11, Z10, Z15
-	VPUNPCKHDQ    Z11, Z10, Z16
-	VPUNPCKLQDQ   Z15, Z13, Z17
-	VPUNPCKHQDQ   Z15, Z13, Z13
-	VPUNPCKLQDQ   Z16, Z14, Z15
-	VPUNPCKHQDQ   Z16, Z14, Z14
-	VXORPS        Z16, Z16, Z16
-	VMOVDQU32.Z   (R9), K3, Z18
-	VPERMD        Z18, Z2, Z18
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z18, Z16
-	VPEXPANDD.Z   (DI), K1, Z18
-	LEAQ          (DI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z18, Z17, Z16
-	VPEXPANDD.Z   (SI), K1, Z17
-	LEAQ          (SI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z17, Z13, Z16
-	VPEXPANDD.Z   (SI), K1, Z13
-	LEAQ          (SI), SI
-	LEAQ          (SI)(BX*8), SI
-	VPDPBUSD      Z13, Z15, Z16
-	VPEXPANDD.Z   (SI), K1, Z13
-	VPDPBUSD      Z13, Z14, Z16
-	VSHUFI32X4    $0xdd, Z16, Z16, Z13
-	VSHUFI32X4    $0x88, Z16, Z16, Z16
-	VPADDD        Y13, Y16, Y16
-	VCVTDQ2PS     Y16, Y16
-	VMOVUPS.Z     (R8), K2, Y4
-	VMULPS        Y4, Y12, Y4
-	VFMADD231PS   Y4, Y16, Y3
+	VMOVDQU32     36(R8), Y12
+	VINSERTI64X4  $0x01, 172(R8), Z12, Z12
+	VPXORD        Z0, Z12, Z12
+	VMOVDQU32     70(R8), Y13
+	VINSERTI64X4  $0x01, 206(R8), Z13, Z13
+	VPXORD        Z0, Z13, Z13
+	VMOVDQU32     104(R8), Y14
+	VINSERTI64X4  $0x01, 240(R8), Z14, Z14
+	VPXORD        Z0, Z14, Z14
+	VMOVDQU32     (R8), Z6
+	VMOVDQU32     136(R8), Z15
+	VPERMT2W      64(R8), Z1, Z6
+	VPERMT2W      200(R8), Z1, Z15
+	VPUNPCKLQDQ   X15, X6, X6
+	VCVTPH2PS     X6, Y6
+	VPUNPCKLDQ    Z12, Z11, Z15
+	VPUNPCKHDQ    Z12, Z11, Z16
+	VPUNPCKLDQ    Z14, Z13, Z17
+	VPUNPCKHDQ    Z14, Z13, Z18
+	VPUNPCKLQDQ   Z17, Z15, Z19
+	VPUNPCKHQDQ   Z17, Z15, Z15
+	VPUNPCKLQDQ   Z18, Z16, Z17
+	VPUNPCKHQDQ   Z18, Z16, Z16
+	VXORPS        Z18, Z18, Z18
+	VMOVDQU32.Z   (R11), K3, Z20
+	VPERMD        Z20, Z2, Z20
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z18
+	VPEXPANDD.Z   (R9), K1, Z20
+	LEAQ          (R9), R8
+	LEAQ          (R8)(BX*8), R8
+	VPDPBUSD      Z20, Z19, Z18
+	VPEXPANDD.Z   (R8), K1, Z19
+	LEAQ          (R8), R8
+	LEAQ          (R8)(BX*8), R8
+	VPDPBUSD      Z19, Z15, Z18
+	VPEXPANDD.Z   (R8), K1, Z15
+	LEAQ          (R8), R8
+	LEAQ          (R8)(BX*8), R8
+	VPDPBUSD      Z15, Z17, Z18
+	VPEXPANDD.Z   (R8), K1, Z15
+	VPDPBUSD      Z15, Z16, Z18
+	VSHUFI32X4    $0xdd, Z18, Z18, Z15
+	VSHUFI32X4    $0x88, Z18, Z18, Z18
+	VPADDD        Y15, Y18, Y18
+	VCVTDQ2PS     Y18, Y18
+	VMOVUPS.Z     (R10), K2, Y7
+	VMULPS        Y7, Y6, Y6
+	VFMADD231PS   Y6, Y18, Y5
+	VPERMPS       Y5, Y4, Y5
 
 end:
-	VEXTRACTF32X4 $0x01, Y3, X4
-	VXORPS        X5, X5, X5
-	VADDPS        X3, X5, X5
-	VPERMILPS     $0x55, X3, X6
-	VADDPS        X6, X5, X5
-	VPERMILPS     $0xaa, X3, X6
-	VADDPS        X6, X5, X5
-	VPERMILPS     $0xff, X3, X3
-	VADDPS        X3, X5, X5
-	VADDPS        X4, X5, X5
-	VPERMILPS     $0x55, X4, X3
-	VADDPS        X3, X5, X5
-	VPERMILPS     $0xaa, X4, X3
-	VADDPS        X3, X5, X5
-	VPERMILPS     $0xff, X4, X3
-	VADDPS        X3, X5, X5
-	VMOVSS        X5, (CX)
+	VEXTRACTF32X4 $0x01, Y5, X6
+	VXORPS        X7, X7, X7
+	VADDPS        X5, X7, X7
+	VPERMILPS     $0x55, X5, X8
+	VADDPS        X8, X7, X7
+	VPERMILPS     $0xaa, X5, X8
+	VADDPS        X8, X7, X7
+	VPERMILPS     $0xff, X5, X5
+	VADDPS        X5, X7, X7
+	VADDPS        X6, X7, X7
+	VPERMILPS     $0x55, X6, X5
+	VADDPS        X5, X7, X7
+	VPERMILPS     $0xaa, X6, X5
+	VADDPS        X5, X7, X7
+	VPERMILPS     $0xff, X6, X5
+	VADDPS        X5, X7, X7
+	VMOVSS        X7, (CX)
 	ADDQ          $0x04, CX
 	ADDQ          stride+8(FP), AX
 	DECQ          DX
@@ -4346,280 +4389,264 @@ GLOBL avx512_splat_0000ff80<>(SB), RODATA|NOPTR, $4
 
 // func avx512DotQ8_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
-TEXT ·avx512DotQ8_0Many(SB), $576-88
+TEXT ·avx512DotQ8_0Many(SB), $256-88
 	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
 	VMOVDQU32    avx512_q8_0_d<>+0(SB), Z1
 	VMOVDQU32    avx512_halves<>+0(SB), Z2
-	VXORPS       Z3, Z3, Z3
-	VMOVDQU32    Z3, 256(SP)
-	VMOVDQU32    Z3, 320(SP)
-	VMOVDQU32    Z3, 384(SP)
-	VMOVDQU32    Z3, 448(SP)
-	VMOVDQU32    Z3, 512(SP)
 	MOVQ         nb+24(FP), AX
 	ANDQ         $0x07, AX
-	IMUL3Q       $+34, AX, CX
-	MOVQ         $-1, DX
-	XORQ         SI, SI
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K4
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K5
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K6
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K7
-	SUBQ         $0x40, CX
-	CMOVQLT      SI, CX
-	BZHIQ        AX, DX, BX
-	KMOVQ        BX, K2
-	MOVQ         BX, CX
-	ANDQ         $0x0f, BX
-	IMUL3Q       $0x11, BX, BX
-	SHRQ         $0x04, CX
-	IMUL3Q       $+4352, CX, CX
-	ORQ          CX, BX
-	KMOVQ        BX, K1
-	LEAQ         (AX)(AX*1), CX
-	BZHIQ        CX, DX, BX
-	KMOVQ        BX, K3
-	MOVQ         nb+24(FP), CX
-	SHLQ         $0x02, CX
-	MOVQ         tokens+32(FP), DX
-	DECQ         DX
-	IMULQ        CX, DX
-	MOVQ         w+0(FP), DI
-	MOVQ         y+72(FP), R8
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+34, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z4
+	VMOVDQU32    avx512_upper<>+0(SB), Z5
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z6
+	VPBROADCASTD AX, Z17
+	VPADDD       Z17, Z4, Z3
+	VPSUBD       Z17, Z4, Z4
+	VPTERNLOGD   $0xea, Z5, Z6, Z3
+	VPTERNLOGD   $0xea, Z5, Z6, Z4
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         nb+24(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         tokens+32(FP), SI
+	DECQ         SI
+	IMULQ        BX, SI
+	MOVQ         w+0(FP), R9
+	MOVQ         y+72(FP), R10
 
 row:
-	VXORPS  Z3, Z3, Z3
-	VMOVUPS Z3, (SP)
-	VMOVUPS Z3, 64(SP)
-	VMOVUPS Z3, 128(SP)
-	VMOVUPS Z3, 192(SP)
-	MOVQ    q+40(FP), R10
-	MOVQ    scale+48(FP), R11
-	MOVQ    half+64(FP), R12
-	MOVQ    DI, R9
-	MOVQ    nb+24(FP), R13
-	SHRQ    $0x03, R13
-	JZ      tail
+	VXORPS  Z5, Z5, Z5
+	VMOVUPS Z5, (SP)
+	VMOVUPS Z5, 64(SP)
+	VMOVUPS Z5, 128(SP)
+	VMOVUPS Z5, 192(SP)
+	MOVQ    q+40(FP), R12
+	MOVQ    scale+48(FP), R13
+	MOVQ    half+64(FP), R14
+	MOVQ    R9, R11
+	MOVQ    nb+24(FP), R15
+	SHRQ    $0x03, R15
 
 group:
-	PREFETCHT1   4096(R9)
-	PREFETCHT1   4160(R9)
-	PREFETCHT1   4224(R9)
-	PREFETCHT1   4288(R9)
-	PREFETCHT1   4352(R9)
-	VMOVDQU32    2(R9), Y4
-	VINSERTI64X4 $0x01, 138(R9), Z4, Z4
-	VPXORD       Z0, Z4, Z4
-	VMOVDQU32    36(R9), Y5
-	VINSERTI64X4 $0x01, 172(R9), Z5, Z5
-	VPXORD       Z0, Z5, Z5
-	VMOVDQU32    70(R9), Y6
-	VINSERTI64X4 $0x01, 206(R9), Z6, Z6
-	VPXORD       Z0, Z6, Z6
-	VMOVDQU32    104(R9), Y7
-	VINSERTI64X4 $0x01, 240(R9), Z7, Z7
+	PREFETCHT1   4096(R11)
+	PREFETCHT1   4160(R11)
+	PREFETCHT1   4224(R11)
+	PREFETCHT1   4288(R11)
+	PREFETCHT1   4352(R11)
+	VMOVDQU32    2(R11), Y7
+	VINSERTI64X4 $0x01, 138(R11), Z7, Z7
 	VPXORD       Z0, Z7, Z7
-	VMOVDQU32    (R9), Z3
-	VMOVDQU32    136(R9), Z14
-	VPERMT2W     64(R9), Z1, Z3
-	VPERMT2W     200(R9), Z1, Z14
-	VPUNPCKLQDQ  X14, X3, X3
-	VCVTPH2PS    X3, Y3
-	VPUNPCKLDQ   Z5, Z4, Z14
-	VPUNPCKHDQ   Z5, Z4, Z15
-	VPUNPCKLDQ   Z7, Z6, Z16
-	VPUNPCKHDQ   Z7, Z6, Z17
-	VPUNPCKLQDQ  Z16, Z14, Z18
-	VPUNPCKHQDQ  Z16, Z14, Z14
-	VPUNPCKLQDQ  Z17, Z15, Z16
-	VPUNPCKHQDQ  Z17, Z15, Z15
-	VSHUFF64X2   $0x44, Z3, Z3, Z3
-	LEAQ         (SP), R14
-	XORQ         BX, BX
+	VMOVDQU32    36(R11), Y8
+	VINSERTI64X4 $0x01, 172(R11), Z8, Z8
+	VPXORD       Z0, Z8, Z8
+	VMOVDQU32    70(R11), Y9
+	VINSERTI64X4 $0x01, 206(R11), Z9, Z9
+	VPXORD       Z0, Z9, Z9
+	VMOVDQU32    104(R11), Y10
+	VINSERTI64X4 $0x01, 240(R11), Z10, Z10
+	VPXORD       Z0, Z10, Z10
+	VMOVDQU32    (R11), Z5
+	VMOVDQU32    136(R11), Z6
+	VPERMT2W     64(R11), Z1, Z5
+	VPERMT2W     200(R11), Z1, Z6
+	VPUNPCKLQDQ  X6, X5, X5
+	VCVTPH2PS    X5, Y5
+	VPUNPCKLDQ   Z8, Z7, Z6
+	VPUNPCKHDQ   Z8, Z7, Z17
+	VPUNPCKLDQ   Z10, Z9, Z18
+	VPUNPCKHDQ   Z10, Z9, Z19
+	VPUNPCKLQDQ  Z18, Z6, Z20
+	VPUNPCKHQDQ  Z18, Z6, Z6
+	VPUNPCKLQDQ  Z19, Z17, Z18
+	VPUNPCKHQDQ  Z19, Z17, Z17
+	VSHUFF64X2   $0x44, Z5, Z5, Z5
+	LEAQ         (SP), BP
+	XORQ         DI, DI
 
 pair:
-	LEAQ          (BX)(CX*1), SI
-	CMPQ          SI, DX
-	CMOVQGT       DX, SI
-	VXORPS        Z17, Z17, Z17
-	VPERMD        (R12)(BX*2), Z2, Z19
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z19, Z17
-	VPDPBUSD      (R10)(BX*8), Z18, Z17
-	VPDPBUSD      64(R10)(BX*8), Z14, Z17
-	VPDPBUSD      128(R10)(BX*8), Z16, Z17
-	VPDPBUSD      192(R10)(BX*8), Z15, Z17
+	LEAQ          (DI)(BX*1), R8
+	CMPQ          R8, SI
+	CMOVQGT       SI, R8
 	VXORPS        Z19, Z19, Z19
-	VPERMD        (R12)(SI*2), Z2, Z20
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z19
-	VPDPBUSD      (R10)(SI*8), Z18, Z19
-	VPDPBUSD      64(R10)(SI*8), Z14, Z19
-	VPDPBUSD      128(R10)(SI*8), Z16, Z19
-	VPDPBUSD      192(R10)(SI*8), Z15, Z19
-	VSHUFI32X4    $0x88, Z19, Z17, Z20
-	VSHUFI32X4    $0xdd, Z19, Z17, Z17
-	VMOVUPS       (R14), Z19
-	VMOVUPS       (R11)(BX*1), Y8
-	VINSERTF64X4  $0x01, (R11)(SI*1), Z8, Z8
-	VMULPS        Z8, Z3, Z8
-	VPADDD        Z17, Z20, Z20
-	VCVTDQ2PS     Z20, Z20
-	VFMADD231PS   Z8, Z20, Z19
-	VMOVUPS       Z19, (R14)
-	ADDQ          $0x40, R14
-	LEAQ          (BX)(CX*2), BX
-	CMPQ          BX, DX
+	VPERMD        (R14)(DI*2), Z2, Z21
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z21, Z19
+	VPDPBUSD      (R12)(DI*8), Z20, Z19
+	VPDPBUSD      64(R12)(DI*8), Z6, Z19
+	VPDPBUSD      128(R12)(DI*8), Z18, Z19
+	VPDPBUSD      192(R12)(DI*8), Z17, Z19
+	VXORPS        Z21, Z21, Z21
+	VPERMD        (R14)(R8*2), Z2, Z22
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z22, Z21
+	VPDPBUSD      (R12)(R8*8), Z20, Z21
+	VPDPBUSD      64(R12)(R8*8), Z6, Z21
+	VPDPBUSD      128(R12)(R8*8), Z18, Z21
+	VPDPBUSD      192(R12)(R8*8), Z17, Z21
+	VSHUFI32X4    $0x88, Z21, Z19, Z22
+	VSHUFI32X4    $0xdd, Z21, Z19, Z19
+	VMOVUPS       (BP), Z21
+	VMOVUPS       (R13)(DI*1), Y11
+	VINSERTF64X4  $0x01, (R13)(R8*1), Z11, Z11
+	VMULPS        Z11, Z5, Z11
+	VPADDD        Z19, Z22, Z22
+	VCVTDQ2PS     Z22, Z22
+	VFMADD231PS   Z11, Z22, Z21
+	VMOVUPS       Z21, (BP)
+	ADDQ          $0x40, BP
+	LEAQ          (DI)(BX*2), DI
+	CMPQ          DI, SI
 	JLE           pair
-	ADDQ          $+272, R9
-	ADDQ          $+256, R10
-	ADDQ          $+32, R11
-	ADDQ          $+64, R12
-	DECQ          R13
+	ADDQ          $+272, R11
+	ADDQ          $+256, R12
+	ADDQ          $+32, R13
+	ADDQ          $+64, R14
+	DECQ          R15
 	JNZ           group
-
-tail:
-	TESTQ        AX, AX
-	JZ           end
-	VMOVDQU8.Z   (R9), K4, Z3
-	VMOVDQU8     Z3, 256(SP)
-	VMOVDQU8.Z   64(R9), K5, Z3
-	VMOVDQU8     Z3, 320(SP)
-	VMOVDQU8.Z   128(R9), K6, Z3
-	VMOVDQU8     Z3, 384(SP)
-	VMOVDQU8.Z   192(R9), K7, Z3
-	VMOVDQU8     Z3, 448(SP)
-	VMOVDQU32    258(SP), Y9
-	VINSERTI64X4 $0x01, 394(SP), Z9, Z9
-	VPXORD       Z0, Z9, Z9
-	VMOVDQU32    292(SP), Y10
-	VINSERTI64X4 $0x01, 428(SP), Z10, Z10
-	VPXORD       Z0, Z10, Z10
-	VMOVDQU32    326(SP), Y11
-	VINSERTI64X4 $0x01, 462(SP), Z11, Z11
-	VPXORD       Z0, Z11, Z11
-	VMOVDQU32    360(SP), Y12
-	VINSERTI64X4 $0x01, 496(SP), Z12, Z12
-	VPXORD       Z0, Z12, Z12
-	VMOVDQU32    256(SP), Z3
-	VMOVDQU32    392(SP), Z14
-	VPERMT2W     320(SP), Z1, Z3
-	VPERMT2W     456(SP), Z1, Z14
-	VPUNPCKLQDQ  X14, X3, X3
-	VCVTPH2PS    X3, Y3
-	VPUNPCKLDQ   Z10, Z9, Z14
-	VPUNPCKHDQ   Z10, Z9, Z15
-	VPUNPCKLDQ   Z12, Z11, Z16
-	VPUNPCKHDQ   Z12, Z11, Z17
-	VPUNPCKLQDQ  Z16, Z14, Z18
-	VPUNPCKHQDQ  Z16, Z14, Z14
-	VPUNPCKLQDQ  Z17, Z15, Z16
-	VPUNPCKHQDQ  Z17, Z15, Z15
-	VSHUFF64X2   $0x44, Z3, Z3, Z3
-	LEAQ         (SP), R9
-	XORQ         BX, BX
+	TESTQ         AX, AX
+	JZ            end
+	LEAQ          (R11)(DX*1), DI
+	VMOVDQU32     2(DI), Y12
+	VINSERTI64X4  $0x01, 138(DI), Z12, Z12
+	VPXORD        Z0, Z12, Z12
+	VMOVDQU32     36(DI), Y13
+	VINSERTI64X4  $0x01, 172(DI), Z13, Z13
+	VPXORD        Z0, Z13, Z13
+	VMOVDQU32     70(DI), Y14
+	VINSERTI64X4  $0x01, 206(DI), Z14, Z14
+	VPXORD        Z0, Z14, Z14
+	VMOVDQU32     104(DI), Y15
+	VINSERTI64X4  $0x01, 240(DI), Z15, Z15
+	VPXORD        Z0, Z15, Z15
+	VMOVDQU32     (DI), Z5
+	VMOVDQU32     136(DI), Z6
+	VPERMT2W      64(DI), Z1, Z5
+	VPERMT2W      200(DI), Z1, Z6
+	VPUNPCKLQDQ   X6, X5, X5
+	VCVTPH2PS     X5, Y5
+	VPUNPCKLDQ    Z13, Z12, Z6
+	VPUNPCKHDQ    Z13, Z12, Z17
+	VPUNPCKLDQ    Z15, Z14, Z18
+	VPUNPCKHDQ    Z15, Z14, Z19
+	VPUNPCKLQDQ   Z18, Z6, Z20
+	VPUNPCKHQDQ   Z18, Z6, Z6
+	VPUNPCKLQDQ   Z19, Z17, Z18
+	VPUNPCKHQDQ   Z19, Z17, Z17
+	LEAQ          (R13)(CX*4), R11
+	LEAQ          (R14)(CX*8), R13
+	VSHUFF64X2    $0x44, Z5, Z5, Z5
+	LEAQ          (SP), R14
+	XORQ          DI, DI
 
 tailPair:
-	LEAQ          (BX)(CX*1), SI
-	CMPQ          SI, DX
-	CMOVQGT       DX, SI
-	VXORPS        Z17, Z17, Z17
-	VMOVDQU32.Z   (R12)(BX*2), K3, Z19
-	VPERMD        Z19, Z2, Z19
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z19, Z17
-	VPEXPANDD.Z   (R10)(BX*8), K1, Z19
-	LEAQ          (R10)(BX*8), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z19, Z18, Z17
-	VPEXPANDD.Z   (R13), K1, Z19
-	LEAQ          (R13), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z19, Z14, Z17
-	VPEXPANDD.Z   (R13), K1, Z19
-	LEAQ          (R13), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z19, Z16, Z17
-	VPEXPANDD.Z   (R13), K1, Z19
-	VPDPBUSD      Z19, Z15, Z17
+	LEAQ          (DI)(BX*1), R8
+	CMPQ          R8, SI
+	CMOVQGT       SI, R8
 	VXORPS        Z19, Z19, Z19
-	VMOVDQU32.Z   (R12)(SI*2), K3, Z20
-	VPERMD        Z20, Z2, Z20
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z19
-	VPEXPANDD.Z   (R10)(SI*8), K1, Z20
-	LEAQ          (R10)(SI*8), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z20, Z18, Z19
-	VPEXPANDD.Z   (R13), K1, Z20
-	LEAQ          (R13), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z20, Z14, Z19
-	VPEXPANDD.Z   (R13), K1, Z20
-	LEAQ          (R13), R13
-	LEAQ          (R13)(AX*8), R13
-	VPDPBUSD      Z20, Z16, Z19
-	VPEXPANDD.Z   (R13), K1, Z20
-	VPDPBUSD      Z20, Z15, Z19
-	VSHUFI32X4    $0x88, Z19, Z17, Z20
-	VSHUFI32X4    $0xdd, Z19, Z17, Z17
-	VMOVUPS       (R9), Z19
-	VMOVUPS.Z     (R11)(BX*1), K2, Y13
-	VMOVUPS.Z     (R11)(SI*1), K2, Y4
-	VINSERTF64X4  $0x01, Y4, Z13, Z13
-	VMULPS        Z13, Z3, Z13
-	VPADDD        Z17, Z20, Z20
-	VCVTDQ2PS     Z20, Z20
-	VFMADD231PS   Z13, Z20, Z19
-	VMOVUPS       Z19, (R9)
-	ADDQ          $0x40, R9
-	LEAQ          (BX)(CX*2), BX
-	CMPQ          BX, DX
+	VMOVDQU32.Z   (R13)(DI*2), K3, Z21
+	VPERMD        Z21, Z2, Z21
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z21, Z19
+	VPEXPANDD.Z   (R12)(DI*8), K1, Z21
+	LEAQ          (R12)(DI*8), R15
+	LEAQ          (R15)(AX*8), R15
+	VPDPBUSD      Z21, Z20, Z19
+	VPEXPANDD.Z   (R15), K1, Z21
+	LEAQ          (R15), R15
+	LEAQ          (R15)(AX*8), R15
+	VPDPBUSD      Z21, Z6, Z19
+	VPEXPANDD.Z   (R15), K1, Z21
+	LEAQ          (R15), R15
+	LEAQ          (R15)(AX*8), R15
+	VPDPBUSD      Z21, Z18, Z19
+	VPEXPANDD.Z   (R15), K1, Z21
+	VPDPBUSD      Z21, Z17, Z19
+	VXORPS        Z21, Z21, Z21
+	VMOVDQU32.Z   (R13)(R8*2), K3, Z22
+	VPERMD        Z22, Z2, Z22
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z22, Z21
+	VPEXPANDD.Z   (R12)(R8*8), K1, Z22
+	LEAQ          (R12)(R8*8), R15
+	LEAQ          (R15)(AX*8), R15
+	VPDPBUSD      Z22, Z20, Z21
+	VPEXPANDD.Z   (R15), K1, Z22
+	LEAQ          (R15), R15
+	LEAQ          (R15)(AX*8), R15
+	VPDPBUSD      Z22, Z6, Z21
+	VPEXPANDD.Z   (R15), K1, Z22
+	LEAQ          (R15), R15
+	LEAQ          (R15)(AX*8), R15
+	VPDPBUSD      Z22, Z18, Z21
+	VPEXPANDD.Z   (R15), K1, Z22
+	VPDPBUSD      Z22, Z17, Z21
+	VSHUFI32X4    $0x88, Z21, Z19, Z22
+	VSHUFI32X4    $0xdd, Z21, Z19, Z19
+	VMOVUPS       (R14), Z21
+	VPERMPS       Z21, Z3, Z21
+	VMOVUPS.Z     (R11)(DI*1), K2, Y16
+	VMOVUPS.Z     (R11)(R8*1), K2, Y7
+	VINSERTF64X4  $0x01, Y7, Z16, Z16
+	VMULPS        Z16, Z5, Z16
+	VPADDD        Z19, Z22, Z22
+	VCVTDQ2PS     Z22, Z22
+	VFMADD231PS   Z16, Z22, Z21
+	VPERMPS       Z21, Z4, Z21
+	VMOVUPS       Z21, (R14)
+	ADDQ          $0x40, R14
+	LEAQ          (DI)(BX*2), DI
+	CMPQ          DI, SI
 	JLE           tailPair
 
 end:
-	MOVQ tokens+32(FP), R9
-	MOVQ ldy+80(FP), R10
-	LEAQ (SP), BX
-	MOVQ R8, SI
+	MOVQ tokens+32(FP), R11
+	MOVQ ldy+80(FP), R12
+	LEAQ (SP), DI
+	MOVQ R10, R8
 
 out:
-	VMOVDQU32     (BX), Z3
-	VSHUFF32X4    $0xf5, Z3, Z3, Z14
-	VXORPS        Z15, Z15, Z15
-	VADDPS        Z3, Z15, Z15
-	VPERMILPS     $0x55, Z3, Z16
-	VADDPS        Z16, Z15, Z15
-	VPERMILPS     $0xaa, Z3, Z16
-	VADDPS        Z16, Z15, Z15
-	VPERMILPS     $0xff, Z3, Z3
-	VADDPS        Z3, Z15, Z15
-	VADDPS        Z14, Z15, Z15
-	VPERMILPS     $0x55, Z14, Z3
-	VADDPS        Z3, Z15, Z15
-	VPERMILPS     $0xaa, Z14, Z3
-	VADDPS        Z3, Z15, Z15
-	VPERMILPS     $0xff, Z14, Z3
-	VADDPS        Z3, Z15, Z15
-	VMOVSS        X15, (SI)
-	DECQ          R9
+	VMOVDQU32     (DI), Z5
+	VSHUFF32X4    $0xf5, Z5, Z5, Z6
+	VXORPS        Z17, Z17, Z17
+	VADDPS        Z5, Z17, Z17
+	VPERMILPS     $0x55, Z5, Z18
+	VADDPS        Z18, Z17, Z17
+	VPERMILPS     $0xaa, Z5, Z18
+	VADDPS        Z18, Z17, Z17
+	VPERMILPS     $0xff, Z5, Z5
+	VADDPS        Z5, Z17, Z17
+	VADDPS        Z6, Z17, Z17
+	VPERMILPS     $0x55, Z6, Z5
+	VADDPS        Z5, Z17, Z17
+	VPERMILPS     $0xaa, Z6, Z5
+	VADDPS        Z5, Z17, Z17
+	VPERMILPS     $0xff, Z6, Z5
+	VADDPS        Z5, Z17, Z17
+	VMOVSS        X17, (R8)
+	DECQ          R11
 	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z15, X3
-	VMOVSS        X3, (SI)(R10*4)
-	LEAQ          (SI)(R10*8), SI
-	ADDQ          $0x40, BX
-	DECQ          R9
+	VEXTRACTF32X4 $0x02, Z17, X5
+	VMOVSS        X5, (R8)(R12*4)
+	LEAQ          (R8)(R12*8), R8
+	ADDQ          $0x40, DI
+	DECQ          R11
 	JNZ           out
 
 rowEnd:
-	ADDQ $0x04, R8
-	ADDQ stride+8(FP), DI
+	ADDQ $0x04, R10
+	ADDQ stride+8(FP), R9
 	DECQ rows+16(FP)
 	JNZ  row
 	VZEROUPPER
@@ -4628,19 +4655,19 @@ rowEnd:
 // func avx512DotQ4_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
 TEXT ·avx512DotQ4_K(SB), NOSPLIT, $0-72
-	VMOVDQU32    avx512_shift_odd<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_scalemin_shift<>+0(SB), X2
-	VMOVDQU32    avx512_scalemin_mask<>+0(SB), X3
-	VMOVDQU32    avx512_scalemin_mask2<>+0(SB), X4
-	VMOVDQU32    avx512_scalemin_split<>+0(SB), Z5
-	VMOVDQU32    avx512_q4_k_0<>+0(SB), Z6
-	VMOVDQU32    avx512_q4_k_1<>+0(SB), Z7
-	VMOVDQU32    avx512_q4_k_2<>+0(SB), Z8
-	VMOVDQU32    avx512_q4_k_3<>+0(SB), Z9
-	MOVQ         w+0(FP), AX
-	MOVQ         y+64(FP), CX
-	MOVQ         rows+16(FP), DX
+	VMOVDQU32 avx512_in_place_odd<>+0(SB), Z0
+	VMOVDQU32 avx512_scalemin_shift<>+0(SB), X1
+	VMOVDQU32 avx512_scalemin_mask<>+0(SB), X2
+	VMOVDQU32 avx512_scalemin_mask2<>+0(SB), X3
+	VMOVDQU32 avx512_scalemin_split<>+0(SB), Z4
+	VMOVDQU32 avx512_q4_k_0<>+0(SB), Z5
+	VMOVDQU32 avx512_q4_k_1<>+0(SB), Z6
+	VMOVDQU32 avx512_q4_k_2<>+0(SB), Z7
+	VMOVDQU32 avx512_q4_k_3<>+0(SB), Z8
+	VMOVDQU32 avx512_shifts_Q4_K<>+0(SB), Z9
+	MOVQ      w+0(FP), AX
+	MOVQ      y+64(FP), CX
+	MOVQ      rows+16(FP), DX
 
 row:
 	MOVQ   q+32(FP), SI
@@ -4656,45 +4683,43 @@ group:
 	PREFETCHT1    4160(BX)
 	PREFETCHT1    4224(BX)
 	VMOVDQU32     16(BX), Z11
-	VMOVDQA32     Z6, Z12
-	VPERMI2D      80(BX), Z11, Z12
-	VMOVDQA32     Z7, Z13
-	VPERMI2D      80(BX), Z11, Z13
-	VMOVDQA32     Z8, Z14
-	VPERMI2D      80(BX), Z11, Z14
-	VMOVDQA32     Z9, Z15
-	VPERMI2D      80(BX), Z11, Z15
-	VPSRLVD       Z0, Z12, Z12
-	VPANDD        Z1, Z12, Z12
-	VPSRLVD       Z0, Z13, Z13
-	VPANDD        Z1, Z13, Z13
-	VPSRLVD       Z0, Z14, Z14
-	VPANDD        Z1, Z14, Z14
-	VPSRLVD       Z0, Z15, Z15
-	VPANDD        Z1, Z15, Z15
-	VMOVDQU32     (BX), X16
-	VPSHUFD       $0xed, X16, X11
-	VPSHUFD       $0xa5, X16, X17
-	VPSRLVD       X2, X11, X11
+	VMOVDQU32     80(BX), Z12
+	VMOVDQA32     Z5, Z13
+	VPERMI2D      Z12, Z11, Z13
+	VMOVDQA32     Z6, Z14
+	VPERMI2D      Z12, Z11, Z14
+	VMOVDQA32     Z7, Z15
+	VPERMI2D      Z12, Z11, Z15
+	VMOVDQA32     Z8, Z16
+	VPERMI2D      Z12, Z11, Z16
+	VPANDD        Z0, Z13, Z13
+	VPANDD        Z0, Z14, Z14
+	VPANDD        Z0, Z15, Z15
+	VPANDD        Z0, Z16, Z16
+	VMOVDQU32     (BX), X12
+	VPSHUFD       $0xed, X12, X11
+	VPSHUFD       $0xa5, X12, X17
+	VPSRLVD       X1, X11, X11
 	VPSRLD        $0x02, X17, X17
-	VPANDD        X4, X17, X17
-	VPTERNLOGD    $0xf8, X3, X11, X17
+	VPANDD        X3, X17, X17
+	VPTERNLOGD    $0xf8, X2, X11, X17
 	VPMOVZXBD     X17, Z11
 	VCVTDQ2PS     Z11, Z11
-	VCVTPH2PS     X16, X16
-	VPERMPS       Z16, Z5, Z16
-	VMULPS        Z16, Z11, Z11
-	VXORPS        Z17, Z17, Z17
-	VPDPBUSD      (SI), Z12, Z17
-	VPDPBUSD      64(SI), Z13, Z17
-	VPDPBUSD      128(SI), Z14, Z17
-	VPDPBUSD      192(SI), Z15, Z17
-	VSHUFI32X4    $0xdd, Z17, Z17, Z12
-	VSHUFI32X4    $0x88, Z17, Z17, Z17
-	VPADDD        Y12, Y17, Y17
-	VCVTDQ2PS     Y17, Y17
-	VMULPS        (DI), Y11, Y12
-	VFMADD231PS   Y12, Y17, Y10
+	VCVTPH2PS     X12, X17
+	VPERMPS       Z17, Z4, Z17
+	VMULPS        Z17, Z11, Z11
+	VXORPS        Z12, Z12, Z12
+	VPDPBUSD      (SI), Z13, Z12
+	VPDPBUSD      64(SI), Z14, Z12
+	VPDPBUSD      128(SI), Z15, Z12
+	VPDPBUSD      192(SI), Z16, Z12
+	VSHUFI32X4    $0xdd, Z12, Z12, Z13
+	VSHUFI32X4    $0x88, Z12, Z12, Z12
+	VPADDD        Y13, Y12, Y12
+	VPSRAVD       Y9, Y12, Y12
+	VCVTDQ2PS     Y12, Y12
+	VMULPS        (DI), Y11, Y13
+	VFMADD231PS   Y13, Y12, Y10
 	VEXTRACTF64X4 $0x01, Z11, Y11
 	VFNMADD231PS  (R8), Y11, Y10
 	ADDQ          $+144, BX
@@ -4727,23 +4752,23 @@ group:
 	VZEROUPPER
 	RET
 
-DATA avx512_shift_odd<>+0(SB)/4, $0x00000000
-DATA avx512_shift_odd<>+4(SB)/4, $0x00000004
-DATA avx512_shift_odd<>+8(SB)/4, $0x00000000
-DATA avx512_shift_odd<>+12(SB)/4, $0x00000004
-DATA avx512_shift_odd<>+16(SB)/4, $0x00000000
-DATA avx512_shift_odd<>+20(SB)/4, $0x00000004
-DATA avx512_shift_odd<>+24(SB)/4, $0x00000000
-DATA avx512_shift_odd<>+28(SB)/4, $0x00000004
-DATA avx512_shift_odd<>+32(SB)/4, $0x00000000
-DATA avx512_shift_odd<>+36(SB)/4, $0x00000004
-DATA avx512_shift_odd<>+40(SB)/4, $0x00000000
-DATA avx512_shift_odd<>+44(SB)/4, $0x00000004
-DATA avx512_shift_odd<>+48(SB)/4, $0x00000000
-DATA avx512_shift_odd<>+52(SB)/4, $0x00000004
-DATA avx512_shift_odd<>+56(SB)/4, $0x00000000
-DATA avx512_shift_odd<>+60(SB)/4, $0x00000004
-GLOBL avx512_shift_odd<>(SB), RODATA|NOPTR, $64
+DATA avx512_in_place_odd<>+0(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_odd<>+4(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_odd<>+8(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_odd<>+12(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_odd<>+16(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_odd<>+20(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_odd<>+24(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_odd<>+28(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_odd<>+32(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_odd<>+36(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_odd<>+40(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_odd<>+44(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_odd<>+48(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_odd<>+52(SB)/4, $0xf0f0f0f0
+DATA avx512_in_place_odd<>+56(SB)/4, $0x0f0f0f0f
+DATA avx512_in_place_odd<>+60(SB)/4, $0xf0f0f0f0
+GLOBL avx512_in_place_odd<>(SB), RODATA|NOPTR, $64
 
 DATA avx512_scalemin_shift<>+0(SB)/4, $0x00000000
 DATA avx512_scalemin_shift<>+4(SB)/4, $0x00000000
@@ -4853,26 +4878,44 @@ DATA avx512_q4_k_3<>+56(SB)/4, $0x0000001f
 DATA avx512_q4_k_3<>+60(SB)/4, $0x0000001f
 GLOBL avx512_q4_k_3<>(SB), RODATA|NOPTR, $64
 
+DATA avx512_shifts_Q4_K<>+0(SB)/4, $0x00000000
+DATA avx512_shifts_Q4_K<>+4(SB)/4, $0x00000004
+DATA avx512_shifts_Q4_K<>+8(SB)/4, $0x00000000
+DATA avx512_shifts_Q4_K<>+12(SB)/4, $0x00000004
+DATA avx512_shifts_Q4_K<>+16(SB)/4, $0x00000000
+DATA avx512_shifts_Q4_K<>+20(SB)/4, $0x00000004
+DATA avx512_shifts_Q4_K<>+24(SB)/4, $0x00000000
+DATA avx512_shifts_Q4_K<>+28(SB)/4, $0x00000004
+DATA avx512_shifts_Q4_K<>+32(SB)/4, $0x00000000
+DATA avx512_shifts_Q4_K<>+36(SB)/4, $0x00000004
+DATA avx512_shifts_Q4_K<>+40(SB)/4, $0x00000000
+DATA avx512_shifts_Q4_K<>+44(SB)/4, $0x00000004
+DATA avx512_shifts_Q4_K<>+48(SB)/4, $0x00000000
+DATA avx512_shifts_Q4_K<>+52(SB)/4, $0x00000004
+DATA avx512_shifts_Q4_K<>+56(SB)/4, $0x00000000
+DATA avx512_shifts_Q4_K<>+60(SB)/4, $0x00000004
+GLOBL avx512_shifts_Q4_K<>(SB), RODATA|NOPTR, $64
+
 // func avx512DotQ4_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotQ4_KMany(SB), NOSPLIT, $256-88
-	VMOVDQU32    avx512_shift_odd<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_scalemin_shift<>+0(SB), X2
-	VMOVDQU32    avx512_scalemin_mask<>+0(SB), X3
-	VMOVDQU32    avx512_scalemin_mask2<>+0(SB), X4
-	VMOVDQU32    avx512_scalemin_split<>+0(SB), Z5
-	VMOVDQU32    avx512_q4_k_0<>+0(SB), Z6
-	VMOVDQU32    avx512_q4_k_1<>+0(SB), Z7
-	VMOVDQU32    avx512_q4_k_2<>+0(SB), Z8
-	VMOVDQU32    avx512_q4_k_3<>+0(SB), Z9
-	MOVQ         nb+24(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         tokens+32(FP), CX
-	DECQ         CX
-	IMULQ        AX, CX
-	MOVQ         w+0(FP), SI
-	MOVQ         y+72(FP), DI
+	VMOVDQU32 avx512_in_place_odd<>+0(SB), Z0
+	VMOVDQU32 avx512_scalemin_shift<>+0(SB), X1
+	VMOVDQU32 avx512_scalemin_mask<>+0(SB), X2
+	VMOVDQU32 avx512_scalemin_mask2<>+0(SB), X3
+	VMOVDQU32 avx512_scalemin_split<>+0(SB), Z4
+	VMOVDQU32 avx512_q4_k_0<>+0(SB), Z5
+	VMOVDQU32 avx512_q4_k_1<>+0(SB), Z6
+	VMOVDQU32 avx512_q4_k_2<>+0(SB), Z7
+	VMOVDQU32 avx512_q4_k_3<>+0(SB), Z8
+	VMOVDQU32 avx512_shifts_Q4_K<>+0(SB), Z9
+	MOVQ      nb+24(FP), AX
+	SHLQ      $0x02, AX
+	MOVQ      tokens+32(FP), CX
+	DECQ      CX
+	IMULQ     AX, CX
+	MOVQ      w+0(FP), SI
+	MOVQ      y+72(FP), DI
 
 row:
 	VXORPS  Z10, Z10, Z10
@@ -4892,35 +4935,32 @@ group:
 	PREFETCHT1 4160(R8)
 	PREFETCHT1 4224(R8)
 	VMOVDQU32  16(R8), Z10
-	VMOVDQA32  Z6, Z14
-	VPERMI2D   80(R8), Z10, Z14
-	VMOVDQA32  Z7, Z15
-	VPERMI2D   80(R8), Z10, Z15
-	VMOVDQA32  Z8, Z16
-	VPERMI2D   80(R8), Z10, Z16
-	VMOVDQA32  Z9, Z17
-	VPERMI2D   80(R8), Z10, Z17
-	VPSRLVD    Z0, Z14, Z14
-	VPANDD     Z1, Z14, Z14
-	VPSRLVD    Z0, Z15, Z15
-	VPANDD     Z1, Z15, Z15
-	VPSRLVD    Z0, Z16, Z16
-	VPANDD     Z1, Z16, Z16
-	VPSRLVD    Z0, Z17, Z17
-	VPANDD     Z1, Z17, Z17
+	VMOVDQU32  80(R8), Z14
+	VMOVDQA32  Z5, Z15
+	VPERMI2D   Z14, Z10, Z15
+	VMOVDQA32  Z6, Z16
+	VPERMI2D   Z14, Z10, Z16
+	VMOVDQA32  Z7, Z17
+	VPERMI2D   Z14, Z10, Z17
+	VMOVDQA32  Z8, Z18
+	VPERMI2D   Z14, Z10, Z18
+	VPANDD     Z0, Z15, Z15
+	VPANDD     Z0, Z16, Z16
+	VPANDD     Z0, Z17, Z17
+	VPANDD     Z0, Z18, Z18
 	VMOVDQU32  (R8), X11
 	VPSHUFD    $0xed, X11, X10
 	VPSHUFD    $0xa5, X11, X12
-	VPSRLVD    X2, X10, X10
+	VPSRLVD    X1, X10, X10
 	VPSRLD     $0x02, X12, X12
-	VPANDD     X4, X12, X12
-	VPTERNLOGD $0xf8, X3, X10, X12
+	VPANDD     X3, X12, X12
+	VPTERNLOGD $0xf8, X2, X10, X12
 	VPMOVZXBD  X12, Z10
 	VCVTDQ2PS  Z10, Z10
 	VCVTPH2PS  X11, X11
-	VPERMPS    Z11, Z5, Z11
+	VPERMPS    Z11, Z4, Z11
 	VMULPS     Z11, Z10, Z10
-	VSHUFF64X2 $0x44, Z10, Z10, Z18
+	VSHUFF64X2 $0x44, Z10, Z10, Z14
 	VSHUFF64X2 $0xee, Z10, Z10, Z10
 	LEAQ       (SP), R13
 	XORQ       DX, DX
@@ -4930,22 +4970,23 @@ pair:
 	CMPQ         BX, CX
 	CMOVQGT      CX, BX
 	VXORPS       Z19, Z19, Z19
-	VPDPBUSD     (R9)(DX*8), Z14, Z19
-	VPDPBUSD     64(R9)(DX*8), Z15, Z19
-	VPDPBUSD     128(R9)(DX*8), Z16, Z19
-	VPDPBUSD     192(R9)(DX*8), Z17, Z19
+	VPDPBUSD     (R9)(DX*8), Z15, Z19
+	VPDPBUSD     64(R9)(DX*8), Z16, Z19
+	VPDPBUSD     128(R9)(DX*8), Z17, Z19
+	VPDPBUSD     192(R9)(DX*8), Z18, Z19
 	VXORPS       Z20, Z20, Z20
-	VPDPBUSD     (R9)(BX*8), Z14, Z20
-	VPDPBUSD     64(R9)(BX*8), Z15, Z20
-	VPDPBUSD     128(R9)(BX*8), Z16, Z20
-	VPDPBUSD     192(R9)(BX*8), Z17, Z20
+	VPDPBUSD     (R9)(BX*8), Z15, Z20
+	VPDPBUSD     64(R9)(BX*8), Z16, Z20
+	VPDPBUSD     128(R9)(BX*8), Z17, Z20
+	VPDPBUSD     192(R9)(BX*8), Z18, Z20
 	VSHUFI32X4   $0x88, Z20, Z19, Z21
 	VSHUFI32X4   $0xdd, Z20, Z19, Z19
 	VMOVUPS      (R13), Z20
 	VMOVUPS      (R10)(DX*1), Y12
 	VINSERTF64X4 $0x01, (R10)(BX*1), Z12, Z12
-	VMULPS       Z12, Z18, Z12
+	VMULPS       Z12, Z14, Z12
 	VPADDD       Z19, Z21, Z21
+	VPSRAVD      Z9, Z21, Z21
 	VCVTDQ2PS    Z21, Z21
 	VFMADD231PS  Z12, Z21, Z20
 	VMOVUPS      (R11)(DX*1), Y13
@@ -5036,58 +5077,59 @@ group:
 	PREFETCHT1      4160(BX)
 	PREFETCHT1      4224(BX)
 	VMOVDQU32       48(BX), Z13
-	VMOVDQA32       Z6, Z14
-	VPERMI2D        112(BX), Z13, Z14
-	VMOVDQA32       Z7, Z15
-	VPERMI2D        112(BX), Z13, Z15
-	VMOVDQA32       Z8, Z16
-	VPERMI2D        112(BX), Z13, Z16
-	VMOVDQA32       Z9, Z17
-	VPERMI2D        112(BX), Z13, Z17
+	VMOVDQU32       112(BX), Z14
+	VMOVDQA32       Z6, Z15
+	VPERMI2D        Z14, Z13, Z15
+	VMOVDQA32       Z7, Z16
+	VPERMI2D        Z14, Z13, Z16
+	VMOVDQA32       Z8, Z17
+	VPERMI2D        Z14, Z13, Z17
+	VMOVDQA32       Z9, Z18
+	VPERMI2D        Z14, Z13, Z18
 	VBROADCASTI64X4 16(BX), Z13
-	VPSRLVD         Z0, Z14, Z14
-	VPANDD          Z1, Z14, Z14
-	VPSHUFD         $0x00, Z13, Z19
-	VPRORVD         Z10, Z19, Z19
-	VPTERNLOGD      $0xf8, Z11, Z19, Z14
 	VPSRLVD         Z0, Z15, Z15
 	VPANDD          Z1, Z15, Z15
-	VPSHUFD         $0x55, Z13, Z19
-	VPRORVD         Z10, Z19, Z19
-	VPTERNLOGD      $0xf8, Z11, Z19, Z15
+	VPSHUFD         $0x00, Z13, Z14
+	VPRORVD         Z10, Z14, Z14
+	VPTERNLOGD      $0xf8, Z11, Z14, Z15
 	VPSRLVD         Z0, Z16, Z16
 	VPANDD          Z1, Z16, Z16
-	VPSHUFD         $0xaa, Z13, Z19
-	VPRORVD         Z10, Z19, Z19
-	VPTERNLOGD      $0xf8, Z11, Z19, Z16
+	VPSHUFD         $0x55, Z13, Z14
+	VPRORVD         Z10, Z14, Z14
+	VPTERNLOGD      $0xf8, Z11, Z14, Z16
 	VPSRLVD         Z0, Z17, Z17
 	VPANDD          Z1, Z17, Z17
+	VPSHUFD         $0xaa, Z13, Z14
+	VPRORVD         Z10, Z14, Z14
+	VPTERNLOGD      $0xf8, Z11, Z14, Z17
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
 	VPSHUFD         $0xff, Z13, Z13
 	VPRORVD         Z10, Z13, Z13
-	VPTERNLOGD      $0xf8, Z11, Z13, Z17
-	VMOVDQU32       (BX), X18
-	VPSHUFD         $0xed, X18, X13
-	VPSHUFD         $0xa5, X18, X19
+	VPTERNLOGD      $0xf8, Z11, Z13, Z18
+	VMOVDQU32       (BX), X14
+	VPSHUFD         $0xed, X14, X13
+	VPSHUFD         $0xa5, X14, X19
 	VPSRLVD         X2, X13, X13
 	VPSRLD          $0x02, X19, X19
 	VPANDD          X4, X19, X19
 	VPTERNLOGD      $0xf8, X3, X13, X19
 	VPMOVZXBD       X19, Z13
 	VCVTDQ2PS       Z13, Z13
-	VCVTPH2PS       X18, X18
-	VPERMPS         Z18, Z5, Z18
-	VMULPS          Z18, Z13, Z13
-	VXORPS          Z19, Z19, Z19
-	VPDPBUSD        (SI), Z14, Z19
-	VPDPBUSD        64(SI), Z15, Z19
-	VPDPBUSD        128(SI), Z16, Z19
-	VPDPBUSD        192(SI), Z17, Z19
-	VSHUFI32X4      $0xdd, Z19, Z19, Z14
-	VSHUFI32X4      $0x88, Z19, Z19, Z19
-	VPADDD          Y14, Y19, Y19
-	VCVTDQ2PS       Y19, Y19
-	VMULPS          (DI), Y13, Y14
-	VFMADD231PS     Y14, Y19, Y12
+	VCVTPH2PS       X14, X19
+	VPERMPS         Z19, Z5, Z19
+	VMULPS          Z19, Z13, Z13
+	VXORPS          Z14, Z14, Z14
+	VPDPBUSD        (SI), Z15, Z14
+	VPDPBUSD        64(SI), Z16, Z14
+	VPDPBUSD        128(SI), Z17, Z14
+	VPDPBUSD        192(SI), Z18, Z14
+	VSHUFI32X4      $0xdd, Z14, Z14, Z15
+	VSHUFI32X4      $0x88, Z14, Z14, Z14
+	VPADDD          Y15, Y14, Y14
+	VCVTDQ2PS       Y14, Y14
+	VMULPS          (DI), Y13, Y15
+	VFMADD231PS     Y15, Y14, Y12
 	VEXTRACTF64X4   $0x01, Z13, Y13
 	VFNMADD231PS    (R8), Y13, Y12
 	ADDQ            $+176, BX
@@ -5119,6 +5161,27 @@ group:
 	JNZ             row
 	VZEROUPPER
 	RET
+
+DATA avx512_shift_odd<>+0(SB)/4, $0x00000000
+DATA avx512_shift_odd<>+4(SB)/4, $0x00000004
+DATA avx512_shift_odd<>+8(SB)/4, $0x00000000
+DATA avx512_shift_odd<>+12(SB)/4, $0x00000004
+DATA avx512_shift_odd<>+16(SB)/4, $0x00000000
+DATA avx512_shift_odd<>+20(SB)/4, $0x00000004
+DATA avx512_shift_odd<>+24(SB)/4, $0x00000000
+DATA avx512_shift_odd<>+28(SB)/4, $0x00000004
+DATA avx512_shift_odd<>+32(SB)/4, $0x00000000
+DATA avx512_shift_odd<>+36(SB)/4, $0x00000004
+DATA avx512_shift_odd<>+40(SB)/4, $0x00000000
+DATA avx512_shift_odd<>+44(SB)/4, $0x00000004
+DATA avx512_shift_odd<>+48(SB)/4, $0x00000000
+DATA avx512_shift_odd<>+52(SB)/4, $0x00000004
+DATA avx512_shift_odd<>+56(SB)/4, $0x00000000
+DATA avx512_shift_odd<>+60(SB)/4, $0x00000004
+GLOBL avx512_shift_odd<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_splat_0f0f0f0f<>+0(SB)/4, $0x0f0f0f0f
+GLOBL avx512_splat_0f0f0f0f<>(SB), RODATA|NOPTR, $4
 
 DATA avx512_q5_k_turn<>+0(SB)/4, $0x0000001c
 DATA avx512_q5_k_turn<>+4(SB)/4, $0x0000001d
@@ -5182,35 +5245,36 @@ group:
 	PREFETCHT1      4160(R8)
 	PREFETCHT1      4224(R8)
 	VMOVDQU32       48(R8), Z12
-	VMOVDQA32       Z6, Z16
-	VPERMI2D        112(R8), Z12, Z16
-	VMOVDQA32       Z7, Z17
-	VPERMI2D        112(R8), Z12, Z17
-	VMOVDQA32       Z8, Z18
-	VPERMI2D        112(R8), Z12, Z18
-	VMOVDQA32       Z9, Z19
-	VPERMI2D        112(R8), Z12, Z19
+	VMOVDQU32       112(R8), Z16
+	VMOVDQA32       Z6, Z17
+	VPERMI2D        Z16, Z12, Z17
+	VMOVDQA32       Z7, Z18
+	VPERMI2D        Z16, Z12, Z18
+	VMOVDQA32       Z8, Z19
+	VPERMI2D        Z16, Z12, Z19
+	VMOVDQA32       Z9, Z20
+	VPERMI2D        Z16, Z12, Z20
 	VBROADCASTI64X4 16(R8), Z12
-	VPSRLVD         Z0, Z16, Z16
-	VPANDD          Z1, Z16, Z16
-	VPSHUFD         $0x00, Z12, Z20
-	VPRORVD         Z10, Z20, Z20
-	VPTERNLOGD      $0xf8, Z11, Z20, Z16
 	VPSRLVD         Z0, Z17, Z17
 	VPANDD          Z1, Z17, Z17
-	VPSHUFD         $0x55, Z12, Z20
-	VPRORVD         Z10, Z20, Z20
-	VPTERNLOGD      $0xf8, Z11, Z20, Z17
+	VPSHUFD         $0x00, Z12, Z16
+	VPRORVD         Z10, Z16, Z16
+	VPTERNLOGD      $0xf8, Z11, Z16, Z17
 	VPSRLVD         Z0, Z18, Z18
 	VPANDD          Z1, Z18, Z18
-	VPSHUFD         $0xaa, Z12, Z20
-	VPRORVD         Z10, Z20, Z20
-	VPTERNLOGD      $0xf8, Z11, Z20, Z18
+	VPSHUFD         $0x55, Z12, Z16
+	VPRORVD         Z10, Z16, Z16
+	VPTERNLOGD      $0xf8, Z11, Z16, Z18
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFD         $0xaa, Z12, Z16
+	VPRORVD         Z10, Z16, Z16
+	VPTERNLOGD      $0xf8, Z11, Z16, Z19
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
 	VPSHUFD         $0xff, Z12, Z12
 	VPRORVD         Z10, Z12, Z12
-	VPTERNLOGD      $0xf8, Z11, Z12, Z19
+	VPTERNLOGD      $0xf8, Z11, Z12, Z20
 	VMOVDQU32       (R8), X13
 	VPSHUFD         $0xed, X13, X12
 	VPSHUFD         $0xa5, X13, X14
@@ -5223,7 +5287,7 @@ group:
 	VCVTPH2PS       X13, X13
 	VPERMPS         Z13, Z5, Z13
 	VMULPS          Z13, Z12, Z12
-	VSHUFF64X2      $0x44, Z12, Z12, Z20
+	VSHUFF64X2      $0x44, Z12, Z12, Z16
 	VSHUFF64X2      $0xee, Z12, Z12, Z12
 	LEAQ            (SP), R13
 	XORQ            DX, DX
@@ -5233,21 +5297,21 @@ pair:
 	CMPQ         BX, CX
 	CMOVQGT      CX, BX
 	VXORPS       Z21, Z21, Z21
-	VPDPBUSD     (R9)(DX*8), Z16, Z21
-	VPDPBUSD     64(R9)(DX*8), Z17, Z21
-	VPDPBUSD     128(R9)(DX*8), Z18, Z21
-	VPDPBUSD     192(R9)(DX*8), Z19, Z21
+	VPDPBUSD     (R9)(DX*8), Z17, Z21
+	VPDPBUSD     64(R9)(DX*8), Z18, Z21
+	VPDPBUSD     128(R9)(DX*8), Z19, Z21
+	VPDPBUSD     192(R9)(DX*8), Z20, Z21
 	VXORPS       Z22, Z22, Z22
-	VPDPBUSD     (R9)(BX*8), Z16, Z22
-	VPDPBUSD     64(R9)(BX*8), Z17, Z22
-	VPDPBUSD     128(R9)(BX*8), Z18, Z22
-	VPDPBUSD     192(R9)(BX*8), Z19, Z22
+	VPDPBUSD     (R9)(BX*8), Z17, Z22
+	VPDPBUSD     64(R9)(BX*8), Z18, Z22
+	VPDPBUSD     128(R9)(BX*8), Z19, Z22
+	VPDPBUSD     192(R9)(BX*8), Z20, Z22
 	VSHUFI32X4   $0x88, Z22, Z21, Z23
 	VSHUFI32X4   $0xdd, Z22, Z21, Z21
 	VMOVUPS      (R13), Z22
 	VMOVUPS      (R10)(DX*1), Y14
 	VINSERTF64X4 $0x01, (R10)(BX*1), Z14, Z14
-	VMULPS       Z14, Z20, Z14
+	VMULPS       Z14, Z16, Z14
 	VPADDD       Z21, Z23, Z23
 	VCVTDQ2PS    Z23, Z23
 	VFMADD231PS  Z14, Z23, Z22
@@ -5338,56 +5402,57 @@ group:
 	PREFETCHT1      4224(BX)
 	PREFETCHT1      4288(BX)
 	VMOVDQU32       (BX), Z11
-	VMOVDQA32       Z2, Z12
-	VPERMI2D        64(BX), Z11, Z12
-	VMOVDQA32       Z3, Z13
-	VPERMI2D        64(BX), Z11, Z13
-	VMOVDQA32       Z4, Z14
-	VPERMI2D        64(BX), Z11, Z14
-	VMOVDQA32       Z5, Z15
-	VPERMI2D        64(BX), Z11, Z15
+	VMOVDQU32       64(BX), Z12
+	VMOVDQA32       Z2, Z13
+	VPERMI2D        Z12, Z11, Z13
+	VMOVDQA32       Z3, Z14
+	VPERMI2D        Z12, Z11, Z14
+	VMOVDQA32       Z4, Z15
+	VPERMI2D        Z12, Z11, Z15
+	VMOVDQA32       Z5, Z16
+	VPERMI2D        Z12, Z11, Z16
 	VMOVDQU32       128(BX), Z11
-	VPSRLVD         Z0, Z12, Z12
-	VPANDD          Z1, Z12, Z12
-	VPSHUFD         $0x00, Z11, Z16
-	VPRORVD         Z6, Z16, Z16
-	VPTERNLOGD      $0xf8, Z7, Z16, Z12
 	VPSRLVD         Z0, Z13, Z13
 	VPANDD          Z1, Z13, Z13
-	VPSHUFD         $0x55, Z11, Z16
-	VPRORVD         Z6, Z16, Z16
-	VPTERNLOGD      $0xf8, Z7, Z16, Z13
+	VPSHUFD         $0x00, Z11, Z12
+	VPRORVD         Z6, Z12, Z12
+	VPTERNLOGD      $0xf8, Z7, Z12, Z13
 	VPSRLVD         Z0, Z14, Z14
 	VPANDD          Z1, Z14, Z14
-	VPSHUFD         $0xaa, Z11, Z16
-	VPRORVD         Z6, Z16, Z16
-	VPTERNLOGD      $0xf8, Z7, Z16, Z14
+	VPSHUFD         $0x55, Z11, Z12
+	VPRORVD         Z6, Z12, Z12
+	VPTERNLOGD      $0xf8, Z7, Z12, Z14
 	VPSRLVD         Z0, Z15, Z15
 	VPANDD          Z1, Z15, Z15
+	VPSHUFD         $0xaa, Z11, Z12
+	VPRORVD         Z6, Z12, Z12
+	VPTERNLOGD      $0xf8, Z7, Z12, Z15
+	VPSRLVD         Z0, Z16, Z16
+	VPANDD          Z1, Z16, Z16
 	VPSHUFD         $0xff, Z11, Z11
 	VPRORVD         Z6, Z11, Z11
-	VPTERNLOGD      $0xf8, Z7, Z11, Z15
+	VPTERNLOGD      $0xf8, Z7, Z11, Z16
 	VMOVDQU32       192(BX), X11
 	VPSHUFB         X8, X11, X11
 	VPMOVSXBD       X11, Z11
 	VCVTDQ2PS       Z11, Z11
-	VPBROADCASTW    208(BX), Y16
-	VCVTPH2PS       Y16, Z16
-	VMULPS          Z16, Z11, Z11
-	VXORPS          Z16, Z16, Z16
+	VPBROADCASTW    208(BX), Y12
+	VCVTPH2PS       Y12, Z12
+	VMULPS          Z12, Z11, Z11
+	VXORPS          Z12, Z12, Z12
 	VPERMD          (R8), Z9, Z17
-	VPDPWSSD.BCST   avx512_splat_0000ffe0<>+0(SB), Z17, Z16
-	VPDPBUSD        (SI), Z12, Z16
-	VPDPBUSD        64(SI), Z13, Z16
-	VPDPBUSD        128(SI), Z14, Z16
-	VPDPBUSD        192(SI), Z15, Z16
-	VSHUFI32X4      $0xd8, Z16, Z16, Z16
-	VCVTDQ2PS       Z16, Z16
-	VBROADCASTF64X4 (DI), Z12
-	VMULPS          Z11, Z12, Z12
-	VFMADD231PS     Y12, Y16, Y10
-	VEXTRACTF64X4   $0x01, Z16, Y11
-	VEXTRACTF64X4   $0x01, Z12, Y12
+	VPDPWSSD.BCST   avx512_splat_0000ffe0<>+0(SB), Z17, Z12
+	VPDPBUSD        (SI), Z13, Z12
+	VPDPBUSD        64(SI), Z14, Z12
+	VPDPBUSD        128(SI), Z15, Z12
+	VPDPBUSD        192(SI), Z16, Z12
+	VSHUFI32X4      $0xd8, Z12, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VBROADCASTF64X4 (DI), Z13
+	VMULPS          Z11, Z13, Z13
+	VFMADD231PS     Y13, Y12, Y10
+	VEXTRACTF64X4   $0x01, Z12, Y11
+	VEXTRACTF64X4   $0x01, Z13, Y12
 	VFMADD231PS     Y12, Y11, Y10
 	ADDQ            $+210, BX
 	ADDQ            $+256, SI
@@ -5579,43 +5644,44 @@ group:
 	PREFETCHT1   4224(R8)
 	PREFETCHT1   4288(R8)
 	VMOVDQU32    (R8), Z10
-	VMOVDQA32    Z2, Z12
-	VPERMI2D     64(R8), Z10, Z12
-	VMOVDQA32    Z3, Z13
-	VPERMI2D     64(R8), Z10, Z13
-	VMOVDQA32    Z4, Z14
-	VPERMI2D     64(R8), Z10, Z14
-	VMOVDQA32    Z5, Z15
-	VPERMI2D     64(R8), Z10, Z15
+	VMOVDQU32    64(R8), Z12
+	VMOVDQA32    Z2, Z13
+	VPERMI2D     Z12, Z10, Z13
+	VMOVDQA32    Z3, Z14
+	VPERMI2D     Z12, Z10, Z14
+	VMOVDQA32    Z4, Z15
+	VPERMI2D     Z12, Z10, Z15
+	VMOVDQA32    Z5, Z16
+	VPERMI2D     Z12, Z10, Z16
 	VMOVDQU32    128(R8), Z10
-	VPSRLVD      Z0, Z12, Z12
-	VPANDD       Z1, Z12, Z12
-	VPSHUFD      $0x00, Z10, Z16
-	VPRORVD      Z6, Z16, Z16
-	VPTERNLOGD   $0xf8, Z7, Z16, Z12
 	VPSRLVD      Z0, Z13, Z13
 	VPANDD       Z1, Z13, Z13
-	VPSHUFD      $0x55, Z10, Z16
-	VPRORVD      Z6, Z16, Z16
-	VPTERNLOGD   $0xf8, Z7, Z16, Z13
+	VPSHUFD      $0x00, Z10, Z12
+	VPRORVD      Z6, Z12, Z12
+	VPTERNLOGD   $0xf8, Z7, Z12, Z13
 	VPSRLVD      Z0, Z14, Z14
 	VPANDD       Z1, Z14, Z14
-	VPSHUFD      $0xaa, Z10, Z16
-	VPRORVD      Z6, Z16, Z16
-	VPTERNLOGD   $0xf8, Z7, Z16, Z14
+	VPSHUFD      $0x55, Z10, Z12
+	VPRORVD      Z6, Z12, Z12
+	VPTERNLOGD   $0xf8, Z7, Z12, Z14
 	VPSRLVD      Z0, Z15, Z15
 	VPANDD       Z1, Z15, Z15
+	VPSHUFD      $0xaa, Z10, Z12
+	VPRORVD      Z6, Z12, Z12
+	VPTERNLOGD   $0xf8, Z7, Z12, Z15
+	VPSRLVD      Z0, Z16, Z16
+	VPANDD       Z1, Z16, Z16
 	VPSHUFD      $0xff, Z10, Z10
 	VPRORVD      Z6, Z10, Z10
-	VPTERNLOGD   $0xf8, Z7, Z10, Z15
+	VPTERNLOGD   $0xf8, Z7, Z10, Z16
 	VMOVDQU32    192(R8), X10
 	VPSHUFB      X8, X10, X10
 	VPMOVSXBD    X10, Z10
 	VCVTDQ2PS    Z10, Z10
-	VPBROADCASTW 208(R8), Y16
-	VCVTPH2PS    Y16, Z16
-	VMULPS       Z16, Z10, Z10
-	VSHUFF64X2   $0x44, Z10, Z10, Z16
+	VPBROADCASTW 208(R8), Y12
+	VCVTPH2PS    Y12, Z12
+	VMULPS       Z12, Z10, Z10
+	VSHUFF64X2   $0x44, Z10, Z10, Z12
 	VSHUFF64X2   $0xee, Z10, Z10, Z10
 	LEAQ         (SP), R13
 	XORQ         DX, DX
@@ -5627,24 +5693,24 @@ pair:
 	VXORPS        Z17, Z17, Z17
 	VPERMD        (R11)(DX*2), Z9, Z18
 	VPDPWSSD.BCST avx512_splat_0000ffe0<>+0(SB), Z18, Z17
-	VPDPBUSD      (R9)(DX*8), Z12, Z17
-	VPDPBUSD      64(R9)(DX*8), Z13, Z17
-	VPDPBUSD      128(R9)(DX*8), Z14, Z17
-	VPDPBUSD      192(R9)(DX*8), Z15, Z17
+	VPDPBUSD      (R9)(DX*8), Z13, Z17
+	VPDPBUSD      64(R9)(DX*8), Z14, Z17
+	VPDPBUSD      128(R9)(DX*8), Z15, Z17
+	VPDPBUSD      192(R9)(DX*8), Z16, Z17
 	VXORPS        Z18, Z18, Z18
 	VPERMD        (R11)(BX*2), Z9, Z19
 	VPDPWSSD.BCST avx512_splat_0000ffe0<>+0(SB), Z19, Z18
-	VPDPBUSD      (R9)(BX*8), Z12, Z18
-	VPDPBUSD      64(R9)(BX*8), Z13, Z18
-	VPDPBUSD      128(R9)(BX*8), Z14, Z18
-	VPDPBUSD      192(R9)(BX*8), Z15, Z18
+	VPDPBUSD      (R9)(BX*8), Z13, Z18
+	VPDPBUSD      64(R9)(BX*8), Z14, Z18
+	VPDPBUSD      128(R9)(BX*8), Z15, Z18
+	VPDPBUSD      192(R9)(BX*8), Z16, Z18
 	VSHUFI32X4    $0x88, Z18, Z17, Z19
 	VSHUFI32X4    $0xdd, Z18, Z17, Z17
 	VMOVUPS       (R13), Z18
 	VMOVUPS       (R10)(DX*1), Y11
 	VINSERTF64X4  $0x01, (R10)(BX*1), Z11, Z11
 	VMULPS        Z11, Z10, Z20
-	VMULPS        Z11, Z16, Z11
+	VMULPS        Z11, Z12, Z11
 	VCVTDQ2PS     Z19, Z19
 	VCVTDQ2PS     Z17, Z17
 	VFMADD231PS   Z11, Z19, Z18
@@ -5735,17 +5801,15 @@ group:
 	PREFETCHT1    4160(BX)
 	PREFETCHT1    4224(BX)
 	VMOVDQU32     8(BX), Z14
-	VMOVDQA32     Z8, Z15
-	VPERMI2D      72(BX), Z14, Z15
-	VMOVDQA32     Z9, Z16
-	VPERMI2D      72(BX), Z14, Z16
-	VMOVDQA32     Z10, Z17
-	VPERMI2D      72(BX), Z14, Z17
-	VMOVDQA32     Z11, Z18
-	VPERMI2D      72(BX), Z14, Z18
-	VPSRLVD       Z0, Z15, Z15
-	VPANDD        Z1, Z15, Z15
-	VPSHUFB       Z15, Z7, Z15
+	VMOVDQU32     72(BX), Z15
+	VMOVDQA32     Z8, Z16
+	VPERMI2D      Z15, Z14, Z16
+	VMOVDQA32     Z9, Z17
+	VPERMI2D      Z15, Z14, Z17
+	VMOVDQA32     Z10, Z18
+	VPERMI2D      Z15, Z14, Z18
+	VMOVDQA32     Z11, Z19
+	VPERMI2D      Z15, Z14, Z19
 	VPSRLVD       Z0, Z16, Z16
 	VPANDD        Z1, Z16, Z16
 	VPSHUFB       Z16, Z7, Z16
@@ -5755,30 +5819,33 @@ group:
 	VPSRLVD       Z0, Z18, Z18
 	VPANDD        Z1, Z18, Z18
 	VPSHUFB       Z18, Z7, Z18
+	VPSRLVD       Z0, Z19, Z19
+	VPANDD        Z1, Z19, Z19
+	VPSHUFB       Z19, Z7, Z19
 	VPBROADCASTD  4(BX), Y14
-	VPBROADCASTD  (BX), Y19
+	VPBROADCASTD  (BX), Y15
 	VPSRLVD       Y2, Y14, Y14
-	VPSRLVD       Y3, Y19, Y19
-	VPANDD        Y5, Y19, Y19
-	VPTERNLOGD    $0xf8, Y4, Y14, Y19
-	VPSUBD        Y6, Y19, Y19
-	VCVTDQ2PS     Y19, Y14
-	VPBROADCASTW  (BX), X19
-	VCVTPH2PS     X19, Y19
-	VMULPS        Y19, Y14, Y14
-	VXORPS        Z19, Z19, Z19
+	VPSRLVD       Y3, Y15, Y15
+	VPANDD        Y5, Y15, Y15
+	VPTERNLOGD    $0xf8, Y4, Y14, Y15
+	VPSUBD        Y6, Y15, Y15
+	VCVTDQ2PS     Y15, Y14
+	VPBROADCASTW  (BX), X15
+	VCVTPH2PS     X15, Y15
+	VMULPS        Y15, Y14, Y14
+	VXORPS        Z15, Z15, Z15
 	VPERMD        (R8), Z12, Z20
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z19
-	VPDPBUSD      (SI), Z15, Z19
-	VPDPBUSD      64(SI), Z16, Z19
-	VPDPBUSD      128(SI), Z17, Z19
-	VPDPBUSD      192(SI), Z18, Z19
-	VSHUFI32X4    $0xdd, Z19, Z19, Z15
-	VSHUFI32X4    $0x88, Z19, Z19, Z19
-	VPADDD        Y15, Y19, Y19
-	VCVTDQ2PS     Y19, Y19
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z15
+	VPDPBUSD      (SI), Z16, Z15
+	VPDPBUSD      64(SI), Z17, Z15
+	VPDPBUSD      128(SI), Z18, Z15
+	VPDPBUSD      192(SI), Z19, Z15
+	VSHUFI32X4    $0xdd, Z15, Z15, Z16
+	VSHUFI32X4    $0x88, Z15, Z15, Z15
+	VPADDD        Y16, Y15, Y15
+	VCVTDQ2PS     Y15, Y15
 	VMULPS        (DI), Y14, Y14
-	VFMADD231PS   Y14, Y19, Y13
+	VFMADD231PS   Y14, Y15, Y13
 	ADDQ          $+136, BX
 	ADDQ          $+256, SI
 	ADDQ          $+32, DI
@@ -5808,6 +5875,24 @@ group:
 	JNZ           row
 	VZEROUPPER
 	RET
+
+DATA avx512_shift_half<>+0(SB)/4, $0x00000000
+DATA avx512_shift_half<>+4(SB)/4, $0x00000000
+DATA avx512_shift_half<>+8(SB)/4, $0x00000000
+DATA avx512_shift_half<>+12(SB)/4, $0x00000000
+DATA avx512_shift_half<>+16(SB)/4, $0x00000004
+DATA avx512_shift_half<>+20(SB)/4, $0x00000004
+DATA avx512_shift_half<>+24(SB)/4, $0x00000004
+DATA avx512_shift_half<>+28(SB)/4, $0x00000004
+DATA avx512_shift_half<>+32(SB)/4, $0x00000000
+DATA avx512_shift_half<>+36(SB)/4, $0x00000000
+DATA avx512_shift_half<>+40(SB)/4, $0x00000000
+DATA avx512_shift_half<>+44(SB)/4, $0x00000000
+DATA avx512_shift_half<>+48(SB)/4, $0x00000004
+DATA avx512_shift_half<>+52(SB)/4, $0x00000004
+DATA avx512_shift_half<>+56(SB)/4, $0x00000004
+DATA avx512_shift_half<>+60(SB)/4, $0x00000004
+GLOBL avx512_shift_half<>(SB), RODATA|NOPTR, $64
 
 DATA avx512_iq4_xs_low<>+0(SB)/4, $0x00000000
 DATA avx512_iq4_xs_low<>+4(SB)/4, $0x00000004
@@ -5986,17 +6071,15 @@ group:
 	PREFETCHT1   4160(R8)
 	PREFETCHT1   4224(R8)
 	VMOVDQU32    8(R8), Z13
-	VMOVDQA32    Z8, Z16
-	VPERMI2D     72(R8), Z13, Z16
-	VMOVDQA32    Z9, Z17
-	VPERMI2D     72(R8), Z13, Z17
-	VMOVDQA32    Z10, Z18
-	VPERMI2D     72(R8), Z13, Z18
-	VMOVDQA32    Z11, Z19
-	VPERMI2D     72(R8), Z13, Z19
-	VPSRLVD      Z0, Z16, Z16
-	VPANDD       Z1, Z16, Z16
-	VPSHUFB      Z16, Z7, Z16
+	VMOVDQU32    72(R8), Z16
+	VMOVDQA32    Z8, Z17
+	VPERMI2D     Z16, Z13, Z17
+	VMOVDQA32    Z9, Z18
+	VPERMI2D     Z16, Z13, Z18
+	VMOVDQA32    Z10, Z19
+	VPERMI2D     Z16, Z13, Z19
+	VMOVDQA32    Z11, Z20
+	VPERMI2D     Z16, Z13, Z20
 	VPSRLVD      Z0, Z17, Z17
 	VPANDD       Z1, Z17, Z17
 	VPSHUFB      Z17, Z7, Z17
@@ -6006,6 +6089,9 @@ group:
 	VPSRLVD      Z0, Z19, Z19
 	VPANDD       Z1, Z19, Z19
 	VPSHUFB      Z19, Z7, Z19
+	VPSRLVD      Z0, Z20, Z20
+	VPANDD       Z1, Z20, Z20
+	VPSHUFB      Z20, Z7, Z20
 	VPBROADCASTD 4(R8), Y13
 	VPBROADCASTD (R8), Y14
 	VPSRLVD      Y2, Y13, Y13
@@ -6025,27 +6111,27 @@ pair:
 	LEAQ          (DX)(AX*1), BX
 	CMPQ          BX, CX
 	CMOVQGT       CX, BX
-	VXORPS        Z20, Z20, Z20
+	VXORPS        Z16, Z16, Z16
 	VPERMD        (R11)(DX*2), Z12, Z21
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z21, Z20
-	VPDPBUSD      (R9)(DX*8), Z16, Z20
-	VPDPBUSD      64(R9)(DX*8), Z17, Z20
-	VPDPBUSD      128(R9)(DX*8), Z18, Z20
-	VPDPBUSD      192(R9)(DX*8), Z19, Z20
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z21, Z16
+	VPDPBUSD      (R9)(DX*8), Z17, Z16
+	VPDPBUSD      64(R9)(DX*8), Z18, Z16
+	VPDPBUSD      128(R9)(DX*8), Z19, Z16
+	VPDPBUSD      192(R9)(DX*8), Z20, Z16
 	VXORPS        Z21, Z21, Z21
 	VPERMD        (R11)(BX*2), Z12, Z22
 	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z22, Z21
-	VPDPBUSD      (R9)(BX*8), Z16, Z21
-	VPDPBUSD      64(R9)(BX*8), Z17, Z21
-	VPDPBUSD      128(R9)(BX*8), Z18, Z21
-	VPDPBUSD      192(R9)(BX*8), Z19, Z21
-	VSHUFI32X4    $0x88, Z21, Z20, Z22
-	VSHUFI32X4    $0xdd, Z21, Z20, Z20
+	VPDPBUSD      (R9)(BX*8), Z17, Z21
+	VPDPBUSD      64(R9)(BX*8), Z18, Z21
+	VPDPBUSD      128(R9)(BX*8), Z19, Z21
+	VPDPBUSD      192(R9)(BX*8), Z20, Z21
+	VSHUFI32X4    $0x88, Z21, Z16, Z22
+	VSHUFI32X4    $0xdd, Z21, Z16, Z16
 	VMOVUPS       (R13), Z21
 	VMOVUPS       (R10)(DX*1), Y15
 	VINSERTF64X4  $0x01, (R10)(BX*1), Z15, Z15
 	VMULPS        Z15, Z13, Z15
-	VPADDD        Z20, Z22, Z22
+	VPADDD        Z16, Z22, Z22
 	VCVTDQ2PS     Z22, Z22
 	VFMADD231PS   Z15, Z22, Z21
 	VMOVUPS       Z21, (R13)

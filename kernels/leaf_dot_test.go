@@ -102,6 +102,9 @@ func TestDots(t *testing.T) {
 			t.Run(ty.String(), func(t *testing.T) {
 				m := &memory{t: t}
 				for _, nb := range typeBlocks(ty) {
+					if f != nil && nb < dotBlocks {
+						continue
+					}
 					for tokens := 1; tokens <= d.tokens; tokens++ {
 						if nb > 40 && tokens > 2 {
 							break

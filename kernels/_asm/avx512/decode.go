@@ -28,6 +28,16 @@ func newNibbles(name string, high func(i int) bool) nibbles {
 	})), splat(0x0f0f0f0f)}
 }
 
+// inPlace is the mask that leaves one nibble of each byte where it is.
+func inPlace(name string, high func(i int) bool) VecVirtual {
+	return load(vector("in_place_"+name, 16, func(i int) uint32 {
+		if high(i) {
+			return 0xf0f0f0f0
+		}
+		return 0x0f0f0f0f
+	}))
+}
+
 func (n nibbles) apply(x VecVirtual) {
 	VPSRLVD(n.shift, x, x)
 	VPANDD(n.mask, x, x)
@@ -35,6 +45,9 @@ func (n nibbles) apply(x VecVirtual) {
 
 // secondHalf says whether position i belongs to the second 16 values of a block: the high nibbles of formats that split so.
 func secondHalf(i int) bool { return i/4%2 == 1 }
+
+// oddBlock says whether position i belongs to the second of two blocks that share bytes.
+func oddBlock(i int) bool { return i%2 == 1 }
 
 // pick is the four tables with which VPERMI2D takes dwords out of 128 bytes.
 func pick(name string, from func(d, i int) int) []VecVirtual {
@@ -45,13 +58,25 @@ func pick(name string, from func(d, i int) int) []VecVirtual {
 	return t
 }
 
-// picked applies such tables to the 128 bytes at m.
+// picked applies such tables to the 128 bytes at m. Both halves are loaded once: an unaligned load of 64 bytes takes the load ports
+// twice, and with the second half as an operand of each permutation they, not the vector units, decided the speed.
 func picked(tables []VecVirtual, m Mem) []VecVirtual {
-	x, q := load(m), make([]VecVirtual, 4)
+	x, y, q := load(m), load(m.Offset(64)), make([]VecVirtual, 4)
 	for d := range q {
 		q[d] = ZMM()
 		VMOVDQA32(tables[d], q[d])
-		VPERMI2D(m.Offset(64), x, q[d])
+		VPERMI2D(y, x, q[d])
+	}
+	return q
+}
+
+// spreadLanes takes dwords apart that both halves of a block share: lane d of a has dword d of blocks 0 to 3, lane d of b that of blocks 4 to 7.
+func spreadLanes(a, b, mask VecVirtual) []VecVirtual {
+	q := make([]VecVirtual, 4)
+	for d := range q {
+		q[d] = ZMM()
+		VSHUFI32X4(U8(0x55*d), b, a, q[d])
+		VPANDD(mask, q[d], q[d])
 	}
 	return q
 }
@@ -66,53 +91,63 @@ func half(m Mem) VecVirtual {
 
 // dotQ4_0: 8 blocks of d, 16 bytes of nibbles.
 func dotQ4_0() dotFormat {
-	f := dotFormat{name: "Q4_0", bytes: 144, bias: 8, tail: true}
-	var n nibbles
-	var quads, scales VecVirtual
+	f := dotFormat{name: "Q4_0", bytes: 144, bias: 8, tail: true, high: secondHalf}
+	var mask, low, high, scales VecVirtual
 	f.setup = func() {
-		n = newNibbles("half", secondHalf)
-		// Of 64 bytes from dword d of block 0 on, and of 64 that begin 6 bytes before dword d of block 4, so as to end with the group.
-		quads = load(words("q4_0", 32, func(i int) uint16 { return uint16(9*(i/2%4) + i%2 + i/16*(32+3)) }))
+		mask = inPlace("half", secondHalf)
+		// Of the words that begin at byte 0, and at byte 64: dword d of block c begins at word 9c + 1 + 2d.
+		low = load(words("q4_0", 32, func(i int) uint16 { return uint16(9*(i/2%4) + 1 + 2*(i/8) + i%2) }))
+		// Of the words that begin at byte 64, which are 32, and at byte 80.
+		high = load(words("q4_0_high", 32, func(i int) uint16 {
+			w := 9*(4+i/2%4) + 1 + 2*(i/8) + i%2
+			if w < 64 {
+				return uint16(w - 32)
+			}
+			return uint16(w - 40 + 32)
+		}))
 		scales = load(words("q4_0_d", 32, func(i int) uint16 { return uint16(9 * i % 64) }))
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
-		q := make([]VecVirtual, 4)
-		for d := range q {
-			q[d] = load(w.Offset(2 + 4*d))
-			VPERMT2W(w.Offset(68+4*d), quads, q[d])
-			n.apply(q[d])
-		}
-		s := load(w)
-		VPERMT2W(w.Offset(64), scales, s)
-		VCVTPH2PS(s.AsX(), s.AsY())
-		return q, s
+		x, y, z, a, b := load(w), load(w.Offset(64)), load(w.Offset(80)), ZMM(), ZMM()
+		VMOVDQA32(low, a)
+		VPERMI2W(y, x, a)
+		VMOVDQA32(high, b)
+		VPERMI2W(z, y, b)
+		VPERMT2W(y, scales, x)
+		VCVTPH2PS(x.AsX(), x.AsY())
+		return spreadLanes(a, b, mask), x
 	}
 	return f
 }
 
 // dotQ4_1: 8 blocks of d, m, 16 bytes of nibbles.
 func dotQ4_1() dotFormat {
-	f := dotFormat{name: "Q4_1", bytes: 160, offs: true, tail: true}
-	var n nibbles
-	var quads, scales VecVirtual
+	f := dotFormat{name: "Q4_1", bytes: 160, offs: true, tail: true, high: secondHalf}
+	var mask, low, high, scales VecVirtual
 	f.setup = func() {
-		n = newNibbles("half", secondHalf)
-		// Of 64 bytes from dword d of block 0 on, and as many from that of block 4.
-		quads = load(vector("q4_1", 16, func(i int) uint32 { return uint32(5*(i%4) + i/8*16) }))
+		mask = inPlace("half", secondHalf)
+		// Of the dwords that begin at byte 0, and at byte 64: dword d of block c is 5c + 1 + d.
+		low = load(vector("q4_1", 16, func(i int) uint32 { return uint32(5*(i%4) + 1 + i/4) }))
+		// Of the dwords that begin at byte 64, which are 16, and at byte 96.
+		high = load(vector("q4_1_high", 16, func(i int) uint32 {
+			d := 5*(4+i%4) + 1 + i/4
+			if d < 32 {
+				return uint32(d - 16)
+			}
+			return uint32(d - 24 + 16)
+		}))
 		// Of words 0-31 and 40-71: 8 d, then 8 m.
 		scales = load(words("q4_1_dm", 32, func(i int) uint16 { return uint16(i/4%2*32 + 10*(i%4) + i/8%2) }))
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
-		q := make([]VecVirtual, 4)
-		for d := range q {
-			q[d] = load(w.Offset(4 + 4*d))
-			VPERMT2D(w.Offset(84+4*d), quads, q[d])
-			n.apply(q[d])
-		}
-		s := load(w)
-		VPERMT2W(w.Offset(80), scales, s)
-		VCVTPH2PS(s.AsY(), s)
-		return q, s
+		x, y, z, a, b := load(w), load(w.Offset(64)), load(w.Offset(96)), ZMM(), ZMM()
+		VMOVDQA32(low, a)
+		VPERMI2D(y, x, a)
+		VMOVDQA32(high, b)
+		VPERMI2D(z, y, b)
+		VPERMT2W(w.Offset(80), scales, x)
+		VCVTPH2PS(x.AsY(), x)
+		return spreadLanes(a, b, mask), x
 	}
 	return f
 }
@@ -185,19 +220,19 @@ func pairedBlocks(d, i int) int { return 8*(laneBlock(i)/2) + laneDword(d, i) }
 
 // dotQ4_K: d, dmin, 12 bytes of scales, 128 bytes of nibbles.
 func dotQ4_K() dotFormat {
-	f := dotFormat{name: "Q4_K", bytes: 144, offs: true, negative: true}
-	var n nibbles
+	f := dotFormat{name: "Q4_K", bytes: 144, offs: true, negative: true, high: oddBlock}
+	var mask VecVirtual
 	var sm scaleMin
 	var tables []VecVirtual
 	f.setup = func() {
-		n = newNibbles("odd", func(i int) bool { return i%2 == 1 })
+		mask = inPlace("odd", oddBlock)
 		sm = newScaleMin()
 		tables = pick("q4_k", pairedBlocks)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
 		q := picked(tables, w.Offset(16))
 		for _, x := range q {
-			n.apply(x)
+			VPANDD(mask, x, x)
 		}
 		return q, sm.decode(w)
 	}
@@ -212,7 +247,7 @@ func dotQ5_K() dotFormat {
 	var tables []VecVirtual
 	var turn, bit VecVirtual
 	f.setup = func() {
-		n = newNibbles("odd", func(i int) bool { return i%2 == 1 })
+		n = newNibbles("odd", oddBlock)
 		sm = newScaleMin()
 		tables = pick("q4_k", pairedBlocks)
 		turn = load(vector("q5_k_turn", 16, func(i int) uint32 { return uint32(laneBlock(i)-4) & 31 }))

@@ -24,13 +24,14 @@ func laneDword(d, i int) int { return d + 4*(i/4%2) }
 // dotFormat says how one block type's group of 8 blocks is decoded.
 type dotFormat struct {
 	name     string
-	bytes    int    // of a group
-	bias     int    // of the stored values
-	halves   bool   // scales per 16
-	offs     bool   // offset per 32
-	negative bool   // offset is subtracted
-	tail     bool   // rows need not be whole groups
-	setup    func() // loads constants
+	bytes    int              // of a group
+	bias     int              // of the stored values
+	halves   bool             // scales per 16
+	offs     bool             // offset per 32
+	negative bool             // offset is subtracted
+	tail     bool             // rows need not be whole groups, but have one
+	high     func(i int) bool // position i holds the high nibbles of bytes, times 16: sums are shifted down; nil: no position does
+	setup    func()           // loads constants
 	// decode gives the four registers of weights and the 8 scales, with 8 offsets or the second halves' scales above them.
 	decode func(w Mem) (q []VecVirtual, s VecVirtual)
 }
@@ -42,7 +43,7 @@ func dot(f dotFormat) {
 	Doc(name + " multiplies rows by one token: see dotArgs.")
 	Pragma("noescape")
 	f.setup()
-	halfOrder := halfPositions(f)
+	halfOrder, shifts := halfPositions(f), blockShifts(f)
 	row, y, rows := ptr("w"), ptr("y"), arg("rows")
 	var tail *dotTail
 	if f.tail {
@@ -68,7 +69,13 @@ func dot(f dotFormat) {
 		h, a := ZMM(), YMM()
 		VSHUFI32X4(U8(0xdd), d, d, h)
 		VSHUFI32X4(U8(0x88), d, d, d)
-		VPADDD(h.AsY(), d.AsY(), d.AsY())
+		if sameHalf(f) {
+			VPADDD(h.AsY(), d.AsY(), d.AsY())
+			shiftBlocks(f, shifts, d.AsY())
+		} else {
+			VPSRAD(U8(4), h.AsY(), h.AsY())
+			VPADDD(h.AsY(), d.AsY(), d.AsY())
+		}
 		VCVTDQ2PS(d.AsY(), d.AsY())
 		VMULPS(tail.floats(scale), s.AsY(), a)
 		VFMADD231PS(a, d.AsY(), p)
@@ -91,9 +98,6 @@ func dot(f dotFormat) {
 	n := arg("nb")
 	VXORPS(p, p, p)
 	SHRQ(U8(3), n)
-	if f.tail {
-		JZ(LabelRef("tail"))
-	}
 	Label("group")
 	prefetch(f, w)
 	group(w, q, scale, sum, half, nil)
@@ -109,10 +113,11 @@ func dot(f dotFormat) {
 	DECQ(n)
 	JNZ(LabelRef("group"))
 	if f.tail {
-		Label("tail")
 		TESTQ(tail.n, tail.n)
 		JZ(LabelRef("end"))
-		group(tail.weights(w), q, scale, sum, half, tail)
+		tail.turn(p, tail.there)
+		group(tail.weights(w), q, tail.last(scale, 4), tail.last(sum, 4), tail.last(half, 8), tail)
+		tail.turn(p, tail.back)
 		Label("end")
 	}
 	VMOVSS(groupSum(p), y)
@@ -132,7 +137,7 @@ func dotMany(f dotFormat) {
 	Doc(name + " multiplies rows by up to 8 tokens: see dotArgs.")
 	Pragma("noescape")
 	f.setup()
-	halfOrder := halfPositions(f)
+	halfOrder, shifts := halfPositions(f), blockShifts(f)
 	sums := AllocLocal(4 * 64)
 	var tail *dotTail
 	if f.tail {
@@ -172,6 +177,7 @@ func dotMany(f dotFormat) {
 		VSHUFI32X4(U8(0x88), d1, d0, g0)
 		VSHUFI32X4(U8(0xdd), d1, d0, g1)
 		VMOVUPS(acc, p)
+		tail.turn(p, tail.forward())
 		a := tail.pair(at(scale, first, 1), at(scale, second, 1))
 		if f.halves {
 			b := ZMM()
@@ -183,13 +189,20 @@ func dotMany(f dotFormat) {
 			VFMADD231PS(b, g1, p)
 		} else {
 			VMULPS(a, low, a)
-			VPADDD(g1, g0, g0)
+			if sameHalf(f) {
+				VPADDD(g1, g0, g0)
+				shiftBlocks(f, shifts, g0)
+			} else {
+				VPSRAD(U8(4), g1, g1)
+				VPADDD(g1, g0, g0)
+			}
 			VCVTDQ2PS(g0, g0)
 			VFMADD231PS(a, g0, p)
 			if f.offs {
 				fmaOffset(f, tail.pair(at(sum, first, 1), at(sum, second, 1)), high, p)
 			}
 		}
+		tail.turn(p, tail.backward())
 		VMOVUPS(p, acc)
 		ADDQ(U8(64), acc.Base)
 		LEAQ(Mem{Base: first, Index: step, Scale: 2}, first)
@@ -212,9 +225,6 @@ func dotMany(f dotFormat) {
 	MOVQ(row.Base, w.Base)
 	n := arg("nb")
 	SHRQ(U8(3), n)
-	if f.tail {
-		JZ(LabelRef("tail"))
-	}
 	Label("group")
 	prefetch(f, w)
 	weights, s := f.decode(w)
@@ -231,11 +241,10 @@ func dotMany(f dotFormat) {
 	DECQ(n)
 	JNZ(LabelRef("group"))
 	if f.tail {
-		Label("tail")
 		TESTQ(tail.n, tail.n)
 		JZ(LabelRef("end"))
 		weights, s := f.decode(tail.weights(w))
-		pairs("tailPair", weights, s, q, scale, sum, half, tail)
+		pairs("tailPair", weights, s, q, tail.last(scale, 4), tail.last(sum, 4), tail.last(half, 8), tail)
 		Label("end")
 	}
 
@@ -306,8 +315,17 @@ func dotSums(f dotFormat, w []VecVirtual, q, half Mem, halfOrder VecVirtual, tai
 			VMOVDQU32_Z(half, tail.halves, h)
 			VPERMD(h, halfOrder, h)
 		}
-		v := uint32(uint16(-f.bias))
-		VPDPWSSD_BCST(vector(fmt.Sprintf("splat_%08x", v), 1, func(int) uint32 { return v }), h, d)
+		minus := func(i int) uint32 {
+			if f.high != nil && f.high(i) {
+				return uint32(uint16(-16 * f.bias))
+			}
+			return uint32(uint16(-f.bias))
+		}
+		if f.high == nil {
+			VPDPWSSD_BCST(vector(fmt.Sprintf("splat_%08x", minus(0)), 1, minus), h, d)
+		} else {
+			VPDPWSSD(vector("minus_"+f.name, 16, minus), h, d)
+		}
 	}
 	for i, x := range w {
 		if tail == nil {
@@ -325,6 +343,32 @@ func dotSums(f dotFormat, w []VecVirtual, q, half Mem, halfOrder VecVirtual, tai
 		VPDPBUSD(a, x, d)
 	}
 	return d
+}
+
+// sameHalf says that both halves of a block are low nibbles, or both high ones, so that a block's whole sum is shifted.
+func sameHalf(f dotFormat) bool { return f.high == nil || f.high(0) == f.high(4) }
+
+// blockShifts is how far the sums of 8 blocks, twice, are shifted down.
+func blockShifts(f dotFormat) VecVirtual {
+	if f.high == nil || !sameHalf(f) {
+		return nil
+	}
+	return load(vector("shifts_"+f.name, 16, func(i int) uint32 {
+		if f.high(i%8/4*8 + i%4) {
+			return 4
+		}
+		return 0
+	}))
+}
+
+func shiftBlocks(f dotFormat, shifts VecVirtual, d Register) {
+	switch {
+	case f.high == nil:
+	case d.Size() == 64:
+		VPSRAVD(shifts, d, d)
+	default:
+		VPSRAVD(shifts.AsY(), d, d)
+	}
 }
 
 func fmaOffset(f dotFormat, sum, off Op, p VecVirtual) {
@@ -357,40 +401,40 @@ func groupSum(p VecVirtual) Register {
 	return s
 }
 
-// dotTail is the state for the last nb mod 8 blocks of a row. Their weights are copied to a group padded with zeros; of the tokens
-// only what is there is read.
+// dotTail is the state for the last n = nb mod 8 blocks of a row. They are run as the row's last 8 blocks, all of them whole, of which
+// the first 8 − n meet zeros instead of the token's bytes and sums. Partial sum j of a whole group is then at lane (j − n) mod 8.
 type dotTail struct {
 	n                      GPVirtual // blocks
-	buffer                 Mem
-	pieces                 []OpmaskVirtual // bytes of each 64
-	dwords, blocks, halves OpmaskVirtual   // of arranged bytes, of scale and sum, of half
+	missing                GPVirtual // n − 8
+	bytes                  GPVirtual // of missing blocks, below 0
+	there, back            VecVirtual
+	dwords, blocks, halves OpmaskVirtual // of arranged bytes, of sum, of half
 }
 
 func newDotTail(f dotFormat) *dotTail {
-	t := &dotTail{n: GP64(), dwords: K(), blocks: K(), halves: K()}
-	size := (f.bytes + 63) &^ 63
-	t.buffer = AllocLocal(size)
-	z := zero()
-	for i := 0; i < size; i += 64 {
-		VMOVDQU32(z, t.buffer.Offset(i))
-	}
+	t := &dotTail{n: GP64(), missing: GP64(), bytes: GP64(), there: ZMM(), back: ZMM(), dwords: K(), blocks: K(), halves: K()}
 	Load(Param("nb"), t.n)
 	ANDQ(U8(7), t.n)
-	left, all, bits, none := GP64(), GP64(), GP64(), GP64()
-	IMUL3Q(I32(f.bytes/8), t.n, left)
-	MOVQ(I32(-1), all)
-	XORQ(none, none)
-	for i := 0; i < f.bytes/8*7; i += 64 {
-		k := K()
-		BZHIQ(left, all, bits)
-		KMOVQ(bits, k)
-		t.pieces = append(t.pieces, k)
-		SUBQ(U8(64), left)
-		CMOVQLT(none, left)
+	LEAQ(Mem{Base: t.n, Disp: -8}, t.missing)
+	IMUL3Q(I32(f.bytes/8), t.missing, t.bytes)
+
+	lanes := load(vector("lanes", 16, func(i int) uint32 { return uint32(i % 8) }))
+	upper := load(vector("upper", 16, func(i int) uint32 { return uint32(i / 8 * 8) }))
+	seven, turn := splat(7), ZMM()
+	VPBROADCASTD(t.n.As32(), turn)
+	VPADDD(turn, lanes, t.there)
+	VPSUBD(turn, lanes, t.back)
+	for _, v := range []VecVirtual{t.there, t.back} {
+		VPTERNLOGD(U8(0xea), upper, seven, v) // v & seven | upper
 	}
-	BZHIQ(t.n, all, bits)
+
+	shift, bits, high := GP64(), GP64(), GP64()
+	MOVQ(t.missing, shift)
+	NEGQ(shift)
+	MOVQ(U32(0xff), bits)
+	SHLXQ(shift, bits, bits)
+	ANDQ(U32(0xff), bits)
 	KMOVQ(bits, t.blocks)
-	high := GP64()
 	MOVQ(bits, high)
 	ANDQ(U8(15), bits)
 	IMUL3Q(U8(0x11), bits, bits)
@@ -398,23 +442,56 @@ func newDotTail(f dotFormat) *dotTail {
 	IMUL3Q(I32(0x1100), high, high)
 	ORQ(high, bits)
 	KMOVQ(bits, t.dwords)
-	LEAQ(Mem{Base: t.n, Index: t.n, Scale: 1}, left)
-	BZHIQ(left, all, bits)
-	KMOVQ(bits, t.halves)
+	MOVQ(U32(0xffff), bits)
+	ADDQ(shift, shift)
+	SHLXQ(shift, bits, bits)
+	KMOVW(bits.As32(), t.halves)
 	return t
 }
 
-// weights copies the tail's blocks and says where.
-func (t *dotTail) weights(w Mem) Mem {
-	for i, k := range t.pieces {
-		x := ZMM()
-		VMOVDQU8_Z(w.Offset(64*i), k, x)
-		VMOVDQU8(x, t.buffer.Offset(64*i))
+// weights is where the row's last 8 blocks begin, if w is past the last whole group.
+func (t *dotTail) weights(w Mem) Mem { return t.moved(w, t.bytes, 1) }
+
+// last is where the last 8 blocks' values of the given size begin, if m is past the last whole group.
+func (t *dotTail) last(m Mem, size uint8) Mem {
+	if m.Base == nil {
+		return m
 	}
-	return t.buffer
+	return t.moved(m, t.missing, size)
 }
 
-// floats is 8 floats, 0 past the tail's end.
+func (t *dotTail) moved(m Mem, by GPVirtual, scale uint8) Mem {
+	p := GP64()
+	LEAQ(m.Idx(by, scale), p)
+	return Mem{Base: p}
+}
+
+func (t *dotTail) forward() VecVirtual {
+	if t == nil {
+		return nil
+	}
+	return t.there
+}
+
+func (t *dotTail) backward() VecVirtual {
+	if t == nil {
+		return nil
+	}
+	return t.back
+}
+
+// turn brings partial sums to the lanes of the tail's blocks, or back.
+func (t *dotTail) turn(p, to VecVirtual) {
+	switch {
+	case t == nil:
+	case p.Size() == 64:
+		VPERMPS(p, to, p)
+	default:
+		VPERMPS(p, to.AsY(), p)
+	}
+}
+
+// floats is 8 floats, 0 for what is not the tail's.
 func (t *dotTail) floats(m Mem) Op {
 	if t == nil {
 		return m
