@@ -37,6 +37,9 @@ type gpu struct {
 	live   map[any]bool // what close frees, of the types below
 	args   argumentArena
 	jit    *jit
+
+	recording bool // a stream is captured
+	recorded  int  // kernels in it
 }
 
 // resource is something to free at close.

@@ -229,5 +229,6 @@ func (l *launch[P]) run(s *stream, x, y, z int) error {
 	b := l.block
 	b.config.grid = [3]uint32{uint32(x), uint32(y), uint32(z)}
 	b.config.stream = s.handle
+	s.count(1)
 	return g.ran(g.call(g.launchKernelEx, uintptr(unsafe.Pointer(&b.config)), l.kernel.handle, 0, uintptr(unsafe.Pointer(&b.extra))), l.kernel.call)
 }

@@ -11,6 +11,15 @@ type stream struct {
 	handle uintptr
 }
 
+// count counts kernels that are launched, or recorded.
+func (s *stream) count(n int) {
+	if s.g.recording {
+		s.g.recorded += n
+		return
+	}
+	launched.Add(int64(n))
+}
+
 // newStream makes a stream that does not wait for the default stream.
 func (g *gpu) newStream() (*stream, error) {
 	if g.poison != nil {
@@ -116,8 +125,9 @@ func (e *event) since(start *event) (float64, error) {
 // graph is a record of a stream's work that runs again with one call. The addresses in it are fixed: what changes between runs
 // lies in device memory, or is changed by update.
 type graph struct {
-	g      *gpu
-	handle uintptr // CUgraphExec
+	g       *gpu
+	handle  uintptr // CUgraphExec
+	kernels int
 }
 
 // capture records what f puts into s, instead of running it. f must not synchronise, allocate or free.
@@ -131,7 +141,7 @@ func (s *stream) capture(f func() error) (*graph, error) {
 	if err := g.check(g.call(g.graphInstantiate, g.outAddress(0), recorded, 0), "cuGraphInstantiateWithFlags"); err != nil {
 		return nil, err
 	}
-	r := &graph{g: g, handle: uintptr(g.out[0])}
+	r := &graph{g: g, handle: uintptr(g.out[0]), kernels: g.recorded}
 	g.live[r] = true
 	return r, nil
 }
@@ -145,7 +155,9 @@ func (s *stream) record(f func() error) (uintptr, error) {
 	if err := g.check(g.call(g.streamBeginCapture, s.handle, captureModeRelaxed), "cuStreamBeginCapture"); err != nil {
 		return 0, err
 	}
+	g.recording, g.recorded = true, 0
 	failed := f()
+	g.recording = false
 	g.out[0] = 0
 	r := g.call(g.streamEndCapture, s.handle, g.outAddress(0))
 	recorded := uintptr(g.out[0])
@@ -163,6 +175,7 @@ func (r *graph) launch(s *stream) error {
 	if r.g.poison != nil {
 		return r.g.poison
 	}
+	s.count(r.kernels)
 	return r.g.ran(r.g.call(r.g.graphLaunch, r.handle, s.handle), "cuGraphLaunch")
 }
 
@@ -180,6 +193,7 @@ func (r *graph) update(s *stream, f func() error) (bool, error) {
 	if result == resultGraphNotUpdate {
 		return false, nil
 	}
+	r.kernels = g.recorded
 	return result == 0, g.check(result, fmt.Sprintf("cuGraphExecUpdate, result %d", uint32(g.out[0])))
 }
 
