@@ -57,11 +57,15 @@ func Open(path string, o *Options) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if count, _ := f.Uint("split.count"); count > 1 {
-		f.Close()
-		return openSplit(path, o)
+	count, err := f.splitCount()
+	if err == nil && count <= 1 {
+		return f, nil
 	}
-	return f, nil
+	f.Close()
+	if err != nil {
+		return nil, err
+	}
+	return openSplit(path, o)
 }
 
 func openShard(path string, o *Options) (*File, error) {
@@ -99,7 +103,11 @@ func NewReader(r io.ReaderAt, size int64) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if count, _ := f.Uint("split.count"); count > 1 {
+	count, err := f.splitCount()
+	if err != nil {
+		return nil, err
+	}
+	if count > 1 {
 		return nil, fmt.Errorf("gguf: %w: one of %d files, which only Open can put together", ErrSplit, count)
 	}
 	return f, nil

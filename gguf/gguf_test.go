@@ -232,24 +232,81 @@ func TestSplit(t *testing.T) {
 	if _, err := gguf.NewReader(bytes.NewReader(data), int64(len(data))); !errors.Is(err, gguf.ErrSplit) {
 		t.Errorf("NewReader of a part: %v", err)
 	}
-	bad := map[string]func(){
-		"missing part":   func() { os.Remove(two) },
-		"wrong number":   func() { write("m-00002-of-00003.gguf", 2, 3, 4, "ccc") },
-		"wrong count":    func() { write("m-00002-of-00003.gguf", 1, 4, 4, "ccc") },
-		"missing tensor": func() { write("m-00002-of-00003.gguf", 1, 3, 4) },
-		"same tensor":    func() { write("m-00002-of-00003.gguf", 1, 3, 4, "a") },
+}
+
+// TestSplitErrors spoils one thing about a model of three files, and opens it by the
+// name of each of them.
+func TestSplitErrors(t *testing.T) {
+	type part struct {
+		no, count, total any // nil: not there
+		tensors          []string
 	}
-	for name, spoil := range bad {
-		spoil()
-		if _, err := gguf.Open(three, nil); !errors.Is(err, gguf.ErrSplit) {
-			t.Errorf("%s: %v, expected ErrSplit", name, err)
+	good := func() []part {
+		return []part{
+			{uint16(0), uint16(3), int32(4), []string{"a", "bb"}},
+			{uint16(1), uint16(3), int32(4), []string{"ccc"}},
+			{uint16(2), uint16(3), int32(4), []string{"dddd"}},
 		}
 	}
-	if err := os.Rename(three, filepath.Join(dir, "alone.gguf")); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		name  string
+		spoil func(p []part)
+		lost  int // the file that is removed, from 1
+		kind  error
+		says  string
+	}{
+		{"missing part", func([]part) {}, 2, os.ErrNotExist, "m-00002-of-00003.gguf"},
+		{"no number", func(p []part) { p[1].no = nil }, 0, nil, "split.no 1"},
+		{"number of another type", func(p []part) { p[1].no = "1" }, 0, nil, "split.no 1"},
+		{"wrong order", func(p []part) { p[1], p[2] = p[2], p[1] }, 0, nil, "split.no 1"},
+		{"the same number twice", func(p []part) { p[2].no = uint16(1) }, 0, nil, "split.no 2"},
+		{"count differs", func(p []part) { p[1].count = uint16(4) }, 0, nil, "split.count 3"},
+		{"all count differently from the names", func(p []part) { p[0].count, p[1].count, p[2].count = uint16(2), uint16(2), uint16(2) }, 0, nil, "split.count 3"},
+		{"too few tensors", func(p []part) { p[1].tensors = nil }, 0, nil, "expected 4 tensors"},
+		{"too many tensors", func(p []part) { p[1].tensors = []string{"ccc", "x"} }, 0, nil, "expected 4 tensors"},
+		{"total of another type", func(p []part) { p[0].total = "4" }, 0, nil, "split.tensors.count"},
+		{"tensor in two parts", func(p []part) { p[2].tensors = []string{"bb"} }, 0, gguf.ErrDuplicate, `"bb"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			parts, dir := good(), t.TempDir()
+			c.spoil(parts)
+			var paths []string
+			for i, p := range parts {
+				b := gguftest.New(t)
+				for key, v := range map[string]any{"split.no": p.no, "split.count": p.count, "split.tensors.count": p.total} {
+					if v != nil {
+						b.Set(key, v)
+					}
+				}
+				for _, name := range p.tensors {
+					b.Tensor(name, block.TypeF32, gguftest.Normal(1, 8, 1), 8)
+				}
+				path := filepath.Join(dir, fmt.Sprintf("m-%05d-of-00003.gguf", i+1))
+				if i+1 != c.lost {
+					if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+						t.Fatal(err)
+					}
+					paths = append(paths, path)
+				}
+			}
+			for _, path := range paths {
+				_, err := gguf.Open(path, nil)
+				if !errors.Is(err, gguf.ErrSplit) || c.kind != nil && !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("%s: %v, expected ErrSplit and %v with %q", filepath.Base(path), err, c.kind, c.says)
+				}
+			}
+		})
 	}
-	if _, err := gguf.Open(filepath.Join(dir, "alone.gguf"), nil); !errors.Is(err, gguf.ErrSplit) {
-		t.Errorf("renamed part: %v, expected ErrSplit", err)
+	b := gguftest.New(t)
+	b.Set("split.count", "3")
+	if _, err := gguf.Open(b.File("m-00001-of-00003.gguf"), nil); !errors.Is(err, gguf.ErrValueType) {
+		t.Errorf("split.count of another type: %v", err)
+	}
+	b = gguftest.New(t)
+	b.Set("split.no", uint16(0))
+	b.Set("split.count", uint16(3))
+	if _, err := gguf.Open(b.File("alone.gguf"), nil); !errors.Is(err, gguf.ErrSplit) {
+		t.Errorf("a renamed part: %v, expected ErrSplit", err)
 	}
 }
 

@@ -4,27 +4,17 @@ import (
 	"context"
 	"encoding/hex"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/gguf/block"
+	"github.com/llama31/llama31/internal/testenv"
 )
 
-// openSmolLM2 opens the real model; without it the test is skipped, or fails where
-// LLAMA31_REQUIRE names smollm2.
+// openSmolLM2 opens the real model.
 func openSmolLM2(t *testing.T, o *gguf.Options) *gguf.File {
 	t.Helper()
-	path := filepath.Join("..", "testdata", "fetched", "smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
-	if _, err := os.Stat(path); err != nil {
-		if strings.Contains(os.Getenv("LLAMA31_REQUIRE"), "smollm2") {
-			t.Fatal(err)
-		}
-		t.Skipf("go run ./testdata/fetch brings it: %v", err)
-	}
-	f, err := gguf.Open(path, o)
+	f, err := gguf.Open(testenv.Fetched(t, "smollm2"), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,10 +76,7 @@ func TestSmolLM2Hash(t *testing.T) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	path := filepath.Join("..", "testdata", "fetched", "smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
-	if _, err := os.Stat(path); err != nil {
-		b.Skip(err)
-	}
+	path := testenv.Fetched(b, "smollm2")
 	for b.Loop() {
 		f, err := gguf.Open(path, nil)
 		if err != nil {

@@ -9,6 +9,14 @@ import (
 
 var splitName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
 
+// splitCount is in how many files the model is split, 1 if it is not.
+func (f *File) splitCount() (uint64, error) {
+	if !f.Has("split.count") {
+		return 1, nil
+	}
+	return f.Uint("split.count")
+}
+
 // openSplit opens all files of the split model of which path is one. Each file
 // says its number, from 0, in split.no and how many there are in split.count; the
 // first has the metadata.
@@ -56,8 +64,11 @@ func openSplit(path string, o *Options) (*File, error) {
 		all.Size += f.Size
 		all.shards = append(all.shards, f.shards...) // f itself is forgotten: all closes them
 	}
-	if want, err := all.Uint("split.tensors.count"); err == nil && want != uint64(len(all.tensors)) {
-		return fail(path, "expected %d tensors (split.tensors.count), found %d", want, len(all.tensors))
+	if all.Has("split.tensors.count") {
+		want, err := all.Uint("split.tensors.count")
+		if err != nil || want != uint64(len(all.tensors)) {
+			return fail(path, "expected %v tensors (split.tensors.count), found %d", all.Value("split.tensors.count"), len(all.tensors))
+		}
 	}
 	return all, nil
 }

@@ -365,3 +365,43 @@ func TestAllocs(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// CVE-2025-52566: the number of tokens was compared with the room for them as
+// numbers of different signs, so they were written past its end. Here they are
+// appended: what lies behind the room stays as it is.
+func TestCVE_2025_52566_MoreTokensThanRoom(t *testing.T) {
+	tok := mustNew(t, toyVocab(toyMerges...))
+	text := strings.Repeat("ab cd\n", 1000)
+	want := tok.Encode(nil, text)
+	for _, room := range []int{0, 1, 2, 63, 64, 65, len(want) - 1, len(want)} {
+		memory := slices.Repeat([]int32{-7}, len(want)+64)
+		got := tok.Encode(memory[:0:room], text)
+		if !slices.Equal(got, want) {
+			t.Errorf("room for %d: other tokens", room)
+		}
+		for i, id := range memory[room:] {
+			if id != -7 {
+				t.Fatalf("room for %d: token %d written at %d", room, id, room+i)
+			}
+		}
+	}
+}
+
+// CVE-2025-49847: the length of a token from the file was cast to a signed number,
+// and the token copied past a buffer's end.
+func TestCVE_2025_49847_LongToken(t *testing.T) {
+	v := toyVocab(toyMerges...)
+	long := strings.Repeat("x", maxTokenLength)
+	v.Tokens, v.Types = append(v.Tokens, long), append(v.Types, int32(Normal))
+	id := int32(len(v.Tokens) - 1)
+	tok := mustNew(t, v)
+	if tok.Token(id) != long || tok.Decode([]int32{id, id}) != long+long || tok.NewDecoder().Next(id) != long {
+		t.Error("a long token does not come back")
+	}
+	for _, n := range []int{maxTokenLength + 1, 1 << 15, 1 << 24} {
+		v.Tokens[id] = strings.Repeat("x", n)
+		if _, err := New(v); !errors.Is(err, ErrVocab) {
+			t.Errorf("a token of %d bytes: %v, expected ErrVocab", n, err)
+		}
+	}
+}
