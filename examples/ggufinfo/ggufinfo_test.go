@@ -30,7 +30,7 @@ func TestInfo(t *testing.T) {
 	}
 	for _, want := range []string{
 		"m.gguf", `"llama"`, "(500 bytes)", `5 × string ["a" "b" "c" "d" …]`, "[64 64]", "4.50", "2.25 KiB",
-		"128.00 KiB (float16)", "131072 tokens (all)", "16.00 GiB", fmt.Sprintf("%x", sha256.Sum256(b.Bytes())),
+		"KV cache per token               128.00 KiB     68.00 KiB", "131072 tokens (all)", "16.00 GiB", "8.50 GiB", fmt.Sprintf("%x", sha256.Sum256(b.Bytes())),
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
@@ -46,5 +46,24 @@ func TestInfoErrors(t *testing.T) {
 	}
 	if err := run(context.Background(), []string{gguftest.New(t).File("empty.gguf")}, io.Discard); err != nil {
 		t.Errorf("a file of nothing: %v", err)
+	}
+}
+
+// TestInfoHostile: numbers that no model has are no panic.
+func TestInfoHostile(t *testing.T) {
+	b := gguftest.New(t)
+	b.Set("general.architecture", "llama")
+	for _, key := range []string{"block_count", "embedding_length", "attention.head_count", "attention.head_count_kv", "attention.key_length", "context_length"} {
+		b.Set("llama."+key, uint32(1)<<31)
+	}
+	b.Set("x\x1b]0;key\x07\n", true)
+	b.Tensor("t\x1b[31m", block.TypeF32, []float32{1}, 1)
+	b.Set("general.name", "a\x00\x1b[2J\n\xff")
+	var out strings.Builder
+	if err := run(context.Background(), []string{"-tensors", b.File("m.gguf")}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "PiB") || strings.ContainsAny(out.String(), "\x00\x1b") {
+		t.Error(out.String())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -70,18 +71,26 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	for _, key := range f.Keys() {
-		fmt.Fprintf(w, "%s\t%s\n", key, short(f.Value(key)))
+		fmt.Fprintf(w, "%s\t%s\n", printable(key), short(f.Value(key)))
 	}
 	fmt.Fprintln(w)
 	if *tensors {
 		for _, t := range f.Tensors() {
-			fmt.Fprintf(w, "%s\t%v\t%v\t%s\n", t.Name, t.Type, t.Shape, bytes(t.Size))
+			fmt.Fprintf(w, "%s\t%v\t%v\t%s\n", printable(t.Name), t.Type, t.Shape, bytes(t.Size))
 		}
 		fmt.Fprintln(w)
 	}
 	printTypes(w, f)
 	printMemory(w, f)
 	return w.Flush()
+}
+
+// printable is a name from the file, in quotes if a terminal might obey it.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // short prints a value on one line, arrays by their first elements.
@@ -147,7 +156,8 @@ func printTypes(w io.Writer, f *gguf.File) {
 }
 
 // printMemory says what a Llama model will take: the weights, which are mapped, and
-// keys and values of each token in float16. Other files get no such lines.
+// keys and values of each token, in float16 or, with llama.Options' KV of Q8, in
+// blocks of 32 int8 and a float16. Other files get no such lines.
 func printMemory(w io.Writer, f *gguf.File) {
 	if arch, err := f.String("general.architecture"); err != nil || arch != "llama" {
 		return
@@ -168,29 +178,35 @@ func printMemory(w io.Writer, f *gguf.File) {
 	}
 	keys := number("llama.attention.key_length", hidden/heads)
 	values := number("llama.attention.value_length", keys)
-	perToken := float64(layers) * float64(kvHeads) * float64(keys+values) * 2
-	var weights int64
+	var weights float64
 	for _, t := range f.Tensors() {
-		weights += t.Size
+		weights += float64(t.Size)
 	}
-	fmt.Fprintf(w, "\nmemory\nweights\t%s\nKV cache per token\t%s (float16)\n", bytes(weights), bytes(int64(perToken)))
+	perToken := float64(layers) * float64(kvHeads) * float64(keys+values)
+	half, q8 := 2*perToken, perToken*34/32
+	fmt.Fprintf(w, "\nmemory\tKV in float16\tKV in Q8\n")
+	fmt.Fprintf(w, "KV cache per token\t%s\t%s\n", bytes(half), bytes(q8))
+	line := func(tokens uint64, note string) {
+		n := float64(tokens)
+		fmt.Fprintf(w, "weights and %d tokens%s\t%s\t%s\n", tokens, note, bytes(weights+half*n), bytes(weights+q8*n))
+	}
 	for _, n := range []uint64{2048, 8192, 32768} {
 		if n < context {
-			fmt.Fprintf(w, "weights and %d tokens\t%s\n", n, bytes(weights+int64(perToken*float64(n))))
+			line(n, "")
 		}
 	}
-	fmt.Fprintf(w, "weights and %d tokens (all)\t%s\n", context, bytes(weights+int64(perToken*float64(context))))
+	line(context, " (all)")
 }
 
 // bytes prints a size in the largest unit that keeps it above 1.
-func bytes(n int64) string {
-	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+func bytes[T int64 | float64](n T) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"}
 	x, i := float64(n), 0
 	for ; x >= 1024 && i < len(units)-1; i++ {
 		x /= 1024
 	}
 	if i == 0 {
-		return fmt.Sprintf("%d bytes", n)
+		return fmt.Sprintf("%.0f bytes", x)
 	}
 	return fmt.Sprintf("%.2f %s", x, units[i])
 }
