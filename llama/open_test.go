@@ -10,193 +10,18 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/llama31/llama31/gguf"
-	"github.com/llama31/llama31/gguf/block"
+	"github.com/llama31/llama31/gguf/gguftest"
 	"github.com/llama31/llama31/internal/testenv"
 )
-
-// drop is the value of metadata to leave out.
-type drop struct{}
-
-// altered writes a file again with other metadata, and with the tensors that change returns instead of each one; nil keeps all.
-func altered(t testing.TB, file []byte, metadata map[string]any, change func(gguf.TensorInfo) []gguf.TensorInfo) []byte {
-	t.Helper()
-	f, err := gguf.NewReader(bytes.NewReader(file), int64(len(file)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	w := gguf.NewWriter(&out)
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, key := range f.Keys() {
-		if _, ok := metadata[key]; !ok {
-			check(w.Set(key, f.Value(key)))
-		}
-	}
-	for key, v := range metadata {
-		if v != (drop{}) {
-			check(w.Set(key, v))
-		}
-	}
-	var infos []gguf.TensorInfo
-	for _, info := range f.Tensors() {
-		if change == nil {
-			infos = append(infos, info)
-		} else {
-			infos = append(infos, change(info)...)
-		}
-	}
-	for _, info := range infos {
-		check(w.Declare(info.Name, info.Type, info.Shape...))
-	}
-	for _, info := range infos {
-		size, err := info.Type.Bytes(info.Values())
-		check(err)
-		data := make([]byte, size)
-		if r, err := f.Reader(info.Name); err == nil && r.Size() == size {
-			r.ReadAt(data, 0)
-		}
-		check(w.WriteTensor(info.Name, bytes.NewReader(data)))
-	}
-	check(w.Close())
-	return out.Bytes()
-}
 
 // small are options that need little time and memory.
 func small() *Options {
 	return &Options{Device: "cpu", Threads: 1, MaxRunning: 1, KVBytes: 1, KeepGOMAXPROCS: true}
-}
-
-// TestContradictions has files that are well-formed GGUF and no model: what is missing, of the wrong type, out of range, or does not
-// go with the tensors is one error that names it.
-func TestContradictions(t *testing.T) {
-	file := tinyFile(t, 64)
-	tensor := func(name string, typ block.Type, shape ...int) func(gguf.TensorInfo) []gguf.TensorInfo {
-		return func(info gguf.TensorInfo) []gguf.TensorInfo {
-			if info.Name != name {
-				return []gguf.TensorInfo{info}
-			}
-			if len(shape) == 0 {
-				return nil
-			}
-			n := 1
-			for _, s := range shape {
-				n *= s
-			}
-			return []gguf.TensorInfo{{Name: name, Type: typ, Shape: shape, Size: int64(n / typ.Len() * typ.Size())}}
-		}
-	}
-	f32 := func(x float64) float32 { return float32(x) }
-	for _, c := range []struct {
-		name     string
-		metadata map[string]any
-		tensors  func(gguf.TensorInfo) []gguf.TensorInfo
-		kind     error
-		says     string
-	}{
-		{"no architecture", map[string]any{"general.architecture": drop{}}, nil, ErrModel, "general.architecture"},
-		{"architecture of another type", map[string]any{"general.architecture": uint32(1)}, nil, ErrModel, "general.architecture"},
-		{"another architecture", map[string]any{"general.architecture": "falcon"}, nil, ErrUnsupported, `"falcon"`},
-		{"no layers", map[string]any{"llama.block_count": drop{}}, nil, ErrModel, "llama.block_count"},
-		{"0 layers", map[string]any{"llama.block_count": uint32(0)}, nil, ErrModel, "llama.block_count"},
-		{"-1 layers", map[string]any{"llama.block_count": int32(-1)}, nil, ErrModel, "llama.block_count"},
-		{"2^32-1 layers", map[string]any{"llama.block_count": uint32(math.MaxUint32)}, nil, ErrModel, "llama.block_count"},
-		{"2^63 layers", map[string]any{"llama.block_count": uint64(1 << 63)}, nil, ErrModel, "llama.block_count"},
-		{"more layers than tensors", map[string]any{"llama.block_count": uint32(3)}, nil, ErrModel, "blk.2."},
-		{"fewer layers than tensors", map[string]any{"llama.block_count": uint32(1)}, nil, ErrUnsupported, "blk.1."},
-		{"layers as text", map[string]any{"llama.block_count": "2"}, nil, ErrModel, "llama.block_count"},
-		{"layers as a list", map[string]any{"llama.block_count": []uint32{2}}, nil, ErrModel, "llama.block_count"},
-		{"width", map[string]any{"llama.embedding_length": uint32(256)}, nil, ErrModel, "token_embd.weight"},
-		{"width 0", map[string]any{"llama.embedding_length": uint32(0)}, nil, ErrModel, "llama.embedding_length"},
-		{"FFN", map[string]any{"llama.feed_forward_length": uint32(192)}, nil, ErrModel, "ffn_gate"},
-		{"heads do not divide the width", map[string]any{"llama.attention.head_count": uint32(3)}, nil, ErrModel, "head_count"},
-		{"0 heads", map[string]any{"llama.attention.head_count": uint32(0)}, nil, ErrModel, "head_count"},
-		{"KV heads do not divide heads", map[string]any{"llama.attention.head_count_kv": uint32(3)}, nil, ErrModel, "KV heads"},
-		{"0 KV heads", map[string]any{"llama.attention.head_count_kv": uint32(0)}, nil, ErrModel, "head_count_kv"},
-		{"KV heads against the tensors", map[string]any{"llama.attention.head_count_kv": uint32(4)}, nil, ErrModel, "attn_k"},
-		{"KV heads by layer", map[string]any{"llama.attention.head_count_kv": []uint32{2, 2}}, nil, ErrModel, "head_count_kv"},
-		{"key length", map[string]any{"llama.attention.key_length": uint32(64)}, nil, ErrModel, "attn_q"},
-		{"value length", map[string]any{"llama.attention.value_length": uint32(16)}, nil, ErrUnsupported, "values of 16"},
-		{"rotary dimensions", map[string]any{"llama.rope.dimension_count": uint32(64)}, nil, ErrModel, "rotary"},
-		{"odd rotary dimensions", map[string]any{"llama.rope.dimension_count": uint32(31)}, nil, ErrModel, "rotary"},
-		{"epsilon 0", map[string]any{"llama.attention.layer_norm_rms_epsilon": f32(0)}, nil, ErrModel, "epsilon"},
-		{"epsilon NaN", map[string]any{"llama.attention.layer_norm_rms_epsilon": f32(math.NaN())}, nil, ErrModel, "epsilon"},
-		{"rope base 0", map[string]any{"llama.rope.freq_base": f32(0)}, nil, ErrModel, "freq_base"},
-		{"rope base infinite", map[string]any{"llama.rope.freq_base": f32(math.Inf(1))}, nil, ErrModel, "freq_base"},
-		{"context 0", map[string]any{"llama.context_length": uint32(0)}, nil, ErrModel, "context_length"},
-		{"context 2^40", map[string]any{"llama.context_length": uint64(1 << 40)}, nil, ErrModel, "context_length"},
-		{"experts", map[string]any{"llama.expert_count": uint32(8)}, nil, ErrUnsupported, "8 experts"},
-		{"rope scaling", map[string]any{"llama.rope.scaling.type": "yarn"}, nil, ErrUnsupported, `"yarn"`},
-		{"rope scaling factor", map[string]any{"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": f32(0)}, nil, ErrModel, "factor"},
-
-		{"no vocabulary", map[string]any{"tokenizer.ggml.tokens": drop{}}, nil, ErrModel, "tokenizer.ggml.tokens"},
-		{"vocabulary of another type", map[string]any{"tokenizer.ggml.tokens": []int32{1}}, nil, ErrModel, "tokenizer.ggml.tokens"},
-		{"vocabulary and matrix", map[string]any{"tokenizer.ggml.tokens": []string{"a", "b"}}, nil, ErrModel, "2 tokens"},
-		{"token types", map[string]any{"tokenizer.ggml.token_type": []int32{1}}, nil, ErrModel, "1 types"},
-		{"token type", map[string]any{"tokenizer.ggml.token_type": slices.Repeat([]int32{99}, 263)}, nil, ErrModel, "type 99"},
-		{"token type beyond 32 bits", map[string]any{"tokenizer.ggml.token_type": slices.Repeat([]int64{1<<32 + 1}, 263)}, nil, ErrModel, "token_type"},
-		{"merges", map[string]any{"tokenizer.ggml.merges": []string{"a"}}, nil, ErrModel, "Merges[0]"},
-		{"merges of another type", map[string]any{"tokenizer.ggml.merges": "a b"}, nil, ErrModel, "merges"},
-		{"bos beyond", map[string]any{"tokenizer.ggml.bos_token_id": uint32(263)}, nil, ErrModel, "bos_token_id"},
-		{"bos -1", map[string]any{"tokenizer.ggml.bos_token_id": int32(-1)}, nil, ErrModel, "bos_token_id"},
-		{"eos as text", map[string]any{"tokenizer.ggml.eos_token_id": "<|eot_id|>"}, nil, ErrModel, "eos_token_id"},
-		{"add_bos as a number", map[string]any{"tokenizer.ggml.add_bos_token": uint32(1)}, nil, ErrModel, "add_bos_token"},
-		{"no tokenizer", map[string]any{"tokenizer.ggml.model": drop{}}, nil, ErrModel, "tokenizer.ggml.model"},
-		{"another tokenizer", map[string]any{"tokenizer.ggml.model": "rwkv"}, nil, ErrUnsupported, `"rwkv"`},
-		{"another pre-tokenizer", map[string]any{"tokenizer.ggml.pre": "tekken"}, nil, ErrUnsupported, `"tekken"`},
-
-		{"tensor missing", nil, tensor("blk.1.ffn_up.weight", 0), ErrModel, "blk.1.ffn_up.weight"},
-		{"no token_embd", nil, tensor("token_embd.weight", 0), ErrModel, "token_embd.weight"},
-		{"token_embd is a vector", nil, tensor("token_embd.weight", block.TypeF32, 263), ErrModel, "token_embd.weight"},
-		{"tensor of three dimensions", nil, tensor("blk.0.attn_q.weight", block.TypeF32, 128, 1, 128), ErrModel, "blk.0.attn_q.weight"},
-		{"tensor turned", nil, tensor("blk.0.ffn_up.weight", block.TypeF32, 128, 160), ErrModel, "blk.0.ffn_up.weight"},
-		{"tensor of integers", nil, tensor("blk.0.attn_q.weight", block.TypeI32, 128, 128), ErrUnsupported, "I32"},
-		{"norm of halves", nil, tensor("blk.0.attn_norm.weight", block.TypeF16, 128), ErrUnsupported, "blk.0.attn_norm.weight"},
-		{"norm is a matrix", nil, tensor("output_norm.weight", block.TypeF32, 2, 64), ErrModel, "output_norm.weight"},
-		{"a bias", nil, func(i gguf.TensorInfo) []gguf.TensorInfo {
-			if i.Name != "blk.0.attn_q.weight" {
-				return []gguf.TensorInfo{i}
-			}
-			return []gguf.TensorInfo{i, {Name: "blk.0.attn_q.bias", Type: block.TypeF32, Shape: []int{128}, Size: 512}}
-		}, ErrUnsupported, "blk.0.attn_q.bias"},
-		{"rope_freqs of zeros", nil, func(i gguf.TensorInfo) []gguf.TensorInfo {
-			if i.Name != "output.weight" {
-				return []gguf.TensorInfo{i}
-			}
-			return []gguf.TensorInfo{i, {Name: "rope_freqs.weight", Type: block.TypeF32, Shape: []int{16}, Size: 64}}
-		}, ErrModel, "rope_freqs.weight"},
-		{"rope_freqs of another length", nil, func(i gguf.TensorInfo) []gguf.TensorInfo {
-			if i.Name != "output.weight" {
-				return []gguf.TensorInfo{i}
-			}
-			return []gguf.TensorInfo{i, {Name: "rope_freqs.weight", Type: block.TypeF32, Shape: []int{15}, Size: 60}}
-		}, ErrModel, "rope_freqs.weight"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			data := altered(t, file, c.metadata, c.tensors)
-			m, err := OpenReader(t.Context(), bytes.NewReader(data), int64(len(data)), small())
-			if err == nil {
-				m.Close()
-				t.Fatal("opened")
-			}
-			if !errors.Is(err, c.kind) {
-				t.Errorf("%v, expected %v", err, c.kind)
-			}
-			if !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%q, expected one line with %q", err, c.says)
-			}
-		})
-	}
 }
 
 // TestOpenSplit opens a model in three files by the name of each.
@@ -215,22 +40,28 @@ func TestOpenSplit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	total, dir := int32(len(f.Tensors())), t.TempDir()
+	dir := t.TempDir()
 	var paths []string
 	for part := range 3 {
-		metadata := map[string]any{"split.no": uint16(part), "split.count": uint16(3), "split.tensors.count": total}
-		if part > 0 { // later files have no metadata of the model
+		b := gguftest.New(t)
+		if part == 0 { // only the first file has the model's metadata
 			for _, key := range f.Keys() {
-				metadata[key] = drop{}
+				b.Set(key, f.Value(key))
 			}
 		}
-		n := 0
-		data := altered(t, file, metadata, func(i gguf.TensorInfo) []gguf.TensorInfo {
-			if n++; n%3 != part {
-				return nil
+		b.Set("split.no", uint16(part))
+		b.Set("split.count", uint16(3))
+		b.Set("split.tensors.count", int32(len(f.Tensors())))
+		for i, info := range f.Tensors() {
+			if i%3 == part {
+				d, err := f.Tensor(info.Name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.Raw(info.Name, info.Type, d.Uint8s(), info.Shape...)
 			}
-			return []gguf.TensorInfo{i}
-		})
+		}
+		data := b.Bytes()
 		path := filepath.Join(dir, fmt.Sprintf("tiny-%05d-of-00003.gguf", part+1))
 		if err := os.WriteFile(path, data, 0o666); err != nil {
 			t.Fatal(err)
@@ -317,18 +148,4 @@ func TestMutatedModels(t *testing.T) {
 			return
 		}
 	}
-}
-
-// FuzzOpen lets the fuzzer overwrite a part of the tiny model's header.
-func FuzzOpen(f *testing.F) {
-	file := tinyFile(f, 64)
-	f.Add(uint16(4), []byte{2})
-	for _, key := range []string{"llama.block_count", "tokenizer.ggml.model", "blk.0.attn_q.weight", "llama.rope.freq_base"} {
-		f.Add(uint16(bytes.Index(file, []byte(key))+len(key)), []byte{4, 0, 0, 0, 3, 0, 0, 0})
-	}
-	f.Fuzz(func(t *testing.T, at uint16, patch []byte) {
-		data := bytes.Clone(file)
-		copy(data[min(int(at), len(data)):], patch[:min(len(patch), 1<<12)])
-		openHostile(t, data)
-	})
 }
