@@ -134,7 +134,7 @@ func (d *cpuDevice) Load(role Role, w *tensor.Dense) (Weight, error) {
 	default:
 		return nil, fmt.Errorf("%w: a weight of shape %v", ErrUnsupported, sh)
 	}
-	if rows, cols := role.dims(&d.shape); c.rows != rows || c.cols != cols || w.RequiresIterator() {
+	if rows, cols := role.Dims(&d.shape); c.rows != rows || c.cols != cols || w.RequiresIterator() {
 		return nil, fmt.Errorf("%w: a weight of role %d and shape [%d, %d], expected a contiguous [%d, %d]", ErrUnsupported, role, c.rows, c.cols, rows, cols)
 	}
 	if role == Norm {

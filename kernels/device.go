@@ -3,6 +3,7 @@ package kernels
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"sort"
 	"sync"
 
@@ -144,8 +145,9 @@ type Opener func(name string, s Shape, o Options) (Device, error)
 
 // Options of a device.
 type Options struct {
-	Threads int    // CPU workers; 0: physical cores that the process may use
-	Leaf    string // CPU instruction set, "" for the best; see Features
+	Threads int          // CPU workers; 0: physical cores that the process may use
+	Leaf    string       // CPU instruction set, "" for the best; see Features
+	Logger  *slog.Logger // nil: silent
 }
 
 var registry struct {

@@ -64,7 +64,7 @@ func (d *reference) Load(role Role, t *tensor.Dense) (Weight, error) {
 	if len(shape) == 2 {
 		w.rows = shape[0]
 	}
-	if rows, cols := role.dims(&d.shape); w.rows != rows || w.cols != cols {
+	if rows, cols := role.Dims(&d.shape); w.rows != rows || w.cols != cols {
 		return nil, fmt.Errorf("reference: weight of role %d is [%d, %d], expected [%d, %d]", role, w.rows, w.cols, rows, cols)
 	}
 	if size, err := typ.Bytes(int64(w.rows) * int64(w.cols)); err != nil || size != int64(len(w.data)) {
@@ -76,8 +76,8 @@ func (d *reference) Load(role Role, t *tensor.Dense) (Weight, error) {
 	return w, nil
 }
 
-// dims is the shape of a role's weight.
-func (r Role) dims(s *Shape) (rows, cols int) {
+// Dims is the shape of a role's weight in a model.
+func (r Role) Dims(s *Shape) (rows, cols int) {
 	switch r {
 	case TokenEmbd, Output:
 		return s.Vocab, s.Hidden

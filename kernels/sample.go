@@ -18,6 +18,13 @@ type sampleScratch struct {
 	masses [1 << 11]float64
 }
 
+// Sampler does to rows of logits what their Outs ask for, for devices that copy them to host memory. The zero value is ready. One
+// goroutine at a time.
+type Sampler struct{ scratch sampleScratch }
+
+// Row fills in o's results from logits [Vocab], which are changed meanwhile and restored, but for infinities that are replaced.
+func (s *Sampler) Row(o *Out, logits []float32) { sampleRow(o, logits, nil, &s.scratch) }
+
 // sampleRow does to one row of logits what o asks for. It is the meaning of [Out] and [Sampling], for every device that has its
 // logits in host memory. stats, if not nil, are those of every statsChunk logits: a device that has just computed them in parts,
 // by many workers, can add them at once, in place of a pass over the vocabulary by one.

@@ -48,7 +48,7 @@ func (m *Model) gpus() (kinds []string) {
 
 // placeOn loads the model on a device; where that fails, the device is closed again.
 func (m *Model) placeOn(ctx context.Context, name string, tied bool) (w *weights, pages int, err error) {
-	d, err := kernels.Open(name, m.shape(), kernels.Options{Threads: m.options.Threads, Leaf: m.options.InstructionSet})
+	d, err := kernels.Open(name, m.shape(), kernels.Options{Threads: m.options.Threads, Leaf: m.options.InstructionSet, Logger: m.options.Logger})
 	if err != nil {
 		return nil, 0, err
 	}

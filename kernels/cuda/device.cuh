@@ -223,6 +223,7 @@ DEVICE uint32_t lop3(uint32_t a, uint32_t b, uint32_t c) {
 DEVICE float atomic_add(float* p, float v) { return atomicAdd(p, v); }
 DEVICE int atomic_add(int* p, int v) { return atomicAdd(p, v); }
 DEVICE uint32_t atomic_add(uint32_t* p, uint32_t v) { return atomicAdd(p, v); }
+DEVICE uint64_t atomic_add(uint64_t* p, uint64_t v) { return atomicAdd((unsigned long long*)p, (unsigned long long)v); }
 DEVICE int atomic_max(int* p, int v) { return atomicMax(p, v); }
 DEVICE uint32_t atomic_max(uint32_t* p, uint32_t v) { return atomicMax(p, v); }
 DEVICE uint64_t atomic_max(uint64_t* p, uint64_t v) { return atomicMax((unsigned long long*)p, (unsigned long long)v); }

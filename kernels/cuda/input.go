@@ -1,0 +1,198 @@
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/llama31/llama31/kernels"
+)
+
+// segmentSize is the positions of a block of attention (attend.cuh).
+const segmentSize = 512
+
+// input is what a step tells the kernels, in one buffer of int32 that is copied at once.
+type input struct {
+	host     *pinned
+	mem      *memory
+	capacity int // numbers behind the fixed part: page tables, then what sampling needs
+
+	count, itemCount, outCount, outCounts pointer // rows; items of attention; Out rows, and those of each chunk of outRows
+	ids, pos, table, outs                 pointer // [rows], [rows], [rows], [outs]
+	items, draws, pages                   pointer // pairs of first row and rows; [outs] drawParams; page tables, one after the other
+}
+
+// views are the host's side of an input.
+type views struct {
+	head, outCounts, ids, pos, table, items, outs []int32
+	draws                                         []drawParams
+	rest                                          []int32
+}
+
+// fixedInput counts the numbers before the page tables.
+func (d *device) fixedInput() int {
+	s := &d.shape
+	return 4 + drawSize/4*s.MaxOut + ceil(s.MaxOut, outRows) + 5*s.MaxRows + s.MaxOut
+}
+
+// measure counts a step's rows, items and segments.
+func (d *device) measure(b *kernels.Batch) size {
+	n := size{segments: 1, outs: len(b.Out), exact: true}
+	per := d.rowsPerItem()
+	for i := range b.Chunks {
+		c := &b.Chunks[i]
+		n.rows += len(c.IDs)
+		n.items += ceil(len(c.IDs), per)
+		n.segments = max(n.segments, ceil(c.Pos+len(c.IDs), segmentSize))
+	}
+	return n
+}
+
+// rowsPerItem is how many rows of a sequence attention takes together: their heads of one KV head fill up to 16 rows of a product.
+func (d *device) rowsPerItem() int { return 16 / (d.shape.Heads / d.shape.KVHeads) }
+
+// reserve makes room for a step's input and for attention's partial results.
+func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
+	s, in := &d.shape, &d.in
+	need := 0
+	for i := range b.Chunks {
+		c := &b.Chunks[i]
+		need += ceil(c.Pos+len(c.IDs), kernels.PageSize)
+	}
+	for i := range b.Out {
+		if p := b.Out[i].Sample; p != nil && !onHost(&b.Out[i]) {
+			need += len(p.Mask) + 2*len(p.Bias) + 2*len(p.Seen)
+		}
+	}
+	if in.mem == nil || need > in.capacity {
+		if err = d.discard(); err != nil {
+			return err
+		}
+		if in.mem != nil {
+			if err = in.mem.free(); err != nil {
+				return err
+			}
+			if err = in.host.free(); err != nil {
+				return err
+			}
+		}
+		in.mem, in.host, in.capacity = nil, nil, max(need, 2*in.capacity, 1024)
+		bytes := 4 * (d.fixedInput() + in.capacity)
+		if in.host, err = d.gpu.allocHost(bytes); err != nil {
+			return err
+		}
+		if in.mem, err = d.gpu.alloc(bytes); err != nil {
+			return err
+		}
+	}
+	if bytes := n.rows * s.Heads * n.segments * (s.HeadDim + 2) * 4; d.partial == nil || d.partial.size < bytes {
+		if err = d.discard(); err != nil {
+			return err
+		}
+		if d.partial != nil {
+			if err = d.partial.free(); err != nil {
+				return err
+			}
+			d.partial = nil
+		}
+		d.partial, err = d.gpu.alloc(bytes)
+	}
+	return err
+}
+
+// views cuts the input's buffer up, and notes where the parts lie on the device.
+func (in *input) views(s *kernels.Shape) (v views) {
+	// Both buffers begin at a page, and the parts of 8 bytes come first.
+	all := unsafe.Slice((*int32)(unsafe.Pointer(&in.host.bytes[0])), len(in.host.bytes)/4)
+	used := 0
+	take := func(n int) ([]int32, pointer) {
+		part, at := all[used:used+n], in.mem.pointer+pointer(4*used)
+		used += n
+		return part, at
+	}
+	v.head, in.count = take(4)
+	in.itemCount, in.outCount = in.count+4, in.count+8
+	draws, at := take(drawSize / 4 * s.MaxOut)
+	v.draws, in.draws = unsafe.Slice((*drawParams)(unsafe.Pointer(&draws[0])), s.MaxOut), at
+	v.outCounts, in.outCounts = take(ceil(s.MaxOut, outRows))
+	v.ids, in.ids = take(s.MaxRows)
+	v.pos, in.pos = take(s.MaxRows)
+	v.table, in.table = take(s.MaxRows)
+	v.items, in.items = take(2 * s.MaxRows)
+	v.outs, in.outs = take(s.MaxOut)
+	v.rest, in.pages = all[used:], in.mem.pointer+pointer(4*used)
+	return v
+}
+
+// write fills the input in and copies it to the device.
+func (d *device) write(b *kernels.Batch, n *size) error {
+	s, in := &d.shape, &d.in
+	v := in.views(s)
+	row, item, used := 0, 0, 0
+	per := d.rowsPerItem()
+	for i := range b.Chunks {
+		c := &b.Chunks[i]
+		for j, id := range c.IDs {
+			if id == kernels.LastSampled {
+				if id = d.last[c.Slot]; id < 0 {
+					return fmt.Errorf("%s: chunk %d: slot %d has not sampled a token", d.gpu.name, i, c.Slot)
+				}
+			}
+			if j%per == 0 {
+				v.items[2*item], v.items[2*item+1] = int32(row), int32(min(per, len(c.IDs)-j))
+				item++
+			}
+			v.ids[row], v.pos[row], v.table[row] = id, int32(c.Pos+j), int32(used)
+			row++
+		}
+		used += copy(v.rest[used:], c.Pages[:ceil(c.Pos+len(c.IDs), kernels.PageSize)])
+	}
+	v.head[0], v.head[1], v.head[2] = int32(row), int32(item), int32(len(b.Out))
+	for i := range v.outCounts {
+		v.outCounts[i] = int32(min(outRows, max(0, len(b.Out)-i*outRows)))
+	}
+	base := d.fixedInput() // of the rest, in words of the buffer
+	put := func(word int32) {
+		v.rest[used] = word
+		used++
+	}
+	for i := range v.draws[:max(n.outs, len(b.Out))] {
+		p := &v.draws[i]
+		*p = drawParams{mask: -1, target: -1, repeat: 1}
+		if i >= len(b.Out) {
+			continue
+		}
+		o := &b.Out[i]
+		v.outs[i] = int32(o.Row)
+		if onHost(o) || o.Sample == nil && o.Target < 0 {
+			continue
+		}
+		p.use, p.target = 1, o.Target
+		s := o.Sample
+		if s == nil {
+			continue
+		}
+		p.temperature, p.topP, p.minP, p.typical, p.draw = s.Temperature, s.TopP, s.MinP, s.Typical, s.Draw
+		p.topK, p.frequency, p.presence = int32(min(s.TopK, math.MaxInt32)), float32(s.Frequency), float32(s.Presence)
+		if s.Repeat > 0 {
+			p.repeat = float32(s.Repeat)
+		}
+		if s.Mask != nil {
+			p.mask, p.maskWords = int32(base+used), int32(len(s.Mask))
+			for _, w := range s.Mask {
+				put(int32(w))
+			}
+		}
+		p.bias, p.biases = int32(base+used), int32(len(s.Bias))
+		for _, e := range s.Bias {
+			put(e.ID)
+			put(int32(math.Float32bits(e.Value)))
+		}
+		p.seen, p.seens = int32(base+used), int32(len(s.Seen))
+		for _, e := range s.Seen {
+			put(e.ID)
+			put(e.N)
+		}
+	}
+	return d.stream.toDevice(in.mem.pointer, in.host.bytes[:4*(base+used)])
+}

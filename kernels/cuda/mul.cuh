@@ -1,0 +1,288 @@
+// Products of a weight with the rows of a batch, y = w·x or y += w·x. The kernels differ in how many tokens they are good for, not in
+// their results: k is cut into `parts` ranges of records, each is summed in order from zero, then the parts are added in order.
+#pragma once
+#include "weights.cuh"
+
+constexpr int MATRICES = 3; // that a launch may multiply with the same activations
+
+struct Mul {
+	const uint8_t* w[MATRICES];   // records
+	const float* scale[MATRICES]; // [rows] of formats that have a scale per row
+	float* y[MATRICES];           // [tokens][rows]
+	const uint16_t* x;            // [tokens][k] float16, k padded
+	const float* sums;            // [tokens][k/16]
+	const int* tokens;            // how many there are
+	int rows[MATRICES];
+	int tiles[MATRICES]; // row tiles
+	int k, parts, add;
+	float factor; // of y, a power of two: undoes that of x
+};
+
+// find gives the matrix and, in tile, the row tile inside it, for a tile counted through all of them; MATRICES if there is none.
+DEVICE int find(const Mul& p, int& tile) {
+	int m = 0;
+	while (m < MATRICES && tile >= p.tiles[m]) tile -= p.tiles[m++];
+	return m;
+}
+
+DEVICE float2 ld_float2(const float* p) {
+	uint2 v = ld8(p);
+	float2 f;
+	f.x = bits_float(v.x), f.y = bits_float(v.y);
+	return f;
+}
+
+DEVICE void write(const Mul& p, int m, bool scaled, int row, int token, float v) {
+	if (row >= p.rows[m] || token >= *p.tokens) return;
+	if (scaled) v *= p.scale[m][row];
+	v *= p.factor;
+	float* y = p.y[m] + (int64_t)token * p.rows[m] + row;
+	*y = p.add ? *y + v : v;
+}
+
+constexpr int FEW_STAGES = 2;
+
+// copy_record copies a record to shared memory by a warp, asynchronously.
+template <class F>
+DEVICE void copy_record(uint8_t* to, const uint8_t* from) {
+#pragma unroll
+	for (int i = 0; i < F::Bytes; i += 512)
+		if (i + 16 * lane() < F::Bytes) cp_async16(to + i + 16 * lane(), from + i + 16 * lane());
+}
+
+// mul_few is for few tokens: a block has M row tiles and up to 8·N tokens, each warp one part of k, whose records stream through
+// a ring in shared memory. Grid: row tiles / M, tokens / 8N. Block: 32·parts.
+template <class F, int M, int N>
+DEVICE void mul_few(const Mul& p) {
+	SHARED_DYNAMIC(uint8_t, ring);
+	constexpr int STAGE = M * F::Bytes;
+	uint8_t* stages = ring + warp() * FEW_STAGES * STAGE;
+	int g = lane() >> 2, t = lane() & 3;
+	int records = p.k / F::K, first = records * warp() / p.parts, last = records * (warp() + 1) / p.parts;
+	const uint8_t* w[M];
+	int matrix[M], tile[M];
+#pragma unroll
+	for (int m = 0; m < M; m++) {
+		tile[m] = bid_x() * M + m;
+		matrix[m] = find(p, tile[m]);
+		w[m] = matrix[m] < MATRICES ? p.w[matrix[m]] + (int64_t)tile[m] * records * F::Bytes : p.w[0];
+	}
+	auto fetch = [&](int r) {
+		if (r < last) {
+#pragma unroll
+			for (int m = 0; m < M; m++) copy_record<F>(stages + (r - first) % FEW_STAGES * STAGE + m * F::Bytes, w[m] + (int64_t)r * F::Bytes);
+		}
+		cp_async_commit();
+	};
+#pragma unroll
+	for (int i = 0; i < FEW_STAGES - 1; i++) fetch(first + i);
+
+	griddep_wait();
+	int tokens = *p.tokens, token0 = bid_y() * 8 * N;
+	float acc[M][N][4];
+#pragma unroll
+	for (int i = 0; i < M * N * 4; i++) (&acc[0][0][0])[i] = 0;
+	if (token0 < tokens) {
+		for (int r = first; r < last; r++) {
+			fetch(r + FEW_STAGES - 1);
+			cp_async_wait<FEW_STAGES - 1>();
+			sync_warp();
+			const uint8_t* stage = stages + (r - first) % FEW_STAGES * STAGE;
+			Record<F> record[M];
+#pragma unroll
+			for (int m = 0; m < M; m++) open_record<F>(record[m], stage + m * F::Bytes);
+#pragma unroll(M * N > 1 ? 1 : 2)
+			for (int b = 0; b < F::Blocks; b++) {
+				Block<F> block[M];
+#pragma unroll
+				for (int m = 0; m < M; m++) open_block<F>(record[m], b, block[m]);
+				int k = r * F::K + 32 * b;
+#pragma unroll
+				for (int n = 0; n < N; n++) {
+					int token = token0 + 8 * n + g;
+					uint4 x = {0, 0, 0, 0};
+					if (token < tokens) x = ld16(p.x + (int64_t)token * p.k + k + 8 * t);
+					float2 sums[2];
+					if constexpr (F::Offset) { // rows of padding have sums too: see Operand
+						const float* s = p.sums + (int64_t)(token0 + 8 * n + 2 * t) * (p.k / 16) + k / 16;
+						float2 u = ld_float2(s), v = ld_float2(s + p.k / 16);
+						sums[0].x = u.x, sums[0].y = v.x, sums[1].x = u.y, sums[1].y = v.y;
+					}
+#pragma unroll
+					for (int m = 0; m < M; m++) add_block<F>(acc[m][n], block[m], x, sums);
+				}
+			}
+			sync_warp(); // all lanes have read the stage that the next fetch overwrites
+		}
+	}
+	cp_async_wait<0>();
+	sync_threads();
+	griddep_launch();
+
+	// The ring now holds the parts' sums: [parts][M][N][8 tokens][16 rows].
+	float* part = (float*)ring;
+#pragma unroll
+	for (int m = 0; m < M; m++)
+#pragma unroll
+		for (int n = 0; n < N; n++)
+#pragma unroll
+			for (int i = 0; i < 4; i++) part[(((warp() * M + m) * N + n) * 8 + 2 * t + i % 2) * 16 + g + i / 2 * 8] = acc[m][n][i];
+	sync_threads();
+	for (int i = tid(); i < M * N * 128; i += block_dim()) {
+		float v = part[i];
+		for (int j = 1; j < p.parts; j++) v += part[j * M * N * 128 + i];
+		int m = i / (N * 128), token = token0 + i / 16 % (8 * N), tile = bid_x() * M + m, which = find(p, tile);
+		if (which < MATRICES) write(p, which, F::Kind == PER_ROW, tile * TILE + i % 16, token, v);
+	}
+}
+
+constexpr int MANY_ROWS = 128, MANY_TOKENS = 128, MANY_K = 64, MANY_STAGES = 3;
+constexpr int MANY_X = MANY_TOKENS * MANY_K * 2, MANY_SUMS = MANY_TOKENS * MANY_K / 16 * 4; // bytes of a stage
+
+// mul_many is for prompts: a block of 8 warps has 128 rows and 128 tokens, a warp 32 and 64. Activations come through a ring in
+// shared memory, 64 values along k at a time; weights through two buffers of one record each. Grid: row tiles / 8, tokens / 128.
+template <class F>
+DEVICE void mul_many(const Mul& p) {
+	SHARED_DYNAMIC(uint8_t, shared);
+	float* total = (float*)shared + tid(); // [64][threads]: the sum of the parts so far
+	uint8_t* ring = shared + 64 * 256 * 4;
+	uint8_t* weights = ring + MANY_STAGES * (MANY_X + MANY_SUMS); // [2][8][record]
+	int g = lane() >> 2, t = lane() & 3, wm = warp() % 4, wn = warp() / 4;
+	griddep_wait();
+	int tokens = *p.tokens, token0 = bid_y() * MANY_TOKENS, records = p.k / F::K, steps = p.k / MANY_K;
+	if (token0 >= tokens) return;
+
+	auto fetch_x = [&](int step) { // 128 tokens: 8 times 16 bytes of activations, 16 of sums
+		uint8_t* stage = ring + step % MANY_STAGES * (MANY_X + MANY_SUMS);
+		if (step < steps) {
+#pragma unroll
+			for (int i = 0; i < 4; i++) {
+				int token = tid() / 8 + 32 * i, c = tid() % 8;
+				// Rows of 128 bytes lie in all banks: odd ones have their halves swapped, so that eight lanes read all.
+				cp_async16(stage + 128 * token + 16 * (c ^ token % 2 * 4), p.x + (int64_t)(token0 + token) * p.k + step * MANY_K + 8 * c, token0 + token < tokens);
+			}
+			if (F::Offset && tid() < MANY_TOKENS)
+				cp_async16(stage + MANY_X + 16 * tid(), p.sums + (int64_t)(token0 + tid()) * (p.k / 16) + step * MANY_K / 16, token0 + tid() < tokens);
+		}
+	};
+	auto fetch_w = [&](int r) { // each warp one of the 8 row tiles
+		int tile = bid_x() * 8 + warp(), m = find(p, tile);
+		if (r < records && m < MATRICES) copy_record<F>(weights + (r % 2 * 8 + warp()) * F::Bytes, p.w[m] + ((int64_t)tile * records + r) * F::Bytes);
+	};
+
+	float acc[2][8][4];
+#pragma unroll
+	for (int i = 0; i < 64; i++) (&acc[0][0][0])[i] = 0;
+	int part = 0, end = records / p.parts; // of the part
+	fetch_w(0);
+#pragma unroll
+	for (int i = 0; i < MANY_STAGES - 1; i++) {
+		fetch_x(i);
+		cp_async_commit();
+	}
+	for (int r = 0; r < records; r++) {
+		if (r == end) {
+#pragma unroll
+			for (int i = 0; i < 64; i++) {
+				float& a = (&acc[0][0][0])[i];
+				total[256 * i] = part ? total[256 * i] + a : a;
+				a = 0;
+			}
+			part++;
+			end = records * (part + 1) / p.parts;
+		}
+		Record<F> record[2];
+#pragma unroll 1
+		for (int step = 0; step < F::K / MANY_K; step++) {
+			cp_async_wait<(F::K == MANY_K ? 0 : MANY_STAGES - 2)>(); // a record of one step was asked for in the step before
+			sync_threads(); // the stage is there for all, and all are done with the one before
+			if (step == 0) fetch_w(r + 1);
+			fetch_x(r * (F::K / MANY_K) + step + MANY_STAGES - 1);
+			cp_async_commit();
+			if (step == 0) {
+#pragma unroll
+				for (int m = 0; m < 2; m++) open_record<F>(record[m], weights + (r % 2 * 8 + wm * 2 + m) * F::Bytes);
+			}
+			const uint8_t* stage = ring + (r * (F::K / MANY_K) + step) % MANY_STAGES * (MANY_X + MANY_SUMS);
+#pragma unroll 1
+			for (int h = 0; h < 2; h++) {
+				Block<F> block[2];
+#pragma unroll
+				for (int m = 0; m < 2; m++) open_block<F>(record[m], 2 * step + h, block[m]);
+#pragma unroll
+				for (int n = 0; n < 8; n++) {
+					int token = wn * 64 + n * 8;
+					uint4 x = ld16(stage + 128 * (token + g) + 16 * ((4 * h + t) ^ g % 2 * 4));
+					float2 sums[2];
+					if constexpr (F::Offset) {
+						const float* s = (const float*)(stage + MANY_X) + 4 * (token + 2 * t) + 2 * h;
+						float2 u = ld_float2(s), v = ld_float2(s + 4);
+						sums[0].x = u.x, sums[0].y = v.x, sums[1].x = u.y, sums[1].y = v.y;
+					}
+#pragma unroll
+					for (int m = 0; m < 2; m++) add_block<F>(acc[m][n], block[m], x, sums);
+				}
+			}
+		}
+	}
+#pragma unroll
+	for (int m = 0; m < 2; m++) {
+		int tile = bid_x() * 8 + wm * 2 + m, which = find(p, tile);
+		if (which == MATRICES) continue;
+#pragma unroll
+		for (int n = 0; n < 8; n++)
+#pragma unroll
+			for (int i = 0; i < 4; i++) {
+				float v = acc[m][n][i];
+				if (part) v = total[256 * ((m * 8 + n) * 4 + i)] + v;
+				write(p, which, F::Kind == PER_ROW, tile * TILE + g + i / 2 * 8, token0 + wn * 64 + n * 8 + 2 * t + i % 2, v);
+			}
+	}
+}
+
+struct Embed {
+	const uint8_t* w; // records
+	const float* scale;
+	const int *ids, *count; // [rows]; how many they are
+	float* x;                      // [rows][hidden]
+	int hidden, k;
+};
+
+// embed looks rows up: y[i] = w[id]. Grid: rows. Each warp decodes the records of the row's tile and keeps the one row.
+template <class F>
+DEVICE void embed(const Embed& p) {
+	griddep_wait();
+	if (bid_x() >= *p.count) return;
+	int id = p.ids[bid_x()];
+	int records = p.k / F::K, t = lane() & 3, row = id % TILE;
+	float* x = p.x + (int64_t)bid_x() * p.hidden;
+	for (int r = warp(); r < records; r += block_dim() / 32) {
+		Record<F> record;
+		open_record<F>(record, p.w + ((int64_t)(id / TILE) * records + r) * F::Bytes);
+		for (int b = 0; b < F::Blocks; b++) {
+			Block<F> block;
+			open_block<F>(record, b, block);
+			if (lane() >> 2 != row % 8) continue;
+#pragma unroll
+			for (int i = 0; i < 8; i++) { // half of the block, pair, one of it
+				int h = i / 4, pair = i / 2 % 2 * 2, k = r * F::K + 32 * b + 16 * h + 4 * t + i % 4;
+				float v = f16_to_f32((uint16_t)((row < 8 ? block.a[h][pair] : block.a[h][pair + 1]) >> 16 * (i % 2)));
+				if constexpr (F::Kind == PER_ROW) {
+					if constexpr (F::Low == 32) v += f16_to_f32((uint16_t)((row < 8 ? block.low[h][pair] : block.low[h][pair + 1]) >> 16 * (i % 2)));
+					v *= p.scale[id];
+				} else {
+					v *= block.scale[F::Halves ? h : 0][row / 8];
+					if constexpr (F::Offset) v += block.offset[F::Halves ? h : 0][row / 8];
+				}
+				if (k < p.hidden) x[k] = v;
+			}
+		}
+	}
+	griddep_launch();
+}
+
+#define WEIGHT_KERNELS(name, F)                                         \
+	KERNEL_BOUNDS(embed_##name, Embed, 256, 1) { embed<F>(p); }         \
+	KERNEL_BOUNDS(mul_8_##name, Mul, 256, 2) { mul_few<F, 1, 1>(p); }   \
+	KERNEL_BOUNDS(mul_32_##name, Mul, 256, 1) { mul_few<F, 2, 4>(p); }  \
+	KERNEL_BOUNDS(mul_many_##name, Mul, 256, 1) { mul_many<F>(p); }

@@ -1,0 +1,206 @@
+package cuda
+
+import (
+	"fmt"
+	"math/bits"
+	"unsafe"
+
+	"github.com/llama31/llama31/kernels"
+)
+
+const (
+	drawSize  = int(unsafe.Sizeof(drawParams{}))
+	drawnSize = int(unsafe.Sizeof(drawn{}))
+)
+
+// size is how large the grids of a step's launches are. One that is not exact may have more blocks than work, so that a record of it
+// serves every batch that fits.
+type size struct {
+	rows, items, segments, outs int
+	exact                       bool
+}
+
+// recorded is a graph and the program that it was made of.
+type recorded struct {
+	program program
+	graph   *graph
+}
+
+// maxGraphRows is the most rows of a step that is recorded.
+const maxGraphRows = 256
+
+// Step writes the input, puts the launches of forward into the stream, or the record of an earlier step of like size, and waits.
+func (d *device) Step(b *kernels.Batch, forward func(kernels.Ops)) error {
+	pages := 0
+	if d.kv != nil {
+		pages = d.kv.pages
+	}
+	if err := b.Check(&d.shape, pages); err != nil {
+		return fmt.Errorf("%s: %w", d.gpu.name, err)
+	}
+	return d.gpu.do(func() error { return d.step(b, forward) })
+}
+
+func (d *device) step(b *kernels.Batch, forward func(kernels.Ops)) error {
+	d.program = d.program[:0]
+	forward(&d.program)
+	d.batch = b
+	defer func() { d.batch = nil }()
+	n := d.measure(b)
+	if d.recordable(b, &n) {
+		// Each bucket has twice the rows of the one before.
+		n.exact = false
+		n.rows = min(bucket(n.rows), d.shape.MaxRows)
+		n.items, n.segments = n.rows, bucket(n.segments)
+		if n.outs > 0 {
+			n.outs = min(n.rows, d.shape.MaxOut)
+		}
+	}
+	if err := d.reserve(b, &n); err != nil {
+		return err
+	}
+	if err := d.write(b, &n); err != nil {
+		return err
+	}
+	if err := d.launch(n); err != nil {
+		return err
+	}
+	return d.results(b, &n)
+}
+
+// bucket is the least power of two that holds n.
+func bucket(n int) int { return 1 << bits.Len(uint(n-1)) }
+
+// recordable says whether a step is one of generation: a row of each sequence, and logits that all fit at once where the host wants them.
+func (d *device) recordable(b *kernels.Batch, n *size) bool {
+	if n.rows != len(b.Chunks) || n.rows > maxGraphRows {
+		return false
+	}
+	if len(b.Out) > outRows {
+		for i := range b.Out {
+			if onHost(&b.Out[i]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// launch puts a step's work into the stream.
+func (d *device) launch(n size) error {
+	work := func() error {
+		l := d.ops.rotations
+		*l.p = rotationParams{freq: d.freq, pos: d.in.pos, count: d.in.count, out: d.angles, pairs: int32(len(d.shape.RopeFreq))}
+		if err := l.run(d.stream, n.rows, 1, 1); err != nil {
+			return err
+		}
+		for i := range d.program {
+			if err := d.program[i].run(d, &d.program[i], &n); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if n.exact {
+		return work()
+	}
+	r := d.graphs[n]
+	if r != nil && !r.program.same(d.program) {
+		if err := r.graph.free(); err != nil {
+			return err
+		}
+		r = nil
+	}
+	if r == nil {
+		g, err := d.stream.capture(work)
+		if err != nil {
+			return err
+		}
+		r = &recorded{append(program(nil), d.program...), g}
+		d.graphs[n] = r
+	}
+	return r.graph.launch(d.stream)
+}
+
+// discard frees the records: memory that they name is about to move.
+func (d *device) discard() error {
+	for n, r := range d.graphs {
+		delete(d.graphs, n)
+		if err := r.graph.free(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onHost says whether the host looks at a row's logits, rather than the kernel that draws.
+func onHost(o *kernels.Out) bool { return o.Logits != nil || o.Top > 0 }
+
+// hostRows copies the logits of n Out rows, which the device has computed last, and does what is asked of those of the host.
+func (d *device) hostRows(first, n int) error {
+	outs, vocab, any := d.batch.Out[first:min(first+n, len(d.batch.Out))], d.shape.Vocab, false
+	for i := range outs {
+		any = any || onHost(&outs[i])
+	}
+	if !any {
+		return nil
+	}
+	if err := d.stream.toHost(d.hostLogits.bytes[:4*len(outs)*vocab], d.logits); err != nil {
+		return err
+	}
+	if err := d.stream.synchronize(); err != nil {
+		return err
+	}
+	for i := range outs {
+		if o := &outs[i]; onHost(o) {
+			d.sampler.Row(o, floats(d.hostLogits.bytes[4*i*vocab:], vocab))
+		}
+	}
+	return nil
+}
+
+// results waits and fills in what the Out rows asked for.
+func (d *device) results(b *kernels.Batch, n *size) error {
+	hidden := false
+	for i := range b.Out {
+		hidden = hidden || b.Out[i].Hidden != nil
+	}
+	if len(b.Out) > 0 {
+		if err := d.stream.toHost(d.hostDrawn.bytes[:drawnSize*len(b.Out)], d.drawn); err != nil {
+			return err
+		}
+	}
+	if hidden {
+		if err := d.stream.toHost(d.hostHidden.bytes[:4*d.shape.Hidden*len(b.Out)], d.hidden); err != nil {
+			return err
+		}
+	}
+	if err := d.stream.synchronize(); err != nil {
+		return err
+	}
+	if !n.exact {
+		if err := d.hostRows(0, len(b.Out)); err != nil {
+			return err
+		}
+	}
+	for i := range b.Out {
+		o := &b.Out[i]
+		if o.Hidden != nil {
+			copy(o.Hidden, floats(d.hostHidden.bytes[4*d.shape.Hidden*i:], d.shape.Hidden))
+		}
+		if !onHost(o) {
+			r := (*drawn)(unsafe.Pointer(&d.hostDrawn.bytes[drawnSize*i])) // aligned to 8 in a page-aligned buffer
+			o.TopIDs, o.TopLogprobs = o.TopIDs[:0], o.TopLogprobs[:0]
+			if o.Target >= 0 {
+				o.TargetLogprob = r.targetLogprob
+			}
+			if o.Sample != nil {
+				o.ID, o.Logprob = r.id, r.logprob
+			}
+		}
+		if o.Sample != nil {
+			d.last[o.Slot] = o.ID // of several rows of a slot, the last
+		}
+	}
+	return nil
+}

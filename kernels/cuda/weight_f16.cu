@@ -1,0 +1,3 @@
+#include "mul.cuh"
+
+WEIGHT_KERNELS(f16, F16)

@@ -1,0 +1,3 @@
+#include "mul.cuh"
+
+WEIGHT_KERNELS(f32, F32)

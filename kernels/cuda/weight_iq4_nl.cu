@@ -1,0 +1,3 @@
+#include "mul.cuh"
+
+WEIGHT_KERNELS(iq4_nl, IQ4_NL)

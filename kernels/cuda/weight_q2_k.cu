@@ -1,0 +1,3 @@
+#include "mul.cuh"
+
+WEIGHT_KERNELS(q2_k, Q2_K)

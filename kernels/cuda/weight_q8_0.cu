@@ -1,0 +1,3 @@
+#include "mul.cuh"
+
+WEIGHT_KERNELS(q8_0, Q8_0)
