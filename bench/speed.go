@@ -11,6 +11,7 @@ import (
 
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/kernels"
+	"github.com/llama31/llama31/kernels/cuda"
 	"github.com/llama31/llama31/llama"
 )
 
@@ -32,11 +33,13 @@ type Speed struct {
 
 // SpeedResult is the median of a test's runs.
 type SpeedResult struct {
-	Test           string  `json:"test"`                       // pp512: a prompt of 512 tokens; tg128: 128 generated ones
-	TokensPerSec   float64 `json:"tok_s"`                      //
-	GBPerSec       float64 `json:"gb_s"`                       // weights read, once per generated token or per prompt
-	GMACPerSec     float64 `json:"gmac_s"`                     // over the products with weights
-	PercentOfProbe float64 `json:"percent_of_probe,omitempty"` // of kernels.ProbeMul for prompts, of ProbeRead for generation, run in turn; CPU only
+	Test           string  `json:"test"`                        // pp512: a prompt of 512 tokens; tg128: 128 generated ones
+	TokensPerSec   float64 `json:"tok_s"`                       //
+	GBPerSec       float64 `json:"gb_s"`                        // weights read, once per generated token or per prompt
+	GMACPerSec     float64 `json:"gmac_s"`                      // over the products with weights
+	PercentOfProbe float64 `json:"percent_of_probe,omitempty"`  // on a CPU of kernels.ProbeMul for prompts, of ProbeRead for generation; on a GPU of cuda.RunProbe's for generation; run in turn
+	Launches       float64 `json:"launches_per_tok,omitempty"`  // kernels that a GPU started for each token
+	LaunchMicros   float64 `json:"launch_us_per_tok,omitempty"` // what starting them takes by itself, in a graph, in microseconds
 	PeerPerSec     float64 `json:"peer_tok_s,omitempty"`
 	Ratio          float64 `json:"ratio,omitempty"` // the median of the pairs' ratios, ours to the peer's
 }
@@ -118,6 +121,7 @@ type test struct {
 	macs   float64
 	probe  func(set string, threads int) (float64, error)
 	share  func(r SpeedResult) float64 // what the probe limits
+	reads  bool                        // reading memory limits it
 }
 
 func (s Speed) prompts(m *llama.Model, w work) test {
@@ -152,7 +156,7 @@ func (s Speed) generation(m *llama.Model, w work) test {
 			return r.Timings.Generate, nil
 		},
 		bytes: float64(n) * float64(w.bytes), macs: float64(n) * float64(w.layers+w.output),
-		probe: kernels.ProbeRead, share: func(r SpeedResult) float64 { return r.GBPerSec },
+		probe: kernels.ProbeRead, share: func(r SpeedResult) float64 { return r.GBPerSec }, reads: true,
 	}
 }
 
@@ -184,12 +188,15 @@ func (s Speed) measure(ctx context.Context, info llama.Info, t test) (SpeedResul
 	if _, err := t.run(ctx); err != nil { // warm up
 		return SpeedResult{}, err
 	}
-	var ours, limits, peers, ratios []float64
+	gpu := gpuOf(info.Device)
+	var ours, limits, peers, ratios, launches, micros []float64
 	for i := range s.Runs {
+		before := cuda.Launched()
 		took, err := t.run(ctx)
 		if err != nil {
 			return SpeedResult{}, err
 		}
+		launched := float64(cuda.Launched()-before) / float64(t.tokens)
 		speed := float64(t.tokens) / took.Seconds()
 		ours = append(ours, speed)
 		peer := 0.0
@@ -207,17 +214,37 @@ func (s Speed) measure(ctx context.Context, info llama.Info, t test) (SpeedResul
 			}
 			limits = append(limits, limit)
 		}
+		if gpu >= 0 {
+			p, err := cuda.RunProbe(gpu)
+			if err != nil {
+				return SpeedResult{}, fmt.Errorf("probe: %w", err)
+			}
+			if t.reads {
+				limits = append(limits, p.Read)
+			}
+			launches = append(launches, launched)
+			micros = append(micros, launched*p.Graph.Seconds()*1e6)
+		}
 		if s.Progress != nil {
 			s.Progress(t.name, i+1, speed, peer)
 		}
 	}
-	r := SpeedResult{Test: t.name, TokensPerSec: median(ours), PeerPerSec: median(peers), Ratio: median(ratios)}
+	r := SpeedResult{Test: t.name, TokensPerSec: median(ours), PeerPerSec: median(peers), Ratio: median(ratios), Launches: median(launches), LaunchMicros: median(micros)}
 	perSec := r.TokensPerSec / float64(t.tokens) / 1e9
 	r.GBPerSec, r.GMACPerSec = t.bytes*perSec, t.macs*perSec
 	if len(limits) > 0 {
 		r.PercentOfProbe = 100 * t.share(r) / median(limits)
 	}
 	return r, nil
+}
+
+// gpuOf is the index of a device such as "cuda:0", -1 for others.
+func gpuOf(device string) int {
+	i := -1
+	if _, err := fmt.Sscanf(device, "cuda:%d", &i); err != nil {
+		return -1
+	}
+	return i
 }
 
 // median of no values is the zero value.
@@ -232,22 +259,29 @@ func median[T cmp.Ordered](s []T) T {
 
 // Markdown is a table of the results.
 func Markdown(results []SpeedResult) string {
-	var b strings.Builder
 	peer := slices.ContainsFunc(results, func(r SpeedResult) bool { return r.PeerPerSec > 0 })
+	gpu := slices.ContainsFunc(results, func(r SpeedResult) bool { return r.Launches > 0 })
+	var b strings.Builder
 	b.WriteString("| test | tok/s | GB/s | GMAC/s | % of probe |")
+	rule := "\n|---|--:|--:|--:|--:|"
+	if gpu {
+		b.WriteString(" launches/tok | starting them, µs |")
+		rule += "--:|--:|"
+	}
 	if peer {
 		b.WriteString(" peer tok/s | ratio |")
+		rule += "--:|--:|"
 	}
-	b.WriteString("\n|---|--:|--:|--:|--:|")
-	if peer {
-		b.WriteString("--:|--:|")
-	}
+	b.WriteString(rule)
 	for _, r := range results {
 		percent := "–"
 		if r.PercentOfProbe > 0 {
 			percent = fmt.Sprintf("%.0f", r.PercentOfProbe)
 		}
 		fmt.Fprintf(&b, "\n| %s | %.2f | %.1f | %.1f | %s |", r.Test, r.TokensPerSec, r.GBPerSec, r.GMACPerSec, percent)
+		if gpu {
+			fmt.Fprintf(&b, " %.1f | %.1f |", r.Launches, r.LaunchMicros)
+		}
 		if peer {
 			fmt.Fprintf(&b, " %.2f | %.2f |", r.PeerPerSec, r.Ratio)
 		}

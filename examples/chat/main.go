@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	_ "github.com/llama31/llama31/kernels/cuda" // a GPU, where there is one
 	"github.com/llama31/llama31/llama"
 )
 

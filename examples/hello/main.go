@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 
+	_ "github.com/llama31/llama31/kernels/cuda" // a GPU, where there is one
 	"github.com/llama31/llama31/llama"
 )
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/llama31/llama31/internal/testenv"
 )
 
 // Counters are what the simulated driver counted since it was last set up. Bytes are of device memory, in use and at most.
@@ -56,6 +58,14 @@ type Machine struct {
 func Start(t testing.TB, options string) *Machine {
 	t.Helper()
 	return start(t, Build(t), options)
+}
+
+// StartOrReal is Start, unless LLAMA31_REQUIRE has "cuda": then the test runs on the GPU of this machine, and fails without one.
+func StartOrReal(t testing.TB, options string) {
+	t.Helper()
+	if !testenv.Required("cuda") {
+		Start(t, options)
+	}
 }
 
 // StartCopy is Start with a copy of the library, for what kernels/cuda asks a library only once.
