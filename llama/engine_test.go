@@ -66,8 +66,11 @@ func TestMixes(t *testing.T) {
 	file := tinyFile(t, 512)
 	alone := openBytes(t, file, &Options{NoSpeculation: true, MaxRunning: 1})
 	rounds := 100
-	if long {
+	switch {
+	case long:
 		rounds = 1000
+	case testing.Short():
+		rounds = 20
 	}
 	stats := Stats{}
 	for round := 0; round < rounds; {
@@ -153,7 +156,10 @@ func mix(t *testing.T, r *rand.Rand, m, alone *Model, round int) {
 // TestTenThousand has ten thousand goroutines ask at once.
 func TestTenThousand(t *testing.T) {
 	m := openTiny(t, nil)
-	const n = 10_000
+	n := 10_000
+	if testing.Short() {
+		n = 1000
+	}
 	var answered atomic.Int64
 	var all sync.WaitGroup
 	for i := range n {
@@ -165,7 +171,7 @@ func TestTenThousand(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if answered.Load() != n {
+	if answered.Load() != int64(n) {
 		t.Errorf("%d of %d were answered", answered.Load(), n)
 	}
 }
