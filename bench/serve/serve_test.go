@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llama31/llama31/bench"
+	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/llamatest"
+)
+
+// fake is a server that streams what it is asked for, a token each few milliseconds.
+func fake(t *testing.T, first, every time.Duration) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct {
+			Prompt    string
+			MaxTokens int `json:"max_tokens"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Prompt == "" || r.URL.Path != "/v1/completions" {
+			http.Error(w, "what?", http.StatusBadRequest)
+			return
+		}
+		for i := range q.MaxTokens {
+			if i == 0 {
+				time.Sleep(first)
+			} else {
+				time.Sleep(every)
+			}
+			fmt.Fprintf(w, "data: {\"choices\":[{\"text\":\"x\",\"finish_reason\":null}]}\n\n")
+			http.NewResponseController(w).Flush()
+		}
+		fmt.Fprint(w, "data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n")
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestCompare(t *testing.T) {
+	fast, slow := fake(t, time.Millisecond, time.Millisecond), fake(t, 40*time.Millisecond, 4*time.Millisecond)
+	svg := filepath.Join(t.TempDir(), "out.svg")
+	var out, status bytes.Buffer
+	err := run(t.Context(), []string{"-url", fast, "-compare", slow, "-c", "1,4", "-d", "300ms", "-answer", "10", "-answer-sigma", "0", "-o", "json", "-svg", svg, "-first", "30ms"}, &out, &status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []bench.LoadResult
+	if err := json.Unmarshal(out.Bytes(), &results); err != nil || len(results) != 4 {
+		t.Fatalf("%v in %s", err, out.String())
+	}
+	for i, r := range results {
+		isSlow := i%2 == 1
+		if r.Failed != 0 || r.Requests == 0 || r.Concurrency != []int{1, 4}[i/2] || r.TokensPerSec <= 0 {
+			t.Errorf("%+v", r)
+		}
+		if isSlow && (r.First.P50 < 0.04 || r.Between.P50 < 0.004 || r.Goodput != 0) {
+			t.Errorf("faster than it was: %+v", r)
+		}
+		if r.First.P50 > r.First.P90 || r.First.P90 > r.First.P99 {
+			t.Errorf("quantiles %+v", r.First)
+		}
+	}
+	picture, err := os.ReadFile(svg)
+	if err != nil || !bytes.Contains(picture, []byte("<svg")) {
+		t.Errorf("%v: no picture", err)
+	}
+}
+
+// TestOpenLoop: requests come when they are due, however slow the answers are, and the wait counts from then on.
+func TestOpenLoop(t *testing.T) {
+	m := &llamatest.Model{Answer: func(int, llama.Request) llamatest.Answer {
+		return llamatest.Answer{Tokens: []string{"a", "b"}, Delay: 50 * time.Millisecond}
+	}}
+	l := bench.Load{Rate: 100, Duration: 500 * time.Millisecond, Prompt: bench.Lengths{Median: 5, Most: 5}, Answer: bench.Lengths{Median: 2, Most: 2}, Seed: 3, Prefix: 10}
+	r, err := l.Run(t.Context(), "fake", bench.ModelTarget{Model: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if math.Abs(float64(r.Requests)-50) > 25 || r.Failed != 0 || r.First.P50 < 0.05 {
+		t.Errorf("%+v, expected about 50 requests and 50 ms to the first token", r)
+	}
+	asked := m.Requests()
+	beginning := strings.Join(strings.Fields(asked[0].Prompt)[:10], " ")
+	for _, q := range asked {
+		if words := strings.Fields(q.Prompt); len(words) != 15 || strings.Join(words[:10], " ") != beginning || q.MaxTokens != 2 {
+			t.Fatalf("%q: expected 15 words, the first 10 shared", q.Prompt)
+		}
+	}
+}
+
+func TestFailures(t *testing.T) {
+	m := &llamatest.Model{Answer: func(i int, r llama.Request) llamatest.Answer {
+		if i%2 == 1 {
+			return llamatest.Answer{Err: llama.ErrBusy}
+		}
+		return llamatest.Answer{Text: "a b"}
+	}}
+	r, err := bench.Load{Rate: 200, Duration: 200 * time.Millisecond, Prompt: bench.SharePrompt, Answer: bench.ShareAnswer}.Run(t.Context(), "fake", bench.ModelTarget{Model: m})
+	if err != nil || r.Failed == 0 || r.Failed >= r.Requests || r.Error != llama.ErrBusy.Error() {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, args := range []string{"", "-model a -url b", "-url b -rate 1 -c 2", "-url b -c x", "-url b -o x", "-url b more", "-url b -d -1s"} {
+		if err := run(t.Context(), strings.Fields(args), &bytes.Buffer{}, &bytes.Buffer{}); err == nil {
+			t.Errorf("serve %s: no error", args)
+		}
+	}
+}
