@@ -271,8 +271,9 @@ func TestFlood(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The step in flight, and the prompt in chunks of at least 16 beside the flood's streams.
-			if steps := m.Stats().Steps - before; steps > 12 {
+			// The step in flight, the prompt in chunks of at least 16 rows beside the flood's streams, and the steps that go on before
+			// this goroutine has its turn. In the order of arrival it would be thousands.
+			if steps := m.Stats().Steps - before; steps > 60 {
 				t.Fatalf("request %d: first token after %d steps", i, steps)
 			}
 			break
