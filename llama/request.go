@@ -37,7 +37,7 @@ type Sampling struct {
 	TopP        float64  // 0: all
 	MinP        float64  // least probability as a share of the largest; 0: all
 	Typical     float64  // locally typical sampling (Meister et al. 2022); 0: off
-	Repeat      float64  // penalty on tokens seen (Keskar et al. 2019); 0 or 1: off
+	Repeat      float64  // divides or multiplies the logits of generated tokens (Keskar et al. 2019); 0 or 1: off
 	Frequency   float64  // subtracted from a generated token's logit, per occurrence
 	Presence    float64  // subtracted once from a generated token's logit
 	Bias        map[int32]float64
