@@ -83,3 +83,33 @@ func benchDot(b *testing.B, d dot, ty block.Type, nb, tokens, bytes int) {
 	b.ReportMetric(float64(rows*stride)*s, "GB/s")
 	b.ReportMetric(float64(rows*k*tokens)*s, "GMAC/s")
 }
+
+// BenchmarkAttend runs a segment of pages (512 KB of float16) for a tile of a prompt, and for the heads of one generated token.
+func BenchmarkAttend(b *testing.B) {
+	eachLeafBench(b, func(b *testing.B, l *leaf) {
+		for _, hd := range []int{64, 128} {
+			for _, rows := range []int{4, 32} {
+				b.Run(fmt.Sprintf("head=%d/rows=%d", hd, rows), func(b *testing.B) {
+					const pages = SegmentSize / PageSize
+					r, n := newRandom(hd, rows), PageSize*hd
+					k, v := make([]uint16, n*pages), make([]uint16, n*pages)
+					q, o, m, sum, count := make([]float32, rows*hd), make([]float32, rows*hd), make([]float32, rows), make([]float32, rows), make([]int32, rows)
+					for i := range k {
+						k[i], v[i] = uint16(block.NewF16(float32(r.NormFloat64()))), uint16(block.NewF16(float32(r.NormFloat64())))
+					}
+					for i := range count {
+						count[i] = PageSize
+					}
+					for b.Loop() {
+						for p := range pages {
+							l.attend(&attendArgs{hd, rows, &q[0], &k[p*n], &v[p*n], &count[0], &m[0], &sum[0], &o[0]})
+						}
+					}
+					s := float64(b.N) / 1e9 / b.Elapsed().Seconds()
+					b.ReportMetric(float64(2*rows*n*pages)*s, "GMAC/s")
+					b.ReportMetric(float64(4*n*pages)*s, "GB/s")
+				})
+			}
+		}
+	})
+}
