@@ -16,6 +16,7 @@ type Perplexity struct {
 	Text    string
 	Window  int // tokens, the beginning-of-text token included; 0: the whole text at once
 	Exact   bool
+	KV      llama.KVType
 	Threads int
 	Device  string
 
@@ -39,7 +40,7 @@ func (p Perplexity) Run(ctx context.Context) (llama.Info, PerplexityResult, erro
 		return llama.Info{}, PerplexityResult{}, fmt.Errorf("windows of %d tokens: expected 2 or more, or 0", p.Window)
 	}
 	m, err := llama.Open(ctx, p.Model, &llama.Options{
-		Device: p.Device, Threads: p.Threads, Exact: p.Exact, Context: p.Window, MaxRunning: 1, KVBytes: 1,
+		Device: p.Device, Threads: p.Threads, Exact: p.Exact, KV: p.KV, Context: p.Window, MaxRunning: 1, KVBytes: 1,
 	})
 	if err != nil {
 		return llama.Info{}, PerplexityResult{}, err

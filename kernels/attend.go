@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/llama31/llama31/gguf/block"
+)
 
 // attendTask is the attention of one layer. Its items are (tile of a chunk's tokens, KV head), and where these are too few for the
 // workers, (tile, KV head, segment), whose partial results are merged afterwards. Both do the same arithmetic.
@@ -34,7 +38,15 @@ type attendScratch struct {
 	tm, tl      []float32
 	count       []int32
 	half        []uint16 // [HeadDim] a key before it is stored
+	q8          q8Scratch
 	args        attendArgs
+}
+
+// q8Scratch is a key as int8 before it is stored, and what else quantize gives.
+type q8Scratch struct {
+	q          []int8    // [HeadDim]
+	scale, sum []float32 // [HeadDim/32]
+	half       []int32   // [HeadDim/16]
 }
 
 // attendRows is how many query rows (tokens times the group's heads) share a pass over a page: with 32 rows the conversion of
@@ -54,6 +66,7 @@ func (s *attendScratch) layout(m *arena, sh *Shape) {
 	}
 	s.count = take[int32](m, rows)
 	s.half = take[uint16](m, sh.HeadDim)
+	s.q8 = q8Scratch{take[int8](m, sh.HeadDim), take[float32](m, sh.HeadDim/32), take[float32](m, sh.HeadDim/32), take[int32](m, sh.HeadDim/16)}
 }
 
 func (t *attendTask) prepare(d *cpuDevice) {
@@ -82,24 +95,47 @@ func (d *cpuDevice) rotateRow(worker, r int) {
 	}
 	row := &d.rows[r]
 	page, slot := row.pages[row.pos/PageSize], int(row.pos%PageSize)
-	half := d.work[worker].attend.half
+	w := &d.work[worker].attend
 	for h := range s.KVHeads {
 		kh, vh := k[h*hd:(h+1)*hd], v[h*hd:(h+1)*hd]
-		if s.Exact {
+		switch d.kv.typ {
+		case KVF32:
 			pk, pv := d.kv.f32(d.att.layer, page, h)
 			for i, f := range kh {
 				pk[i*PageSize+slot] = f
 			}
 			copy(pv[slot*hd:], vh)
-			continue
+		case KVQ8:
+			d.storeQ8(&w.q8, page, h, slot, kh, vh)
+		default:
+			half := w.half
+			pk, pv := d.kv.f16(d.att.layer, page, h)
+			d.leaf.toF16(hd, &vh[0], at(pv, slot*hd))
+			d.leaf.toF16(hd, &kh[0], &half[0])
+			keys := slice(pk, hd*PageSize)
+			for i := range hd {
+				keys[i*PageSize+slot] = half[i]
+			}
 		}
-		pk, pv := d.kv.f16(d.att.layer, page, h)
-		d.leaf.toF16(hd, &vh[0], at(pv, slot*hd))
-		d.leaf.toF16(hd, &kh[0], &half[0])
-		keys := slice(pk, hd*PageSize)
-		for i := range hd {
-			keys[i*PageSize+slot] = half[i]
-		}
+	}
+}
+
+// storeQ8 quantises a head's key and value. The integers are those of the scales before their rounding to float16, whose 0.05% is
+// little beside the half step that a value may be off.
+func (d *cpuDevice) storeQ8(w *q8Scratch, page int32, head, slot int, k, v []float32) {
+	hd := len(k)
+	pk, pv, ks, vs := d.kv.q8(d.att.layer, page, head)
+	keys, kscales, vscales := slice(pk, hd*PageSize), slice(ks, hd), slice(vs, hd)
+	d.leaf.quantize(hd/32, &v[0], at(pv, slot*hd), &w.scale[0], &w.sum[0], &w.half[0])
+	for i := range hd / 32 {
+		vscales[i*PageSize+slot] = uint16(block.NewF16(w.scale[i]))
+	}
+	d.leaf.quantize(hd/32, &k[0], &w.q[0], &w.scale[0], &w.sum[0], &w.half[0])
+	for i := range hd / 32 {
+		kscales[i*PageSize+slot] = uint16(block.NewF16(w.scale[i]))
+	}
+	for i := range hd {
+		keys[i*PageSize+slot] = w.q[i]
 	}
 }
 
@@ -210,14 +246,23 @@ func (d *cpuDevice) attendSegment(w *attendScratch, tile *attendTile, head, segm
 		for i := range rows {
 			w.count[i] = min(PageSize, d.rows[tile.row+i/group].pos+1-int32(p*PageSize))
 		}
-		if s.Exact {
+		a := &w.args
+		*a = attendArgs{headDim: hd, rows: rows, q: &w.q[0], count: &w.count[0], m: &w.m[0], l: &w.l[0], o: &w.o[0]}
+		switch d.kv.typ {
+		case KVF32:
 			k, v := d.kv.f32(d.att.layer, pages[p], head)
 			attendExact(w, hd, rows, k, v)
-			continue
+		case KVQ8:
+			a.k8, a.v8, a.ks, a.vs = d.kv.q8(d.att.layer, pages[p], head)
+			if d.leaf.attendQ8 == nil {
+				attendQ8Generic(a)
+			} else {
+				d.leaf.attendQ8(a)
+			}
+		default:
+			a.k, a.v = d.kv.f16(d.att.layer, pages[p], head)
+			d.leaf.attend(a)
 		}
-		k, v := d.kv.f16(d.att.layer, pages[p], head)
-		w.args = attendArgs{headDim: hd, rows: rows, q: &w.q[0], k: k, v: v, count: &w.count[0], m: &w.m[0], l: &w.l[0], o: &w.o[0]}
-		d.leaf.attend(&w.args)
 	}
 }
 

@@ -5,21 +5,29 @@ import (
 	"unsafe"
 )
 
-// cpuKV holds, per layer, page and KV head, the keys [HeadDim][PageSize], then the values [PageSize][HeadDim], in float16, or
-// float32 for Shape.Exact.
+// cpuKV holds, per layer, page and KV head, the keys [HeadDim][PageSize], then the values [PageSize][HeadDim], in float16, float32 for
+// Shape.Exact, or int8. Behind int8s are their scales, float16 [HeadDim/32][PageSize]: each is of 32 dimensions of one position, so
+// that what a token leaves in the cache depends on no later one.
 type cpuKV struct {
+	typ                           KVType
 	pages, layers, heads, headDim int
-	size                          int // bytes of an element
+	part                          int // bytes of a head's keys, and of its values
 	mem                           []byte
 }
 
 func (d *cpuDevice) NewKV(pages int, t KVType) (KV, error) {
 	s := &d.shape
-	kv := &cpuKV{pages: pages, layers: s.Layers, heads: s.KVHeads, headDim: s.HeadDim, size: 2}
+	kv := &cpuKV{typ: t, pages: pages, layers: s.Layers, heads: s.KVHeads, headDim: s.HeadDim}
 	switch {
 	case s.Exact:
-		kv.size = 4
-	case t != KVF16:
+		kv.typ, kv.part = KVF32, 4*PageSize*s.HeadDim
+	case t == KVF16:
+		kv.part = 2 * PageSize * s.HeadDim
+	case t == KVQ8 && s.HeadDim%32 == 0:
+		kv.part = PageSize*s.HeadDim + 2*PageSize*s.HeadDim/32
+	case t == KVQ8:
+		return nil, fmt.Errorf("%w: a KV cache of 8 bits with heads of %d, expected a multiple of 32", ErrUnsupported, s.HeadDim)
+	default:
 		return nil, fmt.Errorf("%w: KV type %d on the CPU", ErrUnsupported, t)
 	}
 	if pages < 1 {
@@ -40,7 +48,7 @@ func (d *cpuDevice) NewKV(pages int, t KVType) (KV, error) {
 }
 
 func (kv *cpuKV) Pages() int     { return kv.pages }
-func (kv *cpuKV) head() int      { return 2 * PageSize * kv.headDim * kv.size }
+func (kv *cpuKV) head() int      { return 2 * kv.part }
 func (kv *cpuKV) PageBytes() int { return kv.layers * kv.heads * kv.head() }
 
 // layer is a page's bytes in one layer. Layers lie apart, so that a step's pages of a layer are close together.
@@ -50,17 +58,30 @@ func (kv *cpuKV) layer(layer int, page int32) []byte {
 	return kv.mem[at : at+n : at+n]
 }
 
+// at is where one head's keys and values begin: inside kv.mem, aligned to 64 bytes, for parts take whole multiples of these.
+func (kv *cpuKV) at(layer int, page int32, head int) (k, v unsafe.Pointer) {
+	p := unsafe.Pointer(&kv.layer(layer, page)[head*kv.head()])
+	return p, unsafe.Add(p, kv.part)
+}
+
 // f16 gives one head's keys and values.
 func (kv *cpuKV) f16(layer int, page int32, head int) (k, v *uint16) {
-	p := unsafe.Pointer(&kv.layer(layer, page)[head*kv.head()]) // inside kv.mem, aligned: heads take whole multiples of 64 bytes
-	return (*uint16)(p), (*uint16)(unsafe.Add(p, kv.head()/2))
+	pk, pv := kv.at(layer, page, head)
+	return (*uint16)(pk), (*uint16)(pv)
 }
 
 // f32 is f16 for Shape.Exact.
 func (kv *cpuKV) f32(layer int, page int32, head int) (k, v []float32) {
-	p := (*float32)(unsafe.Pointer(&kv.layer(layer, page)[head*kv.head()])) // as in f16
+	pk, pv := kv.at(layer, page, head)
 	n := PageSize * kv.headDim
-	return slice(p, n), slice(at(p, n), n)
+	return slice((*float32)(pk), n), slice((*float32)(pv), n)
+}
+
+// q8 is f16 for int8, with the scales.
+func (kv *cpuKV) q8(layer int, page int32, head int) (k, v *int8, ks, vs *uint16) {
+	pk, pv := kv.at(layer, page, head)
+	n := PageSize * kv.headDim
+	return (*int8)(pk), (*int8)(pv), (*uint16)(unsafe.Add(pk, n)), (*uint16)(unsafe.Add(pv, n))
 }
 
 func (kv *cpuKV) check(page int32, n int) error {

@@ -47,6 +47,8 @@ type leaf struct {
 
 	// attend runs one page of keys and values for a tile of query rows that share a KV head.
 	attend func(a *attendArgs)
+	// attendQ8 is attend for pages of int8; nil: attendQ8Generic.
+	attendQ8 func(a *attendArgs)
 	// toF16 rounds to float16 (nearest even). n is a multiple of 16.
 	toF16 func(n int, x *float32, y *uint16)
 }
@@ -108,8 +110,10 @@ type mulFloatArgs struct {
 //	m' = max(m, max s);  p = exp32(s − m');  c = exp32(m − m')
 //	l  = fma(l, c, Σp), Σ over 32 lanes (0 past count) folded 16, 8, 4, 2, 1
 //	o[d] = o[d]·c, then fma(p[key], v[key][d], o[d]) in order of key
+//
+// In a page of int8, k[d][key] = k8[d][key]·ks[d/32][key] and v[key][d] = v8[key][d]·vs[d/32][key]: 19 bits, exact in a float32.
 type attendArgs struct {
-	headDim int // a multiple of 16
+	headDim int // a multiple of 16; for int8, of 32
 	rows    int
 	q       *float32 // [rows][headDim], scaled by 1/√headDim
 	k       *uint16  // [headDim][PageSize] float16
@@ -117,6 +121,33 @@ type attendArgs struct {
 	count   *int32   // [rows] keys that the row may see, at most PageSize
 	m, l    *float32 // [rows]
 	o       *float32 // [rows][headDim]
+
+	k8, v8 *int8   // [headDim][PageSize] and [PageSize][headDim]: attendQ8's, in place of k and v
+	ks, vs *uint16 // [headDim/32][PageSize] float16
+}
+
+// run finds the first rows from r on that see something: where they begin, and how many there are.
+func (a *attendArgs) run(r int) (first, n int) {
+	count := slice(a.count, a.rows)
+	for r < a.rows && count[r] <= 0 {
+		r++
+	}
+	for r+n < a.rows && count[r+n] > 0 {
+		n++
+	}
+	return r, n
+}
+
+// alike is run for rows that all see the same number of keys.
+func (a *attendArgs) alike(r int) (first, n int) {
+	first, n = a.run(r)
+	count := slice(a.count, a.rows)
+	for i := range n {
+		if count[first+i] != count[first] {
+			return first, i
+		}
+	}
+	return first, n
 }
 
 // A format says how a block type's 32 values become integers with scales and offsets. value = (stored − bias)·scale + off.

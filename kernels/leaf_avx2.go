@@ -38,8 +38,9 @@ var avx2 = leaf{
 		block.TypeIQ4_XS: avx2Dot(arrange8(avx2Arrange), avx2DotIQ4_XS, avx2DotIQ4_XSs),
 		block.TypeQ6_K:   avx2Dot(arrange8(avx2ArrangeQ6_K), avx2DotQ6_K, avx2DotQ6_Ks),
 	},
-	attend: avx2Attend,
-	toF16:  avx2ToF16,
+	attend:   avx2Attend,
+	attendQ8: avx2AttendQ8,
+	toF16:    avx2ToF16,
 }
 
 func avx2Mul(f *format, a *mulArgs) {
@@ -103,16 +104,17 @@ func arrange8(groups func(n int, q, o *int8)) func(nb int, q, o *int8) {
 
 // avx2Attend takes up to 4 neighbouring rows that see the same keys at once: the heads of a token that share a KV head do.
 func avx2Attend(a *attendArgs) {
-	run := [...]func(headDim int, q *float32, k, v *uint16, count int, m, l, o *float32){1: avx2Attend1, avx2Attend2, avx2Attend3, avx2Attend4}
-	count := slice(a.count, a.rows)
-	for r := 0; r < a.rows; {
-		n := 1
-		for n < 4 && r+n < a.rows && count[r+n] == count[r] {
-			n++
-		}
-		if count[r] > 0 {
-			run[n](a.headDim, at(a.q, r*a.headDim), a.k, a.v, int(count[r]), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
-		}
-		r += n
+	run := [...]func(headDim int, q *float32, k, v *uint16, count int, m, l, o *float32){1: avx2Attend_1, avx2Attend_2, avx2Attend_3, avx2Attend_4}
+	for r, n := a.alike(0); n > 0; r, n = a.alike(r + n) {
+		n = min(n, 4)
+		run[n](a.headDim, at(a.q, r*a.headDim), a.k, a.v, int(*at(a.count, r)), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
+	}
+}
+
+func avx2AttendQ8(a *attendArgs) {
+	run := [...]func(headDim int, q *float32, k, v *int8, ks, vs *uint16, count int, m, l, o *float32){1: avx2AttendQ8_1, avx2AttendQ8_2, avx2AttendQ8_3, avx2AttendQ8_4}
+	for r, n := a.alike(0); n > 0; r, n = a.alike(r + n) {
+		n = min(n, 4)
+		run[n](a.headDim, at(a.q, r*a.headDim), a.k8, a.v8, a.ks, a.vs, int(*at(a.count, r)), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
 	}
 }

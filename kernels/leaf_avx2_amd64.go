@@ -139,25 +139,45 @@ func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, sc
 //go:noescape
 func avx2Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
 
-// avx2Attend1 runs a page for 1 rows that see the same keys.
+// avx2Attend_1 runs a page for 1 rows that see the same keys.
 //
 //go:noescape
-func avx2Attend1(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+func avx2Attend_1(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 
-// avx2Attend2 runs a page for 2 rows that see the same keys.
+// avx2Attend_2 runs a page for 2 rows that see the same keys.
 //
 //go:noescape
-func avx2Attend2(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+func avx2Attend_2(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 
-// avx2Attend3 runs a page for 3 rows that see the same keys.
+// avx2Attend_3 runs a page for 3 rows that see the same keys.
 //
 //go:noescape
-func avx2Attend3(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+func avx2Attend_3(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 
-// avx2Attend4 runs a page for 4 rows that see the same keys.
+// avx2Attend_4 runs a page for 4 rows that see the same keys.
 //
 //go:noescape
-func avx2Attend4(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+func avx2Attend_4(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+
+// avx2AttendQ8_1 runs a page for 1 rows that see the same keys.
+//
+//go:noescape
+func avx2AttendQ8_1(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count int, m *float32, l *float32, o *float32)
+
+// avx2AttendQ8_2 runs a page for 2 rows that see the same keys.
+//
+//go:noescape
+func avx2AttendQ8_2(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count int, m *float32, l *float32, o *float32)
+
+// avx2AttendQ8_3 runs a page for 3 rows that see the same keys.
+//
+//go:noescape
+func avx2AttendQ8_3(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count int, m *float32, l *float32, o *float32)
+
+// avx2AttendQ8_4 runs a page for 4 rows that see the same keys.
+//
+//go:noescape
+func avx2AttendQ8_4(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count int, m *float32, l *float32, o *float32)
 
 // avx2MulFloat is mulFloat.
 //

@@ -6832,9 +6832,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx2Attend1(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// func avx2Attend_1(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX2, F16C, FMA3
-TEXT ·avx2Attend1(SB), $192-64
+TEXT ·avx2Attend_1(SB), $320-64
 	MOVQ   headDim+0(FP), AX
 	MOVQ   AX, CX
 	SHLQ   $0x02, CX
@@ -7072,9 +7072,9 @@ keys:
 	VZEROUPPER
 	RET
 
-// func avx2Attend2(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// func avx2Attend_2(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX2, F16C, FMA3
-TEXT ·avx2Attend2(SB), $352-64
+TEXT ·avx2Attend_2(SB), $480-64
 	MOVQ   headDim+0(FP), AX
 	MOVQ   AX, CX
 	SHLQ   $0x02, CX
@@ -7492,9 +7492,9 @@ keys:
 	VZEROUPPER
 	RET
 
-// func avx2Attend3(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// func avx2Attend_3(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX2, F16C, FMA3
-TEXT ·avx2Attend3(SB), $512-64
+TEXT ·avx2Attend_3(SB), $640-64
 	MOVQ   headDim+0(FP), AX
 	MOVQ   AX, CX
 	SHLQ   $0x02, CX
@@ -8092,9 +8092,9 @@ keys:
 	VZEROUPPER
 	RET
 
-// func avx2Attend4(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
+// func avx2Attend_4(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX2, F16C, FMA3
-TEXT ·avx2Attend4(SB), $672-64
+TEXT ·avx2Attend_4(SB), $800-64
 	MOVQ   headDim+0(FP), AX
 	MOVQ   AX, CX
 	SHLQ   $0x02, CX
@@ -8870,6 +8870,2229 @@ keys:
 	VMOVUPS      Y6, 32(BX)(R8*1)
 	ADDQ         $0x40, BX
 	ADDQ         $0x20, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2AttendQ8_1(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2AttendQ8_1(SB), $320-80
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), CX
+	ADDQ   $0x1f, CX
+	ANDQ   $-32, CX
+	MOVQ   k+16(FP), BX
+	MOVQ   q+8(FP), DX
+	MOVQ   AX, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   ks+32(FP), DI
+
+block0:
+	VCVTPH2PS (DI), Y2
+	VCVTPH2PS 16(DI), Y3
+
+scores0:
+	VPMOVSXBD    (BX), Y4
+	VCVTDQ2PS    Y4, Y4
+	VPMOVSXBD    8(BX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y3, Y5, Y5
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	ADDQ         $0x20, BX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	TESTQ        $0x0000001f, SI
+	JNZ          scores0
+	ADDQ         $0x40, DI
+	TESTQ        SI, SI
+	JNZ          block0
+	VMOVAPS      Y0, (CX)
+	VMOVAPS      Y1, 32(CX)
+	MOVQ         k+16(FP), BX
+	MOVQ         q+8(FP), DX
+	MOVQ         AX, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	MOVQ         ks+32(FP), DI
+
+block1:
+	VCVTPH2PS 32(DI), Y2
+	VCVTPH2PS 48(DI), Y3
+
+scores1:
+	VPMOVSXBD    16(BX), Y4
+	VCVTDQ2PS    Y4, Y4
+	VPMOVSXBD    24(BX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y3, Y5, Y5
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	ADDQ         $0x20, BX
+	ADDQ         $0x04, DX
+	DECQ         SI
+	TESTQ        $0x0000001f, SI
+	JNZ          scores1
+	ADDQ         $0x40, DI
+	TESTQ        SI, SI
+	JNZ          block1
+	VMOVAPS      Y0, 64(CX)
+	VMOVAPS      Y1, 96(CX)
+	MOVQ         count+48(FP), BX
+	LEAQ         avx2Mask<>+0(SB), DX
+	MOVQ         BX, SI
+	NEGQ         SI
+	MOVQ         m+56(FP), DI
+	MOVQ         l+64(FP), R8
+	VMOVUPS      128(DX)(SI*4), Y3
+	VMOVAPS      (CX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(DX)(SI*4), Y5
+	VMOVAPS      32(CX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(DX)(SI*4), Y7
+	VMOVAPS      64(CX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(DX)(SI*4), Y9
+	VMOVAPS      96(CX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (DI), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (DI)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (CX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(CX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(CX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(CX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 128(CX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R8), X1, X0
+	VMOVSS       X0, (R8)
+	MOVQ         v+24(FP), SI
+	MOVQ         o+72(FP), DX
+	MOVQ         AX, DI
+
+dims:
+	MOVQ      vs+40(FP), R8
+	VCVTPH2PS (R8), Y0
+	VCVTPH2PS 16(R8), Y1
+	VMOVAPS   Y0, 160(CX)
+	VMOVAPS   Y1, 192(CX)
+	VCVTPH2PS 32(R8), Y0
+	VCVTPH2PS 48(R8), Y1
+	VMOVAPS   Y0, 224(CX)
+	VMOVAPS   Y1, 256(CX)
+	MOVQ      AX, R9
+	SUBQ      DI, R9
+	ANDQ      $0x10, R9
+	LEAQ      (R8)(R9*4), R8
+	MOVQ      R8, vs+40(FP)
+	VMOVAPS   128(CX), Y0
+	VMULPS    (DX), Y0, Y1
+	VMULPS    32(DX), Y0, Y0
+	MOVQ      SI, R8
+	MOVQ      CX, R9
+	MOVQ      BX, R10
+
+keys:
+	VPMOVSXBD    (R8), Y2
+	VCVTDQ2PS    Y2, Y2
+	VPMOVSXBD    8(R8), Y3
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 160(R9), Y4
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y3, Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y2, Y4, Y1
+	VFMADD231PS  Y3, Y4, Y0
+	ADDQ         $0x04, R9
+	ADDQ         DI, R8
+	DECQ         R10
+	JNZ          keys
+	VMOVUPS      Y1, (DX)
+	VMOVUPS      Y0, 32(DX)
+	ADDQ         $0x40, DX
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2AttendQ8_2(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2AttendQ8_2(SB), $480-80
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   ks+32(FP), R8
+
+block0:
+	VCVTPH2PS (R8), Y4
+	VCVTPH2PS 16(R8), Y5
+
+scores0:
+	VPMOVSXBD    (SI), Y6
+	VCVTDQ2PS    Y6, Y6
+	VPMOVSXBD    8(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y7, Y7
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	ADDQ         $0x20, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	TESTQ        $0x0000001f, DI
+	JNZ          scores0
+	ADDQ         $0x40, R8
+	TESTQ        DI, DI
+	JNZ          block0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	MOVQ         ks+32(FP), R8
+
+block1:
+	VCVTPH2PS 32(R8), Y4
+	VCVTPH2PS 48(R8), Y5
+
+scores1:
+	VPMOVSXBD    16(SI), Y6
+	VCVTDQ2PS    Y6, Y6
+	VPMOVSXBD    24(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y5, Y7, Y7
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	ADDQ         $0x20, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	TESTQ        $0x0000001f, DI
+	JNZ          scores1
+	ADDQ         $0x40, R8
+	TESTQ        DI, DI
+	JNZ          block1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	MOVQ         count+48(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+56(FP), R8
+	MOVQ         l+64(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 256(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 288(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+72(FP), BX
+	MOVQ         AX, R8
+
+dims:
+	MOVQ      vs+40(FP), R9
+	VCVTPH2PS (R9), Y0
+	VCVTPH2PS 16(R9), Y1
+	VMOVAPS   Y0, 320(DX)
+	VMOVAPS   Y1, 352(DX)
+	VCVTPH2PS 32(R9), Y0
+	VCVTPH2PS 48(R9), Y1
+	VMOVAPS   Y0, 384(DX)
+	VMOVAPS   Y1, 416(DX)
+	MOVQ      AX, R10
+	SUBQ      R8, R10
+	ANDQ      $0x10, R10
+	LEAQ      (R9)(R10*4), R9
+	MOVQ      R9, vs+40(FP)
+	VMOVAPS   256(DX), Y0
+	VMULPS    (BX), Y0, Y1
+	VMULPS    32(BX), Y0, Y0
+	VMOVAPS   288(DX), Y2
+	VMULPS    (BX)(CX*1), Y2, Y3
+	VMULPS    32(BX)(CX*1), Y2, Y2
+	MOVQ      DI, R9
+	MOVQ      DX, R10
+	MOVQ      SI, R11
+
+keys:
+	VPMOVSXBD    (R9), Y4
+	VCVTDQ2PS    Y4, Y4
+	VPMOVSXBD    8(R9), Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 320(R10), Y6
+	VMULPS       Y6, Y4, Y4
+	VMULPS       Y6, Y5, Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 128(R10), Y6
+	VFMADD231PS  Y4, Y6, Y3
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         $0x04, R10
+	ADDQ         R8, R9
+	DECQ         R11
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	ADDQ         $0x40, BX
+	ADDQ         $0x10, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2AttendQ8_3(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2AttendQ8_3(SB), $640-80
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   ks+32(FP), R8
+
+block0:
+	VCVTPH2PS (R8), Y6
+	VCVTPH2PS 16(R8), Y7
+
+scores0:
+	VPMOVSXBD    (SI), Y8
+	VCVTDQ2PS    Y8, Y8
+	VPMOVSXBD    8(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y6, Y8, Y8
+	VMULPS       Y7, Y9, Y9
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	ADDQ         $0x20, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	TESTQ        $0x0000001f, DI
+	JNZ          scores0
+	ADDQ         $0x40, R8
+	TESTQ        DI, DI
+	JNZ          block0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	VMOVAPS      Y4, 256(DX)
+	VMOVAPS      Y5, 288(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	MOVQ         ks+32(FP), R8
+
+block1:
+	VCVTPH2PS 32(R8), Y6
+	VCVTPH2PS 48(R8), Y7
+
+scores1:
+	VPMOVSXBD    16(SI), Y8
+	VCVTDQ2PS    Y8, Y8
+	VPMOVSXBD    24(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y6, Y8, Y8
+	VMULPS       Y7, Y9, Y9
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	ADDQ         $0x20, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	TESTQ        $0x0000001f, DI
+	JNZ          scores1
+	ADDQ         $0x40, R8
+	TESTQ        DI, DI
+	JNZ          block1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	VMOVAPS      Y4, 320(DX)
+	VMOVAPS      Y5, 352(DX)
+	MOVQ         count+48(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+56(FP), R8
+	MOVQ         l+64(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 384(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 416(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      256(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      288(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      320(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      352(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 8(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 8(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 256(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 288(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 320(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 352(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 448(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  8(R9), X1, X0
+	VMOVSS       X0, 8(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+72(FP), BX
+	MOVQ         AX, R8
+
+dims:
+	MOVQ      vs+40(FP), R9
+	VCVTPH2PS (R9), Y0
+	VCVTPH2PS 16(R9), Y1
+	VMOVAPS   Y0, 480(DX)
+	VMOVAPS   Y1, 512(DX)
+	VCVTPH2PS 32(R9), Y0
+	VCVTPH2PS 48(R9), Y1
+	VMOVAPS   Y0, 544(DX)
+	VMOVAPS   Y1, 576(DX)
+	MOVQ      AX, R10
+	SUBQ      R8, R10
+	ANDQ      $0x10, R10
+	LEAQ      (R9)(R10*4), R9
+	MOVQ      R9, vs+40(FP)
+	VMOVAPS   384(DX), Y0
+	VMULPS    (BX), Y0, Y1
+	VMULPS    32(BX), Y0, Y0
+	VMOVAPS   416(DX), Y2
+	VMULPS    (BX)(CX*1), Y2, Y3
+	VMULPS    32(BX)(CX*1), Y2, Y2
+	VMOVAPS   448(DX), Y4
+	VMULPS    (BX)(CX*2), Y4, Y5
+	VMULPS    32(BX)(CX*2), Y4, Y4
+	MOVQ      DI, R9
+	MOVQ      DX, R10
+	MOVQ      SI, R11
+
+keys:
+	VPMOVSXBD    (R9), Y6
+	VCVTDQ2PS    Y6, Y6
+	VPMOVSXBD    8(R9), Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 480(R10), Y8
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y6, Y8, Y1
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 128(R10), Y8
+	VFMADD231PS  Y6, Y8, Y3
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 256(R10), Y8
+	VFMADD231PS  Y6, Y8, Y5
+	VFMADD231PS  Y7, Y8, Y4
+	ADDQ         $0x04, R10
+	ADDQ         R8, R9
+	DECQ         R11
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	VMOVUPS      Y5, (BX)(CX*2)
+	VMOVUPS      Y4, 32(BX)(CX*2)
+	ADDQ         $0x40, BX
+	ADDQ         $0x10, DI
+	SUBQ         $0x10, AX
+	JNZ          dims
+	VZEROUPPER
+	RET
+
+// func avx2AttendQ8_4(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count int, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·avx2AttendQ8_4(SB), $800-80
+	MOVQ   headDim+0(FP), AX
+	MOVQ   AX, CX
+	SHLQ   $0x02, CX
+	LEAQ   (SP), DX
+	ADDQ   $0x1f, DX
+	ANDQ   $-32, DX
+	MOVQ   k+16(FP), SI
+	MOVQ   q+8(FP), BX
+	LEAQ   (CX)(CX*2), R8
+	MOVQ   AX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   ks+32(FP), R9
+
+block0:
+	VCVTPH2PS (R9), Y8
+	VCVTPH2PS 16(R9), Y9
+
+scores0:
+	VPMOVSXBD    (SI), Y10
+	VCVTDQ2PS    Y10, Y10
+	VPMOVSXBD    8(SI), Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y8, Y10, Y10
+	VMULPS       Y9, Y11, Y11
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (BX)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (BX)(CX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (BX)(R8*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x20, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	TESTQ        $0x0000001f, DI
+	JNZ          scores0
+	ADDQ         $0x40, R9
+	TESTQ        DI, DI
+	JNZ          block0
+	VMOVAPS      Y0, (DX)
+	VMOVAPS      Y1, 32(DX)
+	VMOVAPS      Y2, 128(DX)
+	VMOVAPS      Y3, 160(DX)
+	VMOVAPS      Y4, 256(DX)
+	VMOVAPS      Y5, 288(DX)
+	VMOVAPS      Y6, 384(DX)
+	VMOVAPS      Y7, 416(DX)
+	MOVQ         k+16(FP), SI
+	MOVQ         q+8(FP), BX
+	LEAQ         (CX)(CX*2), R8
+	MOVQ         AX, DI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	MOVQ         ks+32(FP), R9
+
+block1:
+	VCVTPH2PS 32(R9), Y8
+	VCVTPH2PS 48(R9), Y9
+
+scores1:
+	VPMOVSXBD    16(SI), Y10
+	VCVTDQ2PS    Y10, Y10
+	VPMOVSXBD    24(SI), Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y8, Y10, Y10
+	VMULPS       Y9, Y11, Y11
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (BX)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (BX)(CX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (BX)(R8*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x20, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	TESTQ        $0x0000001f, DI
+	JNZ          scores1
+	ADDQ         $0x40, R9
+	TESTQ        DI, DI
+	JNZ          block1
+	VMOVAPS      Y0, 64(DX)
+	VMOVAPS      Y1, 96(DX)
+	VMOVAPS      Y2, 192(DX)
+	VMOVAPS      Y3, 224(DX)
+	VMOVAPS      Y4, 320(DX)
+	VMOVAPS      Y5, 352(DX)
+	VMOVAPS      Y6, 448(DX)
+	VMOVAPS      Y7, 480(DX)
+	MOVQ         count+48(FP), SI
+	LEAQ         avx2Mask<>+0(SB), BX
+	MOVQ         SI, DI
+	NEGQ         DI
+	MOVQ         m+56(FP), R8
+	MOVQ         l+64(FP), R9
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      (DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      32(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      64(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      96(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS (R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, (R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, (DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 32(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 64(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 96(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 512(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  (R9), X1, X0
+	VMOVSS       X0, (R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      128(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      160(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      192(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      224(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 4(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 4(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 128(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 160(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 192(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 224(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 544(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  4(R9), X1, X0
+	VMOVSS       X0, 4(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      256(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      288(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      320(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      352(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 8(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 8(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 256(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 288(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 320(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 352(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 576(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  8(R9), X1, X0
+	VMOVSS       X0, 8(R9)
+	VMOVUPS      128(BX)(DI*4), Y3
+	VMOVAPS      384(DX), Y2
+	VMOVUPS      avx2Lowest<>+0(SB), Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMOVUPS      160(BX)(DI*4), Y5
+	VMOVAPS      416(DX), Y4
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      192(BX)(DI*4), Y7
+	VMOVAPS      448(DX), Y6
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y7, Y6, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVUPS      224(BX)(DI*4), Y9
+	VMOVAPS      480(DX), Y8
+	VMOVUPS      avx2Lowest<>+0(SB), Y1
+	VBLENDVPS    Y9, Y8, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y1
+	VMAXPS       Y1, Y0, Y0
+	VBROADCASTSS 12(R8), Y1
+	VMAXPS       Y1, Y0, Y0
+	VMOVSS       X0, 12(R8)
+	VSUBPS       Y0, Y1, Y1
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      avx2Exp0<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      avx2Exp1<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMULPS       avx2Exp2<>+0(SB), Y2, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFMADD231PS  avx2Exp3<>+0(SB), Y10, Y2
+	VFMADD231PS  avx2Exp4<>+0(SB), Y10, Y2
+	VMOVUPS      avx2Exp5<>+0(SB), Y11
+	VFMADD213PS  avx2Exp6<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp7<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp8<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp9<>+0(SB), Y2, Y11
+	VFMADD213PS  avx2Exp10<>+0(SB), Y2, Y11
+	VMULPS       Y2, Y2, Y12
+	VFMADD213PS  Y2, Y12, Y11
+	VADDPS       avx2Exp11<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPADDD       avx2Exp12<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y11, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVAPS      Y2, 384(DX)
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      avx2Exp0<>+0(SB), Y10
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      avx2Exp1<>+0(SB), Y10
+	VMAXPS       Y4, Y10, Y4
+	VMULPS       avx2Exp2<>+0(SB), Y4, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y4
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y4
+	VMOVUPS      avx2Exp5<>+0(SB), Y10
+	VFMADD213PS  avx2Exp6<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp7<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp8<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp9<>+0(SB), Y4, Y10
+	VFMADD213PS  avx2Exp10<>+0(SB), Y4, Y10
+	VMULPS       Y4, Y4, Y11
+	VFMADD213PS  Y4, Y11, Y10
+	VADDPS       avx2Exp11<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y10, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVAPS      Y4, 416(DX)
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      avx2Exp0<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y6
+	VMOVUPS      avx2Exp1<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       avx2Exp2<>+0(SB), Y6, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFMADD231PS  avx2Exp3<>+0(SB), Y3, Y6
+	VFMADD231PS  avx2Exp4<>+0(SB), Y3, Y6
+	VMOVUPS      avx2Exp5<>+0(SB), Y5
+	VFMADD213PS  avx2Exp6<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp7<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp8<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp9<>+0(SB), Y6, Y5
+	VFMADD213PS  avx2Exp10<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y10
+	VFMADD213PS  Y6, Y10, Y5
+	VADDPS       avx2Exp11<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       avx2Exp12<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y6
+	VANDPS       Y7, Y6, Y6
+	VMOVAPS      Y6, 448(DX)
+	VSUBPS       Y0, Y8, Y8
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y8
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       avx2Exp2<>+0(SB), Y8, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y8
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y8
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y8, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y8, Y3
+	VMULPS       Y8, Y8, Y5
+	VFMADD213PS  Y8, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y8
+	VANDPS       Y9, Y8, Y8
+	VMOVAPS      Y8, 480(DX)
+	VMOVUPS      avx2Exp0<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      avx2Exp1<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       avx2Exp2<>+0(SB), Y1, Y0
+	VROUNDPS     $0x00, Y0, Y0
+	VFMADD231PS  avx2Exp3<>+0(SB), Y0, Y1
+	VFMADD231PS  avx2Exp4<>+0(SB), Y0, Y1
+	VMOVUPS      avx2Exp5<>+0(SB), Y3
+	VFMADD213PS  avx2Exp6<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp7<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp8<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp9<>+0(SB), Y1, Y3
+	VFMADD213PS  avx2Exp10<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y3
+	VADDPS       avx2Exp11<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       avx2Exp12<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y1
+	VMOVAPS      Y1, 608(DX)
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X2
+	VADDPS       X2, X0, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X2, X0, X0
+	VFMADD231SS  12(R9), X1, X0
+	VMOVSS       X0, 12(R9)
+	MOVQ         v+24(FP), DI
+	MOVQ         o+72(FP), BX
+	LEAQ         (CX)(CX*2), R8
+	MOVQ         AX, R9
+
+dims:
+	MOVQ      vs+40(FP), R10
+	VCVTPH2PS (R10), Y0
+	VCVTPH2PS 16(R10), Y1
+	VMOVAPS   Y0, 640(DX)
+	VMOVAPS   Y1, 672(DX)
+	VCVTPH2PS 32(R10), Y0
+	VCVTPH2PS 48(R10), Y1
+	VMOVAPS   Y0, 704(DX)
+	VMOVAPS   Y1, 736(DX)
+	MOVQ      AX, R11
+	SUBQ      R9, R11
+	ANDQ      $0x10, R11
+	LEAQ      (R10)(R11*4), R10
+	MOVQ      R10, vs+40(FP)
+	VMOVAPS   512(DX), Y0
+	VMULPS    (BX), Y0, Y1
+	VMULPS    32(BX), Y0, Y0
+	VMOVAPS   544(DX), Y2
+	VMULPS    (BX)(CX*1), Y2, Y3
+	VMULPS    32(BX)(CX*1), Y2, Y2
+	VMOVAPS   576(DX), Y4
+	VMULPS    (BX)(CX*2), Y4, Y5
+	VMULPS    32(BX)(CX*2), Y4, Y4
+	VMOVAPS   608(DX), Y6
+	VMULPS    (BX)(R8*1), Y6, Y7
+	VMULPS    32(BX)(R8*1), Y6, Y6
+	MOVQ      DI, R10
+	MOVQ      DX, R11
+	MOVQ      SI, R12
+
+keys:
+	VPMOVSXBD    (R10), Y8
+	VCVTDQ2PS    Y8, Y8
+	VPMOVSXBD    8(R10), Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS 640(R11), Y10
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y10, Y9, Y9
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y1
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 128(R11), Y10
+	VFMADD231PS  Y8, Y10, Y3
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 256(R11), Y10
+	VFMADD231PS  Y8, Y10, Y5
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 384(R11), Y10
+	VFMADD231PS  Y8, Y10, Y7
+	VFMADD231PS  Y9, Y10, Y6
+	ADDQ         $0x04, R11
+	ADDQ         R9, R10
+	DECQ         R12
+	JNZ          keys
+	VMOVUPS      Y1, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVUPS      Y3, (BX)(CX*1)
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	VMOVUPS      Y5, (BX)(CX*2)
+	VMOVUPS      Y4, 32(BX)(CX*2)
+	VMOVUPS      Y7, (BX)(R8*1)
+	VMOVUPS      Y6, 32(BX)(R8*1)
+	ADDQ         $0x40, BX
+	ADDQ         $0x10, DI
 	SUBQ         $0x10, AX
 	JNZ          dims
 	VZEROUPPER

@@ -45,8 +45,9 @@ var avx512 = leaf{
 		block.TypeIQ4_NL: avx512UnpackIQ4_NL,
 		block.TypeIQ4_XS: avx512UnpackIQ4_XS,
 	},
-	attend: avx512Attend,
-	toF16:  avx512ToF16,
+	attend:   avx512Attend,
+	attendQ8: avx512AttendQ8,
+	toF16:    avx512ToF16,
 }
 
 // avx512Mul picks the microkernel for a format's scales and offsets.
@@ -121,27 +122,46 @@ func avx512ArrangeRow(nb int, q, o *int8) {
 	}
 }
 
-// avx512Attend hands runs of rows that see something to the assembly, at most 8 at a time.
+// avx512Attend hands runs of rows that see something to the assembly.
 func avx512Attend(a *attendArgs) {
-	count := slice(a.count, a.rows)
-	for r := 0; r < a.rows; {
-		n := 0
-		for n < 8 && r+n < a.rows && count[r+n] > 0 {
-			n++
-		}
-		run := avx512Attend8
-		switch {
-		case n == 0:
-			r++
-			continue
-		case n < 2:
-			n, run = 1, avx512Attend1
-		case n < 4:
-			n, run = 2, avx512Attend2
-		case n < 8:
-			n, run = 4, avx512Attend4
+	for r, n := a.run(0); n > 0; r, n = a.run(r + n) {
+		run := avx512Attend_1
+		switch n = avx512Rows(n); n {
+		case 8:
+			run = avx512Attend_8
+		case 4:
+			run = avx512Attend_4
+		case 2:
+			run = avx512Attend_2
 		}
 		run(a.headDim, at(a.q, r*a.headDim), a.k, a.v, at(a.count, r), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
-		r += n
 	}
+}
+
+func avx512AttendQ8(a *attendArgs) {
+	for r, n := a.run(0); n > 0; r, n = a.run(r + n) {
+		run := avx512AttendQ8_1
+		switch n = avx512Rows(n); n {
+		case 8:
+			run = avx512AttendQ8_8
+		case 4:
+			run = avx512AttendQ8_4
+		case 2:
+			run = avx512AttendQ8_2
+		}
+		run(a.headDim, at(a.q, r*a.headDim), a.k8, a.v8, a.ks, a.vs, at(a.count, r), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
+	}
+}
+
+// avx512Rows is how many of n rows the assembly takes at once.
+func avx512Rows(n int) int {
+	switch {
+	case n >= 8:
+		return 8
+	case n >= 4:
+		return 4
+	case n >= 2:
+		return 2
+	}
+	return 1
 }

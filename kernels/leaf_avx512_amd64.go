@@ -64,25 +64,45 @@ func avx512Add(n int, x *float32, y *float32)
 //go:noescape
 func avx512ToF16(n int, x *float32, y *uint16)
 
-// avx512Attend8 runs a page for 8 rows, each with a count above 0: see attendArgs.
+// avx512Attend_8 runs a page for 8 rows, each with a count above 0: see attendArgs.
 //
 //go:noescape
-func avx512Attend8(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+func avx512Attend_8(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
 
-// avx512Attend4 runs a page for 4 rows, each with a count above 0: see attendArgs.
+// avx512Attend_4 runs a page for 4 rows, each with a count above 0: see attendArgs.
 //
 //go:noescape
-func avx512Attend4(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+func avx512Attend_4(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
 
-// avx512Attend2 runs a page for 2 rows, each with a count above 0: see attendArgs.
+// avx512Attend_2 runs a page for 2 rows, each with a count above 0: see attendArgs.
 //
 //go:noescape
-func avx512Attend2(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+func avx512Attend_2(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
 
-// avx512Attend1 runs a page for 1 rows, each with a count above 0: see attendArgs.
+// avx512Attend_1 runs a page for 1 rows, each with a count above 0: see attendArgs.
 //
 //go:noescape
-func avx512Attend1(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+func avx512Attend_1(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendQ8_8 runs a page for 8 rows, each with a count above 0: see attendArgs.
+//
+//go:noescape
+func avx512AttendQ8_8(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendQ8_4 runs a page for 4 rows, each with a count above 0: see attendArgs.
+//
+//go:noescape
+func avx512AttendQ8_4(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendQ8_2 runs a page for 2 rows, each with a count above 0: see attendArgs.
+//
+//go:noescape
+func avx512AttendQ8_2(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendQ8_1 runs a page for 1 rows, each with a count above 0: see attendArgs.
+//
+//go:noescape
+func avx512AttendQ8_1(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
 
 // avx512Arrange puts groups of 8 blocks of activations in the order of the row dots.
 //

@@ -2023,9 +2023,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func avx512Attend8(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+// func avx512Attend_8(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
-TEXT ·avx512Attend8(SB), $1216-64
+TEXT ·avx512Attend_8(SB), $1216-64
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -2092,7 +2092,7 @@ score:
 	VMOVUPS          Z15, 960(SP)
 	MOVQ             count+32(FP), AX
 	MOVQ             m+40(FP), CX
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
 	LEAQ             (SP), DX
 	XORQ             BX, BX
 	MOVL             $0x00000020, SI
@@ -2107,31 +2107,31 @@ softmax:
 	SHRL             $0x10, R8
 	KMOVW            R8, K2
 	VMOVDQU32        (DX), Z3
-	VMOVAPS          Z0, Z1
-	VMOVAPS          Z3, K1, Z1
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
 	VMOVDQU32        64(DX), Z4
-	VMOVAPS          Z0, Z2
-	VMOVAPS          Z4, K2, Z2
-	VMAXPS           Z2, Z1, Z2
-	VSHUFF32X4       $0x4e, Z2, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VSHUFF32X4       $0xb1, Z2, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VPERMILPS        $0x4e, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VPERMILPS        $0xb1, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VMAXPS.BCST      (CX)(BX*4), Z2, Z2
-	VMOVSS           X2, 1024(SP)(BX*4)
-	VSUBPS           Z2, Z3, Z3
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z3, Z1, Z3
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z3, Z1, Z3
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (CX)(BX*4), Z0, Z0
+	VMOVSS           X0, 1024(SP)(BX*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
@@ -2141,18 +2141,18 @@ softmax:
 	VMULPS           Z3, Z3, Z6
 	VFMADD213PS      Z3, Z6, Z5
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS        Z1, Z5, Z3
-	VMOVAPS.Z        Z3, K1, Z1
-	VMOVUPS          Z1, (DX)
-	VSUBPS           Z2, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
-	VMINPS           Z4, Z2, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
-	VMAXPS           Z4, Z2, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
-	VRNDSCALEPS      $0x08, Z2, Z2
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VMOVUPS          Z2, (DX)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
@@ -2162,19 +2162,19 @@ softmax:
 	VMULPS           Z4, Z4, Z5
 	VFMADD213PS      Z4, Z5, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z2, Z3, Z4
-	VMOVAPS.Z        Z4, K2, Z2
-	VMOVUPS          Z2, 64(DX)
-	VADDPS           Z2, Z1, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VMOVSS           X1, 1088(SP)(BX*4)
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	VMOVUPS          Z0, 64(DX)
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 1088(SP)(BX*4)
 	ADDQ             $+128, DX
 	INCQ             BX
 	CMPQ             BX, $0x08
@@ -2182,33 +2182,33 @@ softmax:
 	MOVQ             l+48(FP), DX
 	MOVL             $0x000000ff, BX
 	KMOVW            BX, K1
-	VMOVUPS.Z        (CX), K1, Z0
-	VMOVUPS.Z        1024(SP), K1, Z2
-	VMOVUPS          Z2, K1, (CX)
-	VSUBPS           Z2, Z0, Z0
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z0, Z1, Z0
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z0, Z1, Z0
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z0
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z0
+	VMOVUPS.Z        (CX), K1, Z1
+	VMOVUPS.Z        1024(SP), K1, Z0
+	VMOVUPS          Z0, K1, (CX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z2
-	VMULPS           Z0, Z0, Z3
-	VFMADD213PS      Z0, Z3, Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z0
-	VMOVUPS          Z0, 1152(SP)
-	VMOVUPS.Z        (DX), K1, Z1
-	VMOVUPS.Z        1088(SP), K1, Z2
-	VFMADD213PS      Z2, Z0, Z1
-	VMOVUPS          Z1, K1, (DX)
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 1152(SP)
+	VMOVUPS.Z        (DX), K1, Z16
+	VMOVUPS.Z        1088(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z16
+	VMOVUPS          Z16, K1, (DX)
 	MOVQ             v+24(FP), CX
 	MOVQ             headDim+0(FP), DX
 	MOVQ             o+56(FP), DI
@@ -2226,40 +2226,40 @@ values:
 	KXORW K1, K1, K1
 
 whole:
-	VMOVDQU32   (DI), Z0
-	VMULPS.BCST 1152(SP), Z0, Z0
-	VMOVUPS.Z   64(DI), K1, Z1
-	VMULPS.BCST 1152(SP), Z1, Z1
-	VMOVDQU32   (DI)(R8*1), Z2
-	VMULPS.BCST 1156(SP), Z2, Z2
-	VMOVUPS.Z   64(DI)(R8*1), K1, Z3
-	VMULPS.BCST 1156(SP), Z3, Z3
-	VMOVDQU32   (DI)(R8*2), Z4
-	VMULPS.BCST 1160(SP), Z4, Z4
-	VMOVUPS.Z   64(DI)(R8*2), K1, Z5
-	VMULPS.BCST 1160(SP), Z5, Z5
-	VMOVDQU32   (DI)(R9*1), Z6
-	VMULPS.BCST 1164(SP), Z6, Z6
-	VMOVUPS.Z   64(DI)(R9*1), K1, Z7
-	VMULPS.BCST 1164(SP), Z7, Z7
-	VMOVDQU32   (R10), Z8
-	VMULPS.BCST 1168(SP), Z8, Z8
-	VMOVUPS.Z   64(R10), K1, Z9
-	VMULPS.BCST 1168(SP), Z9, Z9
-	VMOVDQU32   (R10)(R8*1), Z10
-	VMULPS.BCST 1172(SP), Z10, Z10
-	VMOVUPS.Z   64(R10)(R8*1), K1, Z11
-	VMULPS.BCST 1172(SP), Z11, Z11
-	VMOVDQU32   (R10)(R8*2), Z12
-	VMULPS.BCST 1176(SP), Z12, Z12
-	VMOVUPS.Z   64(R10)(R8*2), K1, Z13
-	VMULPS.BCST 1176(SP), Z13, Z13
-	VMOVDQU32   (R10)(R9*1), Z14
-	VMULPS.BCST 1180(SP), Z14, Z14
-	VMOVUPS.Z   64(R10)(R9*1), K1, Z15
-	VMULPS.BCST 1180(SP), Z15, Z15
-	MOVQ        CX, R11
-	XORQ        R12, R12
+	VBROADCASTSS 1152(SP), Z16
+	VMULPS       (DI), Z16, Z0
+	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       Z16, Z1, Z1
+	VBROADCASTSS 1156(SP), Z16
+	VMULPS       (DI)(R8*1), Z16, Z2
+	VMOVUPS.Z    64(DI)(R8*1), K1, Z3
+	VMULPS       Z16, Z3, Z3
+	VBROADCASTSS 1160(SP), Z16
+	VMULPS       (DI)(R8*2), Z16, Z4
+	VMOVUPS.Z    64(DI)(R8*2), K1, Z5
+	VMULPS       Z16, Z5, Z5
+	VBROADCASTSS 1164(SP), Z16
+	VMULPS       (DI)(R9*1), Z16, Z6
+	VMOVUPS.Z    64(DI)(R9*1), K1, Z7
+	VMULPS       Z16, Z7, Z7
+	VBROADCASTSS 1168(SP), Z16
+	VMULPS       (R10), Z16, Z8
+	VMOVUPS.Z    64(R10), K1, Z9
+	VMULPS       Z16, Z9, Z9
+	VBROADCASTSS 1172(SP), Z16
+	VMULPS       (R10)(R8*1), Z16, Z10
+	VMOVUPS.Z    64(R10)(R8*1), K1, Z11
+	VMULPS       Z16, Z11, Z11
+	VBROADCASTSS 1176(SP), Z16
+	VMULPS       (R10)(R8*2), Z16, Z12
+	VMOVUPS.Z    64(R10)(R8*2), K1, Z13
+	VMULPS       Z16, Z13, Z13
+	VBROADCASTSS 1180(SP), Z16
+	VMULPS       (R10)(R9*1), Z16, Z14
+	VMOVUPS.Z    64(R10)(R9*1), K1, Z15
+	VMULPS       Z16, Z15, Z15
+	MOVQ         CX, R11
+	XORQ         R12, R12
 
 key:
 	VCVTPH2PS        (R11), Z16
@@ -2430,9 +2430,9 @@ next7:
 DATA avx512_splat_ff800000<>+0(SB)/4, $0xff800000
 GLOBL avx512_splat_ff800000<>(SB), RODATA|NOPTR, $4
 
-// func avx512Attend4(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+// func avx512Attend_4(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
-TEXT ·avx512Attend4(SB), $704-64
+TEXT ·avx512Attend_4(SB), $704-64
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -2473,7 +2473,7 @@ score:
 	VMOVUPS          Z7, 448(SP)
 	MOVQ             count+32(FP), AX
 	MOVQ             m+40(FP), CX
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
 	LEAQ             (SP), DX
 	XORQ             BX, BX
 	MOVL             $0x00000020, SI
@@ -2488,31 +2488,31 @@ softmax:
 	SHRL             $0x10, R8
 	KMOVW            R8, K2
 	VMOVDQU32        (DX), Z3
-	VMOVAPS          Z0, Z1
-	VMOVAPS          Z3, K1, Z1
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
 	VMOVDQU32        64(DX), Z4
-	VMOVAPS          Z0, Z2
-	VMOVAPS          Z4, K2, Z2
-	VMAXPS           Z2, Z1, Z2
-	VSHUFF32X4       $0x4e, Z2, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VSHUFF32X4       $0xb1, Z2, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VPERMILPS        $0x4e, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VPERMILPS        $0xb1, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VMAXPS.BCST      (CX)(BX*4), Z2, Z2
-	VMOVSS           X2, 512(SP)(BX*4)
-	VSUBPS           Z2, Z3, Z3
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z3, Z1, Z3
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z3, Z1, Z3
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (CX)(BX*4), Z0, Z0
+	VMOVSS           X0, 512(SP)(BX*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
@@ -2522,18 +2522,18 @@ softmax:
 	VMULPS           Z3, Z3, Z6
 	VFMADD213PS      Z3, Z6, Z5
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS        Z1, Z5, Z3
-	VMOVAPS.Z        Z3, K1, Z1
-	VMOVUPS          Z1, (DX)
-	VSUBPS           Z2, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
-	VMINPS           Z4, Z2, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
-	VMAXPS           Z4, Z2, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
-	VRNDSCALEPS      $0x08, Z2, Z2
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VMOVUPS          Z2, (DX)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
@@ -2543,19 +2543,19 @@ softmax:
 	VMULPS           Z4, Z4, Z5
 	VFMADD213PS      Z4, Z5, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z2, Z3, Z4
-	VMOVAPS.Z        Z4, K2, Z2
-	VMOVUPS          Z2, 64(DX)
-	VADDPS           Z2, Z1, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VMOVSS           X1, 576(SP)(BX*4)
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	VMOVUPS          Z0, 64(DX)
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 576(SP)(BX*4)
 	ADDQ             $+128, DX
 	INCQ             BX
 	CMPQ             BX, $0x04
@@ -2563,33 +2563,33 @@ softmax:
 	MOVQ             l+48(FP), DX
 	MOVL             $0x0000000f, BX
 	KMOVW            BX, K1
-	VMOVUPS.Z        (CX), K1, Z0
-	VMOVUPS.Z        512(SP), K1, Z2
-	VMOVUPS          Z2, K1, (CX)
-	VSUBPS           Z2, Z0, Z0
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z0, Z1, Z0
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z0, Z1, Z0
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z0
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z0
+	VMOVUPS.Z        (CX), K1, Z1
+	VMOVUPS.Z        512(SP), K1, Z0
+	VMOVUPS          Z0, K1, (CX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z2
-	VMULPS           Z0, Z0, Z3
-	VFMADD213PS      Z0, Z3, Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z0
-	VMOVUPS          Z0, 640(SP)
-	VMOVUPS.Z        (DX), K1, Z1
-	VMOVUPS.Z        576(SP), K1, Z2
-	VFMADD213PS      Z2, Z0, Z1
-	VMOVUPS          Z1, K1, (DX)
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 640(SP)
+	VMOVUPS.Z        (DX), K1, Z8
+	VMOVUPS.Z        576(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z8
+	VMOVUPS          Z8, K1, (DX)
 	MOVQ             v+24(FP), CX
 	MOVQ             headDim+0(FP), DX
 	MOVQ             o+56(FP), DI
@@ -2606,24 +2606,24 @@ values:
 	KXORW K1, K1, K1
 
 whole:
-	VMOVDQU32   (DI), Z0
-	VMULPS.BCST 640(SP), Z0, Z0
-	VMOVUPS.Z   64(DI), K1, Z1
-	VMULPS.BCST 640(SP), Z1, Z1
-	VMOVDQU32   (DI)(R8*1), Z2
-	VMULPS.BCST 644(SP), Z2, Z2
-	VMOVUPS.Z   64(DI)(R8*1), K1, Z3
-	VMULPS.BCST 644(SP), Z3, Z3
-	VMOVDQU32   (DI)(R8*2), Z4
-	VMULPS.BCST 648(SP), Z4, Z4
-	VMOVUPS.Z   64(DI)(R8*2), K1, Z5
-	VMULPS.BCST 648(SP), Z5, Z5
-	VMOVDQU32   (DI)(R9*1), Z6
-	VMULPS.BCST 652(SP), Z6, Z6
-	VMOVUPS.Z   64(DI)(R9*1), K1, Z7
-	VMULPS.BCST 652(SP), Z7, Z7
-	MOVQ        CX, R10
-	XORQ        R11, R11
+	VBROADCASTSS 640(SP), Z8
+	VMULPS       (DI), Z8, Z0
+	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       Z8, Z1, Z1
+	VBROADCASTSS 644(SP), Z8
+	VMULPS       (DI)(R8*1), Z8, Z2
+	VMOVUPS.Z    64(DI)(R8*1), K1, Z3
+	VMULPS       Z8, Z3, Z3
+	VBROADCASTSS 648(SP), Z8
+	VMULPS       (DI)(R8*2), Z8, Z4
+	VMOVUPS.Z    64(DI)(R8*2), K1, Z5
+	VMULPS       Z8, Z5, Z5
+	VBROADCASTSS 652(SP), Z8
+	VMULPS       (DI)(R9*1), Z8, Z6
+	VMOVUPS.Z    64(DI)(R9*1), K1, Z7
+	VMULPS       Z8, Z7, Z7
+	MOVQ         CX, R10
+	XORQ         R11, R11
 
 key:
 	VCVTPH2PS        (R10), Z8
@@ -2714,9 +2714,9 @@ next3:
 	VZEROUPPER
 	RET
 
-// func avx512Attend2(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+// func avx512Attend_2(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
-TEXT ·avx512Attend2(SB), $448-64
+TEXT ·avx512Attend_2(SB), $448-64
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -2744,7 +2744,7 @@ score:
 	VMOVUPS          Z3, 192(SP)
 	MOVQ             count+32(FP), AX
 	MOVQ             m+40(FP), CX
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
 	LEAQ             (SP), DX
 	XORQ             BX, BX
 	MOVL             $0x00000020, SI
@@ -2759,31 +2759,31 @@ softmax:
 	SHRL             $0x10, R8
 	KMOVW            R8, K2
 	VMOVDQU32        (DX), Z3
-	VMOVAPS          Z0, Z1
-	VMOVAPS          Z3, K1, Z1
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
 	VMOVDQU32        64(DX), Z4
-	VMOVAPS          Z0, Z2
-	VMOVAPS          Z4, K2, Z2
-	VMAXPS           Z2, Z1, Z2
-	VSHUFF32X4       $0x4e, Z2, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VSHUFF32X4       $0xb1, Z2, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VPERMILPS        $0x4e, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VPERMILPS        $0xb1, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VMAXPS.BCST      (CX)(BX*4), Z2, Z2
-	VMOVSS           X2, 256(SP)(BX*4)
-	VSUBPS           Z2, Z3, Z3
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z3, Z1, Z3
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z3, Z1, Z3
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (CX)(BX*4), Z0, Z0
+	VMOVSS           X0, 256(SP)(BX*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
@@ -2793,18 +2793,18 @@ softmax:
 	VMULPS           Z3, Z3, Z6
 	VFMADD213PS      Z3, Z6, Z5
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS        Z1, Z5, Z3
-	VMOVAPS.Z        Z3, K1, Z1
-	VMOVUPS          Z1, (DX)
-	VSUBPS           Z2, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
-	VMINPS           Z4, Z2, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
-	VMAXPS           Z4, Z2, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
-	VRNDSCALEPS      $0x08, Z2, Z2
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VMOVUPS          Z2, (DX)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
@@ -2814,19 +2814,19 @@ softmax:
 	VMULPS           Z4, Z4, Z5
 	VFMADD213PS      Z4, Z5, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z2, Z3, Z4
-	VMOVAPS.Z        Z4, K2, Z2
-	VMOVUPS          Z2, 64(DX)
-	VADDPS           Z2, Z1, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VMOVSS           X1, 320(SP)(BX*4)
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	VMOVUPS          Z0, 64(DX)
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 320(SP)(BX*4)
 	ADDQ             $+128, DX
 	INCQ             BX
 	CMPQ             BX, $0x02
@@ -2834,33 +2834,33 @@ softmax:
 	MOVQ             l+48(FP), DX
 	MOVL             $0x00000003, BX
 	KMOVW            BX, K1
-	VMOVUPS.Z        (CX), K1, Z0
-	VMOVUPS.Z        256(SP), K1, Z2
-	VMOVUPS          Z2, K1, (CX)
-	VSUBPS           Z2, Z0, Z0
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z0, Z1, Z0
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z0, Z1, Z0
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z0
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z0
+	VMOVUPS.Z        (CX), K1, Z1
+	VMOVUPS.Z        256(SP), K1, Z0
+	VMOVUPS          Z0, K1, (CX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z2
-	VMULPS           Z0, Z0, Z3
-	VFMADD213PS      Z0, Z3, Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z0
-	VMOVUPS          Z0, 384(SP)
-	VMOVUPS.Z        (DX), K1, Z1
-	VMOVUPS.Z        320(SP), K1, Z2
-	VFMADD213PS      Z2, Z0, Z1
-	VMOVUPS          Z1, K1, (DX)
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 384(SP)
+	VMOVUPS.Z        (DX), K1, Z4
+	VMOVUPS.Z        320(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z4
+	VMOVUPS          Z4, K1, (DX)
 	MOVQ             v+24(FP), CX
 	MOVQ             headDim+0(FP), DX
 	MOVQ             o+56(FP), DI
@@ -2876,16 +2876,16 @@ values:
 	KXORW K1, K1, K1
 
 whole:
-	VMOVDQU32   (DI), Z0
-	VMULPS.BCST 384(SP), Z0, Z0
-	VMOVUPS.Z   64(DI), K1, Z1
-	VMULPS.BCST 384(SP), Z1, Z1
-	VMOVDQU32   (DI)(R8*1), Z2
-	VMULPS.BCST 388(SP), Z2, Z2
-	VMOVUPS.Z   64(DI)(R8*1), K1, Z3
-	VMULPS.BCST 388(SP), Z3, Z3
-	MOVQ        CX, R9
-	XORQ        R10, R10
+	VBROADCASTSS 384(SP), Z4
+	VMULPS       (DI), Z4, Z0
+	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       Z4, Z1, Z1
+	VBROADCASTSS 388(SP), Z4
+	VMULPS       (DI)(R8*1), Z4, Z2
+	VMOVUPS.Z    64(DI)(R8*1), K1, Z3
+	VMULPS       Z4, Z3, Z3
+	MOVQ         CX, R9
+	XORQ         R10, R10
 
 key:
 	VCVTPH2PS        (R9), Z4
@@ -2938,9 +2938,9 @@ next1:
 	VZEROUPPER
 	RET
 
-// func avx512Attend1(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
+// func avx512Attend_1(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
-TEXT ·avx512Attend1(SB), $320-64
+TEXT ·avx512Attend_1(SB), $320-64
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	MOVQ   headDim+0(FP), AX
@@ -2960,7 +2960,7 @@ score:
 	VMOVUPS          Z1, 64(SP)
 	MOVQ             count+32(FP), AX
 	MOVQ             m+40(FP), CX
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
 	LEAQ             (SP), DX
 	XORQ             BX, BX
 	MOVL             $0x00000020, SI
@@ -2975,31 +2975,31 @@ softmax:
 	SHRL             $0x10, R8
 	KMOVW            R8, K2
 	VMOVDQU32        (DX), Z3
-	VMOVAPS          Z0, Z1
-	VMOVAPS          Z3, K1, Z1
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
 	VMOVDQU32        64(DX), Z4
-	VMOVAPS          Z0, Z2
-	VMOVAPS          Z4, K2, Z2
-	VMAXPS           Z2, Z1, Z2
-	VSHUFF32X4       $0x4e, Z2, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VSHUFF32X4       $0xb1, Z2, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VPERMILPS        $0x4e, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VPERMILPS        $0xb1, Z2, Z1
-	VMAXPS           Z1, Z2, Z2
-	VMAXPS.BCST      (CX)(BX*4), Z2, Z2
-	VMOVSS           X2, 128(SP)(BX*4)
-	VSUBPS           Z2, Z3, Z3
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z3, Z1, Z3
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z3, Z1, Z3
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (CX)(BX*4), Z0, Z0
+	VMOVSS           X0, 128(SP)(BX*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
@@ -3009,18 +3009,18 @@ softmax:
 	VMULPS           Z3, Z3, Z6
 	VFMADD213PS      Z3, Z6, Z5
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS        Z1, Z5, Z3
-	VMOVAPS.Z        Z3, K1, Z1
-	VMOVUPS          Z1, (DX)
-	VSUBPS           Z2, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
-	VMINPS           Z4, Z2, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
-	VMAXPS           Z4, Z2, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
-	VRNDSCALEPS      $0x08, Z2, Z2
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VMOVUPS          Z2, (DX)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
@@ -3030,19 +3030,19 @@ softmax:
 	VMULPS           Z4, Z4, Z5
 	VFMADD213PS      Z4, Z5, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z2, Z3, Z4
-	VMOVAPS.Z        Z4, K2, Z2
-	VMOVUPS          Z2, 64(DX)
-	VADDPS           Z2, Z1, Z1
-	VSHUFF32X4       $0x4e, Z1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VSHUFF32X4       $0xb1, Z1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VPERMILPS        $0x4e, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VPERMILPS        $0xb1, Z1, Z2
-	VADDPS           Z2, Z1, Z1
-	VMOVSS           X1, 192(SP)(BX*4)
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	VMOVUPS          Z0, 64(DX)
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 192(SP)(BX*4)
 	ADDQ             $+128, DX
 	INCQ             BX
 	CMPQ             BX, $0x01
@@ -3050,33 +3050,33 @@ softmax:
 	MOVQ             l+48(FP), AX
 	MOVL             $0x00000001, DX
 	KMOVW            DX, K1
-	VMOVUPS.Z        (CX), K1, Z0
-	VMOVUPS.Z        128(SP), K1, Z2
-	VMOVUPS          Z2, K1, (CX)
-	VSUBPS           Z2, Z0, Z0
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
-	VMINPS           Z0, Z1, Z0
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
-	VMAXPS           Z0, Z1, Z0
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS      $0x08, Z1, Z1
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z0
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z0
+	VMOVUPS.Z        (CX), K1, Z1
+	VMOVUPS.Z        128(SP), K1, Z0
+	VMOVUPS          Z0, K1, (CX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z2
-	VMULPS           Z0, Z0, Z3
-	VFMADD213PS      Z0, Z3, Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z1, Z2, Z0
-	VMOVUPS          Z0, 256(SP)
-	VMOVUPS.Z        (AX), K1, Z1
-	VMOVUPS.Z        192(SP), K1, Z2
-	VFMADD213PS      Z2, Z0, Z1
-	VMOVUPS          Z1, K1, (AX)
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 256(SP)
+	VMOVUPS.Z        (AX), K1, Z2
+	VMOVUPS.Z        192(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z2
+	VMOVUPS          Z2, K1, (AX)
 	MOVQ             v+24(FP), AX
 	MOVQ             headDim+0(FP), CX
 	MOVQ             o+56(FP), BX
@@ -3090,12 +3090,12 @@ values:
 	KXORW K1, K1, K1
 
 whole:
-	VMOVDQU32   (BX), Z0
-	VMULPS.BCST 256(SP), Z0, Z0
-	VMOVUPS.Z   64(BX), K1, Z1
-	VMULPS.BCST 256(SP), Z1, Z1
-	MOVQ        AX, DI
-	XORQ        R8, R8
+	VBROADCASTSS 256(SP), Z2
+	VMULPS       (BX), Z2, Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VMULPS       Z2, Z1, Z1
+	MOVQ         AX, DI
+	XORQ         R8, R8
 
 key:
 	VCVTPH2PS        (DI), Z2
@@ -3109,6 +3109,1230 @@ key:
 	VMOVUPS          Z0, (BX)
 	VMOVUPS          Z1, K1, 64(BX)
 	ADDQ             $+64, AX
+	ADDQ             $+128, BX
+	SUBQ             $0x20, CX
+	JG               values
+	VZEROUPPER
+	RET
+
+// func avx512AttendQ8_8(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·avx512AttendQ8_8(SB), $1344-80
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   headDim+0(FP), AX
+	MOVQ   k+16(FP), CX
+	MOVQ   q+8(FP), DX
+	MOVQ   AX, BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(BX*4), DI
+	MOVQ   ks+32(FP), R8
+	SHRQ   $0x05, AX
+
+block:
+	VCVTPH2PS (R8), Z16
+	VCVTPH2PS 32(R8), Z17
+	ADDQ      $+64, R8
+	MOVQ      $0x00000020, R9
+
+score:
+	VPMOVSXBD        (CX), Z18
+	VCVTDQ2PS        Z18, Z18
+	VPMOVSXBD        16(CX), Z19
+	VCVTDQ2PS        Z19, Z19
+	VMULPS           Z16, Z18, Z18
+	VMULPS           Z17, Z19, Z19
+	VFMADD231PS.BCST (DX), Z18, Z0
+	VFMADD231PS.BCST (DX), Z19, Z1
+	VFMADD231PS.BCST (DX)(BX*1), Z18, Z2
+	VFMADD231PS.BCST (DX)(BX*1), Z19, Z3
+	VFMADD231PS.BCST (DX)(BX*2), Z18, Z4
+	VFMADD231PS.BCST (DX)(BX*2), Z19, Z5
+	VFMADD231PS.BCST (DX)(SI*1), Z18, Z6
+	VFMADD231PS.BCST (DX)(SI*1), Z19, Z7
+	VFMADD231PS.BCST (DI), Z18, Z8
+	VFMADD231PS.BCST (DI), Z19, Z9
+	VFMADD231PS.BCST (DI)(BX*1), Z18, Z10
+	VFMADD231PS.BCST (DI)(BX*1), Z19, Z11
+	VFMADD231PS.BCST (DI)(BX*2), Z18, Z12
+	VFMADD231PS.BCST (DI)(BX*2), Z19, Z13
+	VFMADD231PS.BCST (DI)(SI*1), Z18, Z14
+	VFMADD231PS.BCST (DI)(SI*1), Z19, Z15
+	ADDQ             $+32, CX
+	ADDQ             $+4, DX
+	ADDQ             $+4, DI
+	DECQ             R9
+	JNZ              score
+	DECQ             AX
+	JNZ              block
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
+	VMOVUPS          Z4, 256(SP)
+	VMOVUPS          Z5, 320(SP)
+	VMOVUPS          Z6, 384(SP)
+	VMOVUPS          Z7, 448(SP)
+	VMOVUPS          Z8, 512(SP)
+	VMOVUPS          Z9, 576(SP)
+	VMOVUPS          Z10, 640(SP)
+	VMOVUPS          Z11, 704(SP)
+	VMOVUPS          Z12, 768(SP)
+	VMOVUPS          Z13, 832(SP)
+	VMOVUPS          Z14, 896(SP)
+	VMOVUPS          Z15, 960(SP)
+	MOVQ             count+48(FP), AX
+	MOVQ             m+56(FP), CX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
+	LEAQ             (SP), DX
+	XORQ             BX, BX
+	MOVL             $0x00000020, SI
+
+softmax:
+	MOVL             (AX)(BX*4), DI
+	CMPL             DI, SI
+	CMOVLLT          DI, SI
+	MOVL             $0xffffffff, R8
+	BZHIL            DI, R8, R8
+	KMOVW            R8, K1
+	SHRL             $0x10, R8
+	KMOVW            R8, K2
+	VMOVDQU32        (DX), Z3
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
+	VMOVDQU32        64(DX), Z4
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (CX)(BX*4), Z0, Z0
+	VMOVSS           X0, 1024(SP)(BX*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VMOVUPS          Z2, (DX)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	VMOVUPS          Z0, 64(DX)
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 1088(SP)(BX*4)
+	ADDQ             $+128, DX
+	INCQ             BX
+	CMPQ             BX, $0x08
+	JLT              softmax
+	MOVQ             l+64(FP), DX
+	MOVL             $0x000000ff, BX
+	KMOVW            BX, K1
+	VMOVUPS.Z        (CX), K1, Z1
+	VMOVUPS.Z        1024(SP), K1, Z0
+	VMOVUPS          Z0, K1, (CX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 1152(SP)
+	VMOVUPS.Z        (DX), K1, Z15
+	VMOVUPS.Z        1088(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z15
+	VMOVUPS          Z15, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVQ             o+72(FP), DI
+	MOVQ             DX, R8
+	SHLQ             $0x02, R8
+	LEAQ             (R8)(R8*2), R9
+	LEAQ             (DI)(R8*4), R10
+	LEAQ             (DX)(DX*1), BX
+	MOVQ             DX, BX
+
+values:
+	MOVQ         vs+40(FP), R11
+	VCVTPH2PS    (R11), Z0
+	VCVTPH2PS    32(R11), Z1
+	VMOVUPS      Z0, 1216(SP)
+	VMOVUPS      Z1, 1280(SP)
+	ADDQ         $+64, R11
+	MOVQ         R11, vs+40(FP)
+	VBROADCASTSS 1152(SP), Z15
+	VMULPS       (DI), Z15, Z0
+	VMULPS       64(DI), Z15, Z1
+	VBROADCASTSS 1156(SP), Z15
+	VMULPS       (DI)(R8*1), Z15, Z2
+	VMULPS       64(DI)(R8*1), Z15, Z3
+	VBROADCASTSS 1160(SP), Z15
+	VMULPS       (DI)(R8*2), Z15, Z4
+	VMULPS       64(DI)(R8*2), Z15, Z5
+	VBROADCASTSS 1164(SP), Z15
+	VMULPS       (DI)(R9*1), Z15, Z6
+	VMULPS       64(DI)(R9*1), Z15, Z7
+	VBROADCASTSS 1168(SP), Z15
+	VMULPS       (R10), Z15, Z8
+	VMULPS       64(R10), Z15, Z9
+	VBROADCASTSS 1172(SP), Z15
+	VMULPS       (R10)(R8*1), Z15, Z10
+	VMULPS       64(R10)(R8*1), Z15, Z11
+	VBROADCASTSS 1176(SP), Z15
+	VMULPS       (R10)(R8*2), Z15, Z12
+	VMULPS       64(R10)(R8*2), Z15, Z13
+	VBROADCASTSS 1180(SP), Z15
+	VMULPS       (R10)(R9*1), Z15, Z14
+	VMULPS       64(R10)(R9*1), Z15, Z15
+	MOVQ         CX, R11
+	XORQ         R12, R12
+
+key:
+	VPMOVSXBD        (R11), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R11), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R12*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST (SP)(R12*4), Z16, Z0
+	VFMADD231PS.BCST (SP)(R12*4), Z17, Z1
+	VFMADD231PS.BCST 128(SP)(R12*4), Z16, Z2
+	VFMADD231PS.BCST 128(SP)(R12*4), Z17, Z3
+	VFMADD231PS.BCST 256(SP)(R12*4), Z16, Z4
+	VFMADD231PS.BCST 256(SP)(R12*4), Z17, Z5
+	VFMADD231PS.BCST 384(SP)(R12*4), Z16, Z6
+	VFMADD231PS.BCST 384(SP)(R12*4), Z17, Z7
+	VFMADD231PS.BCST 512(SP)(R12*4), Z16, Z8
+	VFMADD231PS.BCST 512(SP)(R12*4), Z17, Z9
+	VFMADD231PS.BCST 640(SP)(R12*4), Z16, Z10
+	VFMADD231PS.BCST 640(SP)(R12*4), Z17, Z11
+	VFMADD231PS.BCST 768(SP)(R12*4), Z16, Z12
+	VFMADD231PS.BCST 768(SP)(R12*4), Z17, Z13
+	VFMADD231PS.BCST 896(SP)(R12*4), Z16, Z14
+	VFMADD231PS.BCST 896(SP)(R12*4), Z17, Z15
+	ADDQ             BX, R11
+	INCQ             R12
+	CMPL             R12, SI
+	JLT              key
+	MOVQ             R11, R13
+	MOVQ             R12, R14
+
+more0:
+	CMPL             R14, (AX)
+	JGE              next0
+	VPMOVSXBD        (R13), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R13), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R14*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST (SP)(R14*4), Z16, Z0
+	VFMADD231PS.BCST (SP)(R14*4), Z17, Z1
+	ADDQ             BX, R13
+	INCQ             R14
+	JMP              more0
+
+next0:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more1:
+	CMPL             R14, 4(AX)
+	JGE              next1
+	VPMOVSXBD        (R13), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R13), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R14*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST 128(SP)(R14*4), Z16, Z2
+	VFMADD231PS.BCST 128(SP)(R14*4), Z17, Z3
+	ADDQ             BX, R13
+	INCQ             R14
+	JMP              more1
+
+next1:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more2:
+	CMPL             R14, 8(AX)
+	JGE              next2
+	VPMOVSXBD        (R13), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R13), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R14*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST 256(SP)(R14*4), Z16, Z4
+	VFMADD231PS.BCST 256(SP)(R14*4), Z17, Z5
+	ADDQ             BX, R13
+	INCQ             R14
+	JMP              more2
+
+next2:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more3:
+	CMPL             R14, 12(AX)
+	JGE              next3
+	VPMOVSXBD        (R13), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R13), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R14*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST 384(SP)(R14*4), Z16, Z6
+	VFMADD231PS.BCST 384(SP)(R14*4), Z17, Z7
+	ADDQ             BX, R13
+	INCQ             R14
+	JMP              more3
+
+next3:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more4:
+	CMPL             R14, 16(AX)
+	JGE              next4
+	VPMOVSXBD        (R13), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R13), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R14*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST 512(SP)(R14*4), Z16, Z8
+	VFMADD231PS.BCST 512(SP)(R14*4), Z17, Z9
+	ADDQ             BX, R13
+	INCQ             R14
+	JMP              more4
+
+next4:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more5:
+	CMPL             R14, 20(AX)
+	JGE              next5
+	VPMOVSXBD        (R13), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R13), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R14*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST 640(SP)(R14*4), Z16, Z10
+	VFMADD231PS.BCST 640(SP)(R14*4), Z17, Z11
+	ADDQ             BX, R13
+	INCQ             R14
+	JMP              more5
+
+next5:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more6:
+	CMPL             R14, 24(AX)
+	JGE              next6
+	VPMOVSXBD        (R13), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R13), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R14*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST 768(SP)(R14*4), Z16, Z12
+	VFMADD231PS.BCST 768(SP)(R14*4), Z17, Z13
+	ADDQ             BX, R13
+	INCQ             R14
+	JMP              more6
+
+next6:
+	MOVQ R12, R12
+
+more7:
+	CMPL             R12, 28(AX)
+	JGE              next7
+	VPMOVSXBD        (R11), Z16
+	VCVTDQ2PS        Z16, Z16
+	VPMOVSXBD        16(R11), Z17
+	VCVTDQ2PS        Z17, Z17
+	VBROADCASTSS     1216(SP)(R12*4), Z18
+	VMULPS           Z18, Z16, Z16
+	VMULPS           Z18, Z17, Z17
+	VFMADD231PS.BCST 896(SP)(R12*4), Z16, Z14
+	VFMADD231PS.BCST 896(SP)(R12*4), Z17, Z15
+	ADDQ             BX, R11
+	INCQ             R12
+	JMP              more7
+
+next7:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, (DI)(R8*1)
+	VMOVUPS Z3, 64(DI)(R8*1)
+	VMOVUPS Z4, (DI)(R8*2)
+	VMOVUPS Z5, 64(DI)(R8*2)
+	VMOVUPS Z6, (DI)(R9*1)
+	VMOVUPS Z7, 64(DI)(R9*1)
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS Z10, (R10)(R8*1)
+	VMOVUPS Z11, 64(R10)(R8*1)
+	VMOVUPS Z12, (R10)(R8*2)
+	VMOVUPS Z13, 64(R10)(R8*2)
+	VMOVUPS Z14, (R10)(R9*1)
+	VMOVUPS Z15, 64(R10)(R9*1)
+	ADDQ    $+32, CX
+	ADDQ    $+128, DI
+	ADDQ    $+128, R10
+	SUBQ    $0x20, DX
+	JG      values
+	VZEROUPPER
+	RET
+
+// func avx512AttendQ8_4(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·avx512AttendQ8_4(SB), $832-80
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	MOVQ   headDim+0(FP), AX
+	MOVQ   k+16(FP), CX
+	MOVQ   q+8(FP), DX
+	MOVQ   AX, BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ks+32(FP), DI
+	SHRQ   $0x05, AX
+
+block:
+	VCVTPH2PS (DI), Z8
+	VCVTPH2PS 32(DI), Z9
+	ADDQ      $+64, DI
+	MOVQ      $0x00000020, R8
+
+score:
+	VPMOVSXBD        (CX), Z10
+	VCVTDQ2PS        Z10, Z10
+	VPMOVSXBD        16(CX), Z11
+	VCVTDQ2PS        Z11, Z11
+	VMULPS           Z8, Z10, Z10
+	VMULPS           Z9, Z11, Z11
+	VFMADD231PS.BCST (DX), Z10, Z0
+	VFMADD231PS.BCST (DX), Z11, Z1
+	VFMADD231PS.BCST (DX)(BX*1), Z10, Z2
+	VFMADD231PS.BCST (DX)(BX*1), Z11, Z3
+	VFMADD231PS.BCST (DX)(BX*2), Z10, Z4
+	VFMADD231PS.BCST (DX)(BX*2), Z11, Z5
+	VFMADD231PS.BCST (DX)(SI*1), Z10, Z6
+	VFMADD231PS.BCST (DX)(SI*1), Z11, Z7
+	ADDQ             $+32, CX
+	ADDQ             $+4, DX
+	DECQ             R8
+	JNZ              score
+	DECQ             AX
+	JNZ              block
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
+	VMOVUPS          Z4, 256(SP)
+	VMOVUPS          Z5, 320(SP)
+	VMOVUPS          Z6, 384(SP)
+	VMOVUPS          Z7, 448(SP)
+	MOVQ             count+48(FP), AX
+	MOVQ             m+56(FP), CX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
+	LEAQ             (SP), DX
+	XORQ             BX, BX
+	MOVL             $0x00000020, SI
+
+softmax:
+	MOVL             (AX)(BX*4), DI
+	CMPL             DI, SI
+	CMOVLLT          DI, SI
+	MOVL             $0xffffffff, R8
+	BZHIL            DI, R8, R8
+	KMOVW            R8, K1
+	SHRL             $0x10, R8
+	KMOVW            R8, K2
+	VMOVDQU32        (DX), Z3
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
+	VMOVDQU32        64(DX), Z4
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (CX)(BX*4), Z0, Z0
+	VMOVSS           X0, 512(SP)(BX*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VMOVUPS          Z2, (DX)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	VMOVUPS          Z0, 64(DX)
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 576(SP)(BX*4)
+	ADDQ             $+128, DX
+	INCQ             BX
+	CMPQ             BX, $0x04
+	JLT              softmax
+	MOVQ             l+64(FP), DX
+	MOVL             $0x0000000f, BX
+	KMOVW            BX, K1
+	VMOVUPS.Z        (CX), K1, Z1
+	VMOVUPS.Z        512(SP), K1, Z0
+	VMOVUPS          Z0, K1, (CX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 640(SP)
+	VMOVUPS.Z        (DX), K1, Z7
+	VMOVUPS.Z        576(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z7
+	VMOVUPS          Z7, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVQ             o+72(FP), DI
+	MOVQ             DX, R8
+	SHLQ             $0x02, R8
+	LEAQ             (R8)(R8*2), R9
+	LEAQ             (DX)(DX*1), BX
+	MOVQ             DX, BX
+
+values:
+	MOVQ         vs+40(FP), R10
+	VCVTPH2PS    (R10), Z0
+	VCVTPH2PS    32(R10), Z1
+	VMOVUPS      Z0, 704(SP)
+	VMOVUPS      Z1, 768(SP)
+	ADDQ         $+64, R10
+	MOVQ         R10, vs+40(FP)
+	VBROADCASTSS 640(SP), Z7
+	VMULPS       (DI), Z7, Z0
+	VMULPS       64(DI), Z7, Z1
+	VBROADCASTSS 644(SP), Z7
+	VMULPS       (DI)(R8*1), Z7, Z2
+	VMULPS       64(DI)(R8*1), Z7, Z3
+	VBROADCASTSS 648(SP), Z7
+	VMULPS       (DI)(R8*2), Z7, Z4
+	VMULPS       64(DI)(R8*2), Z7, Z5
+	VBROADCASTSS 652(SP), Z7
+	VMULPS       (DI)(R9*1), Z7, Z6
+	VMULPS       64(DI)(R9*1), Z7, Z7
+	MOVQ         CX, R10
+	XORQ         R11, R11
+
+key:
+	VPMOVSXBD        (R10), Z8
+	VCVTDQ2PS        Z8, Z8
+	VPMOVSXBD        16(R10), Z9
+	VCVTDQ2PS        Z9, Z9
+	VBROADCASTSS     704(SP)(R11*4), Z10
+	VMULPS           Z10, Z8, Z8
+	VMULPS           Z10, Z9, Z9
+	VFMADD231PS.BCST (SP)(R11*4), Z8, Z0
+	VFMADD231PS.BCST (SP)(R11*4), Z9, Z1
+	VFMADD231PS.BCST 128(SP)(R11*4), Z8, Z2
+	VFMADD231PS.BCST 128(SP)(R11*4), Z9, Z3
+	VFMADD231PS.BCST 256(SP)(R11*4), Z8, Z4
+	VFMADD231PS.BCST 256(SP)(R11*4), Z9, Z5
+	VFMADD231PS.BCST 384(SP)(R11*4), Z8, Z6
+	VFMADD231PS.BCST 384(SP)(R11*4), Z9, Z7
+	ADDQ             BX, R10
+	INCQ             R11
+	CMPL             R11, SI
+	JLT              key
+	MOVQ             R10, R12
+	MOVQ             R11, R13
+
+more0:
+	CMPL             R13, (AX)
+	JGE              next0
+	VPMOVSXBD        (R12), Z8
+	VCVTDQ2PS        Z8, Z8
+	VPMOVSXBD        16(R12), Z9
+	VCVTDQ2PS        Z9, Z9
+	VBROADCASTSS     704(SP)(R13*4), Z10
+	VMULPS           Z10, Z8, Z8
+	VMULPS           Z10, Z9, Z9
+	VFMADD231PS.BCST (SP)(R13*4), Z8, Z0
+	VFMADD231PS.BCST (SP)(R13*4), Z9, Z1
+	ADDQ             BX, R12
+	INCQ             R13
+	JMP              more0
+
+next0:
+	MOVQ R10, R12
+	MOVQ R11, R13
+
+more1:
+	CMPL             R13, 4(AX)
+	JGE              next1
+	VPMOVSXBD        (R12), Z8
+	VCVTDQ2PS        Z8, Z8
+	VPMOVSXBD        16(R12), Z9
+	VCVTDQ2PS        Z9, Z9
+	VBROADCASTSS     704(SP)(R13*4), Z10
+	VMULPS           Z10, Z8, Z8
+	VMULPS           Z10, Z9, Z9
+	VFMADD231PS.BCST 128(SP)(R13*4), Z8, Z2
+	VFMADD231PS.BCST 128(SP)(R13*4), Z9, Z3
+	ADDQ             BX, R12
+	INCQ             R13
+	JMP              more1
+
+next1:
+	MOVQ R10, R12
+	MOVQ R11, R13
+
+more2:
+	CMPL             R13, 8(AX)
+	JGE              next2
+	VPMOVSXBD        (R12), Z8
+	VCVTDQ2PS        Z8, Z8
+	VPMOVSXBD        16(R12), Z9
+	VCVTDQ2PS        Z9, Z9
+	VBROADCASTSS     704(SP)(R13*4), Z10
+	VMULPS           Z10, Z8, Z8
+	VMULPS           Z10, Z9, Z9
+	VFMADD231PS.BCST 256(SP)(R13*4), Z8, Z4
+	VFMADD231PS.BCST 256(SP)(R13*4), Z9, Z5
+	ADDQ             BX, R12
+	INCQ             R13
+	JMP              more2
+
+next2:
+	MOVQ R11, R11
+
+more3:
+	CMPL             R11, 12(AX)
+	JGE              next3
+	VPMOVSXBD        (R10), Z8
+	VCVTDQ2PS        Z8, Z8
+	VPMOVSXBD        16(R10), Z9
+	VCVTDQ2PS        Z9, Z9
+	VBROADCASTSS     704(SP)(R11*4), Z10
+	VMULPS           Z10, Z8, Z8
+	VMULPS           Z10, Z9, Z9
+	VFMADD231PS.BCST 384(SP)(R11*4), Z8, Z6
+	VFMADD231PS.BCST 384(SP)(R11*4), Z9, Z7
+	ADDQ             BX, R10
+	INCQ             R11
+	JMP              more3
+
+next3:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, (DI)(R8*1)
+	VMOVUPS Z3, 64(DI)(R8*1)
+	VMOVUPS Z4, (DI)(R8*2)
+	VMOVUPS Z5, 64(DI)(R8*2)
+	VMOVUPS Z6, (DI)(R9*1)
+	VMOVUPS Z7, 64(DI)(R9*1)
+	ADDQ    $+32, CX
+	ADDQ    $+128, DI
+	SUBQ    $0x20, DX
+	JG      values
+	VZEROUPPER
+	RET
+
+// func avx512AttendQ8_2(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·avx512AttendQ8_2(SB), $576-80
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   headDim+0(FP), AX
+	MOVQ   k+16(FP), CX
+	MOVQ   q+8(FP), DX
+	MOVQ   AX, BX
+	SHLQ   $0x02, BX
+	MOVQ   ks+32(FP), SI
+	SHRQ   $0x05, AX
+
+block:
+	VCVTPH2PS (SI), Z4
+	VCVTPH2PS 32(SI), Z5
+	ADDQ      $+64, SI
+	MOVQ      $0x00000020, DI
+
+score:
+	VPMOVSXBD        (CX), Z6
+	VCVTDQ2PS        Z6, Z6
+	VPMOVSXBD        16(CX), Z7
+	VCVTDQ2PS        Z7, Z7
+	VMULPS           Z4, Z6, Z6
+	VMULPS           Z5, Z7, Z7
+	VFMADD231PS.BCST (DX), Z6, Z0
+	VFMADD231PS.BCST (DX), Z7, Z1
+	VFMADD231PS.BCST (DX)(BX*1), Z6, Z2
+	VFMADD231PS.BCST (DX)(BX*1), Z7, Z3
+	ADDQ             $+32, CX
+	ADDQ             $+4, DX
+	DECQ             DI
+	JNZ              score
+	DECQ             AX
+	JNZ              block
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
+	MOVQ             count+48(FP), AX
+	MOVQ             m+56(FP), CX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
+	LEAQ             (SP), DX
+	XORQ             BX, BX
+	MOVL             $0x00000020, SI
+
+softmax:
+	MOVL             (AX)(BX*4), DI
+	CMPL             DI, SI
+	CMOVLLT          DI, SI
+	MOVL             $0xffffffff, R8
+	BZHIL            DI, R8, R8
+	KMOVW            R8, K1
+	SHRL             $0x10, R8
+	KMOVW            R8, K2
+	VMOVDQU32        (DX), Z3
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
+	VMOVDQU32        64(DX), Z4
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (CX)(BX*4), Z0, Z0
+	VMOVSS           X0, 256(SP)(BX*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VMOVUPS          Z2, (DX)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	VMOVUPS          Z0, 64(DX)
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 320(SP)(BX*4)
+	ADDQ             $+128, DX
+	INCQ             BX
+	CMPQ             BX, $0x02
+	JLT              softmax
+	MOVQ             l+64(FP), DX
+	MOVL             $0x00000003, BX
+	KMOVW            BX, K1
+	VMOVUPS.Z        (CX), K1, Z1
+	VMOVUPS.Z        256(SP), K1, Z0
+	VMOVUPS          Z0, K1, (CX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 384(SP)
+	VMOVUPS.Z        (DX), K1, Z3
+	VMOVUPS.Z        320(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z3
+	VMOVUPS          Z3, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVQ             o+72(FP), DI
+	MOVQ             DX, R8
+	SHLQ             $0x02, R8
+	LEAQ             (DX)(DX*1), BX
+	MOVQ             DX, BX
+
+values:
+	MOVQ         vs+40(FP), R9
+	VCVTPH2PS    (R9), Z0
+	VCVTPH2PS    32(R9), Z1
+	VMOVUPS      Z0, 448(SP)
+	VMOVUPS      Z1, 512(SP)
+	ADDQ         $+64, R9
+	MOVQ         R9, vs+40(FP)
+	VBROADCASTSS 384(SP), Z3
+	VMULPS       (DI), Z3, Z0
+	VMULPS       64(DI), Z3, Z1
+	VBROADCASTSS 388(SP), Z3
+	VMULPS       (DI)(R8*1), Z3, Z2
+	VMULPS       64(DI)(R8*1), Z3, Z3
+	MOVQ         CX, R9
+	XORQ         R10, R10
+
+key:
+	VPMOVSXBD        (R9), Z4
+	VCVTDQ2PS        Z4, Z4
+	VPMOVSXBD        16(R9), Z5
+	VCVTDQ2PS        Z5, Z5
+	VBROADCASTSS     448(SP)(R10*4), Z6
+	VMULPS           Z6, Z4, Z4
+	VMULPS           Z6, Z5, Z5
+	VFMADD231PS.BCST (SP)(R10*4), Z4, Z0
+	VFMADD231PS.BCST (SP)(R10*4), Z5, Z1
+	VFMADD231PS.BCST 128(SP)(R10*4), Z4, Z2
+	VFMADD231PS.BCST 128(SP)(R10*4), Z5, Z3
+	ADDQ             BX, R9
+	INCQ             R10
+	CMPL             R10, SI
+	JLT              key
+	MOVQ             R9, R11
+	MOVQ             R10, R12
+
+more0:
+	CMPL             R12, (AX)
+	JGE              next0
+	VPMOVSXBD        (R11), Z4
+	VCVTDQ2PS        Z4, Z4
+	VPMOVSXBD        16(R11), Z5
+	VCVTDQ2PS        Z5, Z5
+	VBROADCASTSS     448(SP)(R12*4), Z6
+	VMULPS           Z6, Z4, Z4
+	VMULPS           Z6, Z5, Z5
+	VFMADD231PS.BCST (SP)(R12*4), Z4, Z0
+	VFMADD231PS.BCST (SP)(R12*4), Z5, Z1
+	ADDQ             BX, R11
+	INCQ             R12
+	JMP              more0
+
+next0:
+	MOVQ R10, R10
+
+more1:
+	CMPL             R10, 4(AX)
+	JGE              next1
+	VPMOVSXBD        (R9), Z4
+	VCVTDQ2PS        Z4, Z4
+	VPMOVSXBD        16(R9), Z5
+	VCVTDQ2PS        Z5, Z5
+	VBROADCASTSS     448(SP)(R10*4), Z6
+	VMULPS           Z6, Z4, Z4
+	VMULPS           Z6, Z5, Z5
+	VFMADD231PS.BCST 128(SP)(R10*4), Z4, Z2
+	VFMADD231PS.BCST 128(SP)(R10*4), Z5, Z3
+	ADDQ             BX, R9
+	INCQ             R10
+	JMP              more1
+
+next1:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, (DI)(R8*1)
+	VMOVUPS Z3, 64(DI)(R8*1)
+	ADDQ    $+32, CX
+	ADDQ    $+128, DI
+	SUBQ    $0x20, DX
+	JG      values
+	VZEROUPPER
+	RET
+
+// func avx512AttendQ8_1(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·avx512AttendQ8_1(SB), $448-80
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   headDim+0(FP), AX
+	MOVQ   k+16(FP), CX
+	MOVQ   q+8(FP), DX
+	MOVQ   ks+32(FP), BX
+	SHRQ   $0x05, AX
+
+block:
+	VCVTPH2PS (BX), Z2
+	VCVTPH2PS 32(BX), Z3
+	ADDQ      $+64, BX
+	MOVQ      $0x00000020, SI
+
+score:
+	VPMOVSXBD        (CX), Z4
+	VCVTDQ2PS        Z4, Z4
+	VPMOVSXBD        16(CX), Z5
+	VCVTDQ2PS        Z5, Z5
+	VMULPS           Z2, Z4, Z4
+	VMULPS           Z3, Z5, Z5
+	VFMADD231PS.BCST (DX), Z4, Z0
+	VFMADD231PS.BCST (DX), Z5, Z1
+	ADDQ             $+32, CX
+	ADDQ             $+4, DX
+	DECQ             SI
+	JNZ              score
+	DECQ             AX
+	JNZ              block
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	MOVQ             count+48(FP), AX
+	MOVQ             m+56(FP), CX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
+	LEAQ             (SP), DX
+	XORQ             BX, BX
+	MOVL             $0x00000020, SI
+
+softmax:
+	MOVL             (AX)(BX*4), DI
+	CMPL             DI, SI
+	CMOVLLT          DI, SI
+	MOVL             $0xffffffff, R8
+	BZHIL            DI, R8, R8
+	KMOVW            R8, K1
+	SHRL             $0x10, R8
+	KMOVW            R8, K2
+	VMOVDQU32        (DX), Z3
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
+	VMOVDQU32        64(DX), Z4
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (CX)(BX*4), Z0, Z0
+	VMOVSS           X0, 128(SP)(BX*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VMOVUPS          Z2, (DX)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	VMOVUPS          Z0, 64(DX)
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 192(SP)(BX*4)
+	ADDQ             $+128, DX
+	INCQ             BX
+	CMPQ             BX, $0x01
+	JLT              softmax
+	MOVQ             l+64(FP), AX
+	MOVL             $0x00000001, DX
+	KMOVW            DX, K1
+	VMOVUPS.Z        (CX), K1, Z2
+	VMOVUPS.Z        128(SP), K1, Z0
+	VMOVUPS          Z0, K1, (CX)
+	VSUBPS           Z0, Z2, Z2
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z2, Z0, Z2
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z2, Z0, Z2
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z2, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z2
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z2
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z1
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z2, Z1
+	VMULPS           Z2, Z2, Z3
+	VFMADD213PS      Z2, Z3, Z1
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS        Z0, Z1, Z2
+	VMOVUPS          Z2, 256(SP)
+	VMOVUPS.Z        (AX), K1, Z1
+	VMOVUPS.Z        192(SP), K1, Z0
+	VFMADD213PS      Z0, Z2, Z1
+	VMOVUPS          Z1, K1, (AX)
+	MOVQ             v+24(FP), AX
+	MOVQ             headDim+0(FP), CX
+	MOVQ             o+72(FP), BX
+	LEAQ             (CX)(CX*1), DX
+	MOVQ             CX, DX
+
+values:
+	MOVQ         vs+40(FP), DI
+	VCVTPH2PS    (DI), Z0
+	VCVTPH2PS    32(DI), Z1
+	VMOVUPS      Z0, 320(SP)
+	VMOVUPS      Z1, 384(SP)
+	ADDQ         $+64, DI
+	MOVQ         DI, vs+40(FP)
+	VBROADCASTSS 256(SP), Z1
+	VMULPS       (BX), Z1, Z0
+	VMULPS       64(BX), Z1, Z1
+	MOVQ         AX, DI
+	XORQ         R8, R8
+
+key:
+	VPMOVSXBD        (DI), Z2
+	VCVTDQ2PS        Z2, Z2
+	VPMOVSXBD        16(DI), Z3
+	VCVTDQ2PS        Z3, Z3
+	VBROADCASTSS     320(SP)(R8*4), Z4
+	VMULPS           Z4, Z2, Z2
+	VMULPS           Z4, Z3, Z3
+	VFMADD231PS.BCST (SP)(R8*4), Z2, Z0
+	VFMADD231PS.BCST (SP)(R8*4), Z3, Z1
+	ADDQ             DX, DI
+	INCQ             R8
+	CMPL             R8, SI
+	JLT              key
+	VMOVUPS          Z0, (BX)
+	VMOVUPS          Z1, 64(BX)
+	ADDQ             $+32, AX
 	ADDQ             $+128, BX
 	SUBQ             $0x20, CX
 	JG               values

@@ -102,7 +102,7 @@ func BenchmarkAttend(b *testing.B) {
 					}
 					for b.Loop() {
 						for p := range pages {
-							l.attend(&attendArgs{hd, rows, &q[0], &k[p*n], &v[p*n], &count[0], &m[0], &sum[0], &o[0]})
+							l.attend(&attendArgs{headDim: hd, rows: rows, q: &q[0], k: &k[p*n], v: &v[p*n], count: &count[0], m: &m[0], l: &sum[0], o: &o[0]})
 						}
 					}
 					s := float64(b.N) / 1e9 / b.Elapsed().Seconds()

@@ -13,14 +13,17 @@ func TestAttend(t *testing.T) {
 	eachLeaf(t, func(t *testing.T, l *leaf) {
 		m := &memory{t: t}
 		for _, hd := range []int{16, 32, 48, 64, 80, 96, 128, 160, 256} {
-			for rows := 0; rows <= 13; rows++ {
-				testAttend(t, m, l, hd, rows)
+			for rows := 0; rows <= 29; rows++ {
+				testAttend(t, m, l, hd, rows, false)
+				if l.attendQ8 != nil && hd%32 == 0 {
+					testAttend(t, m, l, hd, rows, true)
+				}
 			}
 		}
 	})
 }
 
-func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int) {
+func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, q8 bool) {
 	r, shift := newRandom(hd, rows), rows%3
 	most := int32(0)
 	count := buffer[int32](m, rows, shift)
@@ -36,17 +39,36 @@ func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int) {
 		count[i] = min(count[i], PageSize)
 		most = max(most, count[i])
 	}
-	k, v := buffer[uint16](m, hd*PageSize, shift), buffer[uint16](m, hd*PageSize, shift)
-	for i := range k {
-		k[i], v[i] = uint16(block.NewF16(float32(r.NormFloat64()))), uint16(block.NewF16(r.float()))
-		if i%PageSize >= int(most) {
-			k[i] = 0x7e00
-		}
-		if i/hd >= int(most) {
-			v[i] = 0x7e00
-		}
-	}
 	q, mx, sum, o := buffer[float32](m, rows*hd, shift), buffer[float32](m, rows, shift), buffer[float32](m, rows, shift), buffer[float32](m, rows*hd, shift)
+	a := attendArgs{headDim: hd, rows: rows, q: ptr(q), count: ptr(count), m: ptr(mx), l: ptr(sum), o: ptr(o)}
+	const nan = 0x7e00
+	run, twin, what := l.attend, attendGeneric, fmt.Sprintf("head %d, %d rows: ", hd, rows)
+	if q8 {
+		run, twin, what = l.attendQ8, attendQ8Generic, "int8, "+what
+		k, v := buffer[int8](m, hd*PageSize, shift), buffer[int8](m, hd*PageSize, shift)
+		ks, vs := buffer[uint16](m, hd, shift), buffer[uint16](m, hd, shift)
+		r.int8s(k)
+		r.int8s(v)
+		for i := range ks {
+			ks[i], vs[i] = uint16(block.NewF16(r.Float32()/64)), uint16(block.NewF16(float32(math.Abs(float64(r.float())))/64))
+			if i%PageSize >= int(most) {
+				ks[i], vs[i] = nan, nan
+			}
+		}
+		a.k8, a.v8, a.ks, a.vs = ptr(k), ptr(v), ptr(ks), ptr(vs)
+	} else {
+		k, v := buffer[uint16](m, hd*PageSize, shift), buffer[uint16](m, hd*PageSize, shift)
+		for i := range k {
+			k[i], v[i] = uint16(block.NewF16(float32(r.NormFloat64()))), uint16(block.NewF16(r.float()))
+			if i%PageSize >= int(most) {
+				k[i] = nan
+			}
+			if i/hd >= int(most) {
+				v[i] = nan
+			}
+		}
+		a.k, a.v = ptr(k), ptr(v)
+	}
 	for i := range q {
 		q[i] = float32(r.NormFloat64())
 	}
@@ -58,11 +80,9 @@ func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int) {
 	}
 	r.floats(o)
 	wm, wl, wo := append([]float32{}, mx...), append([]float32{}, sum...), append([]float32{}, o...)
-	a := attendArgs{hd, rows, ptr(q), ptr(k), ptr(v), ptr(count), ptr(mx), ptr(sum), ptr(o)}
-	l.attend(&a)
+	run(&a)
 	a.m, a.l, a.o = ptr(wm), ptr(wl), ptr(wo)
-	attendGeneric(&a)
-	what := fmt.Sprintf("head %d, %d rows: ", hd, rows)
+	twin(&a)
 	sameBits(t, what+"m", mx, wm)
 	sameBits(t, what+"l", sum, wl)
 	sameBits(t, what+"o", o, wo)

@@ -20,6 +20,7 @@ var generic = leaf{
 	mul:        func(f *format, a *mulArgs) { mulGeneric(f, a, 4) },
 	mulFloat:   func(a *mulFloatArgs) { mulFloatGeneric(a, 4) },
 	attend:     attendGeneric,
+	attendQ8:   attendQ8Generic,
 	toF16:      toF16Generic,
 }
 
@@ -184,8 +185,38 @@ func mulFloatGeneric(a *mulFloatArgs, tile int) {
 }
 
 func attendGeneric(a *attendArgs) {
+	n := PageSize * a.headDim
+	var ks, vs [PageSize * maxHeadDim]float32
+	k, v := ks[:n], vs[:n]
+	for i, h := range slice(a.k, n) {
+		k[i] = f16to32(h)
+	}
+	for i, h := range slice(a.v, n) {
+		v[i] = f16to32(h)
+	}
+	attendFloats(a, k, v)
+}
+
+func attendQ8Generic(a *attendArgs) {
+	hd, n := a.headDim, PageSize*a.headDim
+	var ks, vs [PageSize * maxHeadDim]float32
+	k, v := ks[:n], vs[:n]
+	kscale, vscale := slice(a.ks, n/32), slice(a.vs, n/32)
+	for i, q := range slice(a.k8, n) {
+		d, key := i/PageSize, i%PageSize
+		k[i] = float32(q) * f16to32(kscale[d/32*PageSize+key])
+	}
+	for i, q := range slice(a.v8, n) {
+		key, d := i/hd, i%hd
+		v[i] = float32(q) * f16to32(vscale[d/32*PageSize+key])
+	}
+	attendFloats(a, k, v)
+}
+
+// attendFloats is a page's attention on its keys [headDim][PageSize] and values [PageSize][headDim] as float32.
+func attendFloats(a *attendArgs, k, v []float32) {
 	hd := a.headDim
-	q, k, v, o := slice(a.q, a.rows*hd), slice(a.k, PageSize*hd), slice(a.v, PageSize*hd), slice(a.o, a.rows*hd)
+	q, o := slice(a.q, a.rows*hd), slice(a.o, a.rows*hd)
 	m, l := slice(a.m, a.rows), slice(a.l, a.rows)
 	for r, n := range slice(a.count, a.rows) {
 		if n <= 0 {
@@ -196,7 +227,7 @@ func attendGeneric(a *attendArgs) {
 		for key := range n {
 			var s float32
 			for d := range hd {
-				s = fma32(q[r*hd+d], f16to32(k[d*PageSize+int(key)]), s)
+				s = fma32(q[r*hd+d], k[d*PageSize+int(key)], s)
 			}
 			p[key] = s
 			mx = max(mx, s)
@@ -215,7 +246,7 @@ func attendGeneric(a *attendArgs) {
 		for d := range hd {
 			y := float32(o[r*hd+d] * c)
 			for key := range n {
-				y = fma32(p[key], f16to32(v[int(key)*hd+d]), y)
+				y = fma32(p[key], v[int(key)*hd+d], y)
 			}
 			o[r*hd+d] = y
 		}

@@ -101,7 +101,7 @@ func TestGenericGolden(t *testing.T) {
 	toF16Generic(hd*PageSize, &kv[0], &k[0])
 	toF16Generic(hd*PageSize, &kv[hd*PageSize], &v[0])
 	m, l, count := []float32{-1, 0.5, 2}, []float32{1, 2, 3}, []int32{32, 17, 1}
-	attendGeneric(&attendArgs{hd, rows, &x[0], &k[0], &v[0], &count[0], &m[0], &l[0], &o[0]})
+	attendGeneric(&attendArgs{headDim: hd, rows: rows, q: &x[0], k: &k[0], v: &v[0], count: &count[0], m: &m[0], l: &l[0], o: &o[0]})
 	got["attend"] = digest(m, l, o)
 	tm, tl := float32(0.25), float32(3)
 	mergeSegment(&tm, &tl, o[:hd], m[0], l[0], o[hd:2*hd], false)

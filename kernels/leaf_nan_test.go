@@ -27,7 +27,7 @@ func TestNaN(t *testing.T) {
 		}
 		q[5] = nan
 		m, sum, n := []float32{0}, []float32{0}, []int32{7}
-		l.attend(&attendArgs{hd, 1, &q[0], &k[0], &v[0], &n[0], &m[0], &sum[0], &o[0]})
+		l.attend(&attendArgs{headDim: hd, rows: 1, q: &q[0], k: &k[0], v: &v[0], count: &n[0], m: &m[0], l: &sum[0], o: &o[0]})
 		for i, f := range o {
 			if f == f {
 				t.Errorf("attend: o[%d] = %v", i, f)

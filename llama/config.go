@@ -6,6 +6,7 @@ import (
 
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/gguf/block"
+	"github.com/llama31/llama31/kernels"
 )
 
 // config is a model's hyper-parameters, from the file's metadata. Sizes count elements.
@@ -169,7 +170,14 @@ func (r *metadata) float(key string, otherwise float64) float64 {
 	return x
 }
 
-// kvBytes is what one position takes in a float16 cache, all layers.
-func (c *config) kvBytes() int64 {
-	return int64(c.layers) * int64(c.kvHeads) * int64(c.headDim) * 2 * 2
+// kvBytes is what one position takes in the KV cache, all layers.
+func (c *config) kvBytes(t kernels.KVType) int64 {
+	values := 2 * int64(c.layers) * int64(c.kvHeads) * int64(c.headDim)
+	switch t {
+	case kernels.KVF32:
+		return 4 * values
+	case kernels.KVQ8:
+		return values + values/32*2
+	}
+	return 2 * values
 }

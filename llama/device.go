@@ -70,11 +70,7 @@ func (m *Model) placeOn(ctx context.Context, name string, tied bool) (w *weights
 	if pages, err = m.planContext(info); err != nil {
 		return nil, 0, err
 	}
-	kv := kernels.KVF16
-	if m.options.Exact {
-		kv = kernels.KVF32
-	}
-	if _, err = d.NewKV(pages, kv); err != nil {
+	if _, err = d.NewKV(pages, m.options.kvType()); err != nil {
 		return nil, 0, err
 	}
 	m.device, m.info = d, info
@@ -90,13 +86,7 @@ func (m *Model) weightBytes() (n int64) {
 }
 
 // pageBytes is the size of a KV page.
-func (m *Model) pageBytes() int64 {
-	n := m.config.kvBytes() * pageSize
-	if m.options.Exact {
-		n *= 2
-	}
-	return n
-}
+func (m *Model) pageBytes() int64 { return m.config.kvBytes(m.options.kvType()) * pageSize }
 
 // planContext sets the context's length and gives the pages of the KV cache. A GPU that holds the weights by now gives what is left
 // but a sixteenth, which steps work in; of the host's memory a quarter is taken, or half if one context needs it.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+
+	"github.com/llama31/llama31/kernels"
 )
 
 // Options of a model. The zero value is a good default.
@@ -12,12 +14,13 @@ type Options struct {
 	Threads        int    // CPU workers; 0: physical cores that the process may use
 	InstructionSet string // of the CPU, one of kernels.Features(); "": the best
 	Context        int    // most tokens of a sequence; 0: the model's, as memory allows
+	KV             KVType // elements of the KV cache: F16, or Q8, which halves its memory
 	KVBytes        int64  // memory for the KV cache; 0: one full context, or a quarter of the free memory if that is more
 	MaxRunning     int    // sequences that run at once; 0: 32
 	MaxQueued      int    // with RejectWhenFull: sequences that wait beside those that run; 0: 1024
 	RejectWhenFull bool   // ErrBusy for requests beyond; without it they wait for their turn, or for the end of their context
 	NoSpeculation  bool   // run no guesses at what comes next; they never change a text
-	Exact          bool   // float32 activations and KV: slow, for checking
+	Exact          bool   // float32 activations and KV, whatever KV says: slow, for checking
 	ReadAt         bool   // read the file into memory instead of mapping it: for files that may be truncated or replaced meanwhile
 
 	// Weights are the shares of the keys of Request.Key; 1 where a key is not among them. Of those who ask at once, one of weight
@@ -31,6 +34,25 @@ type Options struct {
 
 	Progress func(done, total int64) // of loading, in bytes
 	Logger   *slog.Logger            // nil: silent
+}
+
+// KVType is how keys and values are kept.
+type KVType uint8
+
+const (
+	F16 KVType = iota
+	Q8         // int8 with one float16 scale per 32 values, each of one position only; head sizes are then multiples of 32
+)
+
+// kvType is the device's word for KV and Exact.
+func (o *Options) kvType() kernels.KVType {
+	switch {
+	case o.Exact:
+		return kernels.KVF32
+	case o.KV == Q8:
+		return kernels.KVQ8
+	}
+	return kernels.KVF16
 }
 
 func (o *Options) withDefaults() Options {
@@ -69,6 +91,8 @@ func (o *Options) check() error {
 		return bad("Threads", o.Threads, fmt.Sprint("0 to ", maxThreads))
 	case o.Context < 0:
 		return bad("Context", o.Context, "0 or more")
+	case o.KV > Q8:
+		return bad("KV", o.KV, "F16 or Q8")
 	case o.KVBytes < 0:
 		return bad("KVBytes", o.KVBytes, "0 or more")
 	case o.MaxRunning < 0 || o.MaxRunning > maxRunning:

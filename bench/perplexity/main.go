@@ -1,6 +1,6 @@
 // Perplexity prints how well a model predicts a text:
 //
-//	go run ./bench/perplexity -model F -f TEXT [-ctx N] [-exact] [-logits OUT.npy]
+//	go run ./bench/perplexity -model F -f TEXT [-ctx N] [-kv f16|q8] [-exact] [-logits OUT.npy]
 //
 // The text is cut into windows of N tokens (default: the whole text at once),
 // each begun afresh, with a beginning-of-text token where the model's file asks
@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	text := fs.String("f", "", "text `file`, UTF-8 (required)")
 	fs.IntVar(&p.Window, "ctx", 0, "tokens of a window (0: the whole text at once)")
 	fs.BoolVar(&p.Exact, "exact", false, "float32 activations and KV cache: slow, for checking")
+	kv := fs.String("kv", "f16", "elements of the KV cache: f16 or q8")
 	fs.IntVar(&p.Threads, "threads", 0, "CPU threads (0: physical cores)")
 	fs.StringVar(&p.Device, "device", "auto", "auto, cpu, cuda or reference")
 	logits := fs.String("logits", "", "`file.npy` to write the logits to")
@@ -60,10 +61,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errors.New("-model is required: a GGUF file")
 	case *text == "":
 		return errors.New("-f is required: a text file")
+	case *kv != "f16" && *kv != "q8":
+		return fmt.Errorf("-kv %q: expected f16 or q8", *kv)
 	case p.Window < 0 || p.Window == 1 || p.Window > 1<<20:
 		return fmt.Errorf("-ctx %d: expected 2 to %d, or 0", p.Window, 1<<20)
 	case p.Threads < 0 || p.Threads > 1024:
 		return fmt.Errorf("-threads %d: expected 0 to 1024", p.Threads)
+	}
+	if *kv == "q8" {
+		p.KV = llama.Q8
 	}
 	b, err := os.ReadFile(*text)
 	if err != nil {

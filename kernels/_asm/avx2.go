@@ -20,8 +20,10 @@ func avx2() {
 		d.emit(false)
 	}
 	quantize()
-	for rows := 1; rows <= 4; rows++ {
-		attend(rows)
+	for _, f := range kvFormats {
+		for rows := 1; rows <= 4; rows++ {
+			attend(f.name, f.size, f.scaled, rows)
+		}
 	}
 	mulFloat()
 	for _, f := range avx2DotFloats {

@@ -47,18 +47,49 @@ var expConstants = []uint32{
 	math.Float32bits(1), 127,
 }
 
+// kvFormats are how a page holds its keys and values: float16, or int8 with a float16 scale per 32 dimensions of a key or value.
+var kvFormats = []struct {
+	name   string
+	size   int // bytes of an element
+	scaled bool
+}{{"", 2, false}, {"Q8", 1, true}}
+
+// int8s converts 16 int8.
+func int8s(m Mem) [2]ymm {
+	var x [2]ymm
+	for i := range x {
+		x[i] = YMM()
+		VPMOVSXBD(m.Offset(8*i), x[i])
+		VCVTDQ2PS(x[i], x[i])
+	}
+	return x
+}
+
+// halves converts 16 float16.
+func halves(m Mem) [2]ymm {
+	x := [2]ymm{YMM(), YMM()}
+	for i := range x {
+		VCVTPH2PS(m.Offset(16*i), x[i])
+	}
+	return x
+}
+
 // attend emits one page against rows that all see the same number of keys: up to 4 of them share the conversions of K and V.
-func attend(rows int) {
-	name := fmt.Sprintf("avx2Attend%d", rows)
-	TEXT(name, 0, "func(headDim int, q *float32, k, v *uint16, count int, m, l, o *float32)")
+func attend(name string, size int, scaled bool, rows int) {
+	signature := "func(headDim int, q *float32, k, v *uint16, count int, m, l, o *float32)"
+	if scaled {
+		signature = "func(headDim int, q *float32, k, v *int8, ks, vs *uint16, count int, m, l, o *float32)"
+	}
+	name = fmt.Sprintf("avx2Attend%s_%d", name, rows)
+	TEXT(name, 0, signature)
 	Doc(fmt.Sprintf("%s runs a page for %d rows that see the same keys.", name, rows))
 	Pragma("noescape")
 	hd := Load(Param("headDim"), GP64())
 	hd4 := GP64()
 	MOVQ(hd, hd4)
 	SHLQ(Imm(2), hd4)
-	p := aligned(rows*128 + 32*rows) // scores, then probabilities; the rescaling of o
-	rescale := p.Offset(rows * 128)
+	p := aligned(rows*128 + 32*rows + 128) // scores, then probabilities; the rescaling of o; scales of V
+	rescale, scales := p.Offset(rows*128), p.Offset(rows*160)
 
 	// Scores, 16 keys at a time.
 	for h := range 2 {
@@ -73,20 +104,41 @@ func attend(rows int) {
 			}
 		}
 		label := fmt.Sprintf("scores%d", h)
+		var ks Mem
+		var scale [2]ymm
+		if scaled {
+			ks = Mem{Base: Load(Param("ks"), GP64())}
+			Label(fmt.Sprintf("block%d", h))
+			scale = halves(ks.Offset(32 * h))
+		}
 		Label(label)
-		k0, k1 := YMM(), YMM()
-		VCVTPH2PS(k.Offset(32*h), k0)
-		VCVTPH2PS(k.Offset(32*h+16), k1)
+		var keys [2]ymm
+		if scaled {
+			keys = int8s(k.Offset(16 * h))
+			for i := range keys {
+				VMULPS(scale[i], keys[i], keys[i])
+			}
+		} else {
+			keys = halves(k.Offset(32 * h))
+		}
 		for r := range rows {
 			x := YMM()
 			VBROADCASTSS(qs(r), x)
-			VFMADD231PS(k0, x, s[r][0])
-			VFMADD231PS(k1, x, s[r][1])
+			VFMADD231PS(keys[0], x, s[r][0])
+			VFMADD231PS(keys[1], x, s[r][1])
 		}
-		ADDQ(U8(64), k.Base)
+		ADDQ(U8(32*size), k.Base)
 		ADDQ(U8(4), q)
 		DECQ(n)
-		JNZ(LabelRef(label))
+		if scaled {
+			TESTQ(U32(31), n)
+			JNZ(LabelRef(label))
+			ADDQ(U8(64), ks.Base)
+			TESTQ(n, n)
+			JNZ(LabelRef(fmt.Sprintf("block%d", h)))
+		} else {
+			JNZ(LabelRef(label))
+		}
 		for r := range rows {
 			for i := range 2 {
 				VMOVAPS(s[r][i], p.Offset(128*r+64*h+32*i))
@@ -155,9 +207,27 @@ func attend(rows int) {
 	// o, 16 dimensions at a time.
 	o, v, left := GP64(), Load(Param("v"), GP64()), hd
 	os := strides(Load(Param("o"), o), hd4, rows)
-	vstep := GP64() // rows of V are float16
-	LEAQ(Mem{Base: hd, Index: hd, Scale: 1}, vstep)
+	vstep := GP64() // bytes from a key's values to the next
+	if scaled {
+		MOVQ(hd, vstep)
+	} else {
+		LEAQ(Mem{Base: hd, Index: hd, Scale: 1}, vstep)
+	}
 	Label("dims")
+	if scaled {
+		// These dimensions' scales: every other time the next.
+		vs, i := Mem{Base: Load(Param("vs"), GP64())}, GP64()
+		for i := range 2 {
+			for j, x := range halves(vs.Offset(32 * i)) {
+				VMOVAPS(x, scales.Offset(64*i+32*j))
+			}
+		}
+		MOVQ(left, i)
+		SUBQ(vstep, i)
+		ANDQ(U8(16), i)
+		LEAQ(Mem{Base: vs.Base, Index: i, Scale: 4}, vs.Base)
+		Store(vs.Base, Param("vs"))
+	}
 	var y [4][2]ymm
 	for r := range rows {
 		c := YMM()
@@ -172,14 +242,22 @@ func attend(rows int) {
 	MOVQ(p.Base, pp)
 	MOVQ(count, n)
 	Label("keys")
-	v0, v1 := YMM(), YMM()
-	VCVTPH2PS(Mem{Base: vp}, v0)
-	VCVTPH2PS(Mem{Base: vp, Disp: 16}, v1)
+	var vals [2]ymm
+	if scaled {
+		vals = int8s(Mem{Base: vp})
+		x := YMM()
+		VBROADCASTSS(Mem{Base: pp, Disp: rows * 160}, x)
+		for i := range vals {
+			VMULPS(x, vals[i], vals[i])
+		}
+	} else {
+		vals = halves(Mem{Base: vp})
+	}
 	for r := range rows {
 		x := YMM()
 		VBROADCASTSS(Mem{Base: pp, Disp: 128 * r}, x)
-		VFMADD231PS(v0, x, y[r][0])
-		VFMADD231PS(v1, x, y[r][1])
+		VFMADD231PS(vals[0], x, y[r][0])
+		VFMADD231PS(vals[1], x, y[r][1])
 	}
 	ADDQ(U8(4), pp)
 	ADDQ(vstep, vp)
@@ -191,7 +269,7 @@ func attend(rows int) {
 		}
 	}
 	ADDQ(U8(64), o)
-	ADDQ(U8(32), v)
+	ADDQ(U8(16*size), v)
 	SUBQ(U8(16), left)
 	JNZ(LabelRef("dims"))
 	VZEROUPPER()

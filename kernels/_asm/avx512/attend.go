@@ -11,18 +11,46 @@ import (
 
 const pageSize = 32 // kernels.PageSize
 
-// attend emits one page of attention for so many query rows, which share each conversion of keys and values from float16.
-// Scores and weighted values have the same inner loop: two registers of a page times a broadcast number per row.
-func attend(rows int) {
-	TEXT(fmt.Sprintf("avx512Attend%d", rows), 0, "func(headDim int, q *float32, k, v *uint16, count *int32, m, l, o *float32)")
-	Doc(fmt.Sprintf("avx512Attend%d runs a page for %d rows, each with a count above 0: see attendArgs.", rows, rows))
+// kvFormat is how a page holds its keys and values.
+type kvFormat struct {
+	name   string
+	size   int  // bytes of an element
+	scaled bool // int8, with a scale per 32 dimensions of a key or value
+}
+
+var kvFormats = []kvFormat{{"", 2, false}, {"Q8", 1, true}}
+
+// attendRows are the numbers of query rows that share each conversion of keys and values. With 12 no time was left to gain.
+var attendRows = []int{8, 4, 2, 1}
+
+// attend emits one page of attention for so many query rows. Scores and weighted values have the same inner loop: two registers of a
+// page times a number per row. That is a broadcast operand of both products: loading it once for the two took 9% longer on Zen 4.
+func attend(f kvFormat, rows int) {
+	signature := "func(headDim int, q *float32, k, v *uint16, count *int32, m, l, o *float32)"
+	if f.scaled {
+		signature = "func(headDim int, q *float32, k, v *int8, ks, vs *uint16, count *int32, m, l, o *float32)"
+	}
+	name := fmt.Sprintf("avx512Attend%s_%d", f.name, rows)
+	TEXT(name, 0, signature)
+	Doc(fmt.Sprintf("%s runs a page for %d rows, each with a count above 0: see attendArgs.", name, rows))
 	Pragma("noescape")
 	p := AllocLocal(4 * pageSize * rows) // [rows][pageSize]
-	newMax, sum, c := AllocLocal(64), AllocLocal(64), AllocLocal(64)
+	newMax, sum, c, scales := AllocLocal(64), AllocLocal(64), AllocLocal(64), Mem{}
+	if f.scaled {
+		scales = AllocLocal(4 * pageSize)
+	}
 
 	acc := make([][2]VecVirtual, rows)
 	for r := range acc {
 		acc[r] = [2]VecVirtual{ZMM(), ZMM()}
+	}
+	// add multiplies by the numbers at from(r).
+	add := func(x [2]VecVirtual, from func(r int) Mem) {
+		for r := range acc {
+			for i := range 2 {
+				VFMADD231PS_BCST(from(r), x[i], acc[r][i])
+			}
+		}
 	}
 
 	// Scores, keys as lanes.
@@ -33,18 +61,34 @@ func attend(rows int) {
 	}
 	n, k := arg("headDim"), ptr("k")
 	q := rowPointers(rows, ptr("q"), n)
-	Label("score")
-	keys := halves(k, nil)
-	for r := range acc {
+	if f.scaled {
+		blocks, ks := n, ptr("ks")
+		SHRQ(U8(5), blocks)
+		Label("block")
+		s := halves(ks, nil)
+		advance(ks, 2*pageSize)
+		n = GP64()
+		MOVQ(U32(32), n)
+		Label("score")
+		keys := int8s(k)
 		for i := range 2 {
-			VFMADD231PS_BCST(q.at(r), keys[i], acc[r][i])
+			VMULPS(s[i], keys[i], keys[i])
 		}
+		add(keys, q.at)
+		advance(k, pageSize)
+		q.advance(4)
+		DECQ(n)
+		JNZ(LabelRef("score"))
+		DECQ(blocks)
+		JNZ(LabelRef("block"))
+	} else {
+		Label("score")
+		add(halves(k, nil), q.at)
+		advance(k, 2*pageSize)
+		q.advance(4)
+		DECQ(n)
+		JNZ(LabelRef("score"))
 	}
-	advance(k, 2*pageSize)
-	q.advance(4)
-	DECQ(n)
-	JNZ(LabelRef("score"))
-
 	for r := range acc {
 		for i := range 2 {
 			VMOVUPS(acc[r][i], p.Offset(4*(pageSize*r+16*i)))
@@ -111,27 +155,52 @@ func attend(rows int) {
 	v, left, step := ptr("v"), arg("headDim"), GP64()
 	o := rowPointers(rows, ptr("o"), left)
 	LEAQ(Mem{Base: left, Index: left, Scale: 1}, step) // bytes from a key's values to the next
-	second := kmask(0xffff)
+	second := Op(nil)
+	if f.scaled {
+		MOVQ(left, step)
+	} else {
+		second = kmask(0xffff)
+	}
 	Label("values")
-	CMPQ(left, U8(32))
-	JGE(LabelRef("whole"))
-	KXORW(second, second, second)
-	Label("whole")
+	if f.scaled {
+		vs := ptr("vs") // of these 32 dimensions
+		for i, x := range halves(vs, nil) {
+			VMOVUPS(x, scales.Offset(64*i))
+		}
+		advance(vs, 2*pageSize)
+		Store(vs.Base, Param("vs"))
+	} else {
+		CMPQ(left, U8(32))
+		JGE(LabelRef("whole"))
+		KXORW(second, second, second)
+		Label("whole")
+	}
 	for r := range acc {
-		VMULPS_BCST(c.Offset(4*r), load(o.at(r)), acc[r][0])
-		VMOVUPS_Z(o.at(r).Offset(64), second, acc[r][1])
-		VMULPS_BCST(c.Offset(4*r), acc[r][1], acc[r][1])
+		VBROADCASTSS(c.Offset(4*r), x)
+		VMULPS(o.at(r), x, acc[r][0])
+		if f.scaled {
+			VMULPS(o.at(r).Offset(64), x, acc[r][1])
+		} else {
+			VMOVUPS_Z(o.at(r).Offset(64), second, acc[r][1])
+			VMULPS(x, acc[r][1], acc[r][1])
+		}
 	}
 	from, key := Mem{Base: GP64()}, GP64()
 	MOVQ(v.Base, from.Base)
 	XORQ(key, key)
-	Label("key")
-	vals := halves(from, second)
-	for r := range acc {
-		for i := range 2 {
-			VFMADD231PS_BCST(p.Offset(4*pageSize*r).Idx(key, 4), vals[i], acc[r][i])
+	values := func(from Mem, key GPVirtual) [2]VecVirtual {
+		if !f.scaled {
+			return halves(from, second)
 		}
+		x, s := int8s(from), ZMM()
+		VBROADCASTSS(scales.Idx(key, 4), s)
+		for i := range 2 {
+			VMULPS(s, x[i], x[i])
+		}
+		return x
 	}
+	Label("key")
+	add(values(from, key), func(r int) Mem { return p.Offset(4*pageSize*r).Idx(key, 4) })
 	ADDQ(step, from.Base)
 	INCQ(key)
 	CMPL(key.As32(), least)
@@ -146,9 +215,9 @@ func attend(rows int) {
 			Label(more)
 			CMPL(i.As32(), count.Offset(4*r))
 			JGE(LabelRef(next))
-			vals := halves(at, second)
+			x := values(at, i)
 			for h := range 2 {
-				VFMADD231PS_BCST(p.Offset(4*pageSize*r).Idx(i, 4), vals[h], acc[r][h])
+				VFMADD231PS_BCST(p.Offset(4*pageSize*r).Idx(i, 4), x[h], acc[r][h])
 			}
 			ADDQ(step, at.Base)
 			INCQ(i)
@@ -158,9 +227,13 @@ func attend(rows int) {
 	}
 	for r := range acc {
 		VMOVUPS(acc[r][0], o.at(r))
-		VMOVUPS(acc[r][1], second, o.at(r).Offset(64))
+		if f.scaled {
+			VMOVUPS(acc[r][1], o.at(r).Offset(64))
+		} else {
+			VMOVUPS(acc[r][1], second, o.at(r).Offset(64))
+		}
 	}
-	advance(v, 64)
+	advance(v, 32*f.size)
 	o.advance(128)
 	SUBQ(U8(32), left)
 	JG(LabelRef("values"))
@@ -180,6 +253,16 @@ func halves(m Mem, second Op) [2]VecVirtual {
 	return x
 }
 
+// int8s converts 32 int8.
+func int8s(m Mem) [2]VecVirtual {
+	x := [2]VecVirtual{ZMM(), ZMM()}
+	for i := range x {
+		VPMOVSXBD(m.Offset(16*i), x[i])
+		VCVTDQ2PS(x[i], x[i])
+	}
+	return x
+}
+
 // fold combines the 16 elements of x by halves: 8, 4, 2, 1. Every element holds the result.
 func fold(x VecVirtual, op func(x, y VecVirtual)) {
 	for _, order := range []uint8{0x4e, 0xb1} {
@@ -194,7 +277,7 @@ func fold(x VecVirtual, op func(x, y VecVirtual)) {
 	}
 }
 
-// strided addresses up to 8 rows of float32 through 2 pointers and the stride's multiples.
+// strided addresses rows of float32: four through each pointer, by the stride's multiples.
 type strided struct {
 	base            []GPVirtual
 	stride, stride3 GPVirtual
@@ -212,9 +295,9 @@ func rowPointers(rows int, first Mem, n GPVirtual) strided {
 		s.stride3 = GP64()
 		LEAQ(Mem{Base: s.stride, Index: s.stride, Scale: 2}, s.stride3)
 	}
-	if rows > 4 {
+	for r := 4; r < rows; r += 4 {
 		next := GP64()
-		LEAQ(Mem{Base: first.Base, Index: s.stride, Scale: 4}, next)
+		LEAQ(Mem{Base: s.base[r/4-1], Index: s.stride, Scale: 4}, next)
 		s.base = append(s.base, next)
 	}
 	return s

@@ -21,8 +21,10 @@ func Emit() {
 	quantize()
 	elementwise()
 	toF16()
-	for rows := 8; rows > 0; rows /= 2 {
-		attend(rows)
+	for _, f := range kvFormats {
+		for _, rows := range attendRows {
+			attend(f, rows)
+		}
 	}
 	arrange()
 	for _, f := range dots() {
