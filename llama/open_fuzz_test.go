@@ -23,11 +23,9 @@ func FuzzOpen(f *testing.F) {
 		}
 		return file[:int64(len(file))-data]
 	}
-	weights := make([]byte, len(tinyFile(f, 64)))
-	for i := range weights {
-		weights[i] = byte(i * i >> 3)
-	}
-	f.Add(head(tinyFile(f, 64)))
+	tiny := tinyFile(f, 64)
+	weights := tiny[len(head(tiny)):]
+	f.Add(head(tiny))
 	for _, c := range []change{
 		{set: map[string]any{"llama.context_length": uint32(1 << 24)}},
 		{set: map[string]any{"llama.attention.head_count_kv": uint32(1)}},
@@ -52,9 +50,7 @@ func FuzzOpen(f *testing.F) {
 		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 512<<20 {
 			t.Errorf("a file of %d bytes took %d MB", len(file), (after.TotalAlloc-before.TotalAlloc)>>20)
 		}
-		if _, err := m.Generate(t.Context(), Request{Tokens: []int32{0}, MaxTokens: 2}); err != nil && m.Info().Context > 2 {
-			t.Log(err) // no number among the logits, say
-		}
+		m.Generate(t.Context(), Request{Tokens: []int32{0}, MaxTokens: 2}) // may fail: no number among the logits, say
 		m.Generate(t.Context(), Request{Messages: []Message{User("a")}, MaxTokens: 1})
 		m.Logprobs(t.Context(), []int32{0, 0})
 	})
