@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/llama31/llama31/internal/testenv"
@@ -102,7 +103,7 @@ func TestEnglish(t *testing.T) {
 // TestSameBits runs a text in one piece, in chunks of other requests' making, from the cache, and one token at a time: each token's
 // logits have the same bits.
 func TestSameBits(t *testing.T) {
-	const n = 150 // beyond four pages
+	const n = 100 // beyond three pages
 	text, err := os.ReadFile("testdata/english.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -219,11 +220,14 @@ func TestGreedy(t *testing.T) {
 	greedy := &Sampling{Temperature: new(float64)}
 	exact := openSmolLM2(t, &Options{Exact: true})
 	for _, want := range answers {
-		r, err := exact.Generate(t.Context(), Request{Tokens: want.Prompt, MaxTokens: 40, Sampling: greedy})
+		if !testenv.Long() { // 0.3 s a token on two cores
+			want.Tokens = want.Tokens[:min(len(want.Tokens), 12)]
+		}
+		r, err := exact.Generate(t.Context(), Request{Tokens: want.Prompt, MaxTokens: len(want.Tokens), Sampling: greedy})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := r.Choices[0]; !slices.Equal(got.Tokens, want.Tokens) || r.Text() != want.Text {
+		if got := r.Choices[0]; !slices.Equal(got.Tokens, want.Tokens) || !strings.HasPrefix(want.Text, r.Text()) {
 			t.Errorf("%v continues as %q, expected %q", want.Prompt, r.Text(), want.Text)
 		}
 	}
