@@ -2,6 +2,9 @@ package llama
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
 	"iter"
 	"slices"
 )
@@ -60,6 +63,66 @@ func (c *Chat) Stream(ctx context.Context, text string) iter.Seq2[Token, error] 
 		}
 		c.r.Messages = append(history, answer)
 	}
+}
+
+// savedChat is a conversation as Save writes it.
+type savedChat struct {
+	Messages []Message `json:"messages"` // in OpenAI's form
+	Dropped  int       `json:"dropped,omitempty"`
+}
+
+// maxSavedChat bounds what Restore reads.
+const maxSavedChat = 64 << 20
+
+// Save writes the history as JSON, {"messages": […]}, with the messages in the form of OpenAI's API. The keys and values that the
+// model has of it are SaveKV's.
+func (c *Chat) Save(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(savedChat{append([]Message{}, c.r.Messages...), c.dropped})
+}
+
+// Restore replaces the history by what Save wrote, or by any {"messages": […]}, of at most 64 MiB. On an error, ErrDamaged for what
+// is no such JSON, the history is as before.
+func (c *Chat) Restore(r io.Reader) error {
+	data, err := io.ReadAll(io.LimitReader(r, maxSavedChat+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > maxSavedChat {
+		return fmt.Errorf("%w: more than %d bytes", ErrDamaged, maxSavedChat)
+	}
+	var s savedChat
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	shown := 0
+	for i, m := range s.Messages {
+		switch m.Role {
+		case RoleSystem:
+		case RoleUser, RoleAssistant, RoleTool:
+			shown++
+		default:
+			return fmt.Errorf("%w: message %d has role %q, expected system, user, assistant or tool", ErrDamaged, i, m.Role)
+		}
+	}
+	if s.Messages == nil || s.Dropped < 0 || s.Dropped > shown {
+		return fmt.Errorf("%w: %d messages, %d of them dropped", ErrDamaged, shown, s.Dropped)
+	}
+	c.r.Messages, c.dropped = s.Messages, s.Dropped
+	return nil
+}
+
+// SaveKV is Model.SaveKV of the conversation: once the model has it back by RestoreKV, the next turn computes nothing that it would
+// not have computed here.
+func (c *Chat) SaveKV(ctx context.Context, w io.Writer) (tokens int, err error) {
+	_, r := c.turn("") // what any next turn begins with
+	ids, err := c.m.Prompt(r)
+	if err != nil {
+		return 0, err
+	}
+	return c.m.SaveKV(ctx, w, ids)
 }
 
 // turn is the history with the user's next message, and the request for the answer to it.

@@ -70,7 +70,7 @@ func (m *Model) placeOn(ctx context.Context, name string, tied bool) (w *weights
 	if pages, err = m.planContext(info); err != nil {
 		return nil, 0, err
 	}
-	if _, err = d.NewKV(pages, m.options.kvType()); err != nil {
+	if m.kv, err = d.NewKV(pages, m.options.kvType()); err != nil {
 		return nil, 0, err
 	}
 	m.device, m.info = d, info

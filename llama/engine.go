@@ -30,6 +30,7 @@ type engine struct {
 
 	mu    sync.Mutex
 	queue queue
+	calls []func() // to run between two steps
 	stats Stats
 	quit  bool
 	wake  chan struct{}
@@ -113,6 +114,33 @@ func (e *engine) signal() {
 	}
 }
 
+// do runs f on the engine's goroutine, between two steps, and waits for it.
+func (e *engine) do(f func()) error {
+	done := make(chan struct{})
+	e.mu.Lock()
+	if e.quit {
+		e.mu.Unlock()
+		return ErrClosed
+	}
+	e.calls = append(e.calls, func() {
+		f()
+		close(done)
+	})
+	e.mu.Unlock()
+	e.signal()
+	select {
+	case <-done:
+		return nil
+	case <-e.ended:
+		select {
+		case <-done: // it was the last
+			return nil
+		default:
+			return ErrClosed
+		}
+	}
+}
+
 // stop ends the engine after the step in flight, and every sequence with ErrClosed.
 func (e *engine) stop() {
 	e.mu.Lock()
@@ -159,7 +187,12 @@ func (e *engine) collect() bool {
 		e.compact()
 		quit, idle := e.quit, len(e.running)+e.queue.waiting == 0
 		e.stats.Waiting = e.queue.waiting
+		calls := e.calls
+		e.calls = nil
 		e.mu.Unlock()
+		for _, f := range calls {
+			f()
+		}
 		if quit || !idle {
 			return !quit
 		}

@@ -16,6 +16,8 @@ var (
 	ErrModel         = errors.New("llama: the model file contradicts itself")
 	ErrRequest       = errors.New("llama: bad request")
 	ErrTemplate      = errors.New("llama: chat template")
+	ErrMismatch      = errors.New("llama: saved by another model, device or build")
+	ErrDamaged       = errors.New("llama: saved state is damaged")
 	ErrOutOfMemory   = kernels.ErrOutOfMemory
 )
 
@@ -30,3 +32,12 @@ func (e *ContextLengthError) Is(target error) bool { return target == ErrContext
 
 // MemoryError says how many bytes a device lacked. It is an ErrOutOfMemory.
 type MemoryError = kernels.MemoryError
+
+// MismatchError says what of a saved KV cache differs from this model. It is an ErrMismatch.
+type MismatchError struct{ What, Saved, Here string }
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%v: its %s is %q, expected %q", ErrMismatch, e.What, e.Saved, e.Here)
+}
+
+func (e *MismatchError) Is(target error) bool { return target == ErrMismatch }

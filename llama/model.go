@@ -24,9 +24,13 @@ type Model struct {
 	sampling  Sampling // what the file recommends
 	stops     map[int32]bool
 	device    kernels.Device
+	kv        kernels.KV   // the engine's goroutine reads and writes it
 	info      kernels.Info // of the device, which Close ends
 	engine    *engine
 	context   int
+
+	sum    sync.Mutex
+	sha256 string // of the file, once it is known
 
 	closing sync.Once
 	err     error // of Close
