@@ -3,6 +3,7 @@ package llama
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/tokenizer"
@@ -14,10 +15,27 @@ func readTokenizer(f *gguf.File, vocab int) (*tokenizer.Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
-	if kind != "gpt2" {
-		return nil, fmt.Errorf("%w: tokenizer %q, expected \"gpt2\" (byte-level BPE)", ErrUnsupported, kind)
+	if kind != "gpt2" && kind != "llama" {
+		return nil, fmt.Errorf("%w: tokenizer %q, expected \"gpt2\" (byte-level BPE) or \"llama\" (SentencePiece)", ErrUnsupported, kind)
 	}
 	var v tokenizer.Vocab
+	if kind == "llama" {
+		// What llama.cpp's reader takes for granted: <unk>, <s> and </s> come first.
+		v.UNK, v.BOS, v.EOS, v.SpacePrefix = new(int32(0)), new(int32(1)), new(int32(2)), true
+		scores, err := f.Floats("tokenizer.ggml.scores")
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		}
+		v.Scores = make([]float32, len(scores))
+		for i, s := range scores {
+			v.Scores[i] = float32(s)
+		}
+		if f.Has("tokenizer.ggml.add_space_prefix") {
+			if v.SpacePrefix, err = f.Bool("tokenizer.ggml.add_space_prefix"); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrModel, err)
+			}
+		}
+	}
 	if v.Tokens, err = f.Strings("tokenizer.ggml.tokens"); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
@@ -47,6 +65,10 @@ func readTokenizer(f *gguf.File, vocab int) (*tokenizer.Tokenizer, error) {
 			return nil, fmt.Errorf("%w: %w", ErrModel, err)
 		}
 	}
+	// The first files of Llama 3, of April 2024, do not name it.
+	if v.Pre == "default" && slices.Contains(v.Tokens, "<|begin_of_text|>") {
+		v.Pre = "llama-bpe"
+	}
 	for key, to := range map[string]**int32{"bos": &v.BOS, "eos": &v.EOS, "eot": &v.EOT, "eom": &v.EOM, "padding": &v.PAD, "unknown": &v.UNK} {
 		key = "tokenizer.ggml." + key + "_token_id"
 		if !f.Has(key) {
@@ -62,8 +84,9 @@ func readTokenizer(f *gguf.File, vocab int) (*tokenizer.Tokenizer, error) {
 		n := int32(id)
 		*to = &n
 	}
-	// llama.cpp's converter omits add_bos_token for Llama 3, whose reader then adds it for this pre-tokenizer.
-	v.AddBOS = v.BOS != nil && v.Pre == "llama-bpe"
+	// llama.cpp's converter omits add_bos_token for Llama 3, whose reader then adds it for this pre-tokenizer; for SentencePiece
+	// it does so always.
+	v.AddBOS = v.BOS != nil && (v.Pre == "llama-bpe" || kind == "llama")
 	if f.Has("tokenizer.ggml.add_bos_token") {
 		if v.AddBOS, err = f.Bool("tokenizer.ggml.add_bos_token"); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrModel, err)

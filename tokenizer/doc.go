@@ -1,6 +1,7 @@
-// Package tokenizer turns text into the ids of a byte-level BPE vocabulary and
-// back: that of Llama 3.1, of SmolLM2, and of other models whose GGUF file says
-// tokenizer.ggml.model = gpt2. It knows nothing of files or models: a [Vocab]
+// Package tokenizer turns text into the ids of a BPE vocabulary and back: byte-level
+// ones, those of Llama 3.1, of SmolLM2, and of other models whose GGUF file says
+// tokenizer.ggml.model = gpt2, and SentencePiece's, those of Llama 2, TinyLlama and
+// Mistral (tokenizer.ggml.model = llama; sentencepiece.go). It knows nothing of files or models: a [Vocab]
 // comes from whoever read one, or from [ReadTiktoken] or [ReadHuggingFace].
 //
 //	t, err := tokenizer.New(vocab)
@@ -23,7 +24,8 @@
 //
 // The ids are those of Hugging Face's tokenizers: none differs on the 100,000
 // texts in 21 scripts that testdata/write.py makes. Known to differ is SmolLM2 on
-// the 13 numbers that are new in Unicode 17.
+// the 13 numbers that are new in Unicode 17. The same holds for SentencePiece's with
+// a published vocabulary of 32,000 tokens (testdata/pieces.py).
 //
 // Bytes that are no UTF-8 are kept: they count as punctuation, and
 // Decode(Encode(s)) == s for every s if the vocabulary has all 256 bytes, as Llama

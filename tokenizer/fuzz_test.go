@@ -88,6 +88,7 @@ func FuzzTiktoken(f *testing.F) {
 func FuzzVocab(f *testing.F) {
 	f.Add("a\nb\nab\n<|x|>", "a b", "\x01\x01\x01\x03", "smollm", "ab<|x|>")
 	f.Add("a\n\n\xff\nĠ\nĠa", "Ġ a\n", "", "llama-bpe", " a")
+	f.Add("?\n▁\na\n▁a\n<0x0A>\n▁▁\na▁", "", "\x02\x01\x01\x01\x06\x01\x01", "scores", "a a  a\n")
 	f.Add("aa\na\na\na", "a a\na a", "\x04\x01\x02", "gpt-2", "aaa")
 	f.Fuzz(func(t *testing.T, tokens, merges, types, pre, text string) {
 		if len(tokens)+len(merges)+len(text) > 4000 {
@@ -99,6 +100,12 @@ func FuzzVocab(f *testing.F) {
 		}
 		for _, c := range []byte(types) {
 			v.Types = append(v.Types, int32(c))
+		}
+		if pre == "scores" {
+			for i := range v.Tokens {
+				v.Scores = append(v.Scores, float32(i%7))
+			}
+			v.SpacePrefix, v.UNK = len(text)%2 == 0, new(int32(0))
 		}
 		tok, err := New(v)
 		if err != nil {

@@ -11,8 +11,9 @@ import (
 type merger struct {
 	bytes  [256]int32 // the token of each byte, -1: the vocabulary lacks it
 	pairs  pairTable
-	result []int32   // the token that a merge makes, by rank
-	long   sync.Pool // of *longPiece
+	result []int32    // the token that a merge makes, by rank
+	chars  *charTable // SentencePiece: pieces are merged from characters
+	long   sync.Pool  // of *longPiece
 }
 
 // A mergeRule is a pair of tokens and what they merge to.
@@ -111,9 +112,10 @@ const shortPiece = 64
 // keepPiece is the longest piece whose scratch memory, about 1 MB, is kept.
 const keepPiece = 32 << 10
 
-// append appends the tokens that a piece merges to. The pair of the lowest rank goes first, of equal ones the leftmost. Bytes that the
-// vocabulary lacks are dropped, and what is left is merged as if they had never
-// been there, as Hugging Face's tokenizers do.
+// append appends the tokens that a piece merges to. The pair of the lowest rank goes
+// first, of equal ones the leftmost. Bytes that the vocabulary lacks are dropped,
+// and what is left is merged as if they had never been there, as Hugging Face's
+// tokenizers do.
 func (m *merger) append(dst []int32, piece string) []int32 {
 	if len(piece) <= shortPiece {
 		return m.short(dst, piece)
@@ -133,10 +135,14 @@ func (m *merger) append(dst []int32, piece string) []int32 {
 func (m *merger) short(dst []int32, piece string) []int32 {
 	var ids [shortPiece]int32
 	n := 0
-	for i := range len(piece) {
-		if id := m.bytes[piece[i]]; id >= 0 {
-			ids[n] = id
-			n++
+	if m.chars != nil {
+		n = len(m.symbols(ids[:0], piece))
+	} else {
+		for i := range len(piece) {
+			if id := m.bytes[piece[i]]; id >= 0 {
+				ids[n] = id
+				n++
+			}
 		}
 	}
 	// ranks[i] is that of the merge of ids[i] and ids[i+1].
@@ -173,6 +179,7 @@ func (m *merger) short(dst []int32, piece string) []int32 {
 type longPiece struct {
 	nodes []node
 	heap  []candidate
+	ids   []int32 // of a SentencePiece's characters
 }
 
 // A node is a token of the piece; prev and next are indices of nodes, -1 at the
@@ -190,10 +197,20 @@ type candidate uint64
 
 func (l *longPiece) merge(dst []int32, m *merger, piece string) []int32 {
 	nodes := l.nodes[:0]
-	for i := range len(piece) {
-		if id := m.bytes[piece[i]]; id >= 0 {
-			n := int32(len(nodes))
-			nodes = append(nodes, node{id: id, rank: noRank, prev: n - 1, next: n + 1})
+	add := func(id int32) {
+		n := int32(len(nodes))
+		nodes = append(nodes, node{id: id, rank: noRank, prev: n - 1, next: n + 1})
+	}
+	if m.chars != nil {
+		l.ids = m.symbols(l.ids[:0], piece)
+		for _, id := range l.ids {
+			add(id)
+		}
+	} else {
+		for i := range len(piece) {
+			if id := m.bytes[piece[i]]; id >= 0 {
+				add(id)
+			}
 		}
 	}
 	if len(nodes) == 0 {

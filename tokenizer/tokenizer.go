@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,8 @@ type Tokenizer struct {
 	merger  merger
 	pattern *pattern // instead of split, for Vocab.Pattern
 
+	sentencePiece bool // ▁ in text is a space, and a space may go in front
+
 	always *specials // user-defined tokens
 	all    *specials // and control tokens
 }
@@ -29,16 +32,27 @@ func New(v Vocab) (*Tokenizer, error) {
 		return nil, err
 	}
 	pre, ok := pretokenizers[v.Pre]
-	if v.Pattern != "" {
+	switch {
+	case v.Scores != nil:
+		pre, ok = pretokenizer{split: splitWords}, true
+	case v.Pattern != "":
 		pre, ok = pretokenizer{ignoreMerges: v.IgnoreMerges}, true
 	}
 	if !ok {
 		return nil, &PretokenizerError{v.Pre}
 	}
 
-	t := &Tokenizer{vocab: v, split: pre.split}
-	t.vocab.Tokens, t.vocab.Types, t.vocab.Merges = nil, nil, nil
+	t := &Tokenizer{vocab: v, split: pre.split, sentencePiece: v.Scores != nil}
+	t.vocab.Tokens, t.vocab.Types, t.vocab.Merges, t.vocab.Scores = nil, nil, nil, nil
 	table := t.readTokens(&v)
+	if t.sentencePiece {
+		t.merger.buildByScore(table, &v)
+		if t.spacesInside(table) {
+			t.split = splitNothing
+		}
+		t.whole = t.mergeable(table)
+		return t, nil
+	}
 	err := t.merger.build(table, v.Merges)
 	if err != nil {
 		return nil, err
@@ -77,7 +91,12 @@ func (t *Tokenizer) readTokens(v *Vocab) *tokenTable {
 		case Normal:
 			// A token with a letter that is no byte cannot come from text; it
 			// is shown as it stands.
-			if b, ok := appendBytes(scratch, s); ok && len(b) > 0 {
+			if t.sentencePiece {
+				if s != "" {
+					ordinary = append(ordinary, id)
+				}
+				text.WriteString(strings.ReplaceAll(s, spaceMark, " "))
+			} else if b, ok := appendBytes(scratch, s); ok && len(b) > 0 {
 				ordinary = append(ordinary, id)
 				text.Write(b)
 			} else {
@@ -85,10 +104,19 @@ func (t *Tokenizer) readTokens(v *Vocab) *tokenTable {
 			}
 		case UserDefined:
 			always, all = append(always, id), append(all, id)
+			if t.sentencePiece {
+				s = strings.ReplaceAll(s, spaceMark, " ")
+			}
 			text.WriteString(s)
 		case Control, Unknown:
 			all = append(all, id)
 			text.WriteString(s)
+		case Byte:
+			if b, ok := byteToken(s); ok && t.sentencePiece {
+				text.WriteByte(b)
+			} else {
+				text.WriteString(s)
+			}
 		default:
 			text.WriteString(s)
 		}
@@ -171,6 +199,9 @@ func (t *Tokenizer) ordinary(dst []int32, text string) []int32 {
 	if t.pattern != nil {
 		return t.pattern.append(dst, text, t)
 	}
+	if t.sentencePiece {
+		text = t.spaced(text)
+	}
 	for i := 0; i < len(text); {
 		end := t.split(text, i)
 		dst = t.piece(dst, text[i:end])
@@ -192,7 +223,8 @@ func (t *Tokenizer) piece(dst []int32, piece string) []int32 {
 // Decode returns the bytes of the tokens as a string, without control tokens.
 // The end of one token may be half a character that the next one completes, and
 // models may produce bytes that are no UTF-8 at all; for text to show as it is
-// generated see Decoder. Ids out of range count as empty.
+// generated see Decoder. Ids out of range count as empty. Where Encode puts a space
+// in front (Vocab.SpacePrefix), Decode takes one off.
 func (t *Tokenizer) Decode(ids []int32) string {
 	return string(t.AppendDecode(nil, ids, false))
 }
@@ -204,10 +236,14 @@ func (t *Tokenizer) DecodeSpecial(ids []int32) string {
 
 // AppendDecode appends what Decode, or if special DecodeSpecial, returns to dst.
 func (t *Tokenizer) AppendDecode(dst []byte, ids []int32, special bool) []byte {
+	start := len(dst)
 	for _, id := range ids {
 		if special || !t.IsControl(id) {
 			dst = append(dst, t.Token(id)...)
 		}
+	}
+	if t.vocab.SpacePrefix && len(dst) > start && dst[start] == ' ' {
+		dst = slices.Delete(dst, start, start+1)
 	}
 	return dst
 }
@@ -279,7 +315,7 @@ func (t *Tokenizer) AddEOS() bool { return t.vocab.AddEOS }
 
 // stopNames are control tokens that end an answer whatever the file says about
 // them: files often name only one of <|eot_id|>, <|eom_id|>, <|end_of_text|>.
-var stopNames = [...]string{"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|im_end|>", "<|endoftext|>"}
+var stopNames = [...]string{"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|im_end|>", "<|endoftext|>", "</s>"}
 
 // Stops returns the tokens that end an answer: EOS, EOT and EOM, and control
 // tokens known by name to do so. No token is in it twice.
@@ -305,5 +341,8 @@ func (t *Tokenizer) Stops() []int32 {
 
 // String describes the tokenizer in a few words.
 func (t *Tokenizer) String() string {
+	if t.sentencePiece {
+		return fmt.Sprintf("%d tokens of SentencePiece", t.Size())
+	}
 	return fmt.Sprintf("%d tokens, pre-tokenizer %s", t.Size(), t.vocab.Pre)
 }

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // A Vocab is a vocabulary as a GGUF file has it, below the key given with each
@@ -28,6 +29,16 @@ type Vocab struct {
 	Pattern string
 	// IgnoreMerges is for Pattern: a piece that is a token needs no merges.
 	IgnoreMerges bool
+
+	// Scores make the vocabulary one of SentencePiece, tokenizer.ggml.model =
+	// llama: by id, tokenizer.ggml.scores, of the tokens to merge first the
+	// highest. A space in a token is ▁ (U+2581), and tokens of kind Byte,
+	// <0x00> to <0xFF>, spell what no other token does. Pre, Pattern and Merges
+	// have no meaning then. See sentencepiece.go.
+	Scores []float32
+	// SpacePrefix is for Scores: a text gets a space in front, so that its first
+	// word is the token that it is elsewhere; tokenizer.ggml.add_space_prefix.
+	SpacePrefix bool
 
 	// Ids of tokens with a part to play, nil for none:
 	// tokenizer.ggml.bos_token_id and so on.
@@ -94,6 +105,14 @@ func (v *Vocab) check() error {
 	for i, k := range v.Types {
 		if k < 0 || k > int32(Byte) {
 			return &VocabError{"Types", i, fmt.Sprintf("type %d, expected 1 to 6", k)}
+		}
+	}
+	if v.Scores != nil && len(v.Scores) != len(v.Tokens) {
+		return &VocabError{"Scores", -1, fmt.Sprintf("%d scores for %d tokens", len(v.Scores), len(v.Tokens))}
+	}
+	for i, s := range v.Scores {
+		if math.IsNaN(float64(s)) {
+			return &VocabError{"Scores", i, "not a number"}
 		}
 	}
 	for i, s := range v.Tokens {

@@ -141,14 +141,14 @@ func writeIDs(w *bufio.Writer, ids []int32) error {
 func writeText(w *bufio.Writer, in io.Reader, t *tokenizer.Tokenizer, special bool) error {
 	words := bufio.NewScanner(in)
 	words.Split(bufio.ScanWords)
-	var text []byte
+	var ids []int32
 	for words.Scan() {
 		id, err := strconv.ParseUint(words.Text(), 10, 31)
 		if err != nil || int(id) >= t.Size() {
 			return fmt.Errorf("%.20q is no id, expected 0 to %d", words.Text(), t.Size()-1)
 		}
-		text = t.AppendDecode(text[:0], []int32{int32(id)}, special)
-		w.Write(text)
+		ids = append(ids, int32(id))
 	}
+	w.Write(t.AppendDecode(nil, ids, special))
 	return words.Err()
 }
