@@ -167,7 +167,7 @@ func (d *decoder) value(field string) (any, error) {
 	}
 	switch t {
 	case typeString:
-		return d.string(field, math.MaxInt64)
+		return d.string(field, math.MaxInt/2)
 	case typeArray:
 		return d.array(field)
 	}
@@ -294,6 +294,9 @@ func (d *decoder) strings(field string, n int64) ([]string, error) {
 		}
 		total += k
 		d.pos += k
+	}
+	if total > math.MaxInt/2 { // 32-bit machines
+		return nil, d.fail(first, ErrLimit, field+" bytes", "what fits in memory", strconv.FormatInt(total, 10))
 	}
 	d.pos = first
 	var text strings.Builder

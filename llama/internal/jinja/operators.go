@@ -141,7 +141,7 @@ func (e *evaluator) arithmetic(op tokens.Type, left, right any) (any, error) {
 		return x - y*math.Floor(x/y), nil
 	case tokens.Power:
 		f := math.Pow(x, y)
-		if _, ok := left.(float64); !ok && y >= 0 && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		if _, ok := left.(float64); !ok && y >= 0 && f == math.Trunc(f) && math.Abs(f) < min(1<<53, math.MaxInt) {
 			if _, ok := right.(float64); !ok {
 				return int(f), nil
 			}
