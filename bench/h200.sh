@@ -30,10 +30,12 @@ fi
 step() {
 	printf '\n### %s\n\n' "$1"
 	shift
-	"$@" || { echo; echo "**failed** with exit status $?: \`$*\`"; failed=1; }
+	"$@" && return
+	printf '\n**failed** with exit status %d: `%s`\n' $? "$*"
+	failed=1
 }
 
-tests() { (cd kernels/cuda && echo '```' && LLAMA31_REQUIRE=cuda "$bin/cuda.test" -test.timeout 20m -test.run 'TestDevice|TestDeterministic|TestSmolLM2|TestReal' -test.v | grep -- '--- \|^ok\|^FAIL\|^PASS\|_test.go' | tail -n 60; status=${PIPESTATUS[0]}; echo '```'; exit "$status"); }
+tests() { (cd kernels/cuda && echo '```' && LLAMA31_REQUIRE=cuda "$bin/cuda.test" -test.timeout 20m -test.run 'TestDevice|TestDeterministic|TestSmolLM2|TestProbe' -test.v | grep -- '--- \|^ok\|^FAIL\|^PASS\|_test.go' | tail -n 60; status=${PIPESTATUS[0]}; echo '```'; exit "$status"); }
 
 # text runs SmolLM2 greedily on both devices and compares.
 text() {

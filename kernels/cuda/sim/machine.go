@@ -53,6 +53,7 @@ type Machine struct {
 //	fail_launch the kernel of that number, from 1, fails
 //	fail_alloc  the allocation of that number fails for lack of memory
 //	lazy        0: work runs as soon as it is put into a stream (1)
+//	verbose     1: what is refused, and what a kernel does wrong, goes to standard error too (0)
 //
 // For a program, the environment has LLAMA31_SIM_DEVICES and so on. When the test ends, everything must have been freed.
 func Start(t testing.TB, options string) *Machine {
@@ -97,6 +98,9 @@ func start(t testing.TB, path, options string) *Machine {
 	m.set(t, options)
 	t.Setenv(Variable, path)
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the simulated driver last refused: %s", m.LastError())
+		}
 		if leaks := m.Counters().Leaks(); leaks != "" {
 			t.Errorf("left on the simulated devices: %s", leaks)
 		}

@@ -78,6 +78,7 @@ struct Options {
 	long fail_launch = 0; // the launch of that number, from 1, fails when it runs
 	long fail_alloc = 0;  // the allocation of that number fails for lack of memory
 	long lazy = 1;        // 0: work runs when it is put into a stream
+	long verbose = 0;     // 1: what is refused goes to standard error too
 } options;
 
 // What a test may read: see the struct of the same fields in package sim.
@@ -212,6 +213,7 @@ int note(int code, const char* format, ...) {
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	lastError = text;
+	if (options.verbose) fprintf(stderr, "simulated driver: %s\n", text);
 	return code;
 }
 
@@ -277,14 +279,14 @@ void configure(const char* name, const char* value) {
 	const std::pair<const char*, long*> names[] = {
 		{"devices", &options.devices}, {"memory", &options.memory}, {"seed", &options.seed}, {"capability", &options.capability},
 		{"driver", &options.driver}, {"sms", &options.sms}, {"ptx", &options.ptx}, {"fail_launch", &options.fail_launch},
-		{"fail_alloc", &options.fail_alloc}, {"lazy", &options.lazy}};
+		{"fail_alloc", &options.fail_alloc}, {"lazy", &options.lazy}, {"verbose", &options.verbose}};
 	for (auto& n : names)
 		if (strcmp(n.first, name) == 0) *n.second = atol(value);
 }
 
 void fromEnvironment() {
 	options = Options();
-	for (const char* n : {"devices", "memory", "seed", "capability", "driver", "sms", "ptx", "fail_launch", "fail_alloc", "lazy"}) {
+	for (const char* n : {"devices", "memory", "seed", "capability", "driver", "sms", "ptx", "fail_launch", "fail_alloc", "lazy", "verbose"}) {
 		std::string variable = "LLAMA31_SIM_";
 		for (const char* c = n; *c; c++) variable += (char)toupper(*c);
 		if (const char* v = getenv(variable.c_str())) configure(n, v);
