@@ -22,14 +22,14 @@ var options = kerneltest.Options{
 }
 
 func TestDevice(t *testing.T) {
-	sim.Start(t, "")
+	sim.StartOrReal(t, "")
 	kerneltest.Run(t, open, options)
 }
 
 // TestDeviceQ8 has KV of 8 bits, where the rounding of activations turns into a whole step now and then, and weights of types that
 // become Q8_0.
 func TestDeviceQ8(t *testing.T) {
-	sim.Start(t, "")
+	sim.StartOrReal(t, "")
 	kerneltest.Run(t, open, kerneltest.Options{Types: []block.Type{block.TypeQ8_0, block.TypeIQ2_S, block.TypeIQ1_M, block.TypeTQ2_0},
 		KV: []kernels.KVType{kernels.KVQ8}, NMSE: 2e-3, Max: 0.2})
 }
@@ -42,6 +42,6 @@ func TestDeterministic(t *testing.T) {
 		o.Types = []block.Type{block.TypeF16, block.TypeQ8_0, block.TypeQ4_K, block.TypeQ6_K}
 		o.KV = o.KV[:1]
 	}
-	sim.Start(t, "")
+	sim.StartOrReal(t, "")
 	kerneltest.Deterministic(t, open, o)
 }

@@ -14,7 +14,7 @@ import (
 // TestSample draws on the device with random parameters, and holds each draw against the definition, on the logits that the same
 // step gives when the host asks for them.
 func TestSample(t *testing.T) {
-	sim.Start(t, "")
+	sim.StartOrReal(t, "")
 	s := kernels.Shape{Layers: 1, Hidden: 64, FFN: 64, Vocab: 1531, Heads: 2, KVHeads: 1, HeadDim: 32, Eps: 1e-5,
 		RopeFreq: kerneltest.RopeFreq(32, 10000), MaxRows: 72, MaxOut: 72, Slots: 72}
 	m, err := kerneltest.NewModel(s, block.TypeQ8_0, 3)

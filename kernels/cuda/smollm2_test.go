@@ -12,7 +12,7 @@ import (
 // TestSmolLM2 runs a real model on the simulated driver, an eighth of a page of prompt and half a page of greedy text, and expects
 // the text that the CPU gives with float32 activations.
 func TestSmolLM2(t *testing.T) {
-	sim.Start(t, "")
+	sim.StartOrReal(t, "")
 	path := testenv.Fetched(t, "smollm2")
 	generate := func(o llama.Options) []int32 {
 		o.Context, o.MaxRunning = 64, 1
