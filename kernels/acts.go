@@ -2,16 +2,19 @@ package kernels
 
 // acts is the operand of a product: n rows of k activations. Integer formats take them quantised, as rows for dots or as tiles for
 // panels; float formats as they are, or as float tiles.
+//
+// A wide operand has 2·n integer rows: after those of the activations come as many of what their rounding left over, quantised alike.
+// A product with both, added, sees activations of some 15 bits.
 type acts struct {
 	n, k, nb int
 	x        []float32 // [n][k]
 
-	q     []int8    // [n][k]
-	scale []float32 // [n][nb]
-	sum   []float32 // [n][nb]
-	half  []int32   // [n][2·nb]
+	q     []int8    // [n, or 2·n if wide][k]
+	scale []float32 // [n, 2·n][nb]
+	sum   []float32 // [n, 2·n][nb]
+	half  []int32   // [n, 2·n][2·nb]
 
-	arranged [3][]int8 // [dotTokens][k] per product: rows in the order that its dot wants
+	arranged [3][]int8 // [dotTokens, 2·dotTokens][k] per product: rows in the order that its dot wants
 
 	tile   []int8     // [tiles][nb][8][tile][4], blocks in panel order, as the next four
 	tscale []float32  // [tiles][nb][tile]
@@ -25,39 +28,61 @@ type acts struct {
 // panels' decoding pays from about twice that on.
 const dotTokens = 8
 
-func (a *acts) layout(m *arena, l *leaf, rows, wide int) {
-	nb := wide / 32
+// layout makes room for rows of k, or for wide operands of hidden.
+func (a *acts) layout(m *arena, l *leaf, rows, k, hidden int) {
+	most := max(k, 2*hidden)
+	nb := most / 32
 	padded := (rows+l.tile-1)/l.tile*l.tile + l.tile
-	a.q = take[int8](m, rows*wide)
+	a.q = take[int8](m, rows*most)
 	a.scale = take[float32](m, rows*nb)
 	a.sum = take[float32](m, rows*nb)
 	a.half = take[int32](m, rows*2*nb)
 	for i := range a.arranged {
-		a.arranged[i] = take[int8](m, dotTokens*wide)
+		a.arranged[i] = take[int8](m, dotTokens*most)
 		a.init[i] = take[int32](m, padded*2*nb)
 	}
-	a.tile = take[int8](m, padded*wide)
+	a.tile = take[int8](m, padded*most)
 	a.tscale = take[float32](m, padded*nb)
 	a.tsum = take[float32](m, padded*nb)
 	a.thalf = take[float32](m, padded*2*nb)
-	a.ftile = take[float32](m, (rows+l.tileFloat)*wide)
+	a.ftile = take[float32](m, (rows+l.tileFloat)*k)
 }
 
 func (a *acts) set(x []float32, n, k int) { a.x, a.n, a.k, a.nb = x, n, k, k/32 }
 
-// quantize makes row r's integers.
-func (a *acts) quantize(l *leaf, r int) {
-	l.quantize(a.nb, &a.x[r*a.k], &a.q[r*a.k], &a.scale[r*a.nb], &a.sum[r*a.nb], &a.half[r*2*a.nb])
+// quantize makes the integers of row r from x.
+func (a *acts) quantize(l *leaf, r int, x []float32) {
+	l.quantize(a.nb, &x[0], &a.q[r*a.k], &a.scale[r*a.nb], &a.sum[r*a.nb], &a.half[r*2*a.nb])
 }
 
-// fillTile gathers tile i from quantised rows; rows past the last are zeros, whose products are zeros.
+// quantizeRest makes the integers of row n+r: of what those of row r left over.
+func (a *acts) quantizeRest(l *leaf, r int, rest []float32) {
+	x, q := a.x[r*a.k:(r+1)*a.k], a.q[r*a.k:(r+1)*a.k]
+	for b, scale := range a.scale[r*a.nb : (r+1)*a.nb] {
+		x, q, rest := x[32*b:32*b+32], q[32*b:32*b+32], rest[32*b:32*b+32]
+		for i, f := range x {
+			rest[i] = f - float32(float32(q[i])*scale)
+		}
+	}
+	a.quantize(l, a.n+r, rest)
+}
+
+// tiles counts the tiles of width w that n rows take.
+func (a *acts) tiles(w int) int { return (a.n + w - 1) / w }
+
+// fillTile gathers tile i from quantised rows; rows past the last are zeros, whose products are zeros. The tiles of a wide operand's
+// second n rows come after those of its first.
 func (a *acts) fillTile(l *leaf, i int, ps []product) {
 	w, nb := l.tile, a.nb
+	row, rest := i*w, 0
+	if n := a.tiles(w); i >= n {
+		row, rest = (i-n)*w, a.n
+	}
 	at := i * w * nb // of scales; 32 times that of values
 	tile, ts, tsum, thalf := a.tile[32*at:32*(at+w*nb)], a.tscale[at:at+w*nb], a.tsum[at:at+w*nb], a.thalf[2*at:2*(at+w*nb)]
 	for t := range w {
-		r := i*w + t
-		if r >= a.n {
+		r := rest + row + t
+		if row+t >= a.n {
 			for b := range nb {
 				for g := range 8 {
 					clear(tile[32*w*b+4*w*g+4*t:][:4])

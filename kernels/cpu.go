@@ -54,7 +54,13 @@ type cpuWeight struct {
 	data       []byte
 	format     *format // nil: float32 panels
 	dot        *dot    // nil: always panels
+	wide       bool    // takes wide operands
 }
+
+// wide says that a role's product takes a wide operand. These two are where the rounding of activations shows most for the work it
+// costs: on English text SmolLM2 Q4_1's divergence from float32 falls from 0.0024 to 0.0014 with them, for 2% more products in a prompt of the 8B
+// model. The output head is also the one product whose result nothing averages.
+func (r Role) wide() bool { return r == Output || r == TokenEmbd || r == AttnV }
 
 func (w *cpuWeight) Type() block.Type        { return w.t }
 func (w *cpuWeight) Dims() (rows, cols int)  { return w.rows, w.cols }
@@ -108,7 +114,7 @@ func (d *cpuDevice) layout() {
 	d.up = take[float32](m, n*s.FFN)
 	d.cos = take[float32](m, n*len(s.RopeFreq))
 	d.sin = take[float32](m, n*len(s.RopeFreq))
-	d.in.layout(m, d.leaf, n, wide)
+	d.in.layout(m, d.leaf, n, wide, s.Hidden)
 	for i := range d.work {
 		d.work[i].layout(m, d.leaf, s, wide)
 	}
@@ -150,6 +156,7 @@ func (d *cpuDevice) Load(role Role, w *tensor.Dense) (Weight, error) {
 	if !d.shape.Exact {
 		c.format = formats[t]
 	}
+	c.wide = c.format != nil && role.wide()
 	if dot, ok := d.leaf.dots[t]; ok && (!t.Quantized() || c.format != nil && c.cols >= 32*dotBlocks) {
 		c.dot = &dot
 	}

@@ -22,6 +22,7 @@ type mulTask struct {
 	src     []float32 // rows before the norm
 	index   []int32   // rows of src to take, nil: all in order
 	ints    bool      // some product runs on integers
+	wide    bool      // of a wide operand
 	tiles   bool      // on panels, that is
 	ftiles  bool
 	rowFn   func(worker, item int)
@@ -64,7 +65,7 @@ func (d *cpuDevice) multiply() {
 	if n == 0 {
 		return
 	}
-	m.ints, m.tiles, m.ftiles = false, false, false
+	m.ints, m.wide, m.tiles, m.ftiles = false, false, false, false
 	items := 0
 	m.group = itemRows / 16
 	for i := range m.ps {
@@ -84,6 +85,7 @@ func (d *cpuDevice) multiply() {
 				p.init = d.in.init[i]
 			}
 		}
+		m.wide = m.wide || p.w.wide
 		m.group = min(m.group, max(1, itemBytes/(16*p.w.stride)))
 	}
 	panels := 0
@@ -101,10 +103,14 @@ func (d *cpuDevice) multiply() {
 		d.pool.run(n, m.rowFn)
 	}
 	if m.tiles {
-		d.pool.run((n+d.leaf.tile-1)/d.leaf.tile, m.tileFn)
+		tiles := d.in.tiles(d.leaf.tile)
+		if m.wide {
+			tiles *= 2
+		}
+		d.pool.run(tiles, m.tileFn)
 	}
 	if m.ftiles {
-		d.pool.run((n+d.leaf.tileFloat-1)/d.leaf.tileFloat, m.ftileFn)
+		d.pool.run(d.in.tiles(d.leaf.tileFloat), m.ftileFn)
 	}
 	d.pool.run(items, m.itemFn)
 }
@@ -113,7 +119,7 @@ func (d *cpuDevice) multiply() {
 const itemBytes = 64 << 10
 
 // operandRow norms and quantises one row.
-func (d *cpuDevice) operandRow(_, r int) {
+func (d *cpuDevice) operandRow(worker, r int) {
 	m, in := &d.mul, &d.in
 	if m.norm != nil {
 		from := r
@@ -125,10 +131,18 @@ func (d *cpuDevice) operandRow(_, r int) {
 	if !m.ints {
 		return
 	}
-	in.quantize(d.leaf, r)
+	in.quantize(d.leaf, r, in.x[r*in.k:(r+1)*in.k])
+	if m.wide {
+		in.quantizeRest(d.leaf, r, d.work[worker].frow)
+	}
 	for i := range m.ps {
-		if p := &m.ps[i]; p.dot != nil && p.dot.arrange != nil {
-			p.dot.arrange(in.nb, &in.q[r*in.k], &p.q[r*in.k])
+		p := &m.ps[i]
+		if p.dot == nil || p.dot.arrange == nil {
+			continue
+		}
+		p.dot.arrange(in.nb, &in.q[r*in.k], &p.q[r*in.k])
+		if p.w.wide {
+			p.dot.arrange(in.nb, &in.q[(in.n+r)*in.k], &p.q[(in.n+r)*in.k])
 		}
 	}
 }
@@ -171,16 +185,30 @@ func (d *cpuDevice) productItem(worker, item int) {
 
 // dots runs rows first … first+rows−1 of p against all tokens.
 func (d *cpuDevice) dots(s *scratch, p *product, first, rows int) {
-	for t := 0; t < d.in.n; t += p.dot.tokens {
-		n := min(p.dot.tokens, d.in.n-t)
-		if !p.add {
+	columns := d.in.n
+	if p.w.wide {
+		columns *= 2
+	}
+	for t := 0; t < columns; t += p.dot.tokens {
+		n := min(p.dot.tokens, columns-t)
+		if !p.add && !p.w.wide {
 			d.dot(s, p, first, rows, t, n, &p.y[t*p.ldy+first], p.ldy)
 			continue
 		}
 		d.dot(s, p, first, rows, t, n, &s.c[0][0], rows)
 		for i := range n {
-			d.addTo(p.y[(t+i)*p.ldy+first:][:rows], s.c[0][i*rows:][:rows])
+			d.put(p, (t+i)%d.in.n, first, s.c[0][i*rows:][:rows], t+i >= d.in.n)
 		}
+	}
+}
+
+// put stores c as p's rows from first on for token t. The rest of a wide operand is added to what came before.
+func (d *cpuDevice) put(p *product, t, first int, c []float32, rest bool) {
+	y := p.y[t*p.ldy+first:][:len(c)]
+	if p.add || rest {
+		d.addTo(y, c)
+	} else {
+		copy(y, c)
 	}
 }
 
@@ -261,20 +289,21 @@ func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32,
 func (d *cpuDevice) panel(s *scratch, p *product, first int) {
 	d.load(s, &s.panels[0], p, first)
 	w, rows := d.width(p), min(16, p.w.rows-first)
-	for t := 0; t < d.in.n; t += w {
+	tiles := d.in.tiles(w)
+	columns := tiles
+	if p.w.wide {
+		columns *= 2
+	}
+	for i := range columns {
+		t := i % tiles * w
 		n := min(w, d.in.n-t)
-		if !p.add && rows == 16 && n == w {
-			d.tile(s, &s.panels[0], p, t/w, &p.y[t*p.ldy+first], p.ldy)
+		if !p.add && i < tiles && rows == 16 && n == w {
+			d.tile(s, &s.panels[0], p, i, &p.y[t*p.ldy+first], p.ldy)
 			continue
 		}
-		d.tile(s, &s.panels[0], p, t/w, &s.c[0][0], 16)
-		for i := range n {
-			y, c := p.y[(t+i)*p.ldy+first:][:rows], s.c[0][16*i:][:rows]
-			if p.add {
-				d.addTo(y, c)
-			} else {
-				copy(y, c)
-			}
+		d.tile(s, &s.panels[0], p, i, &s.c[0][0], 16)
+		for j := range n {
+			d.put(p, t+j, first, s.c[0][16*j:][:rows], i >= tiles)
 		}
 	}
 }
