@@ -21,6 +21,7 @@ type engine struct {
 	maxOut     int
 	maxPlaces  int // most sequences that run or wait; 0: any number
 	speculates bool
+	drafter    *drafter // nil: none
 
 	running   []*sequence // in order of admission
 	prompting []*sequence // of these, the ones on their prompts
@@ -212,6 +213,9 @@ func (e *engine) end(s *sequence, f Finish, err error) {
 
 // release takes back what a running sequence holds. e.mu is held.
 func (e *engine) release(s *sequence) {
+	if e.drafter != nil {
+		e.drafter.forget(s)
+	}
 	s.drop(e.pages)
 	e.slots = append(e.slots, s.slot)
 	s.slot, s.chunk = -1, 0
@@ -354,6 +358,9 @@ func (e *engine) plan() {
 	}
 	if len(e.prompting) == 0 && e.speculates {
 		e.speculate()
+		if e.drafter != nil && len(e.guesses) == 0 {
+			e.draft()
+		}
 	}
 	e.fill()
 }
@@ -509,10 +516,15 @@ func (e *engine) advance(s *sequence, outs []kernels.Out) {
 		return
 	}
 	e.stats.DraftedTokens += int64(len(s.draft))
+	right := 0
+	for right < len(s.draft) && s.draft[right] == outs[right].ID {
+		right++
+	}
+	s.drafted.judge(len(s.draft), right)
+	e.stats.AcceptedTokens += int64(right)
 	for i := range outs {
 		if i > 0 {
 			s.advance(e.pages, 1)
-			e.stats.AcceptedTokens++
 		}
 		e.generated(s, &outs[i])
 		if s.ended || i < len(s.draft) && s.draft[i] != outs[i].ID {

@@ -72,11 +72,19 @@ func TestMixes(t *testing.T) {
 	case testing.Short():
 		rounds = 20
 	}
+	draft := draftFile(t, file)
 	stats := Stats{}
 	for round := 0; round < rounds; {
 		r := rand.New(rand.NewPCG(uint64(round), 1))
-		m := openBytes(t, file, &Options{MaxRunning: 1 + r.IntN(8), KVBytes: 1}) // one context's pages
-		for range 10 {                                                           // mixes to a model: what one leaves in the cache, the next finds
+		o := &Options{MaxRunning: 1 + r.IntN(8), KVBytes: 1} // one context's pages
+		if round%20 == 10 {
+			o.Draft = draft
+		}
+		m := openBytes(t, file, o)
+		if o.Draft != "" {
+			m.engine.drafter.fixed = 1 + r.IntN(5)
+		}
+		for range 10 { // mixes to a model: what one leaves in the cache, the next finds
 			mix(t, r, m, alone, round)
 			round++
 		}

@@ -98,6 +98,11 @@ func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
 		raiseProcs(m, m.info.Threads+2)
 	}
 	m.engine = newEngine(m.device, m.shape(), weights.forward, pages, &m.options)
+	if m.options.Draft != "" && !m.options.NoSpeculation {
+		if m.engine.drafter, err = openDraft(ctx, m); err != nil {
+			return m, err
+		}
+	}
 	go m.engine.run()
 	return m, nil
 }
@@ -120,6 +125,9 @@ func (m *Model) shape() kernels.Shape {
 func (m *Model) release() error {
 	var errs []error
 	restoreProcs(m)
+	if m.engine != nil && m.engine.drafter != nil {
+		errs = append(errs, m.engine.drafter.model.Close())
+	}
 	if m.device != nil {
 		errs = append(errs, m.device.Close())
 	}

@@ -19,6 +19,7 @@ type Options struct {
 	MaxRunning     int    // sequences that run at once; 0: 32
 	MaxQueued      int    // with RejectWhenFull: sequences that wait beside those that run; 0: 1024
 	RejectWhenFull bool   // ErrBusy for requests beyond; without it they wait for their turn, or for the end of their context
+	Draft          string // a smaller model of the same vocabulary, whose guesses are run where they make answers come sooner
 	NoSpeculation  bool   // run no guesses at what comes next; they never change a text
 	Exact          bool   // float32 activations and KV, whatever KV says: slow, for checking
 	ReadAt         bool   // read the file into memory instead of mapping it: for files that may be truncated or replaced meanwhile

@@ -47,9 +47,10 @@ type sequence struct {
 	text     stopText
 	ended    bool
 
-	draft  []int32 // guesses at the next tokens in the current step
-	chance float64 // that all of them are right
-	lookup lookup
+	draft   []int32 // guesses at the next tokens in the current step
+	chance  float64 // that all of them are right
+	lookup  lookup
+	drafted *drafted // by the draft model; nil: nothing yet
 
 	cancelled atomic.Bool
 }

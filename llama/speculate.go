@@ -99,13 +99,13 @@ const (
 func (e *engine) speculate() {
 	rows := len(e.running)
 	seconds := e.costs.of(rows)
+	e.guesses = e.guesses[:0]
 	if rows == 0 || seconds == 0 {
 		return
 	}
 	for _, s := range e.running {
 		s.chance = 1
 	}
-	e.guesses = e.guesses[:0]
 	tokens, best, keep := float64(rows), worthwhile*float64(rows)/seconds, 0
 	for rows+len(e.guesses) < min(speculatedRows, e.maxRows, e.maxOut) {
 		var next *sequence
@@ -129,6 +129,7 @@ func (e *engine) speculate() {
 	for _, s := range e.guesses[keep:] {
 		s.draft = s.draft[:len(s.draft)-1]
 	}
+	e.guesses = e.guesses[:keep]
 	for _, s := range e.running {
 		if !s.reserve(e.pages, 1+len(s.draft)) {
 			s.draft = s.draft[:len(s.table)*pageSize-s.done-1]

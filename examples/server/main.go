@@ -40,6 +40,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.IntVar(&o.Context, "ctx", 0, "context in tokens; 0: the model's, as memory allows")
 	fs.IntVar(&o.Threads, "threads", 0, "CPU workers; 0: physical cores")
 	fs.IntVar(&o.MaxRunning, "np", 0, "requests that run at once; 0: 32")
+	fs.IntVar(&o.MaxQueued, "queue", 0, "with -reject: requests that wait beside; 0: 1024")
 	fs.BoolVar(&o.NoSpeculation, "nospec", false, "no speculation")
 	fs.BoolVar(&o.RejectWhenFull, "reject", false, "status 503 in place of a long queue")
 	if err := fs.Parse(args); err != nil {
