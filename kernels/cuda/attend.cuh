@@ -28,10 +28,17 @@ DEVICE uint4 unpack8(uint2 v) {
 
 constexpr float NONE = -3.0e38f; // below every score, and its differences are finite
 
-// merge adds positions [maximum, sum of exp, output …] to the state of one value d of the output.
-DEVICE void merge(const float* state, int d, float& m, float& sum, float& o) {
-	float top = fmaxf(m, state[0]), before = fast_exp(m - top), now = fast_exp(state[0] - top);
-	sum = fmaf(sum, before, state[1] * now);
-	o = fmaf(o, before, state[2 + d] * now);
+// rescale adds the maximum and sum of exp of more positions to those of a state, and gives the factors of the outputs of before and now.
+DEVICE void rescale(float most, float add, float& m, float& sum, float& before, float& now) {
+	float top = fmaxf(m, most);
+	before = fast_exp(m - top), now = fast_exp(most - top);
+	sum = fmaf(sum, before, add * now);
 	m = top;
+}
+
+// merge is rescale with one value of the output.
+DEVICE void merge(float most, float add, float value, float& m, float& sum, float& o) {
+	float before, now;
+	rescale(most, add, m, sum, before, now);
+	o = fmaf(o, before, value * now);
 }

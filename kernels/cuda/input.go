@@ -17,43 +17,54 @@ type input struct {
 	mem      *memory
 	capacity int // numbers behind the fixed part: page tables, then what sampling needs
 
-	count, itemCount, outCount, outCounts pointer // rows; items of attention; Out rows, and those of each chunk of outRows
-	ids, pos, table, outs                 pointer // [rows], [rows], [rows], [outs]
-	items, draws, pages                   pointer // pairs of first row and rows; [outs] drawParams; page tables, one after the other
+	count, itemCount, groupCount, outCount, outCounts pointer // rows; items and groups of attention; Out rows, and those of each chunk of outRows
+	ids, pos, table, outs                             pointer // [rows], [rows], [rows], [outs]
+	items, groups, draws, pages                       pointer // pairs of first row and rows, twice; [outs] drawParams; page tables, one after the other
 }
 
 // views are the host's side of an input.
 type views struct {
-	head, outCounts, ids, pos, table, items, outs []int32
-	draws                                         []drawParams
-	rest                                          []int32
+	head, outCounts, ids, pos, table, items, groups, outs []int32
+	draws                                                 []drawParams
+	rest                                                  []int32
 }
 
 // fixedInput counts the numbers before the page tables.
 func (d *device) fixedInput() int {
 	s := &d.shape
-	return 4 + drawSize/4*s.MaxOut + ceil(s.MaxOut, outRows) + 5*s.MaxRows + s.MaxOut
+	return 4 + drawSize/4*s.MaxOut + ceil(s.MaxOut, outRows) + 7*s.MaxRows + s.MaxOut
 }
 
-// measure counts a step's rows, items and segments.
+// measure counts a step's rows and what attention makes of them.
 func (d *device) measure(b *kernels.Batch) size {
-	n := size{segments: 1, outs: len(b.Out), exact: true}
-	per := d.rowsPerItem()
+	n := size{segments: 1, outs: len(b.Out), per: 1, exact: true}
 	for i := range b.Chunks {
 		c := &b.Chunks[i]
 		n.rows += len(c.IDs)
-		n.items += ceil(len(c.IDs), per)
-		n.segments = max(n.segments, ceil(c.Pos+len(c.IDs), segmentSize))
+		if per, many := d.attention(c); many {
+			n.groups += ceil(len(c.IDs), per)
+		} else {
+			n.items += ceil(len(c.IDs), per)
+			n.per = max(n.per, min(per, len(c.IDs)))
+			n.segments = max(n.segments, ceil(c.Pos+len(c.IDs), segmentSize))
+		}
 	}
 	return n
 }
 
-// rowsPerItem is how many rows of a sequence attention takes together: their heads of one KV head fill up to 16 rows of a product.
-func (d *device) rowsPerItem() int { return 16 / (d.shape.Heads / d.shape.KVHeads) }
+// attention says how many of a chunk's rows attention takes together, and by which kernel. The heads of one KV head fill up to 16
+// rows of a product; where a chunk fills four products, eight of them share what is read of the cache.
+func (d *device) attention(c *kernels.Chunk) (per int, many bool) {
+	per = 16 / (d.shape.Heads / d.shape.KVHeads)
+	if len(c.IDs) > 3*per && d.ops.many[0] != nil {
+		return 8 * per, true
+	}
+	return per, false
+}
 
 // reserve makes room for a step's input and for attention's partial results.
 func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
-	s, in := &d.shape, &d.in
+	in := &d.in
 	need := 0
 	for i := range b.Chunks {
 		c := &b.Chunks[i]
@@ -85,7 +96,7 @@ func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
 			return err
 		}
 	}
-	if bytes := n.rows * s.Heads * n.segments * (s.HeadDim + 2) * 4; d.partial == nil || d.partial.size < bytes {
+	if bytes := n.itemBytes(d) * min(n.items, n.itemsAtOnce(d)); d.partial == nil || d.partial.size < bytes {
 		if err = d.discard(); err != nil {
 			return err
 		}
@@ -95,7 +106,7 @@ func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
 			}
 			d.partial = nil
 		}
-		d.partial, err = d.gpu.alloc(bytes)
+		d.partial, err = d.gpu.alloc(min(2*bytes, max(bytes, partialBytes)))
 	}
 	return err
 }
@@ -111,7 +122,7 @@ func (in *input) views(s *kernels.Shape) (v views) {
 		return part, at
 	}
 	v.head, in.count = take(4)
-	in.itemCount, in.outCount = in.count+4, in.count+8
+	in.itemCount, in.groupCount, in.outCount = in.count+4, in.count+8, in.count+12
 	draws, at := take(drawSize / 4 * s.MaxOut)
 	v.draws, in.draws = unsafe.Slice((*drawParams)(unsafe.Pointer(&draws[0])), s.MaxOut), at
 	v.outCounts, in.outCounts = take(ceil(s.MaxOut, outRows))
@@ -119,6 +130,7 @@ func (in *input) views(s *kernels.Shape) (v views) {
 	v.pos, in.pos = take(s.MaxRows)
 	v.table, in.table = take(s.MaxRows)
 	v.items, in.items = take(2 * s.MaxRows)
+	v.groups, in.groups = take(2 * s.MaxRows)
 	v.outs, in.outs = take(s.MaxOut)
 	v.rest, in.pages = all[used:], in.mem.pointer+pointer(4*used)
 	return v
@@ -128,26 +140,28 @@ func (in *input) views(s *kernels.Shape) (v views) {
 func (d *device) write(b *kernels.Batch, n *size) error {
 	s, in := &d.shape, &d.in
 	v := in.views(s)
-	row, item, used := 0, 0, 0
-	per := d.rowsPerItem()
+	row, used := 0, 0
+	items, groups := v.items[:0], v.groups[:0]
 	for i := range b.Chunks {
 		c := &b.Chunks[i]
+		per, many := d.attention(c)
 		for j, id := range c.IDs {
 			if id == kernels.LastSampled {
 				if id = d.last[c.Slot]; id < 0 {
 					return fmt.Errorf("%s: chunk %d: slot %d has not sampled a token", d.gpu.name, i, c.Slot)
 				}
 			}
-			if j%per == 0 {
-				v.items[2*item], v.items[2*item+1] = int32(row), int32(min(per, len(c.IDs)-j))
-				item++
+			if first, rows := int32(row), int32(min(per, len(c.IDs)-j)); j%per == 0 && many {
+				groups = append(groups, first, rows)
+			} else if j%per == 0 {
+				items = append(items, first, rows)
 			}
 			v.ids[row], v.pos[row], v.table[row] = id, int32(c.Pos+j), int32(used)
 			row++
 		}
 		used += copy(v.rest[used:], c.Pages[:ceil(c.Pos+len(c.IDs), kernels.PageSize)])
 	}
-	v.head[0], v.head[1], v.head[2] = int32(row), int32(item), int32(len(b.Out))
+	v.head[0], v.head[1], v.head[2], v.head[3] = int32(row), int32(len(items)/2), int32(len(groups)/2), int32(len(b.Out))
 	for i := range v.outCounts {
 		v.outCounts[i] = int32(min(outRows, max(0, len(b.Out)-i*outRows)))
 	}

@@ -1,6 +1,10 @@
 package cuda
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/llama31/llama31/kernels"
+)
 
 // Parameters of the kernels, field by field as in the .cu files.
 
@@ -43,14 +47,14 @@ type ropeParams struct {
 }
 
 type attendParams struct {
-	q, kv, partial, pos, table, pages, items, count pointer
-	heads, kvHeads, segments                        int32
-	scale                                           float32
+	q, kv, pos, table, pages, items, count, partial, out, sums pointer
+	heads, kvHeads, segments, item0, per, k                    int32
+	scale                                                      float32
 }
 
 type combineParams struct {
-	partial, out, sums, pos, count pointer
-	heads, dim, segments, width    int32
+	partial, out, sums, pos, items, count pointer
+	heads, dim, segments, item0, per, k   int32
 }
 
 type sampleParams struct {
@@ -77,6 +81,7 @@ type opKernels struct {
 	rotations *launch[rotationParams]
 	rope      *launch[ropeParams]
 	attend    [2]*launch[attendParams] // of KVF16 and KVQ8
+	many      [2]*launch[attendParams] // the same for prompts; nil where the card has too little shared memory
 	combine   *launch[combineParams]
 	sample    *launch[sampleParams]
 }
@@ -99,6 +104,7 @@ type mulKey struct {
 func fewShared(f *format, parts, tiles int) int { return parts * 2 * tiles * f.bytes() }
 func manyShared(f *format) int                  { return 64*256*4 + 3*(128*64*2+128*64/16*4) + 2*8*f.bytes() }
 func attendShared(dim int) int                  { return 8 * 16 * (dim + 2) * 4 }
+func attendManyShared(dim int) int              { return 8*16*(dim+4)*4 + 8*kernels.PageSize*dim*2 }
 
 // find makes a launch of a kernel of a module.
 func find[P any](d *device, module, kernel string, threads, shared int) (*launch[P], error) {
@@ -143,8 +149,15 @@ func (d *device) loadOps() (err error) {
 	if o.rope, err = find[ropeParams](d, "rope", "rope_store", 256, 0); err != nil {
 		return err
 	}
-	for i, name := range []string{"attend_%d", "attend_q8_%d"} {
-		if o.attend[i], err = find[attendParams](d, "attend", fmt.Sprintf(name, dim), 256, attendShared(dim)); err != nil {
+	for i, name := range []string{"%d", "q8_%d"} {
+		name = fmt.Sprintf(name, dim)
+		if o.attend[i], err = find[attendParams](d, "attend", "attend_"+name, 256, attendShared(dim)); err != nil {
+			return err
+		}
+		if attendManyShared(dim) > d.gpu.sharedMax {
+			continue
+		}
+		if o.many[i], err = find[attendParams](d, "attend", "attend_many_"+name, 256, attendManyShared(dim)); err != nil {
 			return err
 		}
 	}

@@ -122,20 +122,37 @@ func ropeStore(d *device, o *operation, b *size) error {
 }
 
 func attend(d *device, o *operation, b *size) error {
-	s, l := &d.shape, d.ops.attend[0]
+	s, one, many := &d.shape, d.ops.attend[0], d.ops.many[0]
 	if d.kv.q8 {
-		l = d.ops.attend[1]
+		one, many = d.ops.attend[1], d.ops.many[1]
 	}
-	*l.p = attendParams{q: d.q16, kv: d.kv.layer(o.layer, 0), partial: d.partial.pointer, pos: d.in.pos, table: d.in.table, pages: d.in.pages, items: d.in.items, count: d.in.itemCount,
-		heads: int32(s.Heads), kvHeads: int32(s.KVHeads), segments: int32(b.segments), scale: float32(1 / math.Sqrt(float64(s.HeadDim)))}
-	if err := l.run(d.stream, b.items, s.KVHeads, b.segments); err != nil {
-		return err
+	k := int32(pad(s.Heads * s.HeadDim))
+	p := attendParams{q: d.q16, kv: d.kv.layer(o.layer, 0), pos: d.in.pos, table: d.in.table, pages: d.in.pages,
+		items: d.in.items, count: d.in.itemCount, partial: d.partial.pointer, out: d.o.x, sums: d.o.sums,
+		heads: int32(s.Heads), kvHeads: int32(s.KVHeads), segments: int32(b.segments), k: k, scale: float32(1 / math.Sqrt(float64(s.HeadDim)))}
+	d.from, d.factor = &d.o, 1
+	if b.groups > 0 {
+		*many.p = p
+		many.p.items, many.p.count = d.in.groups, d.in.groupCount
+		if err := many.run(d.stream, b.groups, s.KVHeads, 1); err != nil {
+			return err
+		}
 	}
 	c := d.ops.combine
-	*c.p = combineParams{partial: d.partial.pointer, out: d.o.x, sums: d.o.sums, pos: d.in.pos, count: d.in.count,
-		heads: int32(s.Heads), dim: int32(s.HeadDim), segments: int32(b.segments), width: int32(pad(s.Heads * s.HeadDim))}
-	d.from, d.factor = &d.o, 1
-	return c.run(d.stream, b.rows, 1, 1)
+	for item, n := 0, b.itemsAtOnce(d); item < b.items; item += n {
+		n = min(n, b.items-item)
+		*one.p = p
+		one.p.item0, one.p.per = int32(item), int32(b.per)
+		if err := one.run(d.stream, n, s.KVHeads, b.segments); err != nil {
+			return err
+		}
+		*c.p = combineParams{partial: p.partial, out: p.out, sums: p.sums, pos: p.pos, items: p.items, count: p.count,
+			heads: p.heads, dim: int32(s.HeadDim), segments: p.segments, item0: int32(item), per: int32(b.per), k: k}
+		if err := c.run(d.stream, n, b.per, 1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func projectAdd(d *device, o *operation, b *size) error {

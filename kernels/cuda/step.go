@@ -16,9 +16,23 @@ const (
 // size is how large the grids of a step's launches are. One that is not exact may have more blocks than work, so that a record of it
 // serves every batch that fits.
 type size struct {
-	rows, items, segments, outs int
-	exact                       bool
+	rows, outs int
+	items, per int // of attention for few rows of a sequence: at most per rows each
+	groups     int // of attention for many
+	segments   int // of the items
+	exact      bool
 }
+
+// partialBytes is the room for attention's partial results, unless one item needs more: items that do not fit wait for the next launch.
+const partialBytes = 64 << 20
+
+// itemBytes are the partial results of an item.
+func (n *size) itemBytes(d *device) int {
+	return n.per * d.shape.Heads * n.segments * (d.shape.HeadDim + 2) * 4
+}
+
+// itemsAtOnce is how many items a launch has.
+func (n *size) itemsAtOnce(d *device) int { return max(1, partialBytes/n.itemBytes(d)) }
 
 // recorded is a graph and the program that it was made of.
 type recorded struct {
