@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -10,9 +9,8 @@ import (
 
 // Cores counts the physical cores that this process may use: its CPU affinity, less the second hardware threads of a core, within
 // the CPU quota of its control group. A second thread of a core adds nothing to products that keep the core's vector units busy.
-func Cores() int {
-	return cores(os.DirFS("/").(fileReader), allowedCPUs())
-}
+// On a Mac it counts the performance cores; where the system does not say, hardware threads.
+func Cores() int { return max(1, min(physicalCores(), runtime.NumCPU())) }
 
 // fileReader is the part of os.DirFS that cores needs, so that tests can make up a topology.
 type fileReader interface {

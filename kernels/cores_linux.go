@@ -1,6 +1,12 @@
 package kernels
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func physicalCores() int { return cores(os.DirFS("/").(fileReader), allowedCPUs()) }
 
 // allowedCPUs lists the CPUs of the process's affinity mask.
 func allowedCPUs() []int {

@@ -1,5 +1,7 @@
-//go:build !linux
+//go:build !linux && !darwin && !windows
 
 package kernels
 
-func allowedCPUs() []int { return nil }
+import "runtime"
+
+func physicalCores() int { return runtime.NumCPU() }

@@ -4,21 +4,22 @@ package kernels
 
 import (
 	"os"
-	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // guarded is n bytes of zeros right before a page that faults when it is touched.
 func guarded(t testing.TB, n int) []byte {
 	page := os.Getpagesize()
 	size := (n + page - 1) / page * page
-	m, err := syscall.Mmap(-1, 0, size+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	m, err := unix.Mmap(-1, 0, size+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mprotect(m[size:], syscall.PROT_NONE); err != nil {
+	if err := unix.Mprotect(m[size:], unix.PROT_NONE); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { syscall.Munmap(m) })
+	t.Cleanup(func() { unix.Munmap(m) })
 	return m[size-n : size : size]
 }

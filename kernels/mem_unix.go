@@ -12,7 +12,7 @@ func allocate(n int) ([]byte, error) {
 	}
 	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
-		return nil, &MemoryError{Device: "cpu", Need: int64(n)}
+		return nil, &MemoryError{Device: "cpu", Need: int64(n), Free: FreeMemory()}
 	}
 	return b, nil
 }

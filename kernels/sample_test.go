@@ -149,7 +149,7 @@ func TestSampleDegenerate(t *testing.T) {
 	}
 	samplings := []kernels.Sampling{
 		{}, {Temperature: 1}, {Temperature: 5e-324}, {Temperature: math.Inf(1)}, {Temperature: math.NaN()}, {Temperature: -1},
-		{Temperature: 1, TopK: 1 << 40}, {Temperature: 1, TopK: -3}, {Temperature: 1, TopP: 1e-300}, {Temperature: 1, TopP: math.NaN()}, {Temperature: 1, TopP: 2},
+		{Temperature: 1, TopK: math.MaxInt}, {Temperature: 1, TopK: -3}, {Temperature: 1, TopP: 1e-300}, {Temperature: 1, TopP: math.NaN()}, {Temperature: 1, TopP: 2},
 		{Temperature: 1, MinP: 1}, {Temperature: 1, MinP: 7}, {Temperature: 1, MinP: math.NaN()}, {Temperature: 1, Typical: 1e-300}, {Temperature: 1, Typical: below1, TopP: below1},
 		{Temperature: 1, Mask: []uint32{}}, {Mask: []uint32{}}, {Mask: []uint32{0}}, {Temperature: 1, Mask: []uint32{^uint32(0), ^uint32(0)}}, {Mask: []uint32{^uint32(0), ^uint32(0)}},
 		{Bias: []kernels.Bias{{ID: -5, Value: 1}, {ID: 99, Value: 1}, {ID: 0, Value: nan}, {ID: 0, Value: inf}}},

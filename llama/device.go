@@ -98,7 +98,7 @@ func (m *Model) planContext(info kernels.Info) (pages int, err error) {
 		limit = free - free/16
 		room = limit
 	} else {
-		free = freeMemory()
+		free = kernels.FreeMemory()
 		room, limit = free/4, free/2
 	}
 	if m.options.KVBytes > 0 {

@@ -311,7 +311,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestOutOfMemory(t *testing.T) {
-	sim.Start(t, fmt.Sprint("memory=", 3<<30))
+	sim.Start(t, fmt.Sprint("memory=", int64(3)<<30))
 	g := openGPU(t, 0)
 	on(t, g, func(r *rig) {
 		m := made(g.alloc(1 << 29))

@@ -1,4 +1,4 @@
-package llama
+package kernels
 
 import (
 	"bufio"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// freeMemory is what new allocations may take without swapping, in bytes: MemAvailable, within the control group's limit. 0 if unknown.
-func freeMemory() int64 {
+// FreeMemory is what new allocations may take without swapping, in bytes: MemAvailable, within the control group's limit. 0 if unknown.
+func FreeMemory() int64 {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return 0
