@@ -107,6 +107,9 @@ type Info struct {
 	Threads  int          // workers of a CPU device
 	Memory   int64        // bytes that the device holds in all, 0 if unknown
 	FreeFunc func() int64 `json:"-"`
+
+	// WeightBytes predicts what a weight will take of the device's memory; nil: as much as in the file.
+	WeightBytes func(t block.Type, rows, cols int) int64 `json:"-"`
 }
 
 // KV is a paged cache of keys and values, all layers of PageSize positions to a page.

@@ -60,7 +60,7 @@ func (m *Model) placeOn(ctx context.Context, name string, tied bool) (w *weights
 	info := d.Info()
 	if free := info.FreeFunc; free != nil {
 		// Before minutes of loading: the weights and one page must fit.
-		if need, have := m.weightBytes()+m.pageBytes(), free(); need > have {
+		if need, have := m.weightBytes(info)+m.pageBytes(), free(); need > have {
 			return nil, 0, &MemoryError{Device: info.Name, Need: need, Free: have}
 		}
 	}
@@ -78,9 +78,18 @@ func (m *Model) placeOn(ctx context.Context, name string, tied bool) (w *weights
 	return w, pages, nil
 }
 
-func (m *Model) weightBytes() (n int64) {
+// weightBytes is what the weights take on a device: as much as in the file, unless the device lays them out in its own way.
+func (m *Model) weightBytes(info kernels.Info) (n int64) {
 	for _, t := range m.file.Tensors() {
-		n += t.Size
+		if info.WeightBytes == nil {
+			n += t.Size
+			continue
+		}
+		rows, cols := 1, t.Shape[len(t.Shape)-1]
+		if len(t.Shape) == 2 {
+			rows = t.Shape[0]
+		}
+		n += info.WeightBytes(t.Type, rows, cols)
 	}
 	return n
 }

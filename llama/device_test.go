@@ -46,7 +46,7 @@ func TestDeviceChosen(t *testing.T) {
 	defer tight.free.Store(0)
 	file := tinyFile(t, 4096)
 	m := openBytes(t, file, &Options{Device: "cpu"})
-	weights, page := m.weightBytes(), m.pageBytes()
+	weights, page := m.weightBytes(kernels.Info{}), m.pageBytes()
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}

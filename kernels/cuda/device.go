@@ -177,7 +177,7 @@ func (d *device) place(l *layout) {
 }
 
 func (d *device) Info() kernels.Info {
-	return kernels.Info{Name: d.gpu.name, Detail: fmt.Sprintf("%s, CUDA %s", d.gpu.properties.name, cudaVersion(d.gpu.version)), Memory: d.gpu.memory, FreeFunc: d.free}
+	return kernels.Info{Name: d.gpu.name, Detail: fmt.Sprintf("%s, CUDA %s", d.gpu.properties.name, cudaVersion(d.gpu.version)), Memory: d.gpu.memory, FreeFunc: d.free, WeightBytes: weightBytes}
 }
 
 // free is the device's free memory in bytes, 0 where the driver fails to tell.

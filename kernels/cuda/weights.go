@@ -53,13 +53,21 @@ func ceil(n, by int) int { return (n + by - 1) / by }
 // pad is the length of rows of n values: products take whole records.
 func pad(n int) int { return ceil(n, superK) * superK }
 
-// place decides how a weight will lie on the device.
+// placeWeight decides how a weight will lie on the device.
 func placeWeight(t block.Type, rows, cols int) *weight {
 	w := &weight{typ: t, rows: rows, cols: cols, format: formats[t]}
 	if w.format == nil {
 		w.format = formats[block.TypeQ8_0]
 	}
 	return w
+}
+
+// weightBytes predicts what Load takes of the device's memory.
+func weightBytes(t block.Type, rows, cols int) int64 {
+	if rows == 1 { // a norm
+		return 4 * int64(cols)
+	}
+	return int64(placeWeight(t, rows, cols).bytes())
 }
 
 // Load copies a weight to the device. Types that have no kernels of their own become Q8_0 on the way.
