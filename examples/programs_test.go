@@ -106,6 +106,8 @@ func TestBadFiles(t *testing.T) {
 		{"tokenize", []string{"-model"}, true},
 		{"perplexity", []string{"-f", text, "-model"}, true},
 		{"llamabench", []string{"-p", "1", "-n", "1", "-r", "1", "-model"}, true},
+		{"server", []string{"-addr", "127.0.0.1:0", "-model"}, true},
+		{"serve", []string{"-d", "1s", "-model"}, true},
 		{"ggufinfo", nil, false},
 		{"quantize", []string{"-o", filepath.Join(dir, "out.gguf"), "-i"}, false},
 	} {
@@ -181,6 +183,12 @@ func TestBadFlags(t *testing.T) {
 		{"-o", []string{"llamabench", "-model", model, "-o", "xml"}},
 		{"131072", []string{"llamabench", "-model", model, "-p", "200000", "-r", "1"}},
 		{"nosuch", []string{"llamabench", "-model", model, "-p", "4", "-n", "0", "-r", "1", "-peer", filepath.Join(dir, "nosuch")}},
+		{"-model", []string{"server"}},
+		{"-ctx", []string{"server", "-model", model, "-ctx", "x"}},
+		{"131072", []string{"server", "-model", model, "-ctx", "131073", "-addr", "127.0.0.1:0"}},
+		{"address", []string{"server", "-model", model, "-ctx", "64", "-addr", "nowhere"}},
+		{"-url", []string{"serve"}},
+		{"-c", []string{"serve", "-model", model, "-c", "0"}},
 		{"-o", []string{"synth"}},
 		{"9b", []string{"synth", "-o", filepath.Join(dir, "x"), "-size", "9b"}},
 		{"q9", []string{"synth", "-o", filepath.Join(dir, "x"), "-type", "q9"}},
@@ -193,7 +201,7 @@ func TestBadFlags(t *testing.T) {
 
 // TestHelp prints what a program takes, and is no error.
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"chat", "tokenize", "ggufinfo", "quantize", "llamabench", "perplexity", "synth"} {
+	for _, name := range []string{"chat", "tokenize", "ggufinfo", "quantize", "llamabench", "perplexity", "serve", "server", "synth"} {
 		status, stdout, stderr := run(t, "", name, "-h")
 		if status != 0 || !strings.Contains(stdout, "-") || stderr != "" {
 			t.Errorf("%s -h: status %d, stdout %q, stderr %q", name, status, stdout, stderr)

@@ -49,6 +49,9 @@ func perplexity(logprobs []float64) float64 {
 // TestEnglish compares SmolLM2 on a page of English with float32 on the dequantised weights (testdata/logits.py), and gets the same
 // bits from the page in one piece, in parts, and one token at a time.
 func TestEnglish(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds, minutes in plain Go")
+	}
 	var want struct {
 		IDs, Top []int32
 		Logprobs []float64
@@ -212,6 +215,9 @@ func rowsFrom(ids []int32, from, vocab int, row func(i int, logits []float32)) *
 // TestGreedy continues prompts with the most probable tokens: in float32 as numpy does (testdata/logits.py, whose least clear choice is
 // clear by 0.04).
 func TestGreedy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds, minutes in plain Go")
+	}
 	var answers []struct {
 		Prompt, Tokens []int32
 		Text           string
