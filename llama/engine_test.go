@@ -98,6 +98,9 @@ func TestMixes(t *testing.T) {
 		m.Close()
 	}
 	t.Logf("%+v", stats)
+	if testing.Short() {
+		return // so few mixes need not have some of each
+	}
 	if stats.Preempted == 0 || stats.CachedTokens == 0 || stats.AcceptedTokens == 0 {
 		t.Errorf("%d preemptions, %d cached and %d guessed tokens, expected some of each", stats.Preempted, stats.CachedTokens, stats.AcceptedTokens)
 	}
