@@ -61,13 +61,13 @@ func ExampleModel_Stream() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s|", tok.Text)
+		fmt.Print(tok.Text)
 		if r := tok.Response; r != nil {
-			fmt.Println("", r.Choices[0].Finish)
+			fmt.Printf(" (%s)\n", r.Choices[0].Finish)
 		}
 	}
 	// Output:
-	// Blue| light| is| scattered| length
+	// Blue light is scattered (length)
 }
 
 // An answer that ends before a text, drawn with a seed so that it can be had again, and what the model thought of each token.
