@@ -3,11 +3,11 @@
 //	go run ./examples/chat -model F -p "Why is the sky blue?"   one answer on stdout, speed on stderr
 //	go run ./examples/chat -model F                             a conversation
 //
-// In a conversation Ctrl-C stops an answer, and at the prompt ends the program. See /help for commands.
+// In a conversation Ctrl-C stops an answer, and at the prompt ends the program. See /help for commands. With a pipe instead of a
+// terminal each line is a question, and stdout has the answers alone.
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -46,12 +46,14 @@ func run(args []string, in io.Reader, out, status io.Writer) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(status, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	m, err := llama.Open(context.Background(), o.model, &llama.Options{Device: o.device, Threads: o.threads, Context: o.context, Logger: logger})
+	bar := &loading{to: status}
+	m, err := llama.Open(context.Background(), o.model, &llama.Options{Device: o.device, Threads: o.threads, Context: o.context, Logger: logger, Progress: bar.progress})
+	bar.end()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	r := llama.Request{MaxTokens: o.tokens, Sampling: o.sampling()}
+	r := llama.Request{MaxTokens: o.tokens, Sampling: o.sampling(), Shift: !o.set["p"]}
 	if o.system != "" {
 		r.Messages = []llama.Message{llama.System(o.system)}
 	}
@@ -60,9 +62,13 @@ func run(args []string, in io.Reader, out, status io.Writer) error {
 		defer stop()
 		return answer(ctx, m.NewChat(r), o.prompt, out, status)
 	}
-	info := m.Info()
-	fmt.Fprintf(status, "%s, %.1f GB, on %s (%s, %d threads), context %d. /help lists commands.\n", info.Name, float64(info.Bytes)/1e9, info.Device, info.Detail, info.Threads, info.Context)
-	return converse(m, r, in, out, status)
+	c := &conversation{model: m, request: r, chat: m.NewChat(r), out: out, status: status}
+	if terminal(in) && terminal(out) {
+		info := m.Info()
+		fmt.Fprintf(status, "%s, %.1f GB, on %s (%s, %d threads), context %d. /help lists commands.\n", info.Name, float64(info.Bytes)/1e9, info.Device, info.Detail, info.Threads, info.Context)
+		return c.run(newEditor(in.(*os.File), out.(*os.File)))
+	}
+	return c.run(newLines(in))
 }
 
 func parse(args []string, out io.Writer) (*options, error) {
@@ -152,80 +158,4 @@ func rate(n int, d time.Duration) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f", float64(n)/d.Seconds())
-}
-
-const help = `/reset        forget the conversation
-/system TEXT  set the system prompt and forget the conversation
-/bye          end
-Ctrl-C        stop an answer; at the prompt: end
-`
-
-// converse reads questions line by line until the end of input.
-func converse(m *llama.Model, r llama.Request, in io.Reader, out, status io.Writer) error {
-	interrupt := make(chan os.Signal, 1)
-	signal.Notify(interrupt, os.Interrupt)
-	defer signal.Stop(interrupt)
-	lines := make(chan string)
-	readErr := make(chan error, 1)
-	go func() {
-		defer close(lines)
-		s := bufio.NewScanner(in)
-		s.Buffer(nil, 16<<20)
-		for s.Scan() {
-			lines <- s.Text()
-		}
-		readErr <- s.Err()
-	}()
-	chat := m.NewChat(r)
-	for {
-		fmt.Fprint(status, "> ")
-		var line string
-		select {
-		case <-interrupt:
-			fmt.Fprintln(status)
-			return nil
-		case l, ok := <-lines:
-			if !ok {
-				fmt.Fprintln(status)
-				return <-readErr
-			}
-			line = strings.TrimSpace(l)
-		}
-		command, rest, _ := strings.Cut(line, " ")
-		switch {
-		case line == "":
-		case command == "/bye":
-			return nil
-		case command == "/help":
-			fmt.Fprint(status, help)
-		case command == "/reset":
-			chat = m.NewChat(r)
-		case command == "/system":
-			r.Messages = nil
-			if rest = strings.TrimSpace(rest); rest != "" {
-				r.Messages = []llama.Message{llama.System(rest)}
-			}
-			chat = m.NewChat(r)
-		case strings.HasPrefix(line, "/"):
-			fmt.Fprintf(status, "no command %s; /help lists them\n", command)
-		default:
-			if err := turn(chat, line, interrupt, out, status); err != nil {
-				fmt.Fprintln(status, "chat:", err) // the conversation goes on as it was
-			}
-		}
-	}
-}
-
-// turn answers one question; an interrupt stops the answer only.
-func turn(c *llama.Chat, line string, interrupt <-chan os.Signal, out, status io.Writer) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-interrupt:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return answer(ctx, c, line, out, status)
 }

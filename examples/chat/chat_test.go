@@ -1,0 +1,142 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/llama31/llama31/internal/testenv"
+)
+
+func build(t *testing.T) (program, model string) {
+	model = testenv.Fetched(t, "smollm2")
+	program = filepath.Join(t.TempDir(), "chat")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return program, model
+}
+
+// screen is what a terminal was sent.
+type screen struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(b)
+}
+
+// await waits until text has come since the last await.
+func (s *screen) await(t *testing.T, text string) string {
+	t.Helper()
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		s.mu.Lock()
+		all := s.b.String()
+		if i := strings.Index(all, text); i >= 0 {
+			s.b.Next(i + len(text))
+			s.mu.Unlock()
+			return all[:i]
+		}
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.Fatalf("no %q on the terminal: %q", text, s.b.String())
+	return ""
+}
+
+func TestTerminal(t *testing.T) {
+	program, model := build(t)
+	cmd := exec.Command(program, "-model", model, "-temp", "0", "-ctx", "2048")
+	cmd.Dir = t.TempDir()
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	defer cmd.Process.Kill()
+	var s screen
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := tty.Read(buf)
+			s.Write(buf[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+	say := func(keys string) {
+		if _, err := tty.WriteString(keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.await(t, "/help lists commands.")
+	s.await(t, "> ")
+	say("/help\r")
+	s.await(t, "/system TEXT")
+	s.await(t, "> ")
+	say("What is the capital of Frunce?\x7f\x7f\x7f\x7f\x7fance?\r") // edited
+	if text := s.await(t, "[prompt"); !strings.Contains(text, "Paris") {
+		t.Errorf("the answer is %q", text)
+	}
+	s.await(t, "first after")
+	s.await(t, "> ")
+	say("/save talk.json\r")
+	s.await(t, "saved 2 messages")
+	s.await(t, "> ")
+	say("Write a long story about a dog and a cat.\r")
+	s.await(t, "\x1b[?2004l") // the line is done
+	time.Sleep(time.Second)
+	say("\x03") // stops the answer, and not the program
+	if text := s.await(t, "> "); len(text) < 20 || strings.Contains(text, "[prompt") {
+		t.Errorf("the answer that was stopped is %q", text)
+	}
+	say("/reset\r")
+	s.await(t, "> ")
+	say("/load talk.json\r")
+	if text := s.await(t, "tokens computed"); !strings.Contains(text, "loaded 2 messages") || strings.Contains(text, " 0 ") {
+		t.Errorf("/load says %q", text)
+	}
+	s.await(t, "> ")
+	say("\x1b[A\x1b[A\x1b[A\x1b[A\x1b[A\r") // up to the question, in the history
+	s.await(t, "cached")
+	s.await(t, "> ")
+	say("\x03") // ends
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("Ctrl-C at the prompt: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("Ctrl-C at the prompt did not end the program")
+	}
+}
+
+// TestPipe has no prompts and no escape codes.
+func TestPipe(t *testing.T) {
+	program, model := build(t)
+	cmd := exec.Command(program, "-model", model, "-temp", "0", "-ctx", "512")
+	cmd.Stdin = strings.NewReader("What is the capital of France?\n\n/reset\nWhat is the capital of France?\n")
+	var out, status bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &status
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	half := out.Len() / 2
+	if text := out.String(); strings.ContainsAny(text+status.String(), "\x1b>\r") || !strings.Contains(text, "Paris") || text[:half] != text[half:] {
+		t.Errorf("stdout %q, stderr %q", text, status.String())
+	}
+}
