@@ -11,7 +11,7 @@ import (
 // drafter guesses with a smaller model of the same vocabulary. It draws with the keys of the sequence that it guesses for, so that at
 // any temperature the two models often draw the same. It belongs to the engine's goroutine.
 type drafter struct {
-	model *Model // its own engine stays idle; device, forward pass and pages are used here
+	model *Model // its own engine is stopped; device, forward pass and pages are used here
 	batch kernels.Batch
 	costs costs
 	idle  int // steps since it last guessed
@@ -45,6 +45,7 @@ func openDraft(ctx context.Context, m *Model) (*drafter, error) {
 			return nil, fmt.Errorf("draft model: %w: its token %d is %q, expected %q as in the model", ErrRequest, id, d.tokenizer.Token(id), m.tokenizer.Token(id))
 		}
 	}
+	d.engine.stop()
 	return &drafter{model: d}, nil
 }
 
