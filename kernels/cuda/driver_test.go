@@ -311,24 +311,24 @@ func TestEvents(t *testing.T) {
 }
 
 func TestOutOfMemory(t *testing.T) {
-	sim.Start(t, fmt.Sprint("memory=", int64(3)<<30))
+	sim.Start(t, fmt.Sprint("memory=", 3<<29))
 	g := openGPU(t, 0)
 	on(t, g, func(r *rig) {
-		m := made(g.alloc(1 << 29))
-		_, err := g.alloc(11 << 28)
+		m := made(g.alloc(1 << 28))
+		_, err := g.alloc(11 << 27)
 		var e *kernels.MemoryError
-		if !errors.As(err, &e) || !errors.Is(err, kernels.ErrOutOfMemory) || e.Need != 11<<28 || e.Free != 5<<29 {
+		if !errors.As(err, &e) || !errors.Is(err, kernels.ErrOutOfMemory) || e.Need != 11<<27 || e.Free != 5<<28 {
 			t.Errorf("out of memory: %v", err)
-		} else if e.Error() != "cuda:0: 2.75 GiB needed, 2.50 GiB free" {
+		} else if e.Error() != "cuda:0: 1.38 GiB needed, 1.25 GiB free" {
 			t.Errorf("out of memory: %v", e)
 		}
 		ok(m.free())
 		free, total, err := g.memoryInfo()
 		ok(err)
-		if free != 3<<30 || total != 3<<30 {
+		if free != 3<<29 || total != 3<<29 {
 			t.Errorf("%d of %d bytes free", free, total)
 		}
-		ok(made(g.alloc(11 << 28)).free())
+		ok(made(g.alloc(11 << 27)).free())
 	})
 }
 
