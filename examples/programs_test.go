@@ -14,6 +14,7 @@ import (
 
 	"github.com/llama31/llama31/gguf/block"
 	"github.com/llama31/llama31/gguf/gguftest"
+	"github.com/llama31/llama31/internal/testenv"
 )
 
 var (
@@ -255,6 +256,14 @@ func TestRuns(t *testing.T) {
 		t.Errorf("ggufinfo prints %q", out)
 	}
 	succeeds("", "hello", small)
+}
+
+// TestParis is the first thing that a newcomer runs.
+func TestParis(t *testing.T) {
+	status, stdout, stderr := run(t, "", "chat", "-model", testenv.Fetched(t, "smollm2"), "-p", "What is the capital of France?", "-temp", "0", "-n", "40")
+	if status != 0 || !strings.Contains(stdout, "Paris") || !strings.Contains(stderr, "tokens") {
+		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
 }
 
 // TestHelloIsShort keeps the promise of its 25 lines.

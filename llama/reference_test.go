@@ -213,7 +213,7 @@ func rowsFrom(ids []int32, from, vocab int, row func(i int, logits []float32)) *
 }
 
 // TestGreedy continues prompts with the most probable tokens: in float32 as numpy does (testdata/logits.py, whose least clear choice is
-// clear by 0.04).
+// clear by 0.04), and in 8 bits to an answer that is right.
 func TestGreedy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some seconds, minutes in plain Go")
@@ -236,5 +236,18 @@ func TestGreedy(t *testing.T) {
 		if got := r.Choices[0]; !slices.Equal(got.Tokens, want.Tokens) || !strings.HasPrefix(want.Text, r.Text()) {
 			t.Errorf("%v continues as %q, expected %q", want.Prompt, r.Text(), want.Text)
 		}
+	}
+	question := Request{Messages: []Message{User("What is the capital of France?")}, MaxTokens: 40, Sampling: greedy}
+	m := openSmolLM2(t, nil)
+	ids, err := m.Prompt(question)
+	if err != nil || !slices.Equal(ids, answers[0].Prompt) {
+		t.Fatalf("the question has the ids %v, %v, expected %v", ids, err, answers[0].Prompt)
+	}
+	r, err := m.Generate(t.Context(), question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(r.Text(), "Paris") {
+		t.Errorf("the capital of France: %q", r.Text())
 	}
 }
