@@ -23,5 +23,5 @@
 // depend on the batch it ran in, nor on how its prompt was cut.
 //
 // Against the reference (float32 activations, float64 sums) the normalised squared error of logits and hidden states is below
-// 1e-5 in every test of the device suite, with KV of 8 bits below 5e-4 (TestDevice, TestDeviceQ8).
+// 1e-5 in every test of the device suite, with KV of 8 bits below 2e-3 (TestDevice, TestDeviceQ8).
 package cuda
