@@ -56,7 +56,6 @@ func (p *pool) begin() {
 func (p *pool) end() { p.hot.Store(false) }
 
 // wakeAll wakes the workers that are parked.
-
 func (p *pool) wakeAll() {
 	for i := range p.help {
 		if h := &p.help[i]; h.parked.CompareAndSwap(true, false) {
