@@ -20,7 +20,8 @@ const (
 // EmbedOptions of Model.Embed. The zero value, or nil, takes means as they are.
 type EmbedOptions struct {
 	Pooling   Pooling
-	Normalize bool // to length 1, so that inner products are cosines
+	Normalize bool   // to length 1, so that inner products are cosines
+	Key       string // for whom it is, as Request.Key
 }
 
 // Embed gives a vector for each text: float32 [len(texts), hidden], the caller's own. It pools the hidden states after the last
@@ -29,6 +30,15 @@ type EmbedOptions struct {
 //
 // Errors: ErrContextLength for a text that is too long, ErrRequest for one without tokens (named by its index), those of Generate.
 func (m *Model) Embed(ctx context.Context, texts []string, o *EmbedOptions) (*tensor.Dense, error) {
+	ids := make([][]int32, len(texts))
+	for i, text := range texts {
+		ids[i] = m.encodeText(text)
+	}
+	return m.EmbedTokens(ctx, ids, o)
+}
+
+// EmbedTokens is Embed for texts that are tokens already, taken as they are.
+func (m *Model) EmbedTokens(ctx context.Context, texts [][]int32, o *EmbedOptions) (*tensor.Dense, error) {
 	if o == nil {
 		o = &EmbedOptions{}
 	}
@@ -39,8 +49,8 @@ func (m *Model) Embed(ctx context.Context, texts []string, o *EmbedOptions) (*te
 	all := make([]float32, len(texts)*n)
 	rows := rowBuffers{n: n}
 	scans := make([]*scan, len(texts))
-	for i, text := range texts {
-		ids, to := m.encodeText(text), all[i*n:(i+1)*n]
+	for i, ids := range texts {
+		to := all[i*n : (i+1)*n]
 		if len(ids) == 0 {
 			return nil, fmt.Errorf("%w: text %d has no tokens", ErrRequest, i)
 		}
@@ -74,7 +84,7 @@ func (m *Model) Embed(ctx context.Context, texts []string, o *EmbedOptions) (*te
 		}
 		scans[i] = s
 	}
-	if err := m.scan(ctx, scans...); err != nil {
+	if err := m.scan(ctx, o.Key, scans...); err != nil {
 		return nil, err
 	}
 	if o.Normalize {

@@ -85,11 +85,11 @@ func ExampleModel_Generate_sampling() {
 		log.Fatal(err)
 	}
 	for _, c := range r.Choices {
-		fmt.Printf("%q %s\n", c.Message.Content, c.Finish)
+		fmt.Printf("%q %s %q\n", c.Message.Content, c.Finish, c.Stop)
 	}
 	// Output:
-	// "Blue light is" stop
-	// "Blue light is" stop
+	// "Blue light is" stop " scat"
+	// "Blue light is" stop " scat"
 }
 
 // A conversation.

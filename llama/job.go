@@ -98,6 +98,7 @@ func (j *job) token(s *sequence, o *kernels.Out) (stop bool) {
 	from := len(*text)
 	if stop = s.stops[o.ID]; !stop {
 		*text, stop = s.text.next(*text, o.ID)
+		c.Stop = s.text.found
 	}
 	if j.quiet {
 		return stop
@@ -120,6 +121,7 @@ func (j *job) finish(s *sequence, f Finish, err error) {
 			text := &j.texts[s.choice]
 			from := len(*text)
 			*text = s.text.flush(*text)
+			j.response.Choices[s.choice].Stop = s.text.found
 			if len(*text) > from && !j.quiet {
 				j.queue = append(j.queue, piece{choice: s.choice, id: -1, from: from, to: len(*text)})
 			}

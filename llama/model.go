@@ -158,13 +158,14 @@ type Info struct {
 	Device       string
 	Detail       string // instruction set, or card and driver
 	Threads      int
+	Sampling     Sampling // that the file recommends, for requests that say nothing
 }
 
 // Info describes the model. It is constant, after Close too.
 func (m *Model) Info() Info {
 	i := Info{Name: m.config.name, Bytes: m.file.Size, Types: map[string]int{}, Layers: m.config.layers, Hidden: m.config.hidden,
 		Vocabulary: m.config.vocab, Context: m.context, TrainContext: m.config.context, KVPages: m.engine.stats.Pages,
-		Device: m.info.Name, Detail: m.info.Detail, Threads: m.info.Threads}
+		Device: m.info.Name, Detail: m.info.Detail, Threads: m.info.Threads, Sampling: m.sampling}
 	for _, t := range m.file.Tensors() {
 		i.Parameters += t.Values()
 		i.Types[t.Type.String()]++

@@ -140,7 +140,7 @@ func TestSameBits(t *testing.T) {
 					// Each piece finds the pages before it in the cache and begins inside a page.
 					for end := size; end <= n; end += size {
 						from := end - size
-						err := m.scan(t.Context(), rowsFrom(ids[:end], from, v, func(i int, logits []float32) {
+						err := m.scan(t.Context(), "", rowsFrom(ids[:end], from, v, func(i int, logits []float32) {
 							compare(fmt.Sprintf("in pieces of %d", size), i, logits)
 						}))
 						if err != nil {
@@ -192,7 +192,7 @@ func TestFar(t *testing.T) {
 				ids[i] = int32(x>>8) % int32(v-256)
 			}
 			var top []int32
-			err = m.scan(t.Context(), rowsFrom(ids, want.First, v, func(_ int, logits []float32) { top = append(top, best(logSoftmax(logits))) }))
+			err = m.scan(t.Context(), "", rowsFrom(ids, want.First, v, func(_ int, logits []float32) { top = append(top, best(logSoftmax(logits))) }))
 			if err != nil {
 				t.Fatal(err)
 			}

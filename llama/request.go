@@ -123,6 +123,7 @@ func (r *Response) Text() string {
 type Choice struct {
 	Message Message
 	Finish  Finish
+	Stop    string  // of Request.Stop the text that ended it; "" where a stop token or something else did
 	Tokens  []int32 // as generated, the stop token included
 }
 

@@ -81,7 +81,7 @@ func TestSaved(t *testing.T) {
 		last := func(m *Model) (row []float32) {
 			s := &scan{ids: ids[:n+5], from: n + 4, want: func(_ int, o *kernels.Out) { o.Logits = make([]float32, m.config.vocab) },
 				got: func(_ int, o *kernels.Out) { row = o.Logits }}
-			if err := m.scan(t.Context(), s); err != nil {
+			if err := m.scan(t.Context(), "", s); err != nil {
 				t.Fatal(err)
 			}
 			return row

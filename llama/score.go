@@ -48,7 +48,7 @@ func (m *Model) Score(ctx context.Context, prompt string, continuations ...strin
 				s.Greedy = s.Greedy && o.TopIDs[0] == ids[i+1]
 			}})
 	}
-	if err := m.scan(ctx, scans...); err != nil {
+	if err := m.scan(ctx, "", scans...); err != nil {
 		return nil, err
 	}
 	return scores, nil
@@ -68,7 +68,7 @@ func common(a, b []int32) int {
 func (m *Model) Logits(ctx context.Context, ids []int32) (*tensor.Dense, error) {
 	v := m.config.vocab
 	all := make([]float32, len(ids)*v)
-	err := m.scan(ctx, &scan{ids: ids, want: func(i int, o *kernels.Out) { o.Logits = all[i*v : (i+1)*v] }, got: func(int, *kernels.Out) {}})
+	err := m.scan(ctx, "", &scan{ids: ids, want: func(i int, o *kernels.Out) { o.Logits = all[i*v : (i+1)*v] }, got: func(int, *kernels.Out) {}})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (m *Model) Logits(ctx context.Context, ids []int32) (*tensor.Dense, error) 
 // row returns; row runs on the engine's goroutine and must not call the model.
 func (m *Model) LogitRows(ctx context.Context, ids []int32, row func(i int, logits []float32)) error {
 	bufs := rowBuffers{n: m.config.vocab}
-	return m.scan(ctx, &scan{ids: ids,
+	return m.scan(ctx, "", &scan{ids: ids,
 		want: func(_ int, o *kernels.Out) { o.Logits = bufs.take() },
 		got: func(i int, o *kernels.Out) {
 			row(i, o.Logits)
@@ -91,7 +91,7 @@ func (m *Model) LogitRows(ctx context.Context, ids []int32, row func(i int, logi
 // Tokenizer's or Prompt's ids these are a prompt's.
 func (m *Model) Logprobs(ctx context.Context, ids []int32) ([]float64, error) {
 	p := make([]float64, max(0, len(ids)-1))
-	err := m.scan(ctx, &scan{ids: ids,
+	err := m.scan(ctx, "", &scan{ids: ids,
 		want: func(i int, o *kernels.Out) {
 			if i < len(p) {
 				o.Target = ids[i+1]
@@ -103,6 +103,44 @@ func (m *Model) Logprobs(ctx context.Context, ids []int32) ([]float64, error) {
 			}
 		}})
 	return p, err
+}
+
+// ScorePrompt gives the tokens of a request's prompt as Stream would if it had generated them: each with its log-probability after
+// those before it, and with Request.TopLogprobs alternatives. Of the first the model thinks nothing: its Logprob is 0 and it has no
+// alternatives. Of the request Messages, Prompt or Tokens, Tools, TopLogprobs and Key count.
+func (m *Model) ScorePrompt(ctx context.Context, r Request) ([]Token, error) {
+	ids, err := m.Prompt(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.check(m.config.vocab); err != nil {
+		return nil, err
+	}
+	tokens := make([]Token, len(ids))
+	text := m.tokenizer.NewDecoder()
+	text.Special = true
+	for i, id := range ids {
+		tokens[i] = Token{ID: id, Text: text.Next(id), Bytes: m.tokenizer.Bytes(id)}
+	}
+	if rest := text.Flush(); rest != "" {
+		tokens[len(ids)-1].Text += rest
+	}
+	if len(ids) == 1 {
+		return tokens, nil
+	}
+	err = m.scan(ctx, r.Key, &scan{ids: ids[:len(ids)-1],
+		want: func(i int, o *kernels.Out) { o.Target, o.Top = ids[i+1], r.TopLogprobs },
+		got: func(i int, o *kernels.Out) {
+			t := &tokens[i+1]
+			t.Logprob = o.TargetLogprob
+			for k, id := range o.TopIDs {
+				t.Top = append(t.Top, Alternative{ID: id, Bytes: m.tokenizer.Bytes(id), Logprob: o.TopLogprobs[k]})
+			}
+		}})
+	if err != nil {
+		return nil, err
+	}
+	return tokens, nil
 }
 
 // rowBuffers hands out rows of n floats: as many exist as a step has rows.
@@ -131,8 +169,8 @@ type scan struct {
 	got  func(i int, o *kernels.Out)
 }
 
-// scan runs texts and waits for the last of them. Those that have pages in common with the first begin when it is done.
-func (m *Model) scan(ctx context.Context, scans ...*scan) error {
+// scan runs texts for a key and waits for the last of them. Those that have pages in common with the first begin when it is done.
+func (m *Model) scan(ctx context.Context, key string, scans ...*scan) error {
 	for _, s := range scans {
 		if len(s.ids) == 0 {
 			return fmt.Errorf("%w: no tokens", ErrRequest)
@@ -150,6 +188,7 @@ func (m *Model) scan(ctx context.Context, scans ...*scan) error {
 		return nil
 	}
 	j := newJob(m.tokenizer, len(scans), 0)
+	j.key = key
 	for i, s := range scans {
 		q := &sequence{job: j, choice: i, tokens: s.ids, prompt: len(s.ids), limit: len(s.ids), slot: -1, scan: s}
 		j.seqs = append(j.seqs, q)

@@ -233,6 +233,56 @@ func TestTopLogprobs(t *testing.T) {
 	}
 }
 
+// TestScorePrompt compares a prompt's tokens with those that Stream gave, and with Logprobs.
+func TestScorePrompt(t *testing.T) {
+	m := openTiny(t, nil)
+	greedy := 0.0
+	q := Request{Prompt: "a prompt", MaxTokens: 20, TopLogprobs: 3, Sampling: &Sampling{Temperature: &greedy, IgnoreEOS: true}}
+	ids, err := m.Prompt(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var streamed []Token
+	for tok, err := range m.Stream(t.Context(), q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tok.ID >= 0 {
+			streamed, ids = append(streamed, tok), append(ids, tok.ID)
+		}
+	}
+	scored, err := m.ScorePrompt(t.Context(), Request{Tokens: ids, TopLogprobs: 3, Key: "k"})
+	if err != nil || len(scored) != len(ids) {
+		t.Fatalf("%d tokens of %d, %v", len(scored), len(ids), err)
+	}
+	logprobs, err := m.Logprobs(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first := scored[0]; first.Logprob != 0 || first.Top != nil || first.ID != ids[0] {
+		t.Errorf("the first token: %+v", first)
+	}
+	for i, s := range scored[1:] {
+		if s.ID != ids[i+1] || s.Logprob != logprobs[i] || len(s.Top) != 3 || string(s.Bytes) != m.Tokenizer().Token(s.ID) {
+			t.Errorf("token %d: %+v", i+1, s)
+		}
+	}
+	for i, want := range streamed {
+		got := scored[len(ids)-len(streamed)+i]
+		if got.ID != want.ID || got.Logprob != want.Logprob || got.Top[0].ID != want.Top[0].ID || got.Top[2].Logprob != want.Top[2].Logprob {
+			t.Errorf("token %d scored %+v, streamed %+v", i, got, want)
+		}
+	}
+	if one, err := m.ScorePrompt(t.Context(), Request{Tokens: ids[:1]}); err != nil || len(one) != 1 {
+		t.Errorf("one token: %+v, %v", one, err)
+	}
+	for _, bad := range []Request{{Tokens: []int32{}}, {Tokens: []int32{-1}}, {Prompt: "x", TopLogprobs: -1}} {
+		if _, err := m.ScorePrompt(t.Context(), bad); !errors.Is(err, ErrRequest) {
+			t.Errorf("%+v: %v, expected ErrRequest", bad, err)
+		}
+	}
+}
+
 func TestEmbed(t *testing.T) {
 	m := openTiny(t, nil)
 	texts := []string{"a", "The quick brown fox.", strings.Repeat("long ", 80)}
@@ -254,6 +304,9 @@ func TestEmbed(t *testing.T) {
 			row := all[i*n : (i+1)*n]
 			if alone := get(o, text); !slices.Equal(alone, row) {
 				t.Errorf("%+v: text %d alone differs", o, i)
+			}
+			if ids, err := m.EmbedTokens(t.Context(), [][]int32{m.encodeText(text)}, o); err != nil || !slices.Equal(ids.Float32s(), row) {
+				t.Errorf("%+v: text %d as tokens differs (%v)", o, i, err)
 			}
 			squares := 0.0
 			for _, x := range row {

@@ -174,6 +174,7 @@ type stopText struct {
 	decoder *tokenizer.Decoder
 	stops   [][]byte
 	held    []byte
+	found   string // the stop text that ended it
 }
 
 func newStopText(d *tokenizer.Decoder, stops []string) stopText {
@@ -206,7 +207,7 @@ func (t *stopText) let(dst []byte) (text []byte, stop bool) {
 	first := -1
 	for _, s := range t.stops {
 		if i := bytes.Index(t.held, s); i >= 0 && (first < 0 || i < first) {
-			first = i
+			first, t.found = i, string(s)
 		}
 	}
 	if first >= 0 {
