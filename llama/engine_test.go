@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,10 +12,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-)
 
-// long says that the tests that take minutes run in full.
-var long = os.Getenv("LLAMA31_LONG") != ""
+	"github.com/llama31/llama31/internal/testenv"
+)
 
 func pointer[T any](x T) *T { return &x }
 
@@ -67,7 +65,7 @@ func TestMixes(t *testing.T) {
 	alone := openBytes(t, file, &Options{NoSpeculation: true, MaxRunning: 1})
 	rounds := 100
 	switch {
-	case long:
+	case testenv.Long():
 		rounds = 1000
 	case testing.Short():
 		rounds = 20
@@ -226,7 +224,7 @@ func TestSoak(t *testing.T) {
 	}
 	goroutines, heap := settle()
 	lasts := 2 * time.Second
-	if long {
+	if testenv.Long() {
 		lasts = 30 * time.Second
 	}
 	rounds := 0

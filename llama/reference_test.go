@@ -47,11 +47,8 @@ func perplexity(logprobs []float64) float64 {
 }
 
 // TestEnglish compares SmolLM2 on a page of English with float32 on the dequantised weights (testdata/logits.py), and gets the same
-// bits from the page in one piece, in parts, and one token at a time.
+// bits from the page in one piece, in parts, and one token at a time. In short form float32, which is plain Go, is left out.
 func TestEnglish(t *testing.T) {
-	if testing.Short() {
-		t.Skip("some seconds, minutes in plain Go")
-	}
 	var want struct {
 		IDs, Top []int32
 		Logprobs []float64
@@ -61,10 +58,15 @@ func TestEnglish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
+	type bounds struct {
 		exact                 bool
 		perplexity, agreement float64 // relative error at most, share at least
-	}{{false, 0.008, 0.965}, {true, 0.0005, 0.995}} {
+	}
+	cases := []bounds{{false, 0.008, 0.965}, {true, 0.0005, 0.995}}
+	if testing.Short() {
+		cases = cases[:1]
+	}
+	for _, c := range cases {
 		t.Run(fmt.Sprintf("exact=%v", c.exact), func(t *testing.T) {
 			m := openSmolLM2(t, &Options{Exact: c.exact})
 			ids := m.Tokenizer().Encode(nil, string(text))
@@ -156,18 +158,16 @@ func TestSameBits(t *testing.T) {
 // TestFar runs bench/synth's models beyond position 8,192, where Llama 3.1's scaling of the rotary frequencies shows, against float32
 // (testdata/logits.py). The small one always; two layers of the 8B model, a file of 1 GB, where LLAMA31_LONG asks for it.
 func TestFar(t *testing.T) {
-	for _, c := range []struct {
+	type file struct {
 		size string
 		args []string
-		long bool
-	}{
-		{"tiny", []string{"-size", "tiny", "-type", "q8_0", "-vocab", "1024"}, false},
-		{"8b", []string{"-size", "8b", "-type", "q4_k_m", "-layers", "2"}, true},
-	} {
+	}
+	files := []file{{"tiny", []string{"-size", "tiny", "-type", "q8_0", "-vocab", "1024"}}}
+	if testenv.Long() {
+		files = append(files, file{"8b", []string{"-size", "8b", "-type", "q4_k_m", "-layers", "2"}})
+	}
+	for _, c := range files {
 		t.Run(c.size, func(t *testing.T) {
-			if testing.Short() || c.long && !testenv.Long() {
-				t.Skip("a long test: LLAMA31_LONG=1, without -short")
-			}
 			path := filepath.Join(t.TempDir(), "model.gguf")
 			synth := exec.Command("go", append([]string{"run", "./bench/synth", "-o", path}, c.args...)...)
 			synth.Dir = testenv.Root(t)
@@ -213,22 +213,24 @@ func rowsFrom(ids []int32, from, vocab int, row func(i int, logits []float32)) *
 }
 
 // TestGreedy continues prompts with the most probable tokens: in float32 as numpy does (testdata/logits.py, whose least clear choice is
-// clear by 0.04), and in 8 bits to an answer that is right.
+// clear by 0.04), and in 8 bits to an answer that is right. In short form float32, which is plain Go, is one token.
 func TestGreedy(t *testing.T) {
-	if testing.Short() {
-		t.Skip("some seconds, minutes in plain Go")
-	}
 	var answers []struct {
 		Prompt, Tokens []int32
 		Text           string
 	}
 	golden(t, "greedy.json", &answers)
 	greedy := &Sampling{Temperature: new(float64)}
-	exact := openSmolLM2(t, &Options{Exact: true})
+	exact, most := openSmolLM2(t, &Options{Exact: true}), 12 // tokens: 0.3 s each on two cores
+	switch {
+	case testing.Short():
+		answers = answers[:1]
+		most = 1
+	case testenv.Long():
+		most = math.MaxInt
+	}
 	for _, want := range answers {
-		if !testenv.Long() { // 0.3 s a token on two cores
-			want.Tokens = want.Tokens[:min(len(want.Tokens), 12)]
-		}
+		want.Tokens = want.Tokens[:min(len(want.Tokens), most)]
 		r, err := exact.Generate(t.Context(), Request{Tokens: want.Prompt, MaxTokens: len(want.Tokens), Sampling: greedy})
 		if err != nil {
 			t.Fatal(err)

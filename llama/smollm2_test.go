@@ -26,7 +26,8 @@ func openSmolLM2(t testing.TB, o *Options) *Model {
 	return m
 }
 
-// TestEmbedReference compares with hidden states that numpy computed in float32 on the dequantised weights (testdata/embed.py).
+// TestEmbedReference compares with the hidden states of Hugging Face's transformers, in float32 on the dequantised weights
+// (testdata/embed.py).
 func TestEmbedReference(t *testing.T) {
 	var texts []struct {
 		Text string
@@ -62,13 +63,16 @@ func TestEmbedReference(t *testing.T) {
 			}
 			all = append(all, text.Text)
 		}
+		if testing.Short() && c.exact {
+			all = all[:len(all)-1] // the longest, which takes plain Go seconds
+		}
 		for pooling := PoolMean; pooling <= PoolLast; pooling++ {
 			d, err := m.Embed(t.Context(), all, &EmbedOptions{Pooling: pooling})
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := d.Float32s()
-			w := want[int(pooling)*len(got):][:len(got)]
+			w := want[int(pooling)*len(want)/2:][:len(got)]
 			var diff, norm, most float64
 			for i := range got {
 				d := float64(got[i]) - float64(w[i])

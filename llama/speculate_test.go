@@ -94,7 +94,7 @@ lived in another place, and who says that he would not know what to do there.`
 	}
 	ratio := speed[false] / speed[true]
 	t.Logf("%.2f times as fast: %q", ratio, text[false])
-	if long && ratio < 1.5 {
+	if testenv.Long() && ratio < 1.5 {
 		t.Errorf("%.2f times as fast, expected 1.5", ratio)
 	}
 }

@@ -2,6 +2,7 @@ package llama
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/llama31/llama31/gguf/block"
@@ -13,7 +14,16 @@ import (
 // spread enough for its texts not to be noise of rounding.
 func tinyFile(t testing.TB, context int) []byte {
 	t.Helper()
-	const hidden, heads, kvHeads, headDim, ffn = 128, 4, 2, 32, 160
+	return tinyShape{layers: 2, heads: 4, kvHeads: 2, ffn: 160}.file(t, context)
+}
+
+// tinyShape is a model whose heads have 32 dimensions, and no more of them than the hidden state.
+type tinyShape struct{ layers, heads, kvHeads, ffn int }
+
+func (s tinyShape) file(t testing.TB, context int) []byte {
+	t.Helper()
+	const headDim = 32
+	hidden, heads, kvHeads, ffn := s.heads*headDim, s.heads, s.kvHeads, s.ffn
 	tok := byteTokenizer(t, llama3Control...)
 	vocab := tok.Size()
 	b := gguftest.New(t)
@@ -29,7 +39,7 @@ func tinyFile(t testing.TB, context int) []byte {
 	}{
 		{"general.architecture", "llama"},
 		{"general.name", "tiny"},
-		{"llama.block_count", uint32(2)},
+		{"llama.block_count", uint32(s.layers)},
 		{"llama.context_length", uint32(context)},
 		{"llama.embedding_length", uint32(hidden)},
 		{"llama.feed_forward_length", uint32(ffn)},
@@ -65,7 +75,8 @@ func tinyFile(t testing.TB, context int) []byte {
 		b.Tensor(name+".weight", typ, x, shape...)
 	}
 	tensor("token_embd", 1, vocab, hidden)
-	for _, blk := range []string{"blk.0.", "blk.1."} {
+	for i := range s.layers {
+		blk := fmt.Sprintf("blk.%d.", i)
 		tensor(blk+"attn_norm", 0.1, hidden)
 		tensor(blk+"attn_q", 0.15, heads*headDim, hidden)
 		tensor(blk+"attn_k", 0.15, kvHeads*headDim, hidden)
