@@ -118,7 +118,6 @@ func (m *Model) ScorePrompt(ctx context.Context, r Request) ([]Token, error) {
 	}
 	tokens := make([]Token, len(ids))
 	text := m.tokenizer.NewDecoder()
-	text.Special = true
 	for i, id := range ids {
 		tokens[i] = Token{ID: id, Text: text.Next(id), Bytes: m.tokenizer.Bytes(id)}
 	}

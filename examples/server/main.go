@@ -1,315 +1,177 @@
-// Server answers OpenAI's chat and completions requests with one model:
+// Server puts models behind the HTTP APIs of OpenAI and Anthropic:
 //
 //	go run ./examples/server -model F [-addr 127.0.0.1:8080]
 //
-// It has POST /v1/chat/completions and /v1/completions, with and without streaming, GET /v1/models and /health. Requests share the
-// model fairly by their "user". Fields that it does not know, tools among them, are refused where ignoring them would change the answer.
+// Package llama/serve is what it serves; README.md beside this file has the endpoints. SIGINT and SIGTERM let what runs come to its end,
+// for -drain at most; a second one ends it at once. SIGHUP reads -keys again.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
+	_ "github.com/llama31/llama31/kernels/cuda"
 	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/serve"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(ctx, stop, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
-	fs := flag.NewFlagSet("server", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	model := fs.String("model", "", "GGUF `file` (required)")
-	addr := fs.String("addr", "127.0.0.1:8080", "`address` to listen on")
-	var o llama.Options
-	fs.IntVar(&o.Context, "ctx", 0, "context in tokens; 0: the model's, as memory allows")
-	fs.IntVar(&o.Threads, "threads", 0, "CPU workers; 0: physical cores")
-	fs.IntVar(&o.MaxRunning, "np", 0, "requests that run at once; 0: 32")
-	fs.IntVar(&o.MaxQueued, "queue", 0, "with -reject: requests that wait beside; 0: 1024")
-	fs.BoolVar(&o.NoSpeculation, "nospec", false, "no speculation")
-	fs.BoolVar(&o.RejectWhenFull, "reject", false, "status 503 in place of a long queue")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			fs.SetOutput(out)
-			fs.Usage()
+// run serves until ctx ends. Then it calls rest, from where on a signal ends the program, and waits for the requests that run.
+func run(ctx context.Context, rest func(), args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stdout)
+	if err != nil {
+		return err
+	}
+	if o.newKey != "" {
+		secret, line := serve.NewKey(o.newKey)
+		_, err := fmt.Fprintf(stdout, "%s\n", line)
+		fmt.Fprintf(stderr, "the key, which is not to be had again: %s\n", secret)
+		return err
+	}
+	if o.keys != "" {
+		if o.serve.Keys, err = readKeys(o.keys); err != nil {
+			return err
 		}
-		return err
+		o.llama.Weights = o.serve.Keys.Weights()
 	}
-	if *model == "" || fs.NArg() > 0 {
-		return errors.New("-model is required, and nothing beside the flags")
-	}
-	m, err := llama.Open(ctx, *model, &o)
+	l, err := o.listen()
 	if err != nil {
 		return err
 	}
-	defer m.Close()
-	l, err := net.Listen("tcp", *addr)
+	defer l.Close()
+	if !o.quiet {
+		o.serve.Logger = slog.New(slog.NewTextHandler(stderr, nil))
+	}
+	opened, err := open(ctx, o)
+	for _, m := range opened {
+		defer m.Close()
+	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s on http://%s\n", m.Info().Name, l.Addr())
-	s := &http.Server{Handler: handler(m, m.Info().Name), ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { s.Close() })
-	if err := s.Serve(l); ctx.Err() == nil {
+	o.serve.Ready = func() error {
+		if ctx.Err() != nil {
+			return errors.New("the server is being stopped")
+		}
+		return nil
+	}
+	s := &http.Server{Handler: serve.Handler(opened[0], o.serve), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(logHandler(o.serve.Logger), slog.LevelDebug)}
+	defer rereadKeys(o)()
+	for i, m := range opened {
+		fmt.Fprintf(stdout, "%s on %s://%s\n", o.name(i, m), o.scheme(), l.Addr())
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	select {
+	case err := <-ended:
 		return err
+	case <-ctx.Done():
+	}
+	rest()
+	limit, cancel := context.WithTimeout(context.Background(), o.drain)
+	defer cancel()
+	if err := s.Shutdown(limit); err != nil {
+		s.Close()
+		return fmt.Errorf("requests that ran for %v more were ended: %w", o.drain, err)
 	}
 	return nil
 }
 
-// handler serves a model under a name.
-func handler(g llama.Generator, name string) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, map[string]string{"status": "ok"})
-	})
-	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, map[string]any{"object": "list", "data": []any{map[string]string{"id": name, "object": "model", "owned_by": "local"}}})
-	})
-	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { serve(w, r, g, name, true) })
-	mux.HandleFunc("POST /v1/completions", func(w http.ResponseWriter, r *http.Request) { serve(w, r, g, name, false) })
-	return mux
+func logHandler(l *slog.Logger) slog.Handler {
+	if l == nil {
+		return slog.DiscardHandler
+	}
+	return l.Handler()
 }
 
-// request is the part of OpenAI's that is understood, with llama-server's ignore_eos.
-type request struct {
-	Messages            []llama.Message `json:"messages"`
-	Prompt              string          `json:"prompt"`
-	MaxTokens           int             `json:"max_tokens"`
-	MaxCompletionTokens int             `json:"max_completion_tokens"`
-	N                   int             `json:"n"`
-	Temperature         *float64        `json:"temperature"`
-	TopP                *float64        `json:"top_p"`
-	Frequency           float64         `json:"frequency_penalty"`
-	Presence            float64         `json:"presence_penalty"`
-	Seed                *uint64         `json:"seed"`
-	Stop                texts           `json:"stop"`
-	IgnoreEOS           bool            `json:"ignore_eos"`
-	User                string          `json:"user"`
-	Stream              bool            `json:"stream"`
-	StreamOptions       struct {
-		IncludeUsage bool `json:"include_usage"`
-	} `json:"stream_options"`
-
-	// These would change the answer, and are not done here.
-	Tools          refused `json:"tools"`
-	ResponseFormat refused `json:"response_format"`
-	LogitBias      refused `json:"logit_bias"`
-	Logprobs       refused `json:"logprobs"`
-}
-
-// texts is a text or several.
-type texts []string
-
-func (t *texts) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		*t = make(texts, 1)
-		return json.Unmarshal(data, &(*t)[0])
-	}
-	return json.Unmarshal(data, (*[]string)(t))
-}
-
-// refused is a field that may only be null or false.
-type refused struct{}
-
-func (*refused) UnmarshalJSON(data []byte) error {
-	if s := string(data); s != "null" && s != "false" && s != "[]" && s != "{}" {
-		return fmt.Errorf("tools, response formats, biases and log-probabilities are not served here: %.40s", s)
-	}
-	return nil
-}
-
-func (q *request) llama() llama.Request {
-	temperature, p := 1.0, 1.0 // OpenAI's
-	if q.Temperature != nil {
-		temperature = *q.Temperature
-	}
-	if q.TopP != nil {
-		p = *q.TopP
-	}
-	return llama.Request{
-		Messages: q.Messages, Prompt: q.Prompt, MaxTokens: max(q.MaxTokens, q.MaxCompletionTokens), N: q.N, Stop: q.Stop, Key: q.User,
-		Sampling: &llama.Sampling{Temperature: &temperature, TopP: p, Frequency: q.Frequency, Presence: q.Presence, Seed: q.Seed, IgnoreEOS: q.IgnoreEOS},
-	}
-}
-
-const maxBody = 16 << 20
-
-func serve(w http.ResponseWriter, r *http.Request, g llama.Generator, name string, chat bool) {
-	q := request{}
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	if err := dec.Decode(&q); err != nil {
-		fail(w, fmt.Errorf("%w: %w", llama.ErrRequest, err))
-		return
-	}
-	if chat == (q.Messages == nil) {
-		fail(w, fmt.Errorf("%w: expected messages for a chat, and a prompt for a completion", llama.ErrRequest))
-		return
-	}
-	a := answer{chat: chat, ID: fmt.Sprintf("cmpl-%x", time.Now().UnixNano()), Created: time.Now().Unix(), Model: name}
-	if !q.Stream {
-		response, err := g.Generate(r.Context(), q.llama())
+// open opens the models. On an error it gives those that were opened before.
+func open(ctx context.Context, o *options) ([]*llama.Model, error) {
+	var opened []*llama.Model
+	for i, f := range o.models {
+		m, err := llama.Open(ctx, f.path, &o.llama)
 		if err != nil {
-			fail(w, err)
-			return
+			return opened, err
 		}
-		write(w, http.StatusOK, a.whole(response))
-		return
+		opened = append(opened, m)
+		name := o.name(i, m)
+		if i == 0 {
+			o.serve.Name = name
+			continue
+		}
+		if o.serve.Models == nil {
+			o.serve.Models = map[string]llama.Generator{}
+		}
+		if name == o.serve.Name || o.serve.Models[name] != nil {
+			return opened, fmt.Errorf("two models are called %q, expected -model NAME=FILE", name)
+		}
+		o.serve.Models[name] = m
 	}
-	started := false
-	send := func(v any) {
-		if !started {
-			started = true
-			w.Header().Set("Content-Type", "text/event-stream")
-			w.Header().Set("Cache-Control", "no-cache")
+	for alias, name := range o.serve.Aliases {
+		if _, ok := o.serve.Models[name]; !ok && name != "" && name != o.serve.Name {
+			return opened, fmt.Errorf("-alias %s=%s: no model is called that", alias, name)
 		}
-		data, _ := json.Marshal(v) // of our own types
-		fmt.Fprintf(w, "data: %s\n\n", data)
-		http.NewResponseController(w).Flush()
 	}
-	for t, err := range g.Stream(r.Context(), q.llama()) {
-		switch {
-		case err != nil && !started:
-			fail(w, err)
-			return
-		case err != nil:
-			send(map[string]any{"error": problem(err)})
-			return
-		}
-		if t.Text != "" || t.ID >= 0 {
-			send(a.piece(t))
-		}
-		if t.Response != nil {
-			send(a.end(t.Response))
-			if q.StreamOptions.IncludeUsage {
-				send(a.usage(t.Response))
+	return opened, nil
+}
+
+func (o *options) name(i int, m *llama.Model) string {
+	if o.models[i].name != "" {
+		return o.models[i].name
+	}
+	return m.Info().Name
+}
+
+func readKeys(path string) (*serve.Keys, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return serve.ReadKeys(f)
+}
+
+// rereadKeys reads the keys again at each SIGHUP, until it is told to stop. A list with a mistake in it changes nothing.
+func rereadKeys(o *options) (stop func()) {
+	if o.serve.Keys == nil {
+		return func() {}
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	log := slog.New(logHandler(o.serve.Logger))
+	go func() {
+		for range hup {
+			f, err := os.Open(o.keys)
+			if err == nil {
+				err = o.serve.Keys.Read(f)
+				f.Close()
 			}
+			if err != nil {
+				log.Error("the keys stay as they are", "error", err)
+				continue
+			}
+			log.Info("the keys were read again", "file", o.keys)
 		}
+	}()
+	return func() {
+		signal.Stop(hup)
+		close(hup)
 	}
-	io.WriteString(w, "data: [DONE]\n\n")
-}
-
-// answer makes the objects of OpenAI's API.
-type answer struct {
-	chat    bool
-	ID      string   `json:"id"`
-	Object  string   `json:"object"`
-	Created int64    `json:"created"`
-	Model   string   `json:"model"`
-	Choices []choice `json:"choices"`
-	Usage   *usage   `json:"usage,omitempty"`
-}
-
-type choice struct {
-	Index   int            `json:"index"`
-	Message *llama.Message `json:"message,omitempty"`
-	Delta   *delta         `json:"delta,omitempty"`
-	Text    *string        `json:"text,omitempty"`
-	Finish  *llama.Finish  `json:"finish_reason"`
-}
-
-type delta struct {
-	Content string `json:"content,omitempty"`
-}
-
-type usage struct {
-	Prompt     int `json:"prompt_tokens"`
-	Completion int `json:"completion_tokens"`
-	Total      int `json:"total_tokens"`
-	Details    struct {
-		Cached int `json:"cached_tokens"`
-	} `json:"prompt_tokens_details"`
-}
-
-func (a answer) named(chat, plain string) answer {
-	a.Object = plain
-	if a.chat {
-		a.Object = chat
-	}
-	return a
-}
-
-func (a answer) whole(r *llama.Response) answer {
-	a = a.usage(r).named("chat.completion", "text_completion")
-	for i := range r.Choices {
-		c := choice{Index: i, Finish: &r.Choices[i].Finish}
-		if a.chat {
-			c.Message = &r.Choices[i].Message
-		} else {
-			c.Text = &r.Choices[i].Message.Content
-		}
-		a.Choices = append(a.Choices, c)
-	}
-	return a
-}
-
-func (a answer) piece(t llama.Token) answer {
-	a = a.named("chat.completion.chunk", "text_completion")
-	c := choice{Index: t.Choice}
-	if a.chat {
-		c.Delta = &delta{t.Text}
-	} else {
-		c.Text = &t.Text
-	}
-	a.Choices = []choice{c}
-	return a
-}
-
-func (a answer) end(r *llama.Response) answer {
-	a = a.named("chat.completion.chunk", "text_completion")
-	for i := range r.Choices {
-		c := choice{Index: i, Finish: &r.Choices[i].Finish, Text: new(string)}
-		if a.chat {
-			c.Text, c.Delta = nil, &delta{}
-		}
-		a.Choices = append(a.Choices, c)
-	}
-	return a
-}
-
-func (a answer) usage(r *llama.Response) answer {
-	a = a.named("chat.completion.chunk", "text_completion")
-	a.Choices = []choice{}
-	a.Usage = &usage{Prompt: r.Usage.Prompt, Completion: r.Usage.Generated, Total: r.Usage.Prompt + r.Usage.Generated}
-	a.Usage.Details.Cached = r.Usage.Cached
-	return a
-}
-
-func write(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v)
-}
-
-func problem(err error) map[string]string {
-	return map[string]string{"message": err.Error(), "type": kind(err)}
-}
-
-func kind(err error) string {
-	switch {
-	case errors.Is(err, llama.ErrRequest), errors.Is(err, llama.ErrContextLength), errors.Is(err, llama.ErrTemplate), errors.Is(err, llama.ErrUnsupported):
-		return "invalid_request_error"
-	case errors.Is(err, llama.ErrBusy), errors.Is(err, llama.ErrClosed):
-		return "unavailable_error"
-	}
-	return "server_error"
-}
-
-func fail(w http.ResponseWriter, err error) {
-	status := map[string]int{"invalid_request_error": http.StatusBadRequest, "unavailable_error": http.StatusServiceUnavailable, "server_error": http.StatusInternalServerError}
-	write(w, status[kind(err)], map[string]any{"error": problem(err)})
 }

@@ -1,77 +1,204 @@
 package main
 
 import (
-	"fmt"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"io"
+	"math/big"
+	"net"
 	"net/http"
-	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
-	"github.com/llama31/llama31/llama"
-	"github.com/llama31/llama31/llama/llamatest"
+	"github.com/llama31/llama31/internal/testenv"
 )
 
-func post(t *testing.T, g llama.Generator, path, body string) (int, string) {
+// output is a program's, read while it runs.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// start runs the server and gives its address; stop is SIGTERM.
+func start(t *testing.T, args ...string) (url string, stop context.CancelFunc, ended chan error) {
 	t.Helper()
-	s := httptest.NewServer(handler(g, "test"))
-	defer s.Close()
-	r, err := http.Post(s.URL+path, "application/json", strings.NewReader(body))
+	ctx, stop := context.WithCancel(t.Context())
+	var stdout, stderr output
+	ended = make(chan error, 1)
+	model := testenv.Fetched(t, "smollm2")
+	go func() {
+		ended <- run(ctx, func() {}, append([]string{"-model", "smol=" + model, "-addr", "127.0.0.1:0", "-ctx", "2048"}, args...), &stdout, &stderr)
+	}()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, after, ok := strings.Cut(stdout.String(), "smol on "); ok && strings.HasSuffix(after, "\n") {
+			return strings.TrimSpace(after), stop, ended
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("the server ended: %v", err)
+		default:
+		}
+	}
+	t.Fatalf("no address in %q", stdout.String())
+	return "", nil, nil
+}
+
+func ask(t *testing.T, c *http.Client, url, key, body string) (int, string) {
+	t.Helper()
+	q, err := http.NewRequest(http.MethodPost, url+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key != "" {
+		q.Header.Set("Authorization", "Bearer "+key)
+	}
+	r, err := c.Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Body.Close()
 	all, err := io.ReadAll(r.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return r.StatusCode, string(all)
 }
 
-func TestAnswers(t *testing.T) {
-	for _, c := range []struct {
-		name, path, body string
-		answer           llamatest.Answer
-		status           int
-		expect           []string // in this order
-	}{
-		{"chat", "/v1/chat/completions", `{"messages":[{"role":"user","content":"hi"}],"max_tokens":9}`, llamatest.Answer{Text: "hello you"}, 200,
-			[]string{`"object":"chat.completion"`, `"message":{"role":"assistant","content":"hello you"}`, `"finish_reason":"stop"`, `"completion_tokens":2`}},
-		{"completion", "/v1/completions", `{"prompt":"hi","stop":"x"}`, llamatest.Answer{Text: "hello"}, 200,
-			[]string{`"object":"text_completion"`, `"text":"hello"`}},
-		{"stream", "/v1/chat/completions", `{"messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_usage":true}}`, llamatest.Answer{Text: "hello you"}, 200,
-			[]string{`"delta":{"content":"hello"}`, `"delta":{"content":" you"}`, `"finish_reason":"stop"`, `"choices":[]`, `"completion_tokens":2`, "data: [DONE]"}},
-		{"cut", "/v1/completions", `{"prompt":"hi","max_tokens":1,"stream":true}`, llamatest.Answer{Text: "hello you"}, 200,
-			[]string{`"text":"hello"`, `"finish_reason":"length"`, "[DONE]"}},
-		{"busy", "/v1/completions", `{"prompt":"hi"}`, llamatest.Answer{Err: llama.ErrBusy}, 503, []string{`"unavailable_error"`}},
-		{"busy stream", "/v1/completions", `{"prompt":"hi","stream":true}`, llamatest.Answer{Err: llama.ErrBusy}, 503, []string{`"unavailable_error"`}},
-		{"late error", "/v1/completions", `{"prompt":"hi","stream":true}`, llamatest.Answer{Text: "hello", Err: fmt.Errorf("no more")}, 200, []string{`"hello"`, `"error":{"message":"no more"`}},
-		{"no JSON", "/v1/completions", `{"prompt":`, llamatest.Answer{}, 400, []string{"invalid_request_error"}},
-		{"no prompt", "/v1/chat/completions", `{"prompt":"hi"}`, llamatest.Answer{}, 400, []string{"invalid_request_error"}},
-		{"tools", "/v1/chat/completions", `{"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function"}]}`, llamatest.Answer{}, 400, []string{"not served here"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			status, body := post(t, llamatest.New(c.answer), c.path, c.body)
-			if status != c.status {
-				t.Errorf("status %d, expected %d: %s", status, c.status, body)
-			}
-			rest := body
-			for _, e := range c.expect {
-				_, after, ok := strings.Cut(rest, e)
-				if !ok {
-					t.Fatalf("no %s (in this place) in %s", e, body)
-				}
-				rest = after
-			}
-		})
+// TestDrain ends the server while a stream runs: it comes to its end, and the server to its own.
+func TestDrain(t *testing.T) {
+	url, stop, ended := start(t)
+	q, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(`{"messages":[{"role":"user","content":"hi"}],"max_tokens":60,"ignore_eos":true,"stream":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Body.Close()
+	stop()
+	all, err := io.ReadAll(q.Body)
+	if err != nil || !strings.Contains(string(all), `"finish_reason":"length"`) || !strings.HasSuffix(string(all), "data: [DONE]\n\n") {
+		t.Errorf("a stream while the server stops: %v, %s", err, all)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("the server goes on")
+	}
+	if _, err := http.Get(url + "/health"); err == nil {
+		t.Error("a server that has ended answers")
 	}
 }
 
-func TestRequest(t *testing.T) {
-	m := llamatest.Says("ok")
-	post(t, m, "/v1/completions", `{"prompt":"hi","temperature":0,"top_p":0.5,"seed":7,"user":"u","stop":["a","b"],"ignore_eos":true,"n":2}`)
-	q := m.Requests()[0]
-	if q.Prompt != "hi" || *q.Sampling.Temperature != 0 || q.Sampling.TopP != 0.5 || *q.Sampling.Seed != 7 || q.Key != "u" || len(q.Stop) != 2 || !q.Sampling.IgnoreEOS || q.N != 2 {
-		t.Errorf("%+v %+v", q, *q.Sampling)
+// TestTLS serves HTTPS to those who have a key of -new-key.
+func TestTLS(t *testing.T) {
+	var line, secret output
+	if err := run(t.Context(), nil, []string{"-new-key", "alice"}, &line, &secret); err != nil {
+		t.Fatal(err)
+	}
+	_, key, _ := strings.Cut(strings.TrimSpace(secret.String()), "again: ")
+	dir := t.TempDir()
+	keys := filepath.Join(dir, "keys")
+	if err := os.WriteFile(keys, []byte(line.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cert, pool := certificate(t, dir)
+	url, stop, ended := start(t, "-keys", keys, "-tls-cert", cert, "-tls-key", filepath.Join(dir, "key.pem"))
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
+	const body = `{"messages":[{"role":"user","content":"hi"}],"max_tokens":2}`
+	if status, text := ask(t, c, url, key, body); status != 200 || !strings.Contains(text, `"model":"smol"`) {
+		t.Errorf("with a key: %d %s", status, text)
+	}
+	for _, bad := range []string{"", "sk-wrong", key + "x", line.String()} {
+		if status, text := ask(t, c, url, strings.TrimSpace(bad), body); status != 401 {
+			t.Errorf("with key %q: %d %s", bad, status, text)
+		}
+	}
+	c.CloseIdleConnections()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func certificate(t *testing.T, dir string) (path string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("key.pem", "PRIVATE KEY", private)
+	pool = x509.NewCertPool()
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(c)
+	return write("cert.pem", "CERTIFICATE", der), pool
+}
+
+// TestFlags gives flags that must not start a server.
+func TestFlags(t *testing.T) {
+	for _, c := range []struct{ says, args string }{
+		{"-model is required", ""},
+		{"open to others", "-model F -addr 0.0.0.0:0"},
+		{"open to others", "-model F -addr :8080"},
+		{"open to others", "-model F -addr [::]:8080"},
+		{"open to others", "-model F -addr 192.168.1.2:8080"},
+		{"come together", "-model F -tls-cert F"},
+		{"-kv", "-model F -kv q9"},
+		{"negative", "-model F -drain -1s"},
+		{"no such file", "-model F -keys nosuch -addr 127.0.0.1:0"},
+		{"one word", "-new-key= -new-key #"},
+	} {
+		err := run(t.Context(), nil, strings.Fields(c.args), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("server %s: %v, expected %q", c.args, err, c.says)
+		}
+	}
+	for _, args := range []string{"-model F", "-model F -addr [::1]:0", "-model F -addr localhost:0", "-model F -addr :0 -public", "-model F -addr :0 -keys K"} {
+		if _, err := parse(strings.Fields(args), io.Discard); err != nil {
+			t.Errorf("server %s: %v", args, err)
+		}
 	}
 }
