@@ -3,14 +3,19 @@ package examples
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/llama31/llama31/gguf/block"
 	"github.com/llama31/llama31/gguf/gguftest"
@@ -195,6 +200,9 @@ func TestBadFlags(t *testing.T) {
 		{"q9", []string{"synth", "-o", filepath.Join(dir, "x"), "-type", "q9"}},
 		{"-type", []string{"quantize", "-i", model, "-o", filepath.Join(dir, "x"), "-type", "q9"}},
 		{"one file", []string{"ggufinfo"}},
+		{"one name", []string{"pull"}},
+		{"hf:OWNER/REPO:QUANT", []string{"pull", "hf:nothing"}},
+		{"hf:OWNER/REPO", []string{"pull", "-list", "https://example.com/x.gguf"}},
 	} {
 		fails(t, []string{c.says}, c.args[0], c.args[1:]...)
 	}
@@ -202,7 +210,7 @@ func TestBadFlags(t *testing.T) {
 
 // TestHelp prints what a program takes, and is no error.
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"chat", "tokenize", "ggufinfo", "quantize", "llamabench", "perplexity", "serve", "server", "synth"} {
+	for _, name := range []string{"chat", "tokenize", "ggufinfo", "pull", "quantize", "llamabench", "perplexity", "serve", "server", "synth"} {
 		status, stdout, stderr := run(t, "", name, "-h")
 		if status != 0 || !strings.Contains(stdout, "-") || stderr != "" {
 			t.Errorf("%s -h: status %d, stdout %q, stderr %q", name, status, stdout, stderr)
@@ -256,6 +264,55 @@ func TestRuns(t *testing.T) {
 		t.Errorf("ggufinfo prints %q", out)
 	}
 	succeeds("", "hello", small)
+}
+
+// TestPull gives every program a model that a server has: the first downloads it, the others find it.
+func TestPull(t *testing.T) {
+	dir := t.TempDir()
+	data, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent atomic.Int32
+	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/models/some/one/tree/main":
+			fmt.Fprintf(w, `[{"type":"file","path":"tiny-Q8_0.gguf","size":%d,"lfs":{"oid":"%x","size":%d}}]`, len(data), sha256.Sum256(data), len(data))
+		case "/some/one/resolve/main/tiny-Q8_0.gguf":
+			sent.Add(1)
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer hub.Close()
+	t.Setenv("HF_ENDPOINT", hub.URL)
+	t.Setenv("LLAMA31_CACHE", filepath.Join(dir, "cache"))
+	t.Setenv("LLAMA31_MEMORY", "off")
+	text := filepath.Join(dir, "text.txt")
+	if err := os.WriteFile(text, []byte("These are the words that are scored."), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	const name = "hf:some/one:Q8_0"
+	for i, c := range [][]string{
+		{"pull", name},
+		{"pull", "-list", "hf:some/one"},
+		{"chat", "-p", "hi", "-n", "2", "-model", name},
+		{"tokenize", "-model", name},
+		{"ggufinfo", name},
+		{"quantize", "-q", "-type", "q4_0", "-o", filepath.Join(dir, "small.gguf"), "-i", name},
+		{"perplexity", "-f", text, "-model", name},
+		{"llamabench", "-p", "4", "-n", "2", "-r", "1", "-model", name},
+		{"serve", "-d", "100ms", "-prompt", "3", "-answer", "2", "-model", name},
+	} {
+		status, stdout, stderr := run(t, "words", c[0], c[1:]...)
+		if status != 0 || strings.Contains(stderr, "downloading") != (i == 0) || i < 2 && !strings.Contains(stdout, "Q8_0") {
+			t.Errorf("%q: status %d, stdout %q, stderr %q", c, status, stdout, stderr)
+		}
+	}
+	if n := sent.Load(); n != 1 {
+		t.Errorf("it was sent %d times", n)
+	}
 }
 
 // TestParis is the first thing that a newcomer runs.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/llama31/llama31/bench"
 	"github.com/llama31/llama31/kernels"
+	"github.com/llama31/llama31/llama/hub/bar"
 )
 
 func main() {
@@ -37,7 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("llamabench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, in one line
 	var s bench.Speed
-	fs.StringVar(&s.Model, "model", "", "GGUF `file` (required)")
+	fs.StringVar(&s.Model, "model", "", bar.Names+" (required)")
 	fs.IntVar(&s.Prompt, "p", 512, "tokens of the prompt; 0 leaves that test out")
 	fs.IntVar(&s.Generate, "n", 128, "tokens to generate; 0 leaves that test out")
 	fs.IntVar(&s.Runs, "r", 5, "runs, of which the median counts")
@@ -77,6 +78,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			fmt.Fprintf(stderr, ", peer %.2f", peer)
 		}
 		fmt.Fprintln(stderr)
+	}
+	var err error
+	if s.Model, err = bar.Path(ctx, s.Model, stderr); err != nil {
+		return err
 	}
 	info, results, err := s.Run(ctx)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/llama31/llama31/bench"
 	"github.com/llama31/llama31/kernels"
 	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/hub/bar"
 )
 
 func main() {
@@ -39,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("perplexity", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, in one line
 	var p bench.Perplexity
-	fs.StringVar(&p.Model, "model", "", "GGUF `file` (required)")
+	fs.StringVar(&p.Model, "model", "", bar.Names+" (required)")
 	text := fs.String("f", "", "text `file`, UTF-8 (required)")
 	fs.IntVar(&p.Window, "ctx", 0, "tokens of a window (0: the whole text at once)")
 	fs.BoolVar(&p.Exact, "exact", false, "float32 activations and KV cache: slow, for checking")
@@ -79,6 +80,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("%s: not UTF-8", *text)
 	}
 	p.Text = string(b)
+	if p.Model, err = bar.Path(ctx, p.Model, stderr); err != nil {
+		return err
+	}
 	info, r, err := score(ctx, p, *logits)
 	if err != nil {
 		return err

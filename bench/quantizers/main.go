@@ -33,6 +33,7 @@ import (
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/gguf/block"
 	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/hub/bar"
 )
 
 func main() {
@@ -54,7 +55,7 @@ type comparison struct {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("quantizers", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, in one line
-	model := fs.String("model", "", "GGUF `file` with the weights (required); any type that can be decoded")
+	model := fs.String("model", "", bar.Names+" (required); of any type that can be decoded")
 	theirs := fs.String("llama-quantize", "llama-quantize", "`path` of llama.cpp's program")
 	types := fs.String("types", "q8_0,q4_0,q4_1,q5_0,q5_1,q2_k,q3_k,q4_k,q5_k,q6_k,iq4_nl,iq4_xs", "block types to compare; empty: none")
 	text := fs.String("f", "", "text `file` to predict")
@@ -70,7 +71,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if fs.NArg() > 0 || *model == "" {
 		return errors.New("expected -model FILE and no further arguments")
 	}
-	f, err := gguf.Open(*model, nil)
+	path, err := bar.Path(ctx, *model, os.Stderr)
+	if err != nil {
+		return err
+	}
+	f, err := gguf.Open(path, nil)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/llama31/llama31/bench"
 	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/hub/bar"
 )
 
 func main() {
@@ -44,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.SetOutput(io.Discard) // main prints the error, in one line
 	l := bench.Load{Prompt: bench.SharePrompt, Answer: bench.ShareAnswer}
 	var o llama.Options
-	model := fs.String("model", "", "GGUF `file`, to be run in this process")
+	model := fs.String("model", "", bar.Names+"; to be run in this process")
 	url := fs.String("url", "", "`address` of a server with OpenAI's API")
 	compare := fs.String("compare", "", "`address` of another, measured in turn")
 	name := fs.String("name", "", "model's name for servers that have several")
@@ -106,7 +107,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	var targets []target
 	if *model != "" {
-		m, err := llama.Open(ctx, *model, &o)
+		path, err := bar.Path(ctx, *model, stderr)
+		if err != nil {
+			return err
+		}
+		m, err := llama.Open(ctx, path, &o)
 		if err != nil {
 			return err
 		}

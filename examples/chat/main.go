@@ -21,6 +21,7 @@ import (
 
 	_ "github.com/llama31/llama31/kernels/cuda" // a GPU, where there is one
 	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/hub/bar"
 )
 
 type options struct {
@@ -47,7 +48,11 @@ func run(args []string, in io.Reader, out, status io.Writer) error {
 	}
 	logger := slog.New(slog.NewTextHandler(status, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	bar := &loading{to: status}
-	m, err := llama.Open(context.Background(), o.model, &llama.Options{Device: o.device, Threads: o.threads, Context: o.context, Logger: logger, Progress: bar.progress})
+	path, err := download(o.model, status)
+	if err != nil {
+		return err
+	}
+	m, err := llama.Open(context.Background(), path, &llama.Options{Device: o.device, Threads: o.threads, Context: o.context, Logger: logger, Progress: bar.progress})
 	bar.end()
 	if err != nil {
 		return err
@@ -71,11 +76,18 @@ func run(args []string, in io.Reader, out, status io.Writer) error {
 	return c.run(newLines(in))
 }
 
+// download gives the file of a model's name, and an interrupt ends it.
+func download(name string, status io.Writer) (string, error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return bar.Path(ctx, name, status)
+}
+
 func parse(args []string, out io.Writer) (*options, error) {
 	o := &options{set: map[string]bool{}}
 	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&o.model, "model", "", "GGUF `file`; of a split model any part")
+	fs.StringVar(&o.model, "model", "", bar.Names)
 	fs.StringVar(&o.prompt, "p", "", "`question`: one answer, then the end; without it a conversation")
 	fs.StringVar(&o.system, "system", "", "system `prompt`")
 	fs.IntVar(&o.tokens, "n", 0, "most tokens of an answer; 0: to its end")

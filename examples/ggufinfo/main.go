@@ -21,6 +21,7 @@ import (
 
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/gguf/block"
+	"github.com/llama31/llama31/llama/hub/bar"
 )
 
 func main() {
@@ -51,7 +52,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if fs.NArg() != 1 {
 		return fmt.Errorf("expected one file, found %d arguments", fs.NArg())
 	}
-	f, err := gguf.Open(fs.Arg(0), nil)
+	path, err := bar.Path(ctx, fs.Arg(0), os.Stderr)
+	if err != nil {
+		return err
+	}
+	f, err := gguf.Open(path, nil)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/gguf/block"
 	"github.com/llama31/llama31/gguf/recipe"
+	"github.com/llama31/llama31/llama/hub/bar"
 )
 
 func main() {
@@ -39,7 +40,7 @@ func main() {
 func run(ctx context.Context, args []string, log io.Writer) error {
 	fs := flag.NewFlagSet("quantize", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, in one line
-	in := fs.String("i", "", "GGUF file to read (required)")
+	in := fs.String("i", "", bar.Names+" (required)")
 	out := fs.String("o", "", "GGUF file to write (required)")
 	kind := fs.String("type", "q4_k_m", "one of "+strings.Join(writable(), ", "))
 	threads := fs.Int("threads", runtime.GOMAXPROCS(0), "how many rows to work on at a time")
@@ -63,7 +64,11 @@ func run(ctx context.Context, args []string, log io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("-type: %w", err)
 	}
-	f, err := gguf.Open(*in, nil)
+	path, err := bar.Path(ctx, *in, os.Stderr)
+	if err != nil {
+		return err
+	}
+	f, err := gguf.Open(path, nil)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 
 	_ "github.com/llama31/llama31/kernels/cuda"
 	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/hub/bar"
 	"github.com/llama31/llama31/llama/serve"
 )
 
@@ -106,7 +107,11 @@ func logHandler(l *slog.Logger) slog.Handler {
 func open(ctx context.Context, o *options) ([]*llama.Model, error) {
 	var opened []*llama.Model
 	for i, f := range o.models {
-		m, err := llama.Open(ctx, f.path, &o.llama)
+		path, err := bar.Path(ctx, f.path, os.Stderr)
+		if err != nil {
+			return opened, err
+		}
+		m, err := llama.Open(ctx, path, &o.llama)
 		if err != nil {
 			return opened, err
 		}

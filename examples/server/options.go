@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/hub/bar"
 	"github.com/llama31/llama31/llama/serve"
 )
 
@@ -35,7 +36,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	o := &options{}
 	fs := flag.NewFlagSet("server", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, in one line
-	fs.Func("model", "GGUF `file`, or NAME=FILE; once for each model (required)", o.addModel)
+	fs.Func("model", bar.Names+", or NAME= and one of these; once for each model (required)", o.addModel)
 	fs.StringVar(&o.aliases, "alias", "", "further names, such as gpt-4o,small=NAME; without =NAME of the first model. A single model answers to every name")
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
 	fs.StringVar(&o.cert, "tls-cert", "", "certificate `file`, PEM: serve HTTPS")

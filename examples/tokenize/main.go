@@ -23,6 +23,7 @@ import (
 	"strconv"
 
 	"github.com/llama31/llama31/llama"
+	"github.com/llama31/llama31/llama/hub/bar"
 	"github.com/llama31/llama31/tokenizer"
 )
 
@@ -38,7 +39,7 @@ func main() {
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	fs := flag.NewFlagSet("tokenize", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, in one line
-	model := fs.String("model", "", "GGUF `file` with the vocabulary")
+	model := fs.String("model", "", bar.Names)
 	special := fs.Bool("special", false, "take control tokens such as <|eot_id|> from the text; with -d: show them")
 	decode := fs.Bool("d", false, "ids to text")
 	chat := fs.Bool("chat", false, "read a conversation as JSON, give the ids of its prompt")
@@ -64,7 +65,11 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		return errors.New("-chat goes with -text only, and -text with -chat")
 	}
 	// Nothing is computed; the context is the model's, for a prompt to fit in it.
-	m, err := llama.Open(ctx, *model, &llama.Options{Device: "cpu", MaxRunning: 1, KVBytes: 1})
+	path, err := bar.Path(ctx, *model, os.Stderr)
+	if err != nil {
+		return err
+	}
+	m, err := llama.Open(ctx, path, &llama.Options{Device: "cpu", MaxRunning: 1, KVBytes: 1})
 	if err != nil {
 		return err
 	}
