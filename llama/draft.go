@@ -129,7 +129,7 @@ func (d *drafter) guess(running []*sequence, i int) bool {
 		if i == 0 {
 			t.follow(p, s)
 		}
-		if len(s.draft) < i {
+		if s.format.cut(s); len(s.draft) < i {
 			continue
 		}
 		t.tokens = append(t.tokens[:len(s.tokens)], s.draft...)
@@ -143,6 +143,7 @@ func (d *drafter) guess(running []*sequence, i int) bool {
 		if n == t.pending() {
 			draw := s.sampling
 			draw.Draw = uniform(s.seed, s.choice, len(s.tokens)+i)
+			draw.Mask = s.format.mask(i)
 			t.draws = append(t.draws[:0], draw)
 			t.outs = len(b.Out) + 1
 			b.Out = append(b.Out, kernels.Out{Row: rows - 1, Slot: s.slot, Sample: &t.draws[0], Target: -1})

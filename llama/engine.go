@@ -434,6 +434,7 @@ func (e *engine) fill() {
 				s.scan.want(s.done+i, e.out(s, row+i))
 			}
 		case s.chunk == s.pending():
+			s.format.cut(s)
 			for i := range len(s.draft) + 1 {
 				o := e.out(s, row+s.chunk-1+i)
 				o.Sample, o.Top = s.sample(i), s.top
@@ -547,7 +548,7 @@ func (e *engine) generated(s *sequence, o *kernels.Out) {
 	s.lookup.update(s.tokens)
 	stop := s.job.token(s, o)
 	switch {
-	case stop:
+	case stop || s.format.complete(s):
 		e.end(s, FinishStop, nil)
 	case len(s.tokens) >= s.limit:
 		e.end(s, FinishLength, nil)

@@ -12,7 +12,7 @@ import (
 // Generate answers a request. On an error of ctx, or of the model while it runs, the response holds what there is so far, beside
 // the error. A request that waits for others ends with ctx, too, and at once.
 //
-// Errors: ErrRequest for a request that contradicts itself, ErrContextLength for a prompt that does not fit, ErrTemplate, ErrBusy
+// Errors: ErrRequest for a request that contradicts itself, ErrUnsupported for a Format that cannot be held to, ErrContextLength for a prompt that does not fit, ErrTemplate, ErrBusy
 // (Options.RejectWhenFull), ErrClosed, ctx's.
 func (m *Model) Generate(ctx context.Context, r Request) (*Response, error) {
 	j, err := m.start(ctx, &r, true)
@@ -71,6 +71,10 @@ func (m *Model) start(ctx context.Context, r *Request, quiet bool) (*job, error)
 	if err := r.check(m.config.vocab); err != nil {
 		return nil, err
 	}
+	machine, err := m.formats.machine(r.Format)
+	if err != nil {
+		return nil, err
+	}
 	limit := m.context
 	if r.MaxTokens > 0 && r.MaxTokens < limit-len(prompt) {
 		limit = len(prompt) + r.MaxTokens
@@ -89,6 +93,7 @@ func (m *Model) start(ctx context.Context, r *Request, quiet bool) (*job, error)
 	for i := range max(1, r.N) {
 		s := &sequence{job: j, choice: i, tokens: append(make([]int32, 0, len(prompt)+64), prompt...), prompt: len(prompt), limit: limit, slot: -1, priority: r.Priority, seed: seed, top: r.TopLogprobs, stops: m.stops}
 		s.text = newStopText(m.tokenizer.NewDecoder(), r.Stop)
+		s.format.machine = machine
 		s.setSampling(&sampling)
 		j.seqs = append(j.seqs, s)
 	}

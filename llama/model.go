@@ -23,6 +23,7 @@ type Model struct {
 	template  func() (template, error)
 	sampling  Sampling // what the file recommends
 	stops     map[int32]bool
+	formats   formats
 	device    kernels.Device
 	kv        kernels.KV   // the engine's goroutine reads and writes it
 	info      kernels.Info // of the device, which Close ends
@@ -86,6 +87,7 @@ func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
 	}
 	m.template = sync.OnceValues(m.readTemplate)
 	m.stops = stopTokens(m.tokenizer)
+	m.formats.tokenizer, m.formats.stops = m.tokenizer, m.stops
 	m.sampling = recommended(f)
 	if m.options.Context > m.config.context {
 		return m, fmt.Errorf("%w: a context of %d tokens, the model was trained for %d", ErrRequest, m.options.Context, m.config.context)

@@ -15,6 +15,7 @@ type Request struct {
 	N           int       // choices; 0 means 1
 	Sampling    *Sampling // nil: what the model file recommends, else Llama 3.1's defaults (temperature 0.6, top-p 0.9)
 	Stop        []string  // texts that end the answer; they are not part of it
+	Format      Format    // what the answer has to match: JSON of a schema, for instance; zero: nothing
 	Tools       []Tool    // functions that the model may call
 	TopLogprobs int       // how many alternatives come with each token
 

@@ -47,6 +47,8 @@ type sequence struct {
 	text     stopText
 	ended    bool
 
+	format constraint // what the answer has to match
+
 	draft   []int32 // guesses at the next tokens in the current step
 	chance  float64 // that all of them are right
 	lookup  lookup
@@ -127,7 +129,7 @@ func (s *sequence) sample(i int) *kernels.Sampling {
 	s.draws = append(s.draws, s.sampling)
 	d := &s.draws[i]
 	d.Draw = uniform(s.seed, s.choice, len(s.tokens)+i)
-	d.Seen = s.counts
+	d.Seen, d.Mask = s.counts, s.format.mask(i)
 	return d
 }
 
