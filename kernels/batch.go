@@ -10,6 +10,10 @@ import (
 type Batch struct {
 	Chunks []Chunk
 	Out    []Out
+
+	// Enter and Leave are [rows, Hidden], for a device that runs some of a model's layers: the residual stream that the step begins with,
+	// where forward does not Embed, and where it goes at the end. nil: none.
+	Enter, Leave []float32
 }
 
 // Chunk is a run of consecutive tokens of one sequence.
@@ -81,6 +85,8 @@ func (b *Batch) Check(s *Shape, pages int) error {
 		return fmt.Errorf("batch: %d rows, at most %d fit", rows, s.MaxRows)
 	case len(b.Out) > s.MaxOut:
 		return fmt.Errorf("batch: %d Out rows, at most %d fit", len(b.Out), s.MaxOut)
+	case b.Enter != nil && len(b.Enter) != rows*s.Hidden, b.Leave != nil && len(b.Leave) != rows*s.Hidden:
+		return fmt.Errorf("batch: a residual stream of %d and %d values, expected %d rows of %d", len(b.Enter), len(b.Leave), rows, s.Hidden)
 	}
 	for i := range b.Chunks {
 		c := &b.Chunks[i]

@@ -192,9 +192,11 @@ func (d *cpuDevice) Step(b *Batch, forward func(Ops)) error {
 	if err := d.begin(b); err != nil {
 		return err
 	}
+	copy(d.x, b.Enter)
 	d.pool.begin()
 	forward(d)
 	d.pool.end()
+	copy(b.Leave, d.x)
 	err := d.err
 	d.err, d.batch = nil, nil
 	return err

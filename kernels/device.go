@@ -42,13 +42,14 @@ func (e *MemoryError) Is(target error) bool { return target == ErrOutOfMemory }
 
 // Shape is what a device must know of a model: all sizes count elements.
 type Shape struct {
-	Layers, Hidden, FFN, Vocab int
+	Layers, Hidden, FFN, Vocab int       // Layers of the whole model
 	Heads, KVHeads, HeadDim    int       // Heads is a multiple of KVHeads
 	Eps                        float32   // of RMSNorm
 	RopeFreq                   []float64 // [rotated dims / 2] angle per position of each pair (2i, 2i+1), scaling included
 	MaxRows                    int       // most rows in a step
 	MaxOut                     int       // most Out rows in a step
 	Slots                      int       // sequences that may be known at once
+	Context                    int       // most positions of a sequence; 0: unknown, and memory for steps is taken when a step needs it
 	Exact                      bool      // float32 activations and KV: slow, for checking
 }
 
@@ -90,8 +91,8 @@ type Device interface {
 	// Load prepares one weight: aliases w's memory where it can (CPU), copies it elsewhere (CUDA). w is [rows, cols/block] of
 	// a block type's struct, or a float vector. The memory behind w must outlive the device.
 	Load(role Role, w *tensor.Dense) (Weight, error)
-	// NewKV makes the KV cache, of the given number of pages, in place of an earlier one.
-	NewKV(pages int, t KVType) (KV, error)
+	// NewKV makes the KV cache in place of an earlier one, for so many layers: those of the model that this device runs.
+	NewKV(layers, pages int, t KVType) (KV, error)
 	// Step runs forward once over a batch. forward calls the operations in the order of the model; a device may record them once
 	// and replay the record for a later batch of like size. When Step returns, the batch's results are filled in. Errors of every
 	// operation come out here; the KV of the batch's rows is then undefined.
@@ -106,7 +107,10 @@ type Info struct {
 	Detail   string       // instruction set, or card and driver
 	Threads  int          // workers of a CPU device
 	Memory   int64        // bytes that the device holds in all, 0 if unknown
-	FreeFunc func() int64 `json:"-"`
+	FreeFunc func() int64 `json:"-"` // bytes of its own memory that are free now; nil: it uses the host's
+
+	// WorkBytes are what the device has taken of its own memory for steps. The rest is for weights and the KV cache.
+	WorkBytes int64
 
 	// WeightBytes predicts what a weight will take of the device's memory; nil: as much as in the file.
 	WeightBytes func(t block.Type, rows, cols int) int64 `json:"-"`
@@ -204,7 +208,7 @@ func Open(device string, s Shape, o Options) (Device, error) {
 func (s *Shape) check() error {
 	switch {
 	case s.Layers < 1 || s.Hidden < 1 || s.FFN < 1 || s.Vocab < 1 || s.Heads < 1 || s.KVHeads < 1 || s.HeadDim < 1,
-		s.MaxRows < 1 || s.MaxOut < 1 || s.Slots < 1:
+		s.MaxRows < 1 || s.MaxOut < 1 || s.Slots < 1 || s.Context < 0:
 		return fmt.Errorf("%w: shape %+v has a size below 1", ErrUnsupported, *s)
 	case s.Heads%s.KVHeads != 0:
 		return fmt.Errorf("%w: %d heads are not a multiple of %d KV heads", ErrUnsupported, s.Heads, s.KVHeads)

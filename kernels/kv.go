@@ -15,9 +15,9 @@ type cpuKV struct {
 	mem                           []byte
 }
 
-func (d *cpuDevice) NewKV(pages int, t KVType) (KV, error) {
+func (d *cpuDevice) NewKV(layers, pages int, t KVType) (KV, error) {
 	s := &d.shape
-	kv := &cpuKV{typ: t, pages: pages, layers: s.Layers, heads: s.KVHeads, headDim: s.HeadDim}
+	kv := &cpuKV{typ: t, pages: pages, layers: layers, heads: s.KVHeads, headDim: s.HeadDim}
 	switch {
 	case s.Exact:
 		kv.typ, kv.part = KVF32, 4*PageSize*s.HeadDim
@@ -30,8 +30,8 @@ func (d *cpuDevice) NewKV(pages int, t KVType) (KV, error) {
 	default:
 		return nil, fmt.Errorf("%w: KV type %d on the CPU", ErrUnsupported, t)
 	}
-	if pages < 1 {
-		return nil, fmt.Errorf("%w: a KV cache of %d pages", ErrUnsupported, pages)
+	if layers < 1 || pages < 1 {
+		return nil, fmt.Errorf("%w: a KV cache of %d layers and %d pages", ErrUnsupported, layers, pages)
 	}
 	mem, err := allocate(pages * kv.PageBytes())
 	if err != nil {

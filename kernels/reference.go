@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/llama31/llama31/gguf/block"
 	"gorgonia.org/tensor"
@@ -100,14 +101,15 @@ func (r Role) Dims(s *Shape) (rows, cols int) {
 // referenceKV is a paged cache. A page is [layers][key, value][KV heads][PageSize][head dim], each vector encoded as in a weight
 // of the same precision: F32, F16 or Q8_0.
 type referenceKV struct {
-	shape *Shape
-	typ   block.Type
-	pages [][]byte
+	shape  *Shape
+	layers int
+	typ    block.Type
+	pages  [][]byte
 }
 
-func (d *reference) NewKV(pages int, t KVType) (KV, error) {
+func (d *reference) NewKV(layers, pages int, t KVType) (KV, error) {
 	s := &d.shape
-	kv := &referenceKV{shape: s}
+	kv := &referenceKV{shape: s, layers: layers}
 	switch t {
 	case KVF32:
 		kv.typ = block.TypeF32
@@ -122,12 +124,12 @@ func (d *reference) NewKV(pages int, t KVType) (KV, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reference: %w: KV of 8 bits with heads of %d values: %w", ErrUnsupported, s.HeadDim, err)
 	}
-	if pages < 1 {
-		return nil, fmt.Errorf("reference: a KV cache of %d pages", pages)
+	if layers < 1 || pages < 1 {
+		return nil, fmt.Errorf("reference: a KV cache of %d layers and %d pages", layers, pages)
 	}
 	kv.pages = make([][]byte, pages)
 	for i := range kv.pages {
-		kv.pages[i] = make([]byte, s.Layers*2*s.KVHeads*PageSize*int(size))
+		kv.pages[i] = make([]byte, layers*2*s.KVHeads*PageSize*int(size))
 	}
 	d.kv = kv
 	return kv, nil
@@ -178,7 +180,7 @@ func (kv *referenceKV) Write(page int32, src []byte) error {
 // vector is where the key (which = 0) or value (1) of a head at position pos lies.
 func (kv *referenceKV) vector(pages []int32, layer, which, head, pos int) []byte {
 	p := kv.pages[pages[pos/PageSize]]
-	size := len(p) / (kv.shape.Layers * 2 * kv.shape.KVHeads * PageSize)
+	size := len(p) / (kv.layers * 2 * kv.shape.KVHeads * PageSize)
 	i := ((layer*2+which)*kv.shape.KVHeads+head)*PageSize + pos%PageSize
 	return p[i*size : (i+1)*size]
 }
@@ -191,6 +193,12 @@ func (d *reference) Step(b *Batch, forward func(Ops)) error {
 		return fmt.Errorf("reference: %w", err)
 	}
 	o := &referenceOps{reference: d, batch: b}
+	for i := 0; i < len(b.Enter); i += d.shape.Hidden {
+		o.x = append(o.x, slices.Clone(b.Enter[i:i+d.shape.Hidden]))
+	}
 	forward(o)
+	for i, x := range o.x {
+		copy(b.Leave[min(i*d.shape.Hidden, len(b.Leave)):], x)
+	}
 	return o.err
 }

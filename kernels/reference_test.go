@@ -41,7 +41,7 @@ func prompt(t *testing.T, m *kerneltest.Model, kv kernels.KVType, ids []int32, s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.NewKV(4, kv); err != nil {
+	if _, err := d.NewKV(m.Shape.Layers, 4, kv); err != nil {
 		t.Fatal(err)
 	}
 	var logits [][]float32

@@ -7,27 +7,33 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/llama31/llama31/kernels"
 )
 
-// place opens a device and loads the model there: the one that the options name, or with "auto" a registered GPU if it can be used
-// and the model fits, else the CPU. It gives the pages of the KV cache.
+// place opens devices and loads the model there: on the one that the options name, or with "auto" on the GPUs that can be used, as
+// many of its layers as fit, and the rest on the CPU. It gives the pages of the KV cache.
 func (m *Model) place(ctx context.Context, tied bool) (*weights, int, error) {
-	if m.options.Device != "auto" {
-		return m.placeOn(ctx, m.options.Device, tied)
+	o := &m.options
+	if o.GPULayers != nil && *o.GPULayers == 0 {
+		return m.placeOn(ctx, "cpu", false, tied)
+	}
+	if o.Device != "auto" {
+		return m.placeOn(ctx, o.Device, true, tied)
 	}
 	for _, kind := range m.gpus() {
-		w, pages, err := m.placeOn(ctx, kind, tied)
+		w, pages, err := m.placeOn(ctx, kind, false, tied)
 		if err == nil {
 			return w, pages, nil
 		}
 		if !errors.Is(err, kernels.ErrUnavailable) && !errors.Is(err, kernels.ErrUnsupported) && !errors.Is(err, kernels.ErrOutOfMemory) {
 			return nil, 0, err
 		}
-		m.options.Logger.Info("device not used", "device", kind, "reason", err)
+		o.Logger.Info("device not used", "device", kind, "reason", err)
 	}
-	return m.placeOn(ctx, "cpu", tied)
+	return m.placeOn(ctx, "cpu", false, tied)
 }
 
 // gpus are the kinds of device that "auto" tries before the CPU.
@@ -46,89 +52,151 @@ func (m *Model) gpus() (kinds []string) {
 	return kinds
 }
 
-// placeOn loads the model on a device; where that fails, the device is closed again.
-func (m *Model) placeOn(ctx context.Context, name string, tied bool) (w *weights, pages int, err error) {
-	d, err := kernels.Open(name, m.shape(), kernels.Options{Threads: m.options.Threads, Leaf: m.options.InstructionSet, Logger: m.options.Logger})
+// placement is which devices run a model, in the order of their layers.
+type placement struct {
+	devices []kernels.Device
+	infos   []kernels.Info
+	counts  []int // layers of each
+	pages   int   // of the KV cache
+}
+
+func (p *placement) add(d kernels.Device) {
+	p.devices, p.infos = append(p.devices, d), append(p.infos, d.Info())
+}
+
+func (p *placement) close() error {
+	var errs []error
+	for _, d := range p.devices {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// placeOn loads the model on the devices of that name: "cpu", "cuda" for as few GPUs as hold it, "cuda:0,1" for both. All says that
+// layers go nowhere else, unless Options.GPULayers says so. If it fails, the devices are closed again.
+func (m *Model) placeOn(ctx context.Context, name string, all, tied bool) (w *weights, pages int, err error) {
+	p := &placement{}
+	m.stages, m.threads = nil, 0
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	var d *demand
+	if d, err = m.choose(p, name, all, tied); err != nil {
+		return nil, 0, err
+	}
+	var stages []kernels.Stage
+	first := 0
+	for i, n := range p.counts {
+		info := &p.infos[i]
+		s := Stage{Device: info.Name, Detail: info.Detail, Layers: n, Bytes: int64(n) * int64(p.pages) * m.pageBytes() / int64(m.config.layers)}
+		if info.FreeFunc != nil {
+			s.Bytes = info.WorkBytes + d.stage(first, n, p.pages)
+		}
+		m.stages, stages = append(m.stages, s), append(stages, kernels.Stage{Device: p.devices[i], Layers: n})
+		m.threads = max(m.threads, info.Threads)
+		first += n
+	}
+	pipeline, err := kernels.NewPipeline(m.shape(), stages...)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.Close())
-		}
-	}()
-	info := d.Info()
-	if free := info.FreeFunc; free != nil {
-		// Before minutes of loading: the weights and one page must fit.
-		if need, have := m.weightBytes(info)+m.pageBytes(), free(); need > have {
-			return nil, 0, &MemoryError{Device: info.Name, Need: need, Free: have}
-		}
-	}
-	if w, err = m.config.loadWeights(ctx, m.file, d, tied, m.options.Progress); err != nil {
+	if w, err = m.config.loadWeights(ctx, m.file, pipeline, tied, m.options.Progress); err != nil {
 		return nil, 0, err
 	}
-	if pages, err = m.planContext(info); err != nil {
+	if m.kv, err = pipeline.NewKV(p.pages, m.options.kvType()); err != nil {
 		return nil, 0, err
 	}
-	if m.kv, err = d.NewKV(pages, m.options.kvType()); err != nil {
-		return nil, 0, err
-	}
-	m.device, m.info = d, info
-	m.options.Logger.Info("device chosen", "device", info.Name, "detail", info.Detail, "context", m.context, "pages", pages)
-	return w, pages, nil
+	m.device = pipeline
+	m.options.Logger.Info("device chosen", "device", m.deviceName(), "detail", m.deviceDetail(), "context", m.context, "pages", p.pages)
+	return w, p.pages, nil
 }
 
-// weightBytes is what the weights take on a device: as much as in the file, unless the device lays them out in its own way.
-func (m *Model) weightBytes(info kernels.Info) (n int64) {
-	for _, t := range m.file.Tensors() {
-		if info.WeightBytes == nil {
-			n += t.Size
+// deviceName names the devices, and the layers of each if they are several.
+func (m *Model) deviceName() string {
+	var names []string
+	for _, s := range m.stages {
+		if len(m.stages) > 1 {
+			names = append(names, fmt.Sprintf("%s (%d layers)", s.Device, s.Layers))
+		} else {
+			names = append(names, s.Device)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func (m *Model) deviceDetail() string {
+	var details []string
+	for _, s := range m.stages {
+		details = append(details, s.Detail)
+	}
+	return strings.Join(details, "; ")
+}
+
+// choose opens the devices of that name and plans what goes where. It gives what the model takes of GPUs.
+func (m *Model) choose(p *placement, name string, all, tied bool) (*demand, error) {
+	open := func(name string) error {
+		d, err := kernels.Open(name, m.shape(), kernels.Options{Threads: m.options.Threads, Leaf: m.options.InstructionSet, Logger: m.options.Logger})
+		if err == nil {
+			p.add(d)
+		}
+		return err
+	}
+	kind, list, _ := strings.Cut(name, ":")
+	parts := strings.Split(list, ",")
+	for _, part := range parts {
+		one := kind
+		if part != "" {
+			one += ":" + part
+		}
+		if err := open(one); err != nil {
+			return nil, err
+		}
+	}
+	if p.infos[0].FreeFunc == nil {
+		if len(parts) > 1 {
+			return nil, fmt.Errorf("%w: %q: only GPUs share a model", ErrUnsupported, name)
+		}
+		p.counts, p.pages = []int{m.config.layers}, m.planHost()
+		return nil, nil
+	}
+	d := m.demand(p.infos[0], tied)
+	first, err := m.plan(d, p, all)
+	for next := 1; list == "" && (err != nil || first > 0 && m.options.GPULayers == nil); next++ {
+		if open(fmt.Sprint(kind, ":", next)) != nil {
+			break // there are no more
+		}
+		first, err = m.plan(d, p, all)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := len(p.counts) - 1; i >= 0; i-- {
+		if p.counts[i] > 0 {
 			continue
 		}
-		rows, cols := 1, t.Shape[len(t.Shape)-1]
-		if len(t.Shape) == 2 {
-			rows = t.Shape[0]
+		if err := p.devices[i].Close(); err != nil {
+			return nil, err
 		}
-		n += info.WeightBytes(t.Type, rows, cols)
+		p.devices, p.infos, p.counts = slices.Delete(p.devices, i, i+1), slices.Delete(p.infos, i, i+1), slices.Delete(p.counts, i, i+1)
 	}
-	return n
+	if first == 0 {
+		return d, nil
+	}
+	if err := open("cpu"); err != nil {
+		return nil, err
+	}
+	// The CPU has the first layers, so that the embeddings, of which a step reads only its rows, take no memory of a GPU.
+	last := len(p.devices) - 1
+	p.devices = append([]kernels.Device{p.devices[last]}, p.devices[:last]...)
+	p.infos = append([]kernels.Info{p.infos[last]}, p.infos[:last]...)
+	p.counts = append([]int{first}, p.counts...)
+	return d, nil
 }
 
 // pageBytes is the size of a KV page.
 func (m *Model) pageBytes() int64 { return m.config.kvBytes(m.options.kvType()) * pageSize }
-
-// planContext sets the context's length and gives the pages of the KV cache. A GPU that holds the weights by now gives what is left
-// but a sixteenth, which steps work in; of the host's memory a quarter is taken, or half if one context needs it.
-func (m *Model) planContext(info kernels.Info) (pages int, err error) {
-	page := m.pageBytes()
-	var free, room, limit int64
-	if info.FreeFunc != nil {
-		free = info.FreeFunc()
-		limit = free - free/16
-		room = limit
-	} else {
-		free = kernels.FreeMemory()
-		room, limit = free/4, free/2
-	}
-	if m.options.KVBytes > 0 {
-		room = m.options.KVBytes
-		limit = max(limit, room)
-	}
-	m.context = m.options.Context
-	if m.context == 0 {
-		m.context = m.config.context
-		if most := max(room, limit) / page * pageSize; free > 0 && int64(m.context) > most {
-			m.context = int(max(most, pageSize))
-			m.options.Logger.Info("context limited by memory", "tokens", m.context, "model", m.config.context)
-		}
-	}
-	full := (m.context + pageSize - 1) / pageSize // pages of one context
-	if need := int64(full) * page; info.FreeFunc != nil && need > limit {
-		return 0, fmt.Errorf("a context of %d tokens: %w; %d tokens would fit",
-			m.context, &MemoryError{Device: info.Name, Need: need, Free: limit}, limit/page*pageSize)
-	}
-	return min(full*m.options.MaxRunning, max(full, int(room/page))), nil
-}
 
 // driverPresent reports whether a CUDA driver's library is in one of the places where systems keep it.
 func driverPresent() bool {

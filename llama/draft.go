@@ -34,7 +34,7 @@ const (
 // openDraft opens Options.Draft for a model.
 func openDraft(ctx context.Context, m *Model) (*drafter, error) {
 	o := m.options
-	o.Draft, o.Context, o.KVBytes, o.Progress, o.KeepGOMAXPROCS = "", 0, 0, nil, true
+	o.Draft, o.Context, o.KVBytes, o.GPULayers, o.Progress, o.KeepGOMAXPROCS = "", 0, 0, nil, nil, true
 	d, err := Open(ctx, m.options.Draft, &o)
 	if err != nil {
 		return nil, fmt.Errorf("draft model: %w", err)

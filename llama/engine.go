@@ -13,7 +13,7 @@ import (
 // engine runs all requests of a model on one goroutine: each step takes one token of every sequence that is generating, then chunks
 // of prompts up to a budget (continuous batching, Yu et al., "Orca", 2022).
 type engine struct {
-	device     kernels.Device
+	device     *kernels.Pipeline
 	forward    func(kernels.Ops)
 	pages      *pages
 	slots      []int // free
@@ -51,7 +51,7 @@ type Stats struct {
 	Preempted             int64 // sequences sent back to the queue, for want of pages or for another key's turn
 }
 
-func newEngine(d kernels.Device, s kernels.Shape, forward func(kernels.Ops), pages int, o *Options) *engine {
+func newEngine(d *kernels.Pipeline, s kernels.Shape, forward func(kernels.Ops), pages int, o *Options) *engine {
 	e := &engine{device: d, forward: forward, pages: newPages(pages), maxRows: s.MaxRows, maxOut: s.MaxOut, speculates: !o.NoSpeculation,
 		queue: queue{weights: o.Weights}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	if o.RejectWhenFull {

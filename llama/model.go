@@ -1,11 +1,13 @@
 package llama
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,9 +26,10 @@ type Model struct {
 	sampling  Sampling // what the file recommends
 	stops     map[int32]bool
 	formats   formats
-	device    kernels.Device
-	kv        kernels.KV   // the engine's goroutine reads and writes it
-	info      kernels.Info // of the device, which Close ends
+	device    *kernels.Pipeline
+	kv        kernels.KV // the engine's goroutine reads and writes it
+	stages    []Stage
+	threads   int // of a CPU among the devices
 	engine    *engine
 	context   int
 
@@ -97,7 +100,7 @@ func open(ctx context.Context, f *gguf.File, o *Options) (m *Model, err error) {
 		return m, err
 	}
 	if !m.options.KeepGOMAXPROCS {
-		raiseProcs(m, m.info.Threads+2)
+		raiseProcs(m, m.threads+2)
 	}
 	m.engine = newEngine(m.device, m.shape(), weights.forward, pages, &m.options)
 	if m.options.Draft != "" && !m.options.NoSpeculation {
@@ -117,7 +120,7 @@ func (m *Model) shape() kernels.Shape {
 	return kernels.Shape{
 		Layers: c.layers, Hidden: c.hidden, FFN: c.ffn, Vocab: c.vocab,
 		Heads: c.heads, KVHeads: c.kvHeads, HeadDim: c.headDim,
-		Eps: c.eps, RopeFreq: c.ropeFreq,
+		Eps: c.eps, RopeFreq: c.ropeFreq, Context: cmp.Or(m.options.Context, c.context),
 		MaxRows: max(maxRows, m.options.MaxRunning), MaxOut: max(maxRows, m.options.MaxRunning), Slots: m.options.MaxRunning,
 		Exact: m.options.Exact,
 	}
@@ -154,20 +157,29 @@ type Info struct {
 	Layers       int
 	Hidden       int
 	Vocabulary   int
-	Context      int // of this Model
-	TrainContext int // of the model itself
-	KVPages      int // of 32 positions
-	Device       string
+	Context      int    // of this Model
+	TrainContext int    // of the model itself
+	KVPages      int    // of 32 positions
+	Device       string // of several, each with its layers
 	Detail       string // instruction set, or card and driver
 	Threads      int
 	Sampling     Sampling // that the file recommends, for requests that say nothing
+	Stages       []Stage  // the devices, in the order of the layers
+}
+
+// Stage is a device and what of a model is there.
+type Stage struct {
+	Device string
+	Detail string
+	Layers int
+	Bytes  int64 // of a GPU's memory: weights, KV cache and what steps work in. Of the host's for a CPU: KV cache; weights stay in the file.
 }
 
 // Info describes the model. It is constant, after Close too.
 func (m *Model) Info() Info {
 	i := Info{Name: m.config.name, Bytes: m.file.Size, Types: map[string]int{}, Layers: m.config.layers, Hidden: m.config.hidden,
 		Vocabulary: m.config.vocab, Context: m.context, TrainContext: m.config.context, KVPages: m.engine.stats.Pages,
-		Device: m.info.Name, Detail: m.info.Detail, Threads: m.info.Threads, Sampling: m.sampling}
+		Device: m.deviceName(), Detail: m.deviceDetail(), Threads: m.threads, Stages: slices.Clone(m.stages), Sampling: m.sampling}
 	for _, t := range m.file.Tensors() {
 		i.Parameters += t.Values()
 		i.Types[t.Type.String()]++

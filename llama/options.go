@@ -11,6 +11,7 @@ import (
 // Options of a model. The zero value is a good default.
 type Options struct {
 	Device         string // "auto" (default: a registered GPU if it can be used, else the CPU), "cpu", "cuda", "cuda:0,1", "reference"
+	GPULayers      *int   // layers that run on GPUs, the rest on the CPU; nil: with "auto" as many as fit, else all
 	Threads        int    // CPU workers; 0: physical cores that the process may use
 	InstructionSet string // of the CPU, one of kernels.Features(); "": the best
 	Context        int    // most tokens of a sequence; 0: the model's, as memory allows
@@ -88,6 +89,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: Options.%s is %v, expected %s", ErrRequest, field, value, expected)
 	}
 	switch {
+	case o.GPULayers != nil && *o.GPULayers < 0:
+		return bad("GPULayers", *o.GPULayers, "0 or more")
 	case o.Threads < 0 || o.Threads > maxThreads:
 		return bad("Threads", o.Threads, fmt.Sprint("0 to ", maxThreads))
 	case o.Context < 0:

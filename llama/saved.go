@@ -43,7 +43,7 @@ func (m *Model) savedHeader(ctx context.Context, pages int) (*savedHeader, error
 		return nil, err
 	}
 	kv := [...]string{"f16", "q8", "f32"}[m.options.kvType()]
-	return &savedHeader{Model: sum, Device: m.info.Name + " " + m.info.Detail, KV: kv, Build: build(), PageSize: pageSize, PageBytes: m.kv.PageBytes(), Pages: pages}, nil
+	return &savedHeader{Model: sum, Device: m.deviceName() + " " + m.deviceDetail(), KV: kv, Build: build(), PageSize: pageSize, PageBytes: m.kv.PageBytes(), Pages: pages}, nil
 }
 
 // fileSum is SHA256, read once.
@@ -208,7 +208,7 @@ func (m *Model) addPage(nodes []*node, ids *[pageSize]int32, data []byte) ([]*no
 	}
 	page, ok := p.take()
 	if !ok {
-		return nodes, &MemoryError{Device: m.info.Name, Need: int64(len(data)), Free: 0}
+		return nodes, &MemoryError{Device: m.deviceName(), Need: int64(len(data)), Free: 0}
 	}
 	if err := m.kv.Write(page, data); err != nil {
 		p.give(page)

@@ -17,8 +17,12 @@ func tinyFile(t testing.TB, context int) []byte {
 	return tinyShape{layers: 2, heads: 4, kvHeads: 2, ffn: 160}.file(t, context)
 }
 
-// tinyShape is a model whose heads have 32 dimensions, and no more of them than the hidden state.
-type tinyShape struct{ layers, heads, kvHeads, ffn int }
+// tinyShape is a model whose heads have 32 dimensions, and no more of them than the hidden state. Tied, its embeddings are the output
+// head too.
+type tinyShape struct {
+	layers, heads, kvHeads, ffn int
+	tied                        bool
+}
 
 func (s tinyShape) file(t testing.TB, context int) []byte {
 	t.Helper()
@@ -88,7 +92,9 @@ func (s tinyShape) file(t testing.TB, context int) []byte {
 		tensor(blk+"ffn_down", 0.1, hidden, ffn)
 	}
 	tensor("output_norm", 0.1, hidden)
-	tensor("output", 0.2, vocab, hidden)
+	if !s.tied {
+		tensor("output", 0.2, vocab, hidden)
+	}
 	return b.Bytes()
 }
 

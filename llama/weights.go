@@ -31,33 +31,34 @@ type layer struct {
 
 // want is a tensor that the forward pass needs.
 type want struct {
-	name string
-	role kernels.Role
-	to   *kernels.Weight
-	rows int // 0: a vector
-	cols int
+	name  string
+	layer int // -1: before the first; the number of layers: behind the last
+	role  kernels.Role
+	to    *kernels.Weight
+	rows  int // 0: a vector
+	cols  int
 }
 
 // wants lists the tensors of a model in the order of their use.
 func (c *config) wants(w *weights, tied bool) []want {
 	h, q, kv := c.hidden, c.heads*c.headDim, c.kvHeads*c.headDim
-	ws := []want{{"token_embd", kernels.TokenEmbd, &w.tokenEmbd, c.vocab, h}}
+	ws := []want{{"token_embd", -1, kernels.TokenEmbd, &w.tokenEmbd, c.vocab, h}}
 	for i := range w.layers {
 		l, blk := &w.layers[i], fmt.Sprintf("blk.%d.", i)
 		ws = append(ws,
-			want{blk + "attn_norm", kernels.Norm, &l.attnNorm, 0, h},
-			want{blk + "attn_q", kernels.AttnQ, &l.attnQ, q, h},
-			want{blk + "attn_k", kernels.AttnK, &l.attnK, kv, h},
-			want{blk + "attn_v", kernels.AttnV, &l.attnV, kv, h},
-			want{blk + "attn_output", kernels.AttnOutput, &l.attnOutput, h, q},
-			want{blk + "ffn_norm", kernels.Norm, &l.ffnNorm, 0, h},
-			want{blk + "ffn_gate", kernels.FFNGate, &l.ffnGate, c.ffn, h},
-			want{blk + "ffn_up", kernels.FFNUp, &l.ffnUp, c.ffn, h},
-			want{blk + "ffn_down", kernels.FFNDown, &l.ffnDown, h, c.ffn})
+			want{blk + "attn_norm", i, kernels.Norm, &l.attnNorm, 0, h},
+			want{blk + "attn_q", i, kernels.AttnQ, &l.attnQ, q, h},
+			want{blk + "attn_k", i, kernels.AttnK, &l.attnK, kv, h},
+			want{blk + "attn_v", i, kernels.AttnV, &l.attnV, kv, h},
+			want{blk + "attn_output", i, kernels.AttnOutput, &l.attnOutput, h, q},
+			want{blk + "ffn_norm", i, kernels.Norm, &l.ffnNorm, 0, h},
+			want{blk + "ffn_gate", i, kernels.FFNGate, &l.ffnGate, c.ffn, h},
+			want{blk + "ffn_up", i, kernels.FFNUp, &l.ffnUp, c.ffn, h},
+			want{blk + "ffn_down", i, kernels.FFNDown, &l.ffnDown, h, c.ffn})
 	}
-	ws = append(ws, want{"output_norm", kernels.Norm, &w.outputNorm, 0, h})
+	ws = append(ws, want{"output_norm", c.layers, kernels.Norm, &w.outputNorm, 0, h})
 	if !tied {
-		ws = append(ws, want{"output", kernels.Output, &w.output, c.vocab, h})
+		ws = append(ws, want{"output", c.layers, kernels.Output, &w.output, c.vocab, h})
 	}
 	return ws
 }
@@ -97,11 +98,15 @@ func (c *config) checkTensors(f *gguf.File) (tied bool, err error) {
 	return tied, nil
 }
 
-// loadWeights gives every tensor to the device. progress, if not nil, hears of bytes done.
-func (c *config) loadWeights(ctx context.Context, f *gguf.File, d kernels.Device, tied bool, progress func(done, total int64)) (*weights, error) {
+// loadWeights gives every tensor to the device of its layer. progress, if not nil, hears of bytes done.
+func (c *config) loadWeights(ctx context.Context, f *gguf.File, p *kernels.Pipeline, tied bool, progress func(done, total int64)) (*weights, error) {
 	w := &weights{layers: make([]layer, c.layers)}
+	wants := c.wants(w, tied)
+	if tied && p.At(-1) != p.At(c.layers) {
+		wants = append(wants, want{"token_embd", c.layers, kernels.Output, &w.output, c.vocab, c.hidden})
+	}
 	var done int64
-	for _, want := range c.wants(w, tied) {
+	for _, want := range wants {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -110,15 +115,15 @@ func (c *config) loadWeights(ctx context.Context, f *gguf.File, d kernels.Device
 		if err != nil {
 			return nil, err
 		}
-		if *want.to, err = d.Load(want.role, t); err != nil {
+		if *want.to, err = p.At(want.layer).Load(want.role, t); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if info, err := f.Info(name); err == nil && progress != nil {
-			done += info.Size
+			done = min(done+info.Size, f.Size)
 			progress(done, f.Size)
 		}
 	}
-	if tied {
+	if w.output == nil {
 		w.output = w.tokenEmbd
 	}
 	return w, nil

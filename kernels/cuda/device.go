@@ -29,11 +29,12 @@ type device struct {
 	kv      *cache
 
 	buffers
-	in      input
-	last    []int32         // [Slots] what each slot sampled last, -1 before
-	sampler kernels.Sampler // of rows in host memory
-	program program
-	graphs  map[size]*recorded
+	workBytes int64 // of device memory that steps work in
+	in        input
+	last      []int32         // [Slots] what each slot sampled last, -1 before
+	sampler   kernels.Sampler // of rows in host memory
+	program   program
+	graphs    map[size]*recorded
 
 	batch  *kernels.Batch // of the step
 	from   *operand       // what the next ProjectAdd takes
@@ -60,6 +61,7 @@ type buffers struct {
 	hostLogits *pinned
 	hostHidden *pinned
 	partial    *memory // of attention, as large as a step needed so far
+	hostStream *pinned // [MaxRows][Hidden] of Batch.Enter and Leave, once there are any
 }
 
 // outRows is the most rows whose logits are computed at once.
@@ -125,6 +127,14 @@ func (d *device) prepare() (err error) {
 		return err
 	}
 	d.place(&layout{base: mem.pointer})
+	if s.Context > 0 {
+		n := d.largest()
+		if err = d.reserve(d.mostInput(), n.partialBytes(d)); err != nil {
+			return err
+		}
+		d.workBytes += int64(d.partial.size + d.in.mem.size)
+	}
+	d.workBytes += int64(mem.size)
 	if d.hostLogits, err = d.gpu.allocHost(min(outRows, s.MaxOut) * s.Vocab * 4); err != nil {
 		return err
 	}
@@ -177,7 +187,7 @@ func (d *device) place(l *layout) {
 }
 
 func (d *device) Info() kernels.Info {
-	return kernels.Info{Name: d.gpu.name, Detail: fmt.Sprintf("%s, CUDA %s", d.gpu.properties.name, cudaVersion(d.gpu.version)), Memory: d.gpu.memory, FreeFunc: d.free, WeightBytes: weightBytes}
+	return kernels.Info{Name: d.gpu.name, Detail: fmt.Sprintf("%s, CUDA %s", d.gpu.properties.name, cudaVersion(d.gpu.version)), Memory: d.gpu.memory, FreeFunc: d.free, WorkBytes: d.workBytes, WeightBytes: weightBytes}
 }
 
 // free is the device's free memory in bytes, 0 where the driver fails to tell.

@@ -62,10 +62,8 @@ func (d *device) attention(c *kernels.Chunk) (per int, many bool) {
 	return per, false
 }
 
-// reserve makes room for a step's input and for attention's partial results.
-func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
-	in := &d.in
-	need := 0
+// inputNeed counts the numbers of a step behind the fixed part.
+func inputNeed(b *kernels.Batch) (need int) {
 	for i := range b.Chunks {
 		c := &b.Chunks[i]
 		need += ceil(c.Pos+len(c.IDs), kernels.PageSize)
@@ -75,7 +73,25 @@ func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
 			need += len(p.Mask) + 2*len(p.Bias) + 2*len(p.Seen)
 		}
 	}
-	if in.mem == nil || need > in.capacity {
+	return need
+}
+
+// mostInput is what inputNeed is at most, with a mask but without biases and counts.
+func (d *device) mostInput() int {
+	s := &d.shape
+	return s.Slots * (ceil(s.Context, kernels.PageSize) + ceil(s.Vocab, 32))
+}
+
+// largest is the step whose attention needs the most room: all rows at the end of a context, by the kernel for few.
+func (d *device) largest() size {
+	s := &d.shape
+	return size{items: s.MaxRows, per: 16 / (s.Heads / s.KVHeads), segments: bucket(ceil(s.Context, segmentSize))}
+}
+
+// reserve makes room for so many numbers of input, and bytes of attention's partial results.
+func (d *device) reserve(numbers, partial int) (err error) {
+	in := &d.in
+	if in.mem == nil || numbers > in.capacity {
 		if err = d.discard(); err != nil {
 			return err
 		}
@@ -87,7 +103,7 @@ func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
 				return err
 			}
 		}
-		in.mem, in.host, in.capacity = nil, nil, max(need, 2*in.capacity, 1024)
+		in.mem, in.host, in.capacity = nil, nil, max(numbers, 2*in.capacity, 1024)
 		bytes := 4 * (d.fixedInput() + in.capacity)
 		if in.host, err = d.gpu.allocHost(bytes); err != nil {
 			return err
@@ -96,7 +112,7 @@ func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
 			return err
 		}
 	}
-	if bytes := n.itemBytes(d) * min(n.items, n.itemsAtOnce(d)); d.partial == nil || d.partial.size < bytes {
+	if d.partial == nil || d.partial.size < partial {
 		if err = d.discard(); err != nil {
 			return err
 		}
@@ -106,9 +122,26 @@ func (d *device) reserve(b *kernels.Batch, n *size) (err error) {
 			}
 			d.partial = nil
 		}
-		d.partial, err = d.gpu.alloc(min(2*bytes, max(bytes, partialBytes)))
+		d.partial, err = d.gpu.alloc(partial)
 	}
 	return err
+}
+
+// enter copies the residual stream that another device left.
+func (d *device) enter(b *kernels.Batch) (err error) {
+	if b.Enter == nil && b.Leave == nil {
+		return nil
+	}
+	if d.hostStream == nil {
+		if d.hostStream, err = d.gpu.allocHost(4 * d.shape.MaxRows * d.shape.Hidden); err != nil {
+			return err
+		}
+	}
+	if b.Enter == nil {
+		return nil
+	}
+	copy(floats(d.hostStream.bytes, len(b.Enter)), b.Enter)
+	return d.stream.toDevice(d.x, d.hostStream.bytes[:4*len(b.Enter)])
 }
 
 // views cuts the input's buffer up, and notes where the parts lie on the device.
@@ -208,5 +241,8 @@ func (d *device) write(b *kernels.Batch, n *size) error {
 			put(e.N)
 		}
 	}
-	return d.stream.toDevice(in.mem.pointer, in.host.bytes[:4*(base+used)])
+	if err := d.stream.toDevice(in.mem.pointer, in.host.bytes[:4*(base+used)]); err != nil {
+		return err
+	}
+	return d.enter(b)
 }

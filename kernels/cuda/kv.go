@@ -27,14 +27,14 @@ func pageLayerBytes(s *kernels.Shape, q8 bool) int {
 	return 2 * s.KVHeads * head
 }
 
-func (d *device) NewKV(pages int, t kernels.KVType) (kernels.KV, error) {
+func (d *device) NewKV(layers, pages int, t kernels.KVType) (kernels.KV, error) {
 	if t != kernels.KVF16 && t != kernels.KVQ8 {
 		return nil, fmt.Errorf("%s: %w: KV type %d", d.gpu.name, kernels.ErrUnsupported, t)
 	}
-	if pages < 1 {
-		return nil, fmt.Errorf("%s: %w: a KV cache of %d pages", d.gpu.name, kernels.ErrUnsupported, pages)
+	if layers < 1 || pages < 1 {
+		return nil, fmt.Errorf("%s: %w: a KV cache of %d layers and %d pages", d.gpu.name, kernels.ErrUnsupported, layers, pages)
 	}
-	kv := &cache{d: d, pages: pages, q8: t == kernels.KVQ8, layers: d.shape.Layers, layerBytes: pageLayerBytes(&d.shape, t == kernels.KVQ8)}
+	kv := &cache{d: d, pages: pages, q8: t == kernels.KVQ8, layers: layers, layerBytes: pageLayerBytes(&d.shape, t == kernels.KVQ8)}
 	err := d.gpu.do(func() (err error) {
 		if err = d.forget(); err != nil {
 			return err

@@ -115,6 +115,89 @@ func TestModelTwoDevices(t *testing.T) {
 	}
 }
 
+// A model's layers lie on two devices, or on one and the CPU: the text is the same, or nearly the CPU's, and all is freed. What the plan
+// says of a device's memory is what was in use at most.
+func TestModelSplit(t *testing.T) {
+	one := 1
+	var want string
+	for _, o := range []llama.Options{{Device: "cuda"}, {Device: "cuda:0,1"}, {Device: "cuda:1", GPULayers: &one}} {
+		m := sim.Start(t, "devices=2")
+		o.MaxRunning, o.Context = 4, 128
+		heard, total := int64(0), int64(0)
+		o.Progress = func(done, all int64) {
+			if done < heard || done > all {
+				t.Errorf("progress of %d after %d, of %d", done, heard, all)
+			}
+			heard, total = done, all
+		}
+		model, err := openTiny(t, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if heard < total*9/10 {
+			t.Errorf("progress ends at %d of %d", heard, total)
+		}
+		r, err := model.Generate(t.Context(), request("a model in two parts", 24))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch i := model.Info(); {
+		case o.Device == "cuda":
+			want = r.Text()
+		case o.GPULayers == nil && (i.Device != "cuda:0 (1 layers), cuda:1 (1 layers)" || r.Text() != want),
+			o.GPULayers != nil && (i.Device != "cpu (1 layers), cuda:1 (1 layers)" || r.Text()[:4] != want[:4]): // activations of the CPU are int8
+			t.Errorf("%s: %q, expected %q", i.Device, r.Text(), want)
+		}
+		planned := int64(0)
+		for _, s := range model.Info().Stages {
+			if s.Device != "cpu" {
+				planned += s.Bytes
+			}
+		}
+		if peak := m.Counters().Peak; peak < planned*97/100 || peak > planned*103/100 {
+			t.Errorf("%s: %d bytes in use at most, planned were %d", model.Info().Device, peak, planned)
+		}
+		if err := model.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// As many sequences as may run, each of a whole context, fit into what is planned.
+func TestModelFull(t *testing.T) {
+	const running, tokens = 3, 128
+	m := sim.Start(t, "")
+	model, err := openTiny(t, llama.Options{Device: "cuda", MaxRunning: running, Context: tokens})
+	if err != nil {
+		t.Fatal(err)
+	}
+	need := model.Info().Stages[0].Bytes
+	model.Close()
+	for _, more := range []int64{need / 31, -1 << 15} { // without room for all pages, requests wait for each other
+		m = sim.Start(t, fmt.Sprint("memory=", need+more))
+		if model, err = openTiny(t, llama.Options{Device: "cuda", MaxRunning: running, Context: tokens}); err != nil {
+			t.Fatal(err)
+		}
+		if pages := model.Info().KVPages; (pages == running*tokens/32) != (more > 0) {
+			t.Errorf("%d pages", pages)
+		}
+		var all sync.WaitGroup
+		for i := range running {
+			all.Go(func() {
+				r, err := model.Generate(t.Context(), request(strings.Repeat(string(rune('a'+i)), tokens-8), 7))
+				if err != nil || r.Usage.Prompt+r.Usage.Generated != tokens {
+					t.Errorf("%+v, %v", r, err)
+				}
+			})
+		}
+		all.Wait()
+		t.Logf("%d bytes planned, %d at most", model.Info().Stages[0].Bytes, m.Counters().Peak)
+		if err := model.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A model that does not fit is refused with the bytes, or runs on the CPU where the choice is free.
 func TestModelOutOfMemory(t *testing.T) {
 	for _, memory := range []int{64 << 10, 1 << 20, 8 << 20} { // below the weights; below the buffers; below one context

@@ -30,7 +30,7 @@ func TestSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.NewKV(72, kernels.KVF16); err != nil {
+	if _, err := d.NewKV(s.Layers, 72, kernels.KVF16); err != nil {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(1, 2))

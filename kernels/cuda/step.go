@@ -23,16 +23,19 @@ type size struct {
 	exact      bool
 }
 
-// partialBytes is the room for attention's partial results, unless one item needs more: items that do not fit wait for the next launch.
-const partialBytes = 64 << 20
+// maxPartialBytes is the room for attention's partial results, unless one item needs more: items that do not fit wait for the next launch.
+const maxPartialBytes = 64 << 20
 
 // itemBytes are the partial results of an item.
 func (n *size) itemBytes(d *device) int {
 	return n.per * d.shape.Heads * n.segments * (d.shape.HeadDim + 2) * 4
 }
 
+// partialBytes is the room that a step's items need at once.
+func (n *size) partialBytes(d *device) int { return n.itemBytes(d) * min(n.items, n.itemsAtOnce(d)) }
+
 // itemsAtOnce is how many items a launch has.
-func (n *size) itemsAtOnce(d *device) int { return max(1, partialBytes/n.itemBytes(d)) }
+func (n *size) itemsAtOnce(d *device) int { return max(1, maxPartialBytes/n.itemBytes(d)) }
 
 // recorded is a graph and the program that it was made of.
 type recorded struct {
@@ -70,7 +73,7 @@ func (d *device) step(b *kernels.Batch, forward func(kernels.Ops)) error {
 			n.outs = min(n.rows, d.shape.MaxOut)
 		}
 	}
-	if err := d.reserve(b, &n); err != nil {
+	if err := d.reserve(inputNeed(b), n.partialBytes(d)); err != nil {
 		return err
 	}
 	if err := d.write(b, &n); err != nil {
@@ -184,6 +187,11 @@ func (d *device) results(b *kernels.Batch, n *size) error {
 			return err
 		}
 	}
+	if b.Leave != nil {
+		if err := d.stream.toHost(d.hostStream.bytes[:4*len(b.Leave)], d.x); err != nil {
+			return err
+		}
+	}
 	if hidden {
 		if err := d.stream.toHost(d.hostHidden.bytes[:4*d.shape.Hidden*len(b.Out)], d.hidden); err != nil {
 			return err
@@ -191,6 +199,9 @@ func (d *device) results(b *kernels.Batch, n *size) error {
 	}
 	if err := d.stream.synchronize(); err != nil {
 		return err
+	}
+	if b.Leave != nil {
+		copy(b.Leave, floats(d.hostStream.bytes, len(b.Leave)))
 	}
 	if !n.exact {
 		if err := d.hostRows(0, len(b.Out)); err != nil {

@@ -102,8 +102,8 @@ func (d faulty) Step(b *kernels.Batch, forward func(kernels.Ops)) error {
 	return err
 }
 
-func (d faulty) NewKV(pages int, t kernels.KVType) (kernels.KV, error) {
-	kv, err := d.Device.NewKV(pages, t)
+func (d faulty) NewKV(layers, pages int, t kernels.KVType) (kernels.KV, error) {
+	kv, err := d.Device.NewKV(layers, pages, t)
 	return faultyKV{kv, d.fault}, err
 }
 

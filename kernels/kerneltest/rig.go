@@ -31,7 +31,7 @@ func newSide(t *testing.T, d kernels.Device, err error, m *Model, kv kernels.KVT
 	if s.forward, err = m.Load(d); err != nil {
 		t.Fatal(err)
 	}
-	if s.kv, err = d.NewKV(pages, kv); err != nil {
+	if s.kv, err = d.NewKV(m.Shape.Layers, pages, kv); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.kv.Pages(); got != pages {
