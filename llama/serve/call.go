@@ -92,9 +92,11 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request) *call {
 	return c
 }
 
+func (c *call) took() time.Duration { return time.Since(c.start) }
+
 // end writes the log's line, and ends the span.
 func (c *call) end() {
-	took := time.Since(c.start)
+	took := c.took()
 	status := c.w.status
 	if status == 0 {
 		status = http.StatusOK

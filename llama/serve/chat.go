@@ -31,6 +31,7 @@ func (c *call) readChat() (*chatRequest, error) {
 	q.N = readInt(o.get("n"), 1, maxChoices, 1)
 	q.Stop = readStop(o.get("stop"))
 	q.Key = c.fair(o.get("user").string())
+	q.Tools = readTools(o.get("tools"))
 	q.Priority = readInt(o.get("priority"), -1<<31, 1<<31-1, 0)
 	a.stream, a.usage = readStream(o)
 	a.logprobs = o.get("logprobs").bool()
@@ -140,6 +141,14 @@ type functionDelta struct {
 	Arguments string `json:"arguments"`
 }
 
+func newCallDelta(p callPiece) callDelta {
+	d := callDelta{Index: p.index, ID: p.id, Function: functionDelta{Name: p.name, Arguments: p.arguments}}
+	if p.name != "" {
+		d.Type = "function"
+	}
+	return d
+}
+
 // whole answers when all is there.
 func (out *chatAnswer) whole(c *call) error {
 	a := out.request
@@ -187,12 +196,17 @@ func (out *chatAnswer) stream(c *call) error {
 		return s.send("", out.chunk())
 	}
 	begun := make([]bool, a.q.N)
+	calls := make([]int, a.q.N) // begun
 	r, err := c.generate(a.m, a.q, func(t llama.Token) error {
 		if !begun[t.Choice] {
 			begun[t.Choice] = true
 			if err := send(chatChoice{Index: t.Choice, Delta: &chatDelta{Role: llama.RoleAssistant, Content: new(string)}}); err != nil {
 				return err
 			}
+		}
+		if p := pieceOf(t); p != nil {
+			calls[t.Choice] = max(calls[t.Choice], p.index+1)
+			return send(chatChoice{Index: t.Choice, Delta: &chatDelta{ToolCalls: []callDelta{newCallDelta(*p)}}})
 		}
 		piece := chatChoice{Index: t.Choice, Delta: &chatDelta{}}
 		if t.Text != "" {
@@ -210,6 +224,11 @@ func (out *chatAnswer) stream(c *call) error {
 		return c.failStream(s, err)
 	}
 	for i := range r.Choices {
+		for _, p := range pieces(r.Choices[i].Message.ToolCalls, calls[i]) {
+			if err := send(chatChoice{Index: i, Delta: &chatDelta{ToolCalls: []callDelta{newCallDelta(p)}}}); err != nil {
+				return err
+			}
+		}
 		if err := send(chatChoice{Index: i, Delta: &chatDelta{}, Finish: &r.Choices[i].Finish}); err != nil {
 			return err
 		}

@@ -94,6 +94,9 @@ func (s *server) routes() {
 	limited("POST /v1/chat/completions", (*call).chat)
 	limited("POST /v1/completions", (*call).completions)
 	limited("POST /v1/embeddings", (*call).embeddings)
+	limited("POST /v1/responses", (*call).responses)
+	limited("POST /v1/messages", (*call).messages)
+	keyed("POST /v1/messages/count_tokens", (*call).countTokens)
 	keyed("POST /tokenize", (*call).tokenize)
 	keyed("POST /detokenize", (*call).detokenize)
 }
