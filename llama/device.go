@@ -102,15 +102,33 @@ func (m *Model) placeOn(ctx context.Context, name string, all, tied bool) (w *we
 	if err != nil {
 		return nil, 0, err
 	}
-	if w, err = m.config.loadWeights(ctx, m.file, pipeline, tied, m.options.Progress); err != nil {
+	stay, progress := d == nil && m.file.Mapped(), m.options.Progress
+	if stay {
+		progress = nil // takes no time: the weights are used where they are
+	}
+	if w, err = m.config.loadWeights(ctx, m.file, pipeline, tied, progress); err != nil {
 		return nil, 0, err
 	}
 	if m.kv, err = pipeline.NewKV(p.pages, m.options.kvType()); err != nil {
 		return nil, 0, err
 	}
+	if stay {
+		if err = m.prefetch(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
 	m.device = pipeline
 	m.options.Logger.Info("device chosen", "device", m.deviceName(), "detail", m.deviceDetail(), "context", m.context, "pages", p.pages)
 	return w, p.pages, nil
+}
+
+// prefetch reads a mapped file, lest the first answer waits for the disk without a word. What memory cannot hold is read as it is used.
+func (m *Model) prefetch(ctx context.Context) error {
+	if free := kernels.FreeMemory(); free > 0 && m.file.Size > free {
+		m.options.Logger.Info("the model file is larger than the free memory", "file", m.file.Size, "free", free)
+		return nil
+	}
+	return m.file.Prefetch(ctx, m.options.Progress)
 }
 
 // deviceName names the devices, and the layers of each if they are several.

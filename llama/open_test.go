@@ -2,6 +2,7 @@ package llama
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -145,5 +146,36 @@ func TestMutatedModels(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+// TestProgress hears of a file's bytes in order, to its end where it is mapped, and ends with the context.
+func TestProgress(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	file := tinyFile(t, 64)
+	if err := os.WriteFile(path, file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, readAt := range []bool{false, true} {
+		var last int64
+		progress := func(done, total int64) {
+			if done <= last || done > total || total != int64(len(file)) {
+				t.Errorf("ReadAt %v: %d of %d bytes after %d", readAt, done, total, last)
+			}
+			last = done
+		}
+		m, err := Open(t.Context(), path, &Options{ReadAt: readAt, Progress: progress})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.file.Mapped() && last != int64(len(file)) || last == 0 {
+			t.Errorf("ReadAt %v: the last was %d of %d bytes", readAt, last, len(file))
+		}
+		m.Close()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	m, err := Open(ctx, path, &Options{ReadAt: true, Progress: func(int64, int64) { cancel() }})
+	if m != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled while it loads: %v", err)
 	}
 }

@@ -34,7 +34,7 @@ type Options struct {
 	// the 99th percentile with GOMAXPROCS=2, 5 ms with 4).
 	KeepGOMAXPROCS bool
 
-	Progress func(done, total int64) // of loading, in bytes
+	Progress func(done, total int64) // of loading, in bytes of the file; not called for a mapped file larger than the free memory
 	Logger   *slog.Logger            // nil: silent
 }
 
