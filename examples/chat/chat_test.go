@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -125,6 +127,49 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// TestLoading shows how far a large file is, on a terminal only, and leaves an empty line.
+func TestLoading(t *testing.T) {
+	screenSide, programSide, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer screenSide.Close()
+	defer programSide.Close()
+	if err := pty.Setsize(programSide, &pty.Winsize{Rows: 24, Cols: 100}); err != nil {
+		t.Fatal(err)
+	}
+	var s screen
+	go io.Copy(&s, screenSide)
+	const total = 5 << 30
+	load := func(l *loading, begun time.Duration) {
+		l.progress(total/100, total)
+		l.since = l.since.Add(-begun)
+		for i := int64(1); i <= 10; i++ {
+			l.progress(i*total/10, total)
+			time.Sleep(20 * time.Millisecond)
+		}
+		l.end()
+	}
+	load(&loading{to: programSide}, time.Second)
+	first := s.await(t, "10%")
+	if !strings.Contains(first, "loading") {
+		t.Errorf("it says %q, expected what goes on", first)
+	}
+	s.await(t, "GB")
+	programSide.WriteString("\nnext")
+	if rest := s.await(t, "next"); !strings.Contains(rest, "\r"+strings.Repeat(" ", 40)) {
+		t.Errorf("the line is not wiped: %q", rest)
+	}
+	// A file that is there in a moment needs no bar, and a pipe gets none.
+	load(&loading{to: programSide}, 0)
+	var pipe bytes.Buffer
+	load(&loading{to: &pipe}, time.Second)
+	programSide.WriteString("end")
+	if text := s.await(t, "end"); text != "" || pipe.Len() > 0 {
+		t.Errorf("a quick one shows %q, a pipe gets %q", text, pipe.String())
+	}
+}
+
 // TestPipe has no prompts and no escape codes.
 func TestPipe(t *testing.T) {
 	program, model := build(t)
@@ -138,5 +183,27 @@ func TestPipe(t *testing.T) {
 	half := out.Len() / 2
 	if text := out.String(); strings.ContainsAny(text+status.String(), "\x1b>\r") || !strings.Contains(text, "Paris") || text[:half] != text[half:] {
 		t.Errorf("stdout %q, stderr %q", text, status.String())
+	}
+}
+
+// TestPipeError ends with what went wrong, in one line: whoever reads the answers must not miss one.
+func TestPipeError(t *testing.T) {
+	program, model := build(t)
+	for _, c := range []struct{ in, says string }{
+		{"/lod talk.json\nWhat is two and two?\n", "no command /lod"},
+		{"/load none.json\nWhat is two and two?\n", "none.json"},
+		{"/save\n", "FILE"},
+		{strings.Repeat("long ", 600) + "\nWhat is two and two?\n", "context"},
+	} {
+		cmd := exec.Command(program, "-model", model, "-temp", "0", "-ctx", "256")
+		cmd.Dir = t.TempDir()
+		cmd.Stdin = strings.NewReader(c.in)
+		var out, status bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &status
+		err := cmd.Run()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.TrimSpace(out.String()) != "" || !strings.Contains(status.String(), c.says) || strings.Count(status.String(), "\n") != 1 {
+			t.Errorf("%.20q: %v, stdout %q, stderr %q; expected exit status 1 and one line with %q", c.in, err, out.String(), status.String(), c.says)
+		}
 	}
 }

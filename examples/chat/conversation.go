@@ -26,9 +26,10 @@ type conversation struct {
 	request     llama.Request // of a new chat
 	chat        *llama.Chat
 	out, status io.Writer
+	interactive bool // on a terminal
 }
 
-// run answers line by line until the end of input.
+// run answers line by line until the end of input. On a terminal the conversation goes on after an error; in a pipe it is the end.
 func (c *conversation) run(in lines) error {
 	for {
 		line, err := in.next()
@@ -60,20 +61,26 @@ func (c *conversation) run(in lines) error {
 		case command == "/load" && rest != "":
 			err = c.interruptible(func(ctx context.Context) error { return c.load(ctx, rest) })
 		case command == "/save" || command == "/load":
-			fmt.Fprintf(c.status, "%s FILE: the name is missing\n", command)
+			err = fmt.Errorf("%s FILE: the name is missing", command)
 		case strings.HasPrefix(line, "/"):
-			fmt.Fprintf(c.status, "no command %s; /help lists them\n", command)
+			err = fmt.Errorf("no command %s; /help lists them", command)
 		default:
 			err = c.interruptible(func(ctx context.Context) error { return answer(ctx, c.chat, line, c.out, c.status) })
 		}
+		if err != nil && !c.interactive {
+			return err
+		}
 		if err != nil {
-			fmt.Fprintln(c.status, "chat:", err) // the conversation goes on as it was
+			fmt.Fprintln(c.status, "chat:", err)
 		}
 	}
 }
 
-// interruptible lets Ctrl-C end f, and not the program.
+// interruptible lets Ctrl-C on a terminal end f, and not the program.
 func (c *conversation) interruptible(f func(ctx context.Context) error) error {
+	if !c.interactive {
+		return f(context.Background())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	return f(ctx)

@@ -63,12 +63,10 @@ func run(args []string, in io.Reader, out, status io.Writer) error {
 		r.Messages = []llama.Message{llama.System(o.system)}
 	}
 	if o.set["p"] {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		defer stop()
-		return answer(ctx, m.NewChat(r), o.prompt, out, status)
+		return answer(context.Background(), m.NewChat(r), o.prompt, out, status)
 	}
 	c := &conversation{model: m, request: r, chat: m.NewChat(r), out: out, status: status}
-	if terminal(in) && terminal(out) {
+	if c.interactive = terminal(in) && terminal(out); c.interactive {
 		info := m.Info()
 		fmt.Fprintf(status, "%s, %.1f GB, on %s (%s, %d threads), context %d. /help lists commands.\n", info.Name, float64(info.Bytes)/1e9, info.Device, info.Detail, info.Threads, info.Context)
 		return c.run(newEditor(in.(*os.File), out.(*os.File)))
