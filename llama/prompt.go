@@ -88,6 +88,7 @@ func renderGuarded(t *tokenizer.Tokenizer, tmpl template, c *conversation) (text
 type guarding struct {
 	tokenizer *tokenizer.Tokenizer
 	guard     string
+	escapes   bool // a control token begins like the end of an escape, such as a of \u001a
 }
 
 // conversation returns the guarded conversation, and checks what it is made of.
@@ -162,6 +163,9 @@ func (g *guarding) choose(c *conversation) error {
 		look(t.Description)
 		look(unescaped(t.Parameters))
 	}
+	for _, c := range `\"'0123456789abcdefnrtuxU` {
+		g.escapes = g.escapes || g.tokenizer.EndsInControl(string(c))
+	}
 	for i := range used {
 		g.guard = string(rune(0xFDD0 + i))
 		if !used[i] && !g.tokenizer.InControl(g.guard) {
@@ -184,7 +188,8 @@ func unescaped(text []byte) string {
 }
 
 // text puts guards into everything that reads like a control token, and behind what could be the beginning of one, lest the text
-// that follows completes it. White space at the end stays the end, for templates take it off.
+// that follows completes it; in a vocabulary where it matters also behind what JSON or Python writes as an escape. White space at the
+// end stays the end, for templates take it off.
 func (g *guarding) text(text string) string {
 	var b strings.Builder
 	done := 0
@@ -195,13 +200,13 @@ func (g *guarding) text(text string) string {
 		}
 		_, n := utf8.DecodeRuneInString(text[start:])
 		i = start + n // and not the token's end: another may begin in it
-		b.WriteString(text[done:i])
+		b.WriteString(g.behindEscapes(text[done:i]))
 		b.WriteString(g.guard)
 		done = i
 	}
 	rest := text[done:]
-	if body := strings.TrimRightFunc(rest, python.IsSpace); g.tokenizer.EndsInControl(body) {
-		b.WriteString(body)
+	if body := strings.TrimRightFunc(rest, python.IsSpace); g.escapes && body != "" || g.tokenizer.EndsInControl(body) {
+		b.WriteString(g.behindEscapes(body))
 		b.WriteString(g.guard)
 		rest = rest[len(body):]
 	}
@@ -209,6 +214,27 @@ func (g *guarding) text(text string) string {
 		return text
 	}
 	b.WriteString(rest)
+	return b.String()
+}
+
+// behindEscapes puts a guard behind each character that an escape may stand for, and behind white space at the beginning.
+func (g *guarding) behindEscapes(text string) string {
+	if !g.escapes {
+		return text
+	}
+	var b strings.Builder
+	body := strings.TrimLeftFunc(text, python.IsSpace)
+	if len(body) < len(text) {
+		b.WriteString(text[:len(text)-len(body)])
+		b.WriteString(g.guard)
+	}
+	for i, r := range body {
+		_, n := utf8.DecodeRuneInString(body[i:])
+		b.WriteString(body[i : i+n])
+		if r < ' ' || r > '~' || strings.ContainsRune(`\"'`, r) {
+			b.WriteString(g.guard)
+		}
+	}
 	return b.String()
 }
 
