@@ -528,7 +528,7 @@ func (e *engine) advance(s *sequence, outs []kernels.Out) {
 			s.advance(e.pages, 1)
 		}
 		e.generated(s, &outs[i])
-		if s.ended || i < len(s.draft) && s.draft[i] != outs[i].ID {
+		if s.ended || i < len(s.draft) && s.draft[i] != outs[i].ID || s.beginCall() {
 			break
 		}
 	}
@@ -548,7 +548,7 @@ func (e *engine) generated(s *sequence, o *kernels.Out) {
 	s.lookup.update(s.tokens)
 	stop := s.job.token(s, o)
 	switch {
-	case stop || s.format.complete(s):
+	case stop || !s.format.call && s.format.complete(s):
 		e.end(s, FinishStop, nil)
 	case len(s.tokens) >= s.limit:
 		e.end(s, FinishLength, nil)

@@ -15,6 +15,7 @@ var (
 	ErrUnsupported   = errors.New("llama: not supported")
 	ErrModel         = errors.New("llama: the model file contradicts itself")
 	ErrRequest       = errors.New("llama: bad request")
+	ErrIncomplete    = errors.New("llama: the answer ended before it was complete")
 	ErrTemplate      = errors.New("llama: chat template")
 	ErrMismatch      = errors.New("llama: saved by another model, device or build")
 	ErrDamaged       = errors.New("llama: saved state is damaged")

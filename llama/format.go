@@ -24,6 +24,7 @@ type Format struct {
 	kind   formatKind
 	source string
 	err    error
+	build  func() (*grammar.Grammar, error) // of formatCalls
 }
 
 type formatKind uint8
@@ -33,7 +34,7 @@ const (
 	formatSchema
 	formatRegexp
 	formatGrammar
-	formatCalls // of tools; source is a callGrammar's
+	formatCalls // of tools; source tells them apart
 )
 
 // JSONSchema asks for JSON that matches a schema (2020-12, as in OpenAI's structured outputs): type, enum, const, $ref within the
@@ -73,6 +74,9 @@ func (f Format) Check() error {
 	return formatError(err)
 }
 
+// set says that it is not any text.
+func (f *Format) set() bool { return f.kind != anyText || f.err != nil }
+
 // grammar is nil for any text.
 func (f Format) grammar() (g *grammar.Grammar, err error) {
 	if f.err != nil {
@@ -85,6 +89,8 @@ func (f Format) grammar() (g *grammar.Grammar, err error) {
 		g, err = grammar.Regexp(f.source)
 	case formatGrammar:
 		g, err = grammar.GBNF(f.source)
+	case formatCalls:
+		g, err = f.build()
 	}
 	return g, formatError(err)
 }
@@ -116,11 +122,11 @@ type cachedFormat struct {
 }
 
 // mostFormats are kept. A machine takes 16 MB at most when it is not in use, most a hundredth of that.
-const mostFormats = 16
+const mostFormats = 32
 
 // machine compiles a format; the engine's goroutine then has it. It is nil for any text.
 func (c *formats) machine(f Format) (*grammar.Machine, error) {
-	if f.kind == anyText && f.err == nil {
+	if !f.set() {
 		return nil, nil
 	}
 	key := string(rune(f.kind)) + f.source
@@ -197,13 +203,16 @@ type constraint struct {
 	machine *grammar.Machine // nil: any text
 	state   grammar.State
 	taken   int             // tokens of the sequence that state has
+	from    int             // of these, such as are not matched
+	head    string          // text that is matched before the others
+	call    bool            // it is of a call that has begun, and then any text again
 	guesses []grammar.State // after each token of the draft
 }
 
 // follow brings the state up to the sequence's tokens.
 func (c *constraint) follow(s *sequence) {
 	if c.taken == 0 || !c.machine.Fresh(c.state) {
-		c.state, c.taken = c.machine.Start(), s.prompt
+		c.state, c.taken = c.machine.AdvanceText(c.machine.Start(), c.head), c.from
 	}
 	for ; c.taken < len(s.tokens); c.taken++ {
 		c.state = c.machine.Advance(c.state, s.tokens[c.taken])
@@ -233,6 +242,32 @@ func (c *constraint) mask(i int) []uint32 {
 		return nil
 	}
 	return c.machine.Mask(c.guesses[i])
+}
+
+// beginCall holds a sequence whose answer has begun a call, by the model's own choice, to what the tool takes; and lets go of it when
+// the call is complete. It reports whether it did either: guesses at further tokens were drawn without knowing of it.
+func (s *sequence) beginCall() bool {
+	if s.arguments == nil {
+		return false
+	}
+	if s.format.machine != nil {
+		done := s.format.complete(s)
+		if done {
+			s.format = constraint{guesses: s.format.guesses}
+		}
+		return done
+	}
+	name, text, ok := s.calls.inArguments()
+	if !ok || len(text) == 0 || s.calls.holds() || s.text.holds() {
+		return false
+	}
+	machine := s.arguments[name]
+	if machine.AdvanceText(machine.Start(), string(text)) == grammar.Dead {
+		s.arguments = nil // it is wrong already
+		return false
+	}
+	s.format = constraint{machine: machine, from: len(s.tokens), head: string(text), call: true, guesses: s.format.guesses}
+	return true
 }
 
 // complete says that nothing can follow the sequence's tokens.

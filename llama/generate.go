@@ -71,7 +71,7 @@ func (m *Model) start(ctx context.Context, r *Request, quiet bool) (*job, error)
 	if err := r.check(m.config.vocab); err != nil {
 		return nil, err
 	}
-	machine, err := m.formats.machine(r.Format)
+	machine, style, arguments, err := m.constrainTools(r)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,11 @@ func (m *Model) start(ctx context.Context, r *Request, quiet bool) (*job, error)
 	for i := range max(1, r.N) {
 		s := &sequence{job: j, choice: i, tokens: append(make([]int32, 0, len(prompt)+64), prompt...), prompt: len(prompt), limit: limit, slot: -1, priority: r.Priority, seed: seed, top: r.TopLogprobs, stops: m.stops}
 		s.text = newStopText(m.tokenizer.NewDecoder(), r.Stop)
-		s.format.machine = machine
+		s.format.machine, s.format.from = machine, len(prompt)
+		if style != nil {
+			s.arguments = arguments
+			s.calls = newCallReader(*style, r.shown(), func(n int) string { return callID(seed, i, len(prompt), n) })
+		}
 		s.setSampling(&sampling)
 		j.seqs = append(j.seqs, s)
 	}

@@ -41,6 +41,7 @@ type piece struct {
 	choice   int
 	id       int32
 	from, to int // of its text in texts
+	call     *ToolCallDelta
 	top      int // how many of tops are its
 	logprob  float64
 }
@@ -97,18 +98,32 @@ func (j *job) token(s *sequence, o *kernels.Out) (stop bool) {
 	c.Tokens = append(c.Tokens, o.ID)
 	from := len(*text)
 	if stop = s.stops[o.ID]; !stop {
-		*text, stop = s.text.next(*text, o.ID)
+		*text, stop = s.read(*text, o.ID)
 		c.Stop = s.text.found
 	}
+	deltas := s.deltas()
 	if j.quiet {
 		return stop
 	}
-	j.queue = append(j.queue, piece{choice: s.choice, id: o.ID, from: from, to: len(*text), top: len(o.TopIDs), logprob: o.Logprob})
+	p := piece{choice: s.choice, id: o.ID, from: from, to: len(*text), top: len(o.TopIDs), logprob: o.Logprob}
+	if len(deltas) > 0 {
+		p.call, deltas = &deltas[0], deltas[1:]
+	}
+	j.queue = append(j.queue, p)
+	j.tell(s, deltas)
 	for i, id := range o.TopIDs {
 		j.tops = append(j.tops, Alternative{ID: id, Logprob: o.TopLogprobs[i]})
 	}
 	j.signal()
 	return stop
+}
+
+// tell hands over pieces of calls beside a token's own. j.mu is held.
+func (j *job) tell(s *sequence, deltas []ToolCallDelta) {
+	end := len(j.texts[s.choice])
+	for i := range deltas {
+		j.queue = append(j.queue, piece{choice: s.choice, id: -1, from: end, to: end, call: &deltas[i]})
+	}
 }
 
 // finish ends one choice, with the text that had been held back.
@@ -120,10 +135,18 @@ func (j *job) finish(s *sequence, f Finish, err error) {
 		if s.scan == nil {
 			text := &j.texts[s.choice]
 			from := len(*text)
-			*text = s.text.flush(*text)
-			j.response.Choices[s.choice].Stop = s.text.found
+			*text = s.flush(*text)
+			c := &j.response.Choices[s.choice]
+			c.Stop = s.text.found
+			if s.calls != nil && len(s.calls.calls) > 0 && f == FinishStop {
+				c.Finish = FinishToolCalls
+			}
+			deltas := s.deltas()
 			if len(*text) > from && !j.quiet {
 				j.queue = append(j.queue, piece{choice: s.choice, id: -1, from: from, to: len(*text)})
+			}
+			if !j.quiet {
+				j.tell(s, deltas)
 			}
 		}
 		j.ends++
@@ -170,7 +193,7 @@ func (j *job) tokens(into []Token) []Token {
 		tops[i].Bytes = j.tokenizer.Bytes(tops[i].ID)
 	}
 	for _, p := range j.queue {
-		t := Token{Choice: p.choice, ID: p.id, Text: string(j.texts[p.choice][p.from:p.to]), Logprob: p.logprob}
+		t := Token{Choice: p.choice, ID: p.id, Text: string(j.texts[p.choice][p.from:p.to]), Logprob: p.logprob, ToolCall: p.call}
 		if p.id >= 0 {
 			t.Bytes = j.tokenizer.Bytes(p.id)
 		}
@@ -190,6 +213,9 @@ func (j *job) snapshot() *Response {
 	for i := range r.Choices {
 		r.Choices[i].Message.Content = string(j.texts[i])
 		r.Choices[i].Tokens = slices.Clone(r.Choices[i].Tokens)
+		if s := j.seqs[i]; s.calls != nil {
+			r.Choices[i].Message.ToolCalls = slices.Clone(s.calls.calls)
+		}
 	}
 	return &r
 }

@@ -1,6 +1,7 @@
 package llama
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 )
@@ -17,7 +18,8 @@ type Request struct {
 	Stop        []string  // texts that end the answer; they are not part of it
 	Format      Format    // what the answer has to match: JSON of a schema, for instance; zero: nothing
 	Tools       []Tool    // functions that the model may call
-	TopLogprobs int       // how many alternatives come with each token
+	ToolChoice  ToolChoice
+	TopLogprobs int // how many alternatives come with each token
 
 	// Shift leaves out old turns of Messages where they and the answer would not fit into the context: whole ones from a user's
 	// message to the next, oldest first, until MaxTokens and a quarter of the context are free, so that the next turns need no
@@ -61,7 +63,7 @@ const (
 type Message struct {
 	Role       Role       `json:"role"`
 	Content    string     `json:"content"`
-	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`   // of an assistant
+	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`   // of an assistant; those of an answer that are complete
 	ToolCallID string     `json:"tool_call_id,omitempty"` // of a tool's result
 }
 
@@ -83,6 +85,8 @@ type Tool struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description,omitempty"`
 	Parameters  json.RawMessage `json:"parameters,omitempty"` // JSON Schema of the arguments, keys in the order to show
+
+	call func(ctx context.Context, arguments json.RawMessage) (string, error) // of NewTool
 }
 
 // Token is a piece of an answer.
@@ -93,7 +97,8 @@ type Token struct {
 	Bytes    []byte  // the token's own bytes
 	Logprob  float64 // under the model's own distribution
 	Top      []Alternative
-	Response *Response // on the last token only
+	ToolCall *ToolCallDelta // a piece of a call of a tool; its text is in no Text
+	Response *Response      // on the last token only
 }
 
 // Alternative is one of the most probable tokens at a place.

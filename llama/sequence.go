@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/llama31/llama31/kernels"
+	"github.com/llama31/llama31/llama/internal/grammar"
 	"github.com/llama31/llama31/tokenizer"
 )
 
@@ -47,7 +48,9 @@ type sequence struct {
 	text     stopText
 	ended    bool
 
-	format constraint // what the answer has to match
+	format    constraint                  // what the answer has to match
+	calls     *callReader                 // finds calls of tools in it; nil: no tools
+	arguments map[string]*grammar.Machine // what calls have to match that the model begins by itself
 
 	draft   []int32 // guesses at the next tokens in the current step
 	chance  float64 // that all of them are right
@@ -171,6 +174,36 @@ func (s *sequence) setSampling(p *Sampling) {
 	slices.SortFunc(s.sampling.Bias, func(a, b kernels.Bias) int { return int(a.ID) - int(b.ID) })
 }
 
+// read appends a token's text to the answer's content, less what belongs to calls, and reports whether a stop text ended it.
+func (s *sequence) read(dst []byte, id int32) (content []byte, stop bool) {
+	if s.calls == nil {
+		return s.text.next(dst, id)
+	}
+	t := s.job.tokenizer
+	if name := t.Token(id); t.IsControl(id) {
+		dst = s.calls.text(dst, s.text.flush(nil))
+		return s.calls.mark(dst, name), s.text.found != ""
+	}
+	text, stop := s.text.next(nil, id)
+	return s.calls.text(dst, text), stop
+}
+
+// flush appends what was held back of the content.
+func (s *sequence) flush(dst []byte) []byte {
+	if s.calls == nil {
+		return s.text.flush(dst)
+	}
+	return s.calls.end(s.calls.text(dst, s.text.flush(nil)), false)
+}
+
+// deltas are the pieces of calls since the last time.
+func (s *sequence) deltas() []ToolCallDelta {
+	if s.calls == nil {
+		return nil
+	}
+	return s.calls.take()
+}
+
 // stopText turns tokens into text, holding back partial UTF-8 and whatever may be the beginning of a stop text.
 type stopText struct {
 	decoder *tokenizer.Decoder
@@ -192,6 +225,9 @@ func (t *stopText) next(dst []byte, id int32) (text []byte, stop bool) {
 	t.held = t.decoder.Append(t.held, id)
 	return t.let(dst)
 }
+
+// holds says that text, or a part of a character, is held back.
+func (t *stopText) holds() bool { return len(t.held) > 0 || t.decoder.Held() > 0 }
 
 // flush appends what was held back.
 func (t *stopText) flush(dst []byte) []byte {

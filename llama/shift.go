@@ -68,7 +68,7 @@ func without(messages []Message, end int) []Message {
 // conversation is messages for the template, with a request's tools. The date in it is the template's affair, as in Hugging Face's
 // transformers: Llama 3.1 has a fixed one, so that a prompt is the same every day, 3.2 asks the clock.
 func (m *Model) conversation(r *Request, messages []Message) *conversation {
-	c := &conversation{messages: messages, tools: r.Tools, open: true}
+	c := &conversation{messages: messages, tools: r.shown(), open: true}
 	if id, ok := m.tokenizer.BOS(); ok {
 		c.bos = m.tokenizer.Token(id)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,55 +16,119 @@ var callTools = []Tool{
 	{Name: "brave_search"}, {Name: "wolfram_alpha"},
 }
 
-func TestParseToolCalls(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{`{"name": "get_weather", "parameters": {"location": "Paris", "n": 1.50}}`, `get_weather{"location": "Paris", "n": 1.50}`},
-		{` {"type": "function", "name": "get_weather", "parameters": {}}<|eot_id|>`, `get_weather{}`},
-		{`{"name": "now", "arguments": null}`, `now{}`},
-		{`{"name": "now", "parameters": "{\"a\": \"b\"}"}`, `now{"a": "b"}`},
-		{`{"name": "now", "parameters": {}}; {"name": "get_weather", "parameters": {"x": "; {"}}`, `now{} get_weather{"x": "; {"}`},
-		{"{\"name\": \"now\", \"parameters\": {}}\n{\"name\": \"now\", \"parameters\": {}}", `now{} now{}`},
-		{`[{"name": "now", "parameters": {}}, {"name": "now", "parameters": {"a": 1}}]`, `now{} now{"a": 1}`},
-		{`<|python_tag|>{"name": "now", "parameters": {}}<|eom_id|>`, `now{}`},
-		{`<|python_tag|>brave_search.call(query="who \"won\" it")<|eom_id|>`, `brave_search{"query": "who \"won\" it"}`},
-		{`brave_search.call(query="the "best", ever")`, `brave_search{"query": "the \"best\", ever"}`},
-		{`<|python_tag|>wolfram_alpha.call(query="1+1", units="m"); brave_search.call(query="a)")`, `wolfram_alpha{"query": "1+1", "units": "m"} brave_search{"query": "a)"}`},
-		// No calls: prose, unknown names, halves.
-		{`Call {"name": "now", "parameters": {}}`, ""},
-		{`{"name": "now", "parameters": {}} is what I would call.`, ""},
-		{`{"name": "now"}`, ""},
-		{`{"name": "Alice", "parameters": {}}`, ""},
-		{`{"name": "now", "parameters": [1]}`, ""},
-		{`{"name": "now", "parameters": {}`, ""},
-		{`{"name": 1, "parameters": {}}`, ""},
-		{`{"name": "now", "parameters": {}}; {"name": "nobody", "parameters": {}}`, ""},
-		{`[]`, ""},
-		{`[1, 2]`, ""},
-		{`now.call(a="b")`, ""},
-		{`brave_search.call(query=)`, ""},
-		{`brave_search.call(query="x") is how to search`, ""},
-		{`os.call(x="y")`, ""},
-		{`<|python_tag|>print(1)`, ""}, // the code interpreter is not among the tools
-		{`<|python_tag|>`, ""},
-		{``, ""},
-	} {
-		var got []string
-		for i, call := range parseToolCalls(c.text, callTools) {
-			if call.ID != fmt.Sprintf("call_%d", i) {
-				t.Errorf("%s: call %d has the id %q", c.text, i, call.ID)
+// read has a callReader read an answer, cut into random pieces, in which control tokens are written by their names. It checks that what
+// is told while it comes adds up to what there is in the end.
+func read(t *testing.T, style callStyle, tools []Tool, text string, r *rand.Rand) (content string, calls []ToolCall) {
+	t.Helper()
+	c := newCallReader(style, tools, func(i int) string { return fmt.Sprintf("call_%d", i) })
+	var got []byte
+	var told []ToolCall
+	tell := func() {
+		for _, d := range c.take() {
+			if d.Index == len(told) {
+				told = append(told, ToolCall{ID: d.ID, Name: d.Name})
+			} else if d.Index != len(told)-1 || d.Name != "" || d.ID != "" {
+				t.Errorf("%s: %+v after %d calls", text, d, len(told))
 			}
-			got = append(got, call.Name+string(call.Arguments))
-		}
-		if got := strings.Join(got, " "); got != c.want {
-			t.Errorf("%s\n got %q\nwant %q", c.text, got, c.want)
-		}
-		if parseToolCalls(c.text, nil) != nil {
-			t.Errorf("%s is a call of no tools", c.text)
+			told[d.Index].Arguments = append(told[d.Index].Arguments, d.Arguments...)
 		}
 	}
-	code := parseToolCalls("<|python_tag|>import math\nprint(\"é\")<|eom_id|>", []Tool{{Name: "code_interpreter"}})
-	if len(code) != 1 || code[0].Name != "code_interpreter" || string(code[0].Arguments) != `{"code": "import math\nprint(\"é\")"}` {
-		t.Errorf("code: %s", code)
+	for i, part := range strings.Split(text, pythonTag) {
+		if i > 0 {
+			got = c.mark(got, pythonTag)
+			tell()
+		}
+		for part != "" {
+			n := 1 + r.IntN(len(part))
+			if r.IntN(3) > 0 {
+				n = min(n, 1+r.IntN(3))
+			}
+			got = c.text(got, []byte(part[:n]))
+			tell()
+			part = part[n:]
+		}
+	}
+	got = c.end(got, false)
+	tell()
+	for i, call := range c.calls {
+		if i >= len(told) || told[i].ID != call.ID || told[i].Name != call.Name || strings.TrimSpace(string(told[i].Arguments)) != string(call.Arguments) {
+			t.Errorf("%s: told of %s, expected %s", text, told, c.calls)
+			break
+		}
+	}
+	return string(got), c.calls
+}
+
+func write(content string, calls []ToolCall) string {
+	for _, call := range calls {
+		content += "|" + call.Name + string(call.Arguments)
+	}
+	return content
+}
+
+func TestCallReader(t *testing.T) {
+	code := append(slices.Clone(callTools), Tool{Name: "code_interpreter"})
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		style callStyle
+		tools []Tool
+		text  string
+		want  string // content, and calls after |
+	}{
+		{llamaCalls, callTools, `{"name": "get_weather", "parameters": {"location": "Paris", "n": 1.50}}`, `|get_weather{"location": "Paris", "n": 1.50}`},
+		{llamaCalls, callTools, "\n {\"type\": \"function\", \"name\": \"get_weather\", \"parameters\": {}}\n", `|get_weather{}`},
+		{llamaCalls, callTools, `{"name": "now", "arguments": null}`, `|now{}`},
+		{llamaCalls, callTools, `{"name": "now", "parameters": "{\"a\": \"b\"}"}`, `|now{"a": "b"}`},
+		{llamaCalls, callTools, `{"parameters": {"a": 1}, "name": "now", "id": 7}`, `|now{"a": 1}`},
+		{llamaCalls, callTools, `{"name": "now", "parameters": {}, "type": "function"}`, `|now{}`},
+		{llamaCalls, callTools, `{"name": "now", "parameters": {}}; {"name": "get_weather", "parameters": {"x": "; {"}}`, `|now{}|get_weather{"x": "; {"}`},
+		{llamaCalls, callTools, "{\"name\": \"now\", \"parameters\": {}}\n{\"name\": \"now\", \"parameters\": {}}", `|now{}|now{}`},
+		{llamaCalls, callTools, `[{"name": "now", "parameters": {}}, {"name": "now", "parameters": {"a": 1}}]`, `|now{}|now{"a": 1}`},
+		{llamaCalls, callTools, `<|python_tag|>{"name": "now", "parameters": {}}`, `|now{}`},
+		{llamaCalls, callTools, `<|python_tag|>{"name": "now", "parameters": {}}; <|python_tag|>{"name": "now", "parameters": {"a": "}"}}`, `|now{}|now{"a": "}"}`},
+		{llamaCalls, callTools, `I will look. <|python_tag|>{"name": "now", "parameters": {}}`, `I will look. |now{}`},
+		{llamaCalls, callTools, `<|python_tag|>brave_search.call(query="who \"won\" it")`, `|brave_search{"query": "who \"won\" it"}`},
+		{llamaCalls, callTools, `brave_search.call(query="the "best", ever")`, `|brave_search{"query": "the \"best\", ever"}`},
+		{llamaCalls, callTools, `<|python_tag|>wolfram_alpha.call(query="1+1", units="m"); brave_search.call(query="a)")`, `|wolfram_alpha{"query": "1+1", "units": "m"}|brave_search{"query": "a)"}`},
+		{llamaCalls, callTools, `{"name": "now", "parameters": {}} is what I would call.`, ` is what I would call.|now{}`},
+		{llamaCalls, callTools, `{"name": "now", "parameters": {"a": "b`, ``}, // cut short
+		{llamaCalls, callTools, `{"name": "now", "parameters": {}`, `|now{}`},
+		{llamaCalls, callTools, `{"name": "now", "parameters": {}}; {"name": "nobody", "parameters": {}}`, `; {"name": "nobody", "parameters": {}}|now{}`},
+		{llamaCalls, code, "<|python_tag|>import math\nprint(\"é\")\n", `|code_interpreter{"code": "import math\nprint(\"é\")"}`},
+		{llamaCalls, code, `<|python_tag|>{1: 2}`, `|code_interpreter{"code": "{1: 2}"}`},
+		{llamaCalls, code, `<|python_tag|>brave_search.call(query=1)`, `|code_interpreter{"code": "brave_search.call(query=1)"}`},
+		// No calls: prose, unknown names, halves.
+		{llamaCalls, callTools, `Call {"name": "now", "parameters": {}}`, `Call {"name": "now", "parameters": {}}`},
+		{llamaCalls, callTools, ` {"name": "now"}`, ` {"name": "now"}`},
+		{llamaCalls, callTools, `{"name": "Alice", "parameters": {}}`, `{"name": "Alice", "parameters": {}}`},
+		{llamaCalls, callTools, `{"name": "now", "parameters": [1]}`, `{"name": "now", "parameters": [1]}`},
+		{llamaCalls, callTools, `{"name": 1, "parameters": {}}`, `{"name": 1, "parameters": {}}`},
+		{llamaCalls, callTools, `{"title": "now", "parameters": {}}`, `{"title": "now", "parameters": {}}`},
+		{llamaCalls, callTools, `[]`, `[]`},
+		{llamaCalls, callTools, `[1, 2]`, `[1, 2]`},
+		{llamaCalls, callTools, `now.call(a="b")`, `now.call(a="b")`},
+		{llamaCalls, callTools, `brave_search.call(query=)`, `brave_search.call(query=)`},
+		{llamaCalls, callTools, `brave_search.call(query="x") is how to search`, `brave_search.call(query="x") is how to search`},
+		{llamaCalls, callTools, `os.call(x="y")`, `os.call(x="y")`},
+		{llamaCalls, callTools, `<|python_tag|>print(1)`, `print(1)`}, // the code interpreter is not among the tools
+		{llamaCalls, callTools, `<|python_tag|>`, ``},
+		{llamaCalls, callTools, ``, ``},
+
+		{hermesCalls, callTools, "Let me see.\n<tool_call>\n{\"name\": \"now\", \"arguments\": {\"a\": 1}}\n</tool_call>", `Let me see.|now{"a": 1}`},
+		{hermesCalls, callTools, "<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>\n<tool_call>\n{\"arguments\": {}, \"name\": \"get_weather\"}\n</tool_call>\n", "|now{}|get_weather{}"},
+		{hermesCalls, callTools, "a <tool_calls> b <tool_ca", "a <tool_calls> b <tool_ca"},
+		{hermesCalls, callTools, `{"name": "now", "arguments": {}}`, `{"name": "now", "arguments": {}}`},
+		{hermesCalls, callTools, `a <tool_call>{"name": "nobody", "arguments": {}}</tool_call>`, `a<tool_call>{"name": "nobody", "arguments": {}}</tool_call>`},
+		{mistralCalls, callTools, `[TOOL_CALLS][{"name": "now", "arguments": {"a": "]"}}, {"name": "now", "arguments": {}}]`, `|now{"a": "]"}|now{}`},
+		{mistralCalls, callTools, `[TOOL_CALLS]no`, `[TOOL_CALLS]no`},
+	} {
+		for range 50 {
+			content, calls := read(t, c.style, c.tools, c.text, r)
+			if got := write(content, calls); got != c.want {
+				t.Errorf("%s\n got %q\nwant %q", c.text, got, c.want)
+				break
+			}
+		}
 	}
 }
 
@@ -77,12 +143,36 @@ func TestCallsRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, text, _ = strings.Cut(text, "assistant<|end_header_id|>\n\n")
-	got := parseToolCalls(text, callTools)
-	for i := range calls {
-		if len(got) != len(calls) || got[i].Name != calls[i].Name || string(got[i].Arguments) != string(calls[i].Arguments) {
-			t.Fatalf("%s\n got %s\nwant %s", text, got, calls)
-		}
+	text, _, _ = strings.Cut(text, "<|eom_id|>")
+	content, got := read(t, llamaCalls, callTools, text, rand.New(rand.NewPCG(1, 2)))
+	if write(content, got) != write("", calls) {
+		t.Fatalf("%s\n got %s, %q\nwant %s", text, got, content, calls)
 	}
+}
+
+// FuzzCallReader: whatever an answer is, in whatever pieces, content and calls are the same, and calls have JSON of the tools.
+func FuzzCallReader(f *testing.F) {
+	for _, s := range []string{`{"name": "now", "parameters": {"a": [1]}}; {"name": "now"`, `<|python_tag|>brave_search.call(query="x")`, `<tool_call>{"arguments": "{}", "name": "now"}</tool_call>`, `[TOOL_CALLS][{"name": "now", "arguments": {}}]`} {
+		f.Add(s, uint64(1))
+	}
+	code := append(slices.Clone(callTools), Tool{Name: "code_interpreter"})
+	f.Fuzz(func(t *testing.T, text string, seed uint64) {
+		for _, style := range []callStyle{llamaCalls, hermesCalls, mistralCalls} {
+			for _, tools := range [][]Tool{callTools, code} {
+				r := rand.New(rand.NewPCG(seed, 1))
+				content, calls := read(t, style, tools, text, r)
+				again, same := read(t, style, tools, text, r)
+				if write(content, calls) != write(again, same) {
+					t.Errorf("%q: %q, then %q", text, write(content, calls), write(again, same))
+				}
+				for _, c := range calls {
+					if !slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == c.Name }) {
+						t.Errorf("%q: a call of %q", text, c.Name)
+					}
+				}
+			}
+		}
+	})
 }
 
 func TestMessageJSON(t *testing.T) {
