@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/llama31/llama31/examples/server/page"
 	_ "github.com/llama31/llama31/kernels/cuda"
 	"github.com/llama31/llama31/llama"
 	"github.com/llama31/llama31/llama/hub/bar"
@@ -73,6 +74,7 @@ func run(ctx context.Context, rest func(), args []string, stdout, stderr io.Writ
 		}
 		return nil
 	}
+	o.serve.Fallback = page.Handler("")
 	s := &http.Server{Handler: serve.Handler(opened[0], o.serve), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(logHandler(o.serve.Logger), slog.LevelDebug)}
 	defer rereadKeys(o)()
