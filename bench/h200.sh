@@ -7,7 +7,9 @@
 #                          SmolLM2's text against the CPU's, and speeds of 8B models with random weights
 #
 # testdata/fetch has SmolLM2; without it that part says so. LLAMA31_CUDA_LIBRARY names another driver, LLAMA31_H200_SIZES other sizes
-# and types of synthetic models ("8b:q8_0 tiny:q4_0"), LLAMA31_H200_FOLDER where they go (30 GB).
+# and types of synthetic models ("8b:q8_0 tiny:q4_0"), LLAMA31_H200_FOLDER where they go (30 GB), LLAMA31_H200_BENCH the options of
+# llamabench, LLAMA31_H200_TOKENS how many tokens SmolLM2 says, LLAMA31_H200_TESTS which tests run. So all of it runs on the simulated
+# driver, as .ci/full does.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/bench/h200
@@ -37,7 +39,7 @@ step() {
 	failed=1
 }
 
-tests() { (cd kernels/cuda && echo '```' && LLAMA31_REQUIRE=cuda "$bin/cuda.test" -test.timeout 20m -test.run 'TestDevice|TestDeterministic|TestSmolLM2|TestSample' -test.v | grep -- '--- \|^ok\|^FAIL\|^PASS\|_test.go' | tail -n 60; status=${PIPESTATUS[0]}; echo '```'; exit "$status"); }
+tests() { (cd kernels/cuda && echo '```' && LLAMA31_REQUIRE=cuda "$bin/cuda.test" -test.timeout 20m -test.run "${LLAMA31_H200_TESTS:-TestDevice|TestDeterministic|TestSmolLM2|TestSample}" -test.v | grep -- '--- \|^ok\|^FAIL\|^PASS\|_test.go' | tail -n 60; status=${PIPESTATUS[0]}; echo '```'; exit "$status"); }
 
 # text runs SmolLM2 greedily on both devices and compares.
 text() {
@@ -47,7 +49,7 @@ text() {
 	cpu=$("$bin/chat" -model "$model" -p "What is the capital of France?" -n ${LLAMA31_H200_TOKENS:-40} -temp 0 -device cpu) || return
 	echo "GPU: $gpu"
 	echo "CPU: $cpu"
-	"$bin/llamabench" -model "$model" -device cuda
+	"$bin/llamabench" -model "$model" -device cuda ${LLAMA31_H200_BENCH:-}
 }
 
 # synthetic measures a model of a size and type with random weights.
@@ -55,7 +57,7 @@ synthetic() {
 	local folder=${LLAMA31_H200_FOLDER:-$(mktemp -d)} size=${1%:*} type=${1#*:}
 	local file=$folder/$size-$type.gguf
 	[[ -f $file ]] || "$bin/synth" -o "$file" -size "$size" -type "$type" || return
-	"$bin/llamabench" -model "$file" -device cuda -r 3
+	"$bin/llamabench" -model "$file" -device cuda -r 3 ${LLAMA31_H200_BENCH:-}
 	local status=$?
 	[[ -n ${LLAMA31_H200_FOLDER:-} ]] || rm -rf "$folder"
 	return $status

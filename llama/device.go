@@ -23,7 +23,7 @@ func (m *Model) place(ctx context.Context, tied bool) (*weights, int, error) {
 	if o.Device != "auto" {
 		return m.placeOn(ctx, o.Device, true, tied)
 	}
-	for _, kind := range m.gpus() {
+	for _, kind := range m.gpus(kernels.Kinds(), driverPaths()) {
 		w, pages, err := m.placeOn(ctx, kind, false, tied)
 		if err == nil {
 			return w, pages, nil
@@ -36,17 +36,17 @@ func (m *Model) place(ctx context.Context, tied bool) (*weights, int, error) {
 	return m.placeOn(ctx, "cpu", false, tied)
 }
 
-// gpus are the kinds of device that "auto" tries before the CPU.
-func (m *Model) gpus() (kinds []string) {
+// gpus are the registered kinds of device that "auto" tries before the CPU. Without one it says so where a driver is at one of the paths.
+func (m *Model) gpus(registered, drivers []string) (kinds []string) {
 	if m.options.Exact {
 		return nil
 	}
-	for _, kind := range kernels.Kinds() {
+	for _, kind := range registered {
 		if kind != "cpu" && kind != "reference" {
 			kinds = append(kinds, kind)
 		}
 	}
-	if len(kinds) == 0 && driverPresent() {
+	if len(kinds) == 0 && slices.ContainsFunc(drivers, exists) {
 		m.options.Logger.Info("an NVIDIA driver is here, but kernels/cuda is not imported: the CPU is used")
 	}
 	return kinds
@@ -216,17 +216,18 @@ func (m *Model) choose(p *placement, name string, all, tied bool) (*demand, erro
 // pageBytes is the size of a KV page.
 func (m *Model) pageBytes() int64 { return m.config.kvBytes(m.options.kvType()) * pageSize }
 
-// driverPresent reports whether a CUDA driver's library is in one of the places where systems keep it.
-func driverPresent() bool {
-	places := []string{"/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib/wsl/lib", "/run/opengl-driver/lib"}
-	name := "libcuda.so.1"
+// driverPaths are where systems keep a CUDA driver's library.
+func driverPaths() (paths []string) {
 	if runtime.GOOS == "windows" {
-		places, name = []string{filepath.Join(os.Getenv("SystemRoot"), "System32")}, "nvcuda.dll"
+		return []string{filepath.Join(os.Getenv("SystemRoot"), "System32", "nvcuda.dll")}
 	}
-	for _, place := range places {
-		if _, err := os.Stat(filepath.Join(place, name)); err == nil {
-			return true
-		}
+	for _, place := range []string{"/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib/wsl/lib", "/run/opengl-driver/lib"} {
+		paths = append(paths, filepath.Join(place, "libcuda.so.1"))
 	}
-	return false
+	return paths
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,6 +146,37 @@ func TestDeviceChosen(t *testing.T) {
 				t.Errorf("stages of %d layers in all: %+v", layers, i.Stages)
 			}
 		})
+	}
+}
+
+// TestDriverNotImported has the line for a driver that is there and not used, and none where there is no driver or the CPU was asked for.
+func TestDriverNotImported(t *testing.T) {
+	driver := filepath.Join(t.TempDir(), "libcuda.so.1")
+	if err := os.WriteFile(driver, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(t.TempDir(), "libcuda.so.1")
+	for _, c := range []struct {
+		kinds, drivers []string
+		o              Options
+		gpus           int
+		says           bool
+	}{
+		{[]string{"cpu", "reference"}, []string{missing, driver}, Options{}, 0, true},
+		{[]string{"cpu", "reference"}, []string{missing}, Options{}, 0, false},
+		{[]string{"cpu", "cuda", "reference"}, []string{driver}, Options{}, 1, false},
+		{[]string{"cpu", "reference"}, []string{driver}, Options{Exact: true}, 0, false},
+	} {
+		var log bytes.Buffer
+		c.o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		m := &Model{options: c.o.withDefaults()}
+		gpus := m.gpus(c.kinds, c.drivers)
+		if says := strings.Contains(log.String(), "an NVIDIA driver is here, but kernels/cuda is not imported"); len(gpus) != c.gpus || says != c.says {
+			t.Errorf("%+v: GPUs %v, said %q", c, gpus, log.String())
+		}
+	}
+	if len(driverPaths()) == 0 {
+		t.Error("no path of a driver")
 	}
 }
 

@@ -39,7 +39,7 @@ func TestDeterministic(t *testing.T) {
 	o := options
 	o.KV = []kernels.KVType{kernels.KVF16, kernels.KVQ8}
 	if os.Getenv("LLAMA31_LONG") == "" {
-		o.Types = []block.Type{block.TypeF16, block.TypeQ8_0, block.TypeQ4_K, block.TypeQ6_K}
+		o.Types = []block.Type{block.TypeF16, block.TypeQ4_K}
 		o.KV = o.KV[:1]
 	}
 	sim.StartOrReal(t, "")
