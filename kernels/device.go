@@ -101,6 +101,16 @@ type Device interface {
 	Close() error
 }
 
+// Overlapped is a device that can begin a step while it is busy with the one before, so that it need not wait for the host: rows
+// whose id is LastSampled take what the step before draws. A batch must stay as it is until its End. Two steps may have begun.
+type Overlapped interface {
+	Device
+	// Begin is the first part of Step.
+	Begin(b *Batch, forward func(Ops)) error
+	// End waits for the first of the steps that have begun, and fills in its batch's results.
+	End() error
+}
+
 // Info describes a device.
 type Info struct {
 	Name     string       // "cpu", "cuda:0"

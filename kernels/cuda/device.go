@@ -31,14 +31,18 @@ type device struct {
 	buffers
 	workBytes int64 // of device memory that steps work in
 	in        input
-	last      []int32         // [Slots] what each slot sampled last, -1 before
+	last      []int32         // [Slots] what each slot sampled last: onDevice, or an id that the host drew; noneSampled before
 	sampler   kernels.Sampler // of rows in host memory
 	program   program
 	graphs    map[size]*recorded
 
-	batch  *kernels.Batch // of the step
-	from   *operand       // what the next ProjectAdd takes
-	factor float32        // of its result
+	final   []int          // [Slots] of a step's Out rows, the last in which the slot samples
+	flights []flight       // steps that have begun and not ended, in order
+	step    int            // 0 or 1: whose of the host's buffers the next step uses
+	ended   [2]*event      // when the device is through with them
+	batch   *kernels.Batch // of the step
+	from    *operand       // what the next ProjectAdd takes
+	factor  float32        // of its result
 }
 
 // operand is activations as products take them (operand.cuh): float16, padded along k with zeros, and their sums.
@@ -57,12 +61,19 @@ type buffers struct {
 	logits     pointer // [outRows][Vocab] float32
 	work       pointer // [outRows][Vocab] float32, of sample
 	drawn      pointer // [MaxOut] drawn
-	hostDrawn  *pinned
+	sampled    pointer // [Slots] the id that each slot sampled last
+	hostDrawn  [2]*pinned
 	hostLogits *pinned
 	hostHidden *pinned
 	partial    *memory // of attention, as large as a step needed so far
 	hostStream *pinned // [MaxRows][Hidden] of Batch.Enter and Leave, once there are any
 }
+
+// What device.last has for a slot, in place of an id.
+const (
+	noneSampled = -1
+	onDevice    = -2 // in buffers.sampled
+)
 
 // outRows is the most rows whose logits are computed at once.
 const outRows = 64
@@ -94,12 +105,12 @@ func open(name string, s kernels.Shape, o kernels.Options) (kernels.Device, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &device{gpu: g, shape: s, log: o.Logger, modules: map[string]*module{}, mul: map[mulKey]*mulKernels{}, last: make([]int32, s.Slots), graphs: map[size]*recorded{}}
+	d := &device{gpu: g, shape: s, log: o.Logger, modules: map[string]*module{}, mul: map[mulKey]*mulKernels{}, last: make([]int32, s.Slots), final: make([]int, s.Slots), graphs: map[size]*recorded{}}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	for i := range d.last {
-		d.last[i] = -1
+		d.last[i] = noneSampled
 	}
 	if err := g.do(d.prepare); err != nil {
 		g.close()
@@ -141,8 +152,13 @@ func (d *device) prepare() (err error) {
 	if d.hostHidden, err = d.gpu.allocHost(s.MaxOut * s.Hidden * 4); err != nil {
 		return err
 	}
-	if d.hostDrawn, err = d.gpu.allocHost(s.MaxOut * int(unsafe.Sizeof(drawn{}))); err != nil {
-		return err
+	for i := range d.hostDrawn {
+		if d.hostDrawn[i], err = d.gpu.allocHost(s.MaxOut * drawnSize); err != nil {
+			return err
+		}
+		if d.ended[i], err = d.gpu.newEvent(false); err != nil {
+			return err
+		}
 	}
 	freq := make([]byte, 8*len(s.RopeFreq))
 	for i, f := range s.RopeFreq {
@@ -182,7 +198,7 @@ func (d *device) place(l *layout) {
 	b.q16 = l.take(2 * n * heads)
 	b.gate, b.up = l.take(4*n*s.FFN), l.take(4*n*s.FFN)
 	b.angles, b.freq = l.take(8*n*len(s.RopeFreq)), l.take(8*len(s.RopeFreq))
-	b.hidden, b.drawn = l.take(4*s.MaxOut*s.Hidden), l.take(s.MaxOut*int(unsafe.Sizeof(drawn{})))
+	b.hidden, b.drawn, b.sampled = l.take(4*s.MaxOut*s.Hidden), l.take(s.MaxOut*drawnSize), l.take(4*s.Slots)
 	b.logits, b.work = l.take(4*min(outRows, s.MaxOut)*s.Vocab), l.take(4*min(outRows, s.MaxOut)*s.Vocab)
 }
 

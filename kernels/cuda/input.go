@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"unsafe"
@@ -13,7 +14,7 @@ const segmentSize = 512
 
 // input is what a step tells the kernels, in one buffer of int32 that is copied at once.
 type input struct {
-	host     *pinned
+	host     [2]*pinned // of a step, and of the next
 	mem      *memory
 	capacity int // numbers behind the fixed part: page tables, then what sampling needs
 
@@ -96,17 +97,19 @@ func (d *device) reserve(numbers, partial int) (err error) {
 			return err
 		}
 		if in.mem != nil {
-			if err = in.mem.free(); err != nil {
+			if err = d.stream.synchronize(); err != nil { // a step that has begun reads the host's part
 				return err
 			}
-			if err = in.host.free(); err != nil {
+			if err = in.free(); err != nil {
 				return err
 			}
 		}
-		in.mem, in.host, in.capacity = nil, nil, max(numbers, 2*in.capacity, 1024)
+		in.capacity = max(numbers, 2*in.capacity, 1024)
 		bytes := 4 * (d.fixedInput() + in.capacity)
-		if in.host, err = d.gpu.allocHost(bytes); err != nil {
-			return err
+		for i := range in.host {
+			if in.host[i], err = d.gpu.allocHost(bytes); err != nil {
+				return err
+			}
 		}
 		if in.mem, err = d.gpu.alloc(bytes); err != nil {
 			return err
@@ -127,6 +130,17 @@ func (d *device) reserve(numbers, partial int) (err error) {
 	return err
 }
 
+func (in *input) free() error {
+	errs := []error{in.mem.free()}
+	for _, h := range in.host {
+		if h != nil { // the last time there was no memory for it
+			errs = append(errs, h.free())
+		}
+	}
+	*in = input{capacity: in.capacity}
+	return errors.Join(errs...)
+}
+
 // enter copies the residual stream that another device left.
 func (d *device) enter(b *kernels.Batch) (err error) {
 	if b.Enter == nil && b.Leave == nil {
@@ -145,9 +159,9 @@ func (d *device) enter(b *kernels.Batch) (err error) {
 }
 
 // views cuts the input's buffer up, and notes where the parts lie on the device.
-func (in *input) views(s *kernels.Shape) (v views) {
-	// Both buffers begin at a page, and the parts of 8 bytes come first.
-	all := unsafe.Slice((*int32)(unsafe.Pointer(&in.host.bytes[0])), len(in.host.bytes)/4)
+func (in *input) views(s *kernels.Shape, host *pinned) (v views) {
+	// All buffers begin at a page, and the parts of 8 bytes come first.
+	all := unsafe.Slice((*int32)(unsafe.Pointer(&host.bytes[0])), len(host.bytes)/4)
 	used := 0
 	take := func(n int) ([]int32, pointer) {
 		part, at := all[used:used+n], in.mem.pointer+pointer(4*used)
@@ -172,7 +186,8 @@ func (in *input) views(s *kernels.Shape) (v views) {
 // write fills the input in and copies it to the device.
 func (d *device) write(b *kernels.Batch, n *size) error {
 	s, in := &d.shape, &d.in
-	v := in.views(s)
+	host := in.host[d.step]
+	v := in.views(s, host)
 	row, used := 0, 0
 	items, groups := v.items[:0], v.groups[:0]
 	for i := range b.Chunks {
@@ -180,7 +195,10 @@ func (d *device) write(b *kernels.Batch, n *size) error {
 		per, many := d.attention(c)
 		for j, id := range c.IDs {
 			if id == kernels.LastSampled {
-				if id = d.last[c.Slot]; id < 0 {
+				switch id = d.last[c.Slot]; id {
+				case onDevice:
+					id = int32(-1 - c.Slot)
+				case noneSampled:
 					return fmt.Errorf("%s: chunk %d: slot %d has not sampled a token", d.gpu.name, i, c.Slot)
 				}
 			}
@@ -198,6 +216,11 @@ func (d *device) write(b *kernels.Batch, n *size) error {
 	for i := range v.outCounts {
 		v.outCounts[i] = int32(min(outRows, max(0, len(b.Out)-i*outRows)))
 	}
+	for i := range b.Out {
+		if o := &b.Out[i]; o.Sample != nil {
+			d.final[o.Slot] = i
+		}
+	}
 	base := d.fixedInput() // of the rest, in words of the buffer
 	put := func(word int32) {
 		v.rest[used] = word
@@ -205,7 +228,7 @@ func (d *device) write(b *kernels.Batch, n *size) error {
 	}
 	for i := range v.draws[:max(n.outs, len(b.Out))] {
 		p := &v.draws[i]
-		*p = drawParams{mask: -1, target: -1, repeat: 1}
+		*p = drawParams{mask: -1, target: -1, repeat: 1, slot: -1}
 		if i >= len(b.Out) {
 			continue
 		}
@@ -218,6 +241,9 @@ func (d *device) write(b *kernels.Batch, n *size) error {
 		s := o.Sample
 		if s == nil {
 			continue
+		}
+		if d.final[o.Slot] == i {
+			p.slot = int32(o.Slot)
 		}
 		p.temperature, p.topP, p.minP, p.typical, p.draw = s.Temperature, s.TopP, s.MinP, s.Typical, s.Draw
 		p.topK, p.frequency, p.presence = int32(min(s.TopK, math.MaxInt32)), float32(s.Frequency), float32(s.Presence)
@@ -241,7 +267,7 @@ func (d *device) write(b *kernels.Batch, n *size) error {
 			put(e.N)
 		}
 	}
-	if err := d.stream.toDevice(in.mem.pointer, in.host.bytes[:4*(base+used)]); err != nil {
+	if err := d.stream.toDevice(in.mem.pointer, host.bytes[:4*(base+used)]); err != nil {
 		return err
 	}
 	return d.enter(b)

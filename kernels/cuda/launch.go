@@ -20,8 +20,8 @@ type mulParams struct {
 }
 
 type embedParams struct {
-	w, scale, ids, count, x pointer
-	hidden, k               int32
+	w, scale, ids, last, count, x pointer
+	hidden, k                     int32
 }
 
 type normParams struct {
@@ -58,8 +58,8 @@ type combineParams struct {
 }
 
 type sampleParams struct {
-	logits, work, draws, words, out pointer
-	vocab                           int32
+	logits, work, draws, words, out, last pointer
+	vocab                                 int32
 }
 
 // drawParams is what a row asks for; drawn is what it gets.
@@ -67,6 +67,7 @@ type drawParams struct {
 	temperature, topP, minP, typical, draw                        float64
 	repeat, frequency, presence                                   float32
 	use, topK, target, mask, maskWords, bias, biases, seen, seens int32
+	slot, _                                                       int32
 }
 
 type drawn struct {

@@ -243,7 +243,7 @@ DEVICE void mul_many(const Mul& p) {
 struct Embed {
 	const uint8_t* w; // records
 	const float* scale;
-	const int *ids, *count; // [rows]; how many they are
+	const int *ids, *last, *count; // [rows], -1-slot for what the slot sampled last; [slots]; how many rows there are
 	float* x;                      // [rows][hidden]
 	int hidden, k;
 };
@@ -254,6 +254,8 @@ DEVICE void embed(const Embed& p) {
 	griddep_wait();
 	if (bid_x() >= *p.count) return;
 	int id = p.ids[bid_x()];
+	if (id < 0) id = p.last[-1 - id];
+	if (id < 0) id = 0; // nothing could be drawn; the host ends the sequence when it hears of that
 	int records = p.k / F::K, t = lane() & 3, row = id % TILE;
 	float* x = p.x + (int64_t)bid_x() * p.hidden;
 	for (int r = warp(); r < records; r += block_dim() / 32) {

@@ -70,7 +70,7 @@ func (p *program) Logits(w kernels.Weight) {
 func embedRows(d *device, o *operation, b *size) error {
 	w := o.weights[0].(*weight)
 	l := d.mul[mulKey{w.format.name, w.parts()}].embed
-	*l.p = embedParams{w: w.mem.pointer, scale: w.scales(), ids: d.in.ids, count: d.in.count, x: d.x, hidden: int32(d.shape.Hidden), k: int32(w.k())}
+	*l.p = embedParams{w: w.mem.pointer, scale: w.scales(), ids: d.in.ids, last: d.sampled, count: d.in.count, x: d.x, hidden: int32(d.shape.Hidden), k: int32(w.k())}
 	return l.run(d.stream, b.rows, 1, 1)
 }
 
@@ -189,12 +189,12 @@ func logits(d *device, o *operation, b *size) error {
 			return err
 		}
 		l := d.ops.sample
-		*l.p = sampleParams{logits: d.logits, work: d.work, draws: d.in.draws + pointer(drawSize*first), words: d.in.mem.pointer, out: d.drawn + pointer(drawnSize*first), vocab: int32(d.shape.Vocab)}
+		*l.p = sampleParams{logits: d.logits, work: d.work, draws: d.in.draws + pointer(drawSize*first), words: d.in.mem.pointer, out: d.drawn + pointer(drawnSize*first), last: d.sampled, vocab: int32(d.shape.Vocab)}
 		if err := l.run(d.stream, n, 1, 1); err != nil {
 			return err
 		}
 		if b.exact { // the logits of these rows are overwritten next
-			if err := d.hostRows(first, n); err != nil {
+			if err := d.hostRows(d.batch.Out[first:min(first+n, len(d.batch.Out))]); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ struct Draw {
 	int top_k, target;                 // 0: all; -1: none
 	int mask, mask_words;              // bits allowed, in words; mask -1: all
 	int bias, biases, seen, seens;     // pairs of id and float, of id and count, in words
+	int slot, pad;                     // that remembers the id; -1: none
 };
 
 struct Drawn {
@@ -23,6 +24,7 @@ struct Sample {
 	const Draw* draws;   // [rows]
 	const uint32_t* words;
 	Drawn* out; // [rows]
+	int* last;  // [slots] what each sampled last
 	int vocab;
 };
 
@@ -266,6 +268,7 @@ KERNEL_BOUNDS(sample, Sample, THREADS, 1) {
 	}
 	if (tid() == 0) {
 		p.out[bid_x()].id = id;
+		if (d.slot >= 0) p.last[d.slot] = id;
 		p.out[bid_x()].logprob = id >= 0 ? logprob(id) : -(double)infinity();
 	}
 	griddep_launch();

@@ -3,6 +3,7 @@ package cuda
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"unsafe"
 
 	"github.com/llama31/llama31/kernels"
@@ -46,8 +47,28 @@ type recorded struct {
 // maxGraphRows is the most rows of a step that is recorded.
 const maxGraphRows = 256
 
-// Step writes the input, puts the launches of forward into the stream, or the record of an earlier step of like size, and waits.
+// flight is a step that has begun.
+type flight struct {
+	batch *kernels.Batch
+	size  size
+	step  int  // whose of the host's buffers it uses
+	whole bool // its results are filled in
+}
+
+// Step runs a step from its beginning to its end.
 func (d *device) Step(b *kernels.Batch, forward func(kernels.Ops)) error {
+	if len(d.flights) > 0 {
+		return fmt.Errorf("%s: a step has begun and not ended", d.gpu.name)
+	}
+	if err := d.Begin(b, forward); err != nil {
+		return err
+	}
+	return d.End()
+}
+
+// Begin writes the input and puts the launches of forward into the stream, or the record of an earlier step of like size. Where all
+// that is asked for is ids, it waits for nothing.
+func (d *device) Begin(b *kernels.Batch, forward func(kernels.Ops)) error {
 	pages := 0
 	if d.kv != nil {
 		pages = d.kv.pages
@@ -55,10 +76,26 @@ func (d *device) Step(b *kernels.Batch, forward func(kernels.Ops)) error {
 	if err := b.Check(&d.shape, pages); err != nil {
 		return fmt.Errorf("%s: %w", d.gpu.name, err)
 	}
-	return d.gpu.do(func() error { return d.step(b, forward) })
+	if len(d.flights) == len(d.ended) {
+		return fmt.Errorf("%s: %d steps have begun and not ended", d.gpu.name, len(d.flights))
+	}
+	return d.gpu.do(func() error { return d.begin(b, forward) })
 }
 
-func (d *device) step(b *kernels.Batch, forward func(kernels.Ops)) error {
+// End waits for the first of the steps that have begun, and fills in its batch's results.
+func (d *device) End() error {
+	if len(d.flights) == 0 {
+		return fmt.Errorf("%s: no step has begun", d.gpu.name)
+	}
+	f := d.flights[0]
+	d.flights = slices.Delete(d.flights, 0, 1)
+	if f.whole {
+		return nil
+	}
+	return d.gpu.do(func() error { return d.results(&f) })
+}
+
+func (d *device) begin(b *kernels.Batch, forward func(kernels.Ops)) error {
 	d.program = d.program[:0]
 	forward(&d.program)
 	d.batch = b
@@ -73,6 +110,7 @@ func (d *device) step(b *kernels.Batch, forward func(kernels.Ops)) error {
 			n.outs = min(n.rows, d.shape.MaxOut)
 		}
 	}
+	f := flight{batch: b, size: n, step: d.step}
 	if err := d.reserve(inputNeed(b), n.partialBytes(d)); err != nil {
 		return err
 	}
@@ -82,7 +120,32 @@ func (d *device) step(b *kernels.Batch, forward func(kernels.Ops)) error {
 	if err := d.launch(n); err != nil {
 		return err
 	}
-	return d.results(b, &n)
+	if err := d.queueResults(&f); err != nil {
+		return err
+	}
+	d.step = 1 - d.step
+	if f.needsHost() {
+		if err := d.results(&f); err != nil {
+			return err
+		}
+		f.whole = true
+	}
+	d.flights = append(d.flights, f)
+	return nil
+}
+
+// needsHost says whether a step leaves results where the next one overwrites them.
+func (f *flight) needsHost() bool {
+	b := f.batch
+	if f.size.exact || b.Enter != nil || b.Leave != nil {
+		return true
+	}
+	for i := range b.Out {
+		if onHost(&b.Out[i]) || b.Out[i].Hidden != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // bucket is the least power of two that holds n.
@@ -153,9 +216,9 @@ func (d *device) discard() error {
 // onHost says whether the host looks at a row's logits, rather than the kernel that draws.
 func onHost(o *kernels.Out) bool { return o.Logits != nil || o.Top > 0 }
 
-// hostRows copies the logits of n Out rows, which the device has computed last, and does what is asked of those of the host.
-func (d *device) hostRows(first, n int) error {
-	outs, vocab, any := d.batch.Out[first:min(first+n, len(d.batch.Out))], d.shape.Vocab, false
+// hostRows copies the logits of Out rows, which the device has computed last, and does what is asked of those of the host.
+func (d *device) hostRows(outs []kernels.Out) error {
+	vocab, any := d.shape.Vocab, false
 	for i := range outs {
 		any = any || onHost(&outs[i])
 	}
@@ -176,14 +239,19 @@ func (d *device) hostRows(first, n int) error {
 	return nil
 }
 
-// results waits and fills in what the Out rows asked for.
-func (d *device) results(b *kernels.Batch, n *size) error {
+// queueResults puts the copies of what the Out rows asked for into the stream, and notes who samples what.
+func (d *device) queueResults(f *flight) error {
+	b := f.batch
 	hidden := false
 	for i := range b.Out {
-		hidden = hidden || b.Out[i].Hidden != nil
+		o := &b.Out[i]
+		hidden = hidden || o.Hidden != nil
+		if o.Sample != nil && d.final[o.Slot] == i {
+			d.last[o.Slot] = onDevice // or it is known soon, see results
+		}
 	}
 	if len(b.Out) > 0 {
-		if err := d.stream.toHost(d.hostDrawn.bytes[:drawnSize*len(b.Out)], d.drawn); err != nil {
+		if err := d.stream.toHost(d.hostDrawn[f.step].bytes[:drawnSize*len(b.Out)], d.drawn); err != nil {
 			return err
 		}
 	}
@@ -197,14 +265,20 @@ func (d *device) results(b *kernels.Batch, n *size) error {
 			return err
 		}
 	}
-	if err := d.stream.synchronize(); err != nil {
+	return d.ended[f.step].record(d.stream)
+}
+
+// results waits for a step and fills in what the Out rows asked for.
+func (d *device) results(f *flight) error {
+	b := f.batch
+	if err := d.ended[f.step].synchronize(); err != nil {
 		return err
 	}
 	if b.Leave != nil {
 		copy(b.Leave, floats(d.hostStream.bytes, len(b.Leave)))
 	}
-	if !n.exact {
-		if err := d.hostRows(0, len(b.Out)); err != nil {
+	if !f.size.exact {
+		if err := d.hostRows(b.Out); err != nil {
 			return err
 		}
 	}
@@ -213,18 +287,19 @@ func (d *device) results(b *kernels.Batch, n *size) error {
 		if o.Hidden != nil {
 			copy(o.Hidden, floats(d.hostHidden.bytes[4*d.shape.Hidden*i:], d.shape.Hidden))
 		}
-		if !onHost(o) {
-			r := (*drawn)(unsafe.Pointer(&d.hostDrawn.bytes[drawnSize*i])) // aligned to 8 in a page-aligned buffer
-			o.TopIDs, o.TopLogprobs = o.TopIDs[:0], o.TopLogprobs[:0]
-			if o.Target >= 0 {
-				o.TargetLogprob = r.targetLogprob
+		if onHost(o) {
+			if o.Sample != nil && d.final[o.Slot] == i {
+				d.last[o.Slot] = max(o.ID, noneSampled)
 			}
-			if o.Sample != nil {
-				o.ID, o.Logprob = r.id, r.logprob
-			}
+			continue
+		}
+		r := (*drawn)(unsafe.Pointer(&d.hostDrawn[f.step].bytes[drawnSize*i])) // aligned to 8 in a page-aligned buffer
+		o.TopIDs, o.TopLogprobs = o.TopIDs[:0], o.TopLogprobs[:0]
+		if o.Target >= 0 {
+			o.TargetLogprob = r.targetLogprob
 		}
 		if o.Sample != nil {
-			d.last[o.Slot] = o.ID // of several rows of a slot, the last
+			o.ID, o.Logprob = r.id, r.logprob
 		}
 	}
 	return nil
