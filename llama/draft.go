@@ -92,7 +92,7 @@ func (d *drafter) length(e *engine) (best int) {
 		return 1 // to measure
 	}
 	speed := worthwhile * float64(rows) / e.costs.of(rows)
-	tokens := float64(rows)
+	tokens, patience := float64(rows), e.patience(rows)
 	for n := 1; n <= mostDraft; n++ {
 		for _, s := range e.running {
 			chance := 1.
@@ -101,7 +101,11 @@ func (d *drafter) length(e *engine) (best int) {
 			}
 			tokens += chance
 		}
-		if x := tokens / (e.costs.of(rows*(1+n)) + float64(n)*own); x > speed {
+		cost := e.costs.of(rows*(1+n)) + float64(n)*own
+		if cost > patience {
+			break
+		}
+		if x := tokens / cost; x > speed {
 			best, speed = n, x
 		}
 	}

@@ -3,6 +3,7 @@ package llama
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type engine struct {
 	batch     kernels.Batch
 	costs     costs
 	guesses   []*sequence // whose draft each added row of a step is
+	slack     float64     // seconds for which each stream has tokens of the last step to show
 
 	mu    sync.Mutex
 	queue queue
@@ -465,8 +467,9 @@ func (e *engine) out(s *sequence, row int) *kernels.Out {
 
 // deliver hands a step's results to their sequences.
 func (e *engine) deliver(err error, took time.Duration) {
-	scanned := false
+	scanned, rows := false, 0
 	for _, s := range e.running {
+		rows += s.chunk + len(s.draft)
 		if s.scan == nil || s.chunk == 0 || err != nil {
 			continue
 		}
@@ -479,7 +482,11 @@ func (e *engine) deliver(err error, took time.Duration) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	rows := 0
+	seconds := took.Seconds()
+	if usual := e.costs.of(rows); usual > 0 {
+		seconds = min(seconds, usual)
+	}
+	e.slack = math.Inf(1)
 	for _, s := range e.running {
 		if s.chunk == 0 {
 			continue
@@ -489,10 +496,11 @@ func (e *engine) deliver(err error, took time.Duration) {
 			e.end(s, FinishError, err)
 			continue
 		}
-		n := s.chunk + len(s.draft)
-		rows += n
-		e.queue.ran(s.tenant, n)
-		e.advance(s, e.batch.Out[s.out:s.out+s.outs])
+		e.queue.ran(s.tenant, s.chunk+len(s.draft))
+		slack := e.advance(s, e.batch.Out[s.out:s.out+s.outs], seconds)
+		if s.scan == nil && !s.job.quiet {
+			e.slack = min(e.slack, slack)
+		}
 	}
 	if err == nil {
 		e.stats.Steps++
@@ -503,9 +511,10 @@ func (e *engine) deliver(err error, took time.Duration) {
 	e.compact()
 }
 
-// advance takes note of a sequence's rows in a step, and of the tokens drawn: that after the last token, and those after each guess
-// that was right.
-func (e *engine) advance(s *sequence, outs []kernels.Out) {
+// advance takes note of a sequence's rows in a step of so many seconds, and of the tokens drawn: that after the last token, and those
+// after each guess that was right. These are for the caller's eyes one by one, in the time that the next step takes, if it takes as
+// long. It gives the seconds from the first to the last.
+func (e *engine) advance(s *sequence, outs []kernels.Out, seconds float64) (slack float64) {
 	if !s.generating() {
 		e.stats.PromptTokens += int64(s.chunk)
 	}
@@ -514,7 +523,7 @@ func (e *engine) advance(s *sequence, outs []kernels.Out) {
 		if s.pending() == 0 {
 			e.end(s, FinishStop, nil)
 		}
-		return
+		return 0
 	}
 	e.stats.DraftedTokens += int64(len(s.draft))
 	right := 0
@@ -523,21 +532,28 @@ func (e *engine) advance(s *sequence, outs []kernels.Out) {
 	}
 	s.drafted.judge(len(s.draft), right)
 	e.stats.AcceptedTokens += int64(right)
+	gap := 0.
+	if s.job.paced() {
+		gap = seconds / float64(right+1)
+	}
+	now := time.Now()
 	for i := range outs {
 		if i > 0 {
 			s.advance(e.pages, 1)
+			slack += gap
 		}
-		e.generated(s, &outs[i])
+		e.generated(s, &outs[i], now.Add(time.Duration(slack*float64(time.Second))))
 		if s.ended || i < len(s.draft) && s.draft[i] != outs[i].ID || s.beginCall() {
 			break
 		}
 	}
+	return slack
 }
 
 var errNoToken = errors.New("llama: no token can be drawn: every one is masked out or not a number")
 
-// generated takes a sampled token.
-func (e *engine) generated(s *sequence, o *kernels.Out) {
+// generated takes a sampled token, to be shown from due on.
+func (e *engine) generated(s *sequence, o *kernels.Out, due time.Time) {
 	if o.ID < 0 {
 		e.end(s, FinishError, errNoToken)
 		return
@@ -546,7 +562,7 @@ func (e *engine) generated(s *sequence, o *kernels.Out) {
 	s.tokens = append(s.tokens, o.ID)
 	s.count(o.ID)
 	s.lookup.update(s.tokens)
-	stop := s.job.token(s, o)
+	stop := s.job.token(s, o, due)
 	switch {
 	case stop || !s.format.call && s.format.complete(s):
 		e.end(s, FinishStop, nil)

@@ -25,6 +25,7 @@ func (m *Model) Generate(ctx context.Context, r Request) (*Response, error) {
 
 // Stream answers a request token by token. It starts when the loop does; leaving the loop cancels it. The last token carries the
 // response; text that is held back for a stop text or an unfinished character may come with ID −1. An error comes last, alone.
+// Tokens that come of one step, by speculation, are shown at even intervals while the next step runs.
 func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		j, err := m.start(ctx, &r, false)

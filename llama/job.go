@@ -34,6 +34,7 @@ type job struct {
 	first    time.Time // first token
 	last     time.Time // latest token
 	notify   chan struct{}
+	timer    *time.Timer // of the first token that is not yet due; nil: none was
 }
 
 // piece is a token as the engine hands it over; the caller's goroutine makes the Token.
@@ -44,6 +45,7 @@ type piece struct {
 	call     *ToolCallDelta
 	top      int // how many of tops are its
 	logprob  float64
+	due      time.Time // not to be shown before, but for the end
 }
 
 func newJob(t *tokenizer.Tokenizer, n int, seed uint64) *job {
@@ -83,8 +85,11 @@ func (j *job) begin(s *sequence) {
 	}
 }
 
+// paced says that tokens of one step are shown one after the other: of several answers they would wait for each other.
+func (j *job) paced() bool { return !j.quiet && len(j.seqs) == 1 }
+
 // token hands over a generated token, and reports whether it, or its text, ends the answer.
-func (j *job) token(s *sequence, o *kernels.Out) (stop bool) {
+func (j *job) token(s *sequence, o *kernels.Out, due time.Time) (stop bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.last = time.Now()
@@ -105,7 +110,7 @@ func (j *job) token(s *sequence, o *kernels.Out) (stop bool) {
 	if j.quiet {
 		return stop
 	}
-	p := piece{choice: s.choice, id: o.ID, from: from, to: len(*text), top: len(o.TopIDs), logprob: o.Logprob}
+	p := piece{choice: s.choice, id: o.ID, from: from, to: len(*text), top: len(o.TopIDs), logprob: o.Logprob, due: due}
 	if len(deltas) > 0 {
 		p.call, deltas = &deltas[0], deltas[1:]
 	}
@@ -160,13 +165,14 @@ func (j *job) finish(s *sequence, f Finish, err error) {
 	}
 }
 
-// take waits for tokens and gives all there are; the last of the job comes with the response. On an error, the context's or the
-// engine's, the response holds what there is so far.
+// take waits for tokens and gives all that are due; the last of the job comes with the response, and then none waits any longer. On an
+// error, the context's or the engine's, the response holds what there is so far.
 func (j *job) take(ctx context.Context, into []Token) (tokens []Token, r *Response, err error) {
 	for {
 		j.mu.Lock()
-		if len(j.queue) > 0 && ctx.Err() == nil || j.ended { // a fast model must not outrun the end of ctx
-			tokens = j.tokens(into[:0])
+		n, wait := j.ready()
+		if n > 0 && ctx.Err() == nil || j.ended { // a fast model must not outrun the end of ctx
+			tokens = j.tokens(into[:0], n)
 			if j.ended {
 				r, err = j.snapshot(), j.err
 			}
@@ -174,8 +180,18 @@ func (j *job) take(ctx context.Context, into []Token) (tokens []Token, r *Respon
 			return tokens, r, err
 		}
 		j.mu.Unlock()
+		var due <-chan time.Time
+		if wait > 0 {
+			if j.timer == nil {
+				j.timer = time.NewTimer(wait)
+			} else {
+				j.timer.Reset(wait)
+			}
+			due = j.timer.C
+		}
 		select {
 		case <-j.notify:
+		case <-due:
 		case <-ctx.Done():
 			j.cancel()
 			j.mu.Lock()
@@ -186,13 +202,32 @@ func (j *job) take(ctx context.Context, into []Token) (tokens []Token, r *Respon
 	}
 }
 
-// tokens empties the queue. j.mu is held.
-func (j *job) tokens(into []Token) []Token {
-	tops := slices.Clone(j.tops)
+// ready counts the tokens that may be taken, and says how long it is until there is one if there is none. j.mu is held.
+func (j *job) ready() (n int, wait time.Duration) {
+	if j.ended || len(j.queue) == 0 {
+		return len(j.queue), 0
+	}
+	now := time.Now()
+	for n < len(j.queue) && !j.queue[n].due.After(now) {
+		n++
+	}
+	if n == 0 {
+		wait = j.queue[0].due.Sub(now)
+	}
+	return n, wait
+}
+
+// tokens takes the first n off the queue. j.mu is held.
+func (j *job) tokens(into []Token, n int) []Token {
+	count := 0
+	for _, p := range j.queue[:n] {
+		count += p.top
+	}
+	tops := slices.Clone(j.tops[:count])
 	for i := range tops {
 		tops[i].Bytes = j.tokenizer.Bytes(tops[i].ID)
 	}
-	for _, p := range j.queue {
+	for _, p := range j.queue[:n] {
 		t := Token{Choice: p.choice, ID: p.id, Text: string(j.texts[p.choice][p.from:p.to]), Logprob: p.logprob, ToolCall: p.call}
 		if p.id >= 0 {
 			t.Bytes = j.tokenizer.Bytes(p.id)
@@ -202,7 +237,7 @@ func (j *job) tokens(into []Token) []Token {
 		}
 		into = append(into, t)
 	}
-	j.queue, j.tops = j.queue[:0], j.tops[:0]
+	j.queue, j.tops = slices.Delete(j.queue, 0, n), slices.Delete(j.tops, 0, count)
 	return into
 }
 

@@ -92,7 +92,13 @@ func (l *lookup) guess(tokens, draft []int32) int32 {
 const (
 	speculatedRows = 48   // most rows of a step with guesses
 	worthwhile     = 1.02 // least gain in tokens per second for which guesses are run
+	longestGap     = 2    // times a step without guesses: how long a stream may wait for its next token for their sake
 )
+
+// patience is how many seconds a step with guesses may take: streams show what they have of the last one, and wait for a while. So
+// steps grow with the guesses that are right. Without it one user had 86 ms between tokens at the 99th percentile where it was 12
+// without guesses.
+func (e *engine) patience(rows int) float64 { return e.slack + longestGap*e.costs.of(rows) }
 
 // speculate adds guesses to a step in which all generate: the most likely first, as many as give the most tokens per second by the
 // measured costs of steps and rates of right guesses.
@@ -106,6 +112,7 @@ func (e *engine) speculate() {
 	for _, s := range e.running {
 		s.chance = 1
 	}
+	patience := e.patience(rows)
 	tokens, best, keep := float64(rows), worthwhile*float64(rows)/seconds, 0
 	for rows+len(e.guesses) < min(speculatedRows, e.maxRows, e.maxOut) {
 		var next *sequence
@@ -122,7 +129,11 @@ func (e *engine) speculate() {
 		next.chance = chance
 		e.guesses = append(e.guesses, next)
 		tokens += chance
-		if speed := tokens / e.costs.of(rows+len(e.guesses)); speed > best {
+		cost := e.costs.of(rows + len(e.guesses))
+		if cost > patience {
+			break
+		}
+		if speed := tokens / cost; speed > best {
 			best, keep = speed, len(e.guesses)
 		}
 	}
