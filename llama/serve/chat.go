@@ -32,6 +32,7 @@ func (c *call) readChat() (*chatRequest, error) {
 	q.Stop = readStop(o.get("stop"))
 	q.Key = c.fair(o.get("user").string())
 	q.Tools = readTools(o.get("tools"))
+	q.Format = readFormat(o)
 	q.Priority = readInt(o.get("priority"), -1<<31, 1<<31-1, 0)
 	a.stream, a.usage = readStream(o)
 	a.logprobs = o.get("logprobs").bool()

@@ -29,7 +29,7 @@ func (c *call) readCompletion() (*completionRequest, error) {
 		return nil, err
 	}
 	a := &completionRequest{m: m}
-	q := llama.Request{Sampling: m.readSampling(o), Stop: readStop(o.get("stop"))}
+	q := llama.Request{Sampling: m.readSampling(o), Stop: readStop(o.get("stop")), Format: readFormat(o)}
 	q.MaxTokens = readMaxTokens(o, 0, 16, "max_tokens")
 	a.nothing = q.MaxTokens == 0
 	q.N = readInt(o.get("n"), 1, maxChoices, 1)

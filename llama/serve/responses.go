@@ -35,6 +35,7 @@ func (c *call) readResponse() (*responseRequest, *responseObject, error) {
 	q.Key = c.fair(o.get("user").string())
 	q.Shift = o.get("truncation").choose("disabled", "auto") == "auto"
 	q.Tools = readTools(o.get("tools"))
+	q.Format = readNamedFormat(o.get("text").object().get("format"))
 	a.stream = o.get("stream").bool()
 	if v := o.get("top_logprobs"); v.ok() {
 		q.TopLogprobs = readInt(v, 0, maxTop, 0)

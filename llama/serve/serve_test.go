@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -195,6 +196,12 @@ func TestFields(t *testing.T) {
 		{"chat/completions", `{` + hi + `,"user":7}`, "user", "invalid_type"},
 		{"chat/completions", `{` + hi + `,"model":7}`, "model", "invalid_type"},
 		{"chat/completions", `{` + hi + `,"audio":{}}`, "audio", "unsupported_parameter"},
+		{"chat/completions", `{` + hi + `,"response_format":{"type":"json_schema","json_schema":{"name":"x"}}}`, "response_format.json_schema.schema", "missing_required_parameter"},
+		{"chat/completions", `{` + hi + `,"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":{"type":"string","enum":[]}}}}`, "response_format.json_schema.schema", "invalid_format"},
+		{"chat/completions", `{` + hi + `,"response_format":{"type":"xml"}}`, "response_format.type", "invalid_value"},
+		{"chat/completions", `{` + hi + `,"guided_regex":"("}`, "guided_regex", "invalid_format"},
+		{"chat/completions", `{` + hi + `,"guided_regex":"a","grammar":"root ::= \"a\""}`, "grammar", "invalid_value"},
+		{"chat/completions", `{` + hi + `,"structured_outputs":{"choice":[]}}`, "structured_outputs.choice", "empty_array"},
 		{"completions", `{"max_tokens":1}`, "prompt", "missing_required_parameter"},
 		{"completions", `{"prompt":{}}`, "prompt", "invalid_type"},
 		{"completions", `{"prompt":["a",1]}`, "prompt[1]", "invalid_type"},
@@ -263,6 +270,33 @@ func TestModels(t *testing.T) {
 	}
 	if r := s.do("PUT", "/v1/models", ""); r.status != 405 || r.header.Get("Allow") == "" || r.get(t, "error.code") != "method_not_allowed" {
 		t.Errorf("PUT: %d %v %s", r.status, r.header, r.body)
+	}
+}
+
+// TestFormats has a real model answer in each of the formats.
+func TestFormats(t *testing.T) {
+	s := serving(t, openSmol(t, nil), Options{})
+	const schema = `{"type":"object","properties":{"city":{"type":"string","maxLength":12},"people":{"type":"integer","maximum":1000}},"required":["city","people"],"additionalProperties":false}`
+	for format, pattern := range map[string]string{
+		`"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":` + schema + `}}`: `^\{\s*"city":\s*".{0,72}",\s*"people":\s*-?\d+\s*\}$`,
+		`"response_format":{"type":"json_object"}`:         `(?s)^\{.*`,
+		`"guided_json":` + schema:                          `^\{\s*"city"`,
+		`"guided_regex":"[0-9]{3}-[a-z]{2}"`:               `^[0-9]{3}-[a-z]{2}$`,
+		`"structured_outputs":{"choice":["yes","no (?)"]}`: `^(yes|no \(\?\))$`,
+		`"grammar":"root ::= \"a\" [0-9] \"z\""`:           `^a[0-9]z$`,
+	} {
+		r := s.post("/v1/chat/completions", `{"messages":[{"role":"user","content":"Tell me of Paris."}],"temperature":0,"max_tokens":120,`+format+`}`)
+		if text, _ := r.get(t, "choices.0.message.content").(string); !regexp.MustCompile(pattern).MatchString(text) {
+			t.Errorf("%s: %d %s", format, r.status, r.body)
+		}
+	}
+	r := s.post("/v1/responses", `{"input":"Tell me of Paris.","max_output_tokens":120,"text":{"format":{"type":"json_schema","name":"x","strict":true,"schema":`+schema+`}}}`)
+	if text, _ := r.get(t, "output.0.content.0.text").(string); !strings.HasPrefix(text, "{") {
+		t.Errorf("%s", r.body)
+	}
+	r = s.post("/v1/messages", `{"max_tokens":120,"messages":[{"role":"user","content":"Paris?"}],"output_config":{"format":{"type":"json_schema","schema":`+schema+`}}}`)
+	if text, _ := r.get(t, "content.0.text").(string); !strings.HasPrefix(text, "{") {
+		t.Errorf("%s", r.body)
 	}
 }
 
