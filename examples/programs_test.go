@@ -195,6 +195,9 @@ func TestBadFlags(t *testing.T) {
 		{"address", []string{"server", "-model", model, "-ctx", "64", "-addr", "nowhere"}},
 		{"-url", []string{"serve"}},
 		{"-c", []string{"serve", "-model", model, "-c", "0"}},
+		{"required", []string{"fallback", "-model", model, "-url", "http://127.0.0.1:1/v1"}},
+		{"nowhere", []string{"fallback", "-model", model, "-url", "nowhere", "why?"}},
+		{"-a and -b", []string{"compare", "-a", model}},
 		{"-o", []string{"synth"}},
 		{"9b", []string{"synth", "-o", filepath.Join(dir, "x"), "-size", "9b"}},
 		{"q9", []string{"synth", "-o", filepath.Join(dir, "x"), "-type", "q9"}},
@@ -210,7 +213,7 @@ func TestBadFlags(t *testing.T) {
 
 // TestHelp prints what a program takes, and is no error.
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"chat", "tokenize", "ggufinfo", "pull", "quantize", "llamabench", "perplexity", "serve", "server", "synth"} {
+	for _, name := range []string{"chat", "tokenize", "ggufinfo", "pull", "quantize", "llamabench", "perplexity", "serve", "server", "synth", "fallback", "compare"} {
 		status, stdout, stderr := run(t, "", name, "-h")
 		if status != 0 || !strings.Contains(stdout, "-") || stderr != "" {
 			t.Errorf("%s -h: status %d, stdout %q, stderr %q", name, status, stdout, stderr)
