@@ -273,5 +273,5 @@ func (c *choice) logprobs() []llama.Token {
 
 // callToken is a piece of a call.
 func callToken(choice, at int, p callPart) llama.Token {
-	return llama.Token{Choice: choice, ID: -1}
+	return llama.Token{Choice: choice, ID: -1, ToolCall: &llama.ToolCallDelta{Index: at, ID: p.ID, Name: p.Function.Name, Arguments: p.Function.Arguments}}
 }

@@ -241,6 +241,8 @@ func (m *Model) fields(r *llama.Request) (path string, fields map[string]any, er
 		set("logprobs", true, r.TopLogprobs > 0)
 		set("top_logprobs", r.TopLogprobs, r.TopLogprobs > 0)
 		set("tools", r.Tools, len(r.Tools) > 0)
+		set("tool_choice", r.ToolChoice, r.ToolChoice.Mode != llama.ToolAuto || r.ToolChoice.Name != "")
+		set("parallel_tool_calls", false, r.ToolChoice.Single)
 	default:
 		path, fields["prompt"] = "/completions", r.Prompt
 		set("prompt", r.Tokens, r.Tokens != nil)

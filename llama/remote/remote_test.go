@@ -56,7 +56,7 @@ func TestThere(t *testing.T) {
 		"prompt": {Prompt: "once", MaxTokens: 9, Stop: []string{"a", "b"}},
 		"tokens": {Tokens: []int32{3, 4}, MaxTokens: 9, TopLogprobs: 0, Key: "k", Priority: 2},
 		"all": {Messages: []llama.Message{llama.User("u"), {Role: llama.RoleAssistant, Content: "c", ToolCalls: []llama.ToolCall{{ID: "i", Name: "f", Arguments: json.RawMessage(`{"x":1}`)}}}, llama.ToolResult("i", "r")},
-			Tools: []llama.Tool{{Name: "f", Description: "d", Parameters: json.RawMessage(`{"type":"object"}`)}}, N: 2, MaxTokens: 9, Format: llama.AnyJSON(),
+			Tools: []llama.Tool{{Name: "f", Description: "d", Parameters: json.RawMessage(`{"type":"object"}`)}}, ToolChoice: llama.ToolChoice{Mode: llama.ToolRequired, Name: "f", Single: true}, N: 2, MaxTokens: 9, Format: llama.AnyJSON(),
 			Sampling: &llama.Sampling{Temperature: &half, TopP: 0.5, TopK: 3, MinP: 0.25, Typical: 0.75, Repeat: 1.5, Frequency: 0.5, Presence: -0.5, Seed: &seed, Bias: map[int32]float64{7: 3}, IgnoreEOS: true}},
 	} {
 		there := llamatest.Says("hello you there", "hello you there")
@@ -77,6 +77,25 @@ func TestThere(t *testing.T) {
 		if !reflect.DeepEqual(asked, r) {
 			t.Errorf("%s: asked %+v (%+v), expected %+v (%+v)", name, asked, asked.Sampling, r, r.Sampling)
 		}
+	}
+}
+
+// TestCalls has calls come whole and in pieces.
+func TestCalls(t *testing.T) {
+	calls := []llama.ToolCall{{ID: "1", Name: "f", Arguments: json.RawMessage(`{"x":1}`)}, {ID: "2", Name: "g", Arguments: json.RawMessage(`{}`)}}
+	there := llamatest.Answer{Text: "Let me see.", ToolCalls: calls}
+	m := open(t, serve.Handler(llamatest.New(there, there), serve.Options{}), nil)
+	r := llama.Request{Messages: []llama.Message{llama.User("u")}, Tools: []llama.Tool{{Name: "f"}, {Name: "g"}}}
+	got, err := m.Generate(t.Context(), r)
+	if err != nil || !reflect.DeepEqual(got.Choices[0].Message.ToolCalls, calls) || got.Choices[0].Finish != llama.FinishToolCalls {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, tokens, response := stream(t, m, r)
+	if !reflect.DeepEqual(response.Choices[0].Message, got.Choices[0].Message) || response.Choices[0].Finish != llama.FinishToolCalls {
+		t.Errorf("%+v", response)
+	}
+	if p := tokens[len(tokens)-2].ToolCall; p == nil || p.Index != 1 || p.Name != "g" || p.Arguments != "{}" {
+		t.Errorf("%+v", tokens)
 	}
 }
 

@@ -32,6 +32,8 @@ func (c *call) readChat() (*chatRequest, error) {
 	q.Stop = readStop(o.get("stop"))
 	q.Key = c.fair(o.get("user").string())
 	q.Tools = readTools(o.get("tools"))
+	q.ToolChoice = readToolChoice(o)
+	checkToolChoice(o.get("tool_choice"), q.ToolChoice, q.Tools)
 	q.Format = readFormat(o)
 	q.Priority = readInt(o.get("priority"), -1<<31, 1<<31-1, 0)
 	a.stream, a.usage = readStream(o)
@@ -142,9 +144,9 @@ type functionDelta struct {
 	Arguments string `json:"arguments"`
 }
 
-func newCallDelta(p callPiece) callDelta {
-	d := callDelta{Index: p.index, ID: p.id, Function: functionDelta{Name: p.name, Arguments: p.arguments}}
-	if p.name != "" {
+func newCallDelta(p llama.ToolCallDelta) callDelta {
+	d := callDelta{Index: p.Index, ID: p.ID, Function: functionDelta{Name: p.Name, Arguments: p.Arguments}}
+	if p.Name != "" {
 		d.Type = "function"
 	}
 	return d
@@ -158,7 +160,9 @@ func (out *chatAnswer) whole(c *call) error {
 	var each func(llama.Token) error
 	if a.logprobs {
 		each = func(t llama.Token) error {
-			logprobs[t.Choice] = logprobs[t.Choice].add(a.m, t)
+			if t.ToolCall == nil {
+				logprobs[t.Choice] = logprobs[t.Choice].add(a.m, t)
+			}
 			return nil
 		}
 	}
@@ -205,18 +209,17 @@ func (out *chatAnswer) stream(c *call) error {
 				return err
 			}
 		}
-		if p := pieceOf(t); p != nil {
-			calls[t.Choice] = max(calls[t.Choice], p.index+1)
-			return send(chatChoice{Index: t.Choice, Delta: &chatDelta{ToolCalls: []callDelta{newCallDelta(*p)}}})
-		}
 		piece := chatChoice{Index: t.Choice, Delta: &chatDelta{}}
 		if t.Text != "" {
 			piece.Delta.Content = &t.Text
 		}
-		if a.logprobs {
+		if p := t.ToolCall; p != nil {
+			calls[t.Choice] = max(calls[t.Choice], p.Index+1)
+			piece.Delta.ToolCalls = []callDelta{newCallDelta(*p)}
+		} else if a.logprobs {
 			piece.Logprobs = (*chatLogprobs)(nil).add(a.m, t)
 		}
-		if piece.Delta.Content == nil && piece.Logprobs == nil {
+		if piece.Delta.Content == nil && piece.Delta.ToolCalls == nil && piece.Logprobs == nil {
 			return nil
 		}
 		return send(piece)

@@ -159,3 +159,55 @@ func TestSmolMessages(t *testing.T) {
 		t.Errorf("%v", data)
 	}
 }
+
+func TestToolChoice(t *testing.T) {
+	m := &llamatest.Model{Answer: func(int, llama.Request) llamatest.Answer { return weather }}
+	s := serving(t, m, Options{})
+	const chat, flat = `"tools":[{"type":"function","function":{"name":"f"}}]`, `"tools":[{"type":"function","name":"f"}]`
+	const client = `"max_tokens":9,"tools":[{"name":"f","input_schema":{"type":"object"}}]`
+	must, named := llama.ToolChoice{Mode: llama.ToolRequired}, llama.ToolChoice{Mode: llama.ToolRequired, Name: "f"}
+	for i, c := range []struct {
+		path, body string
+		want       llama.ToolChoice
+	}{
+		{"chat/completions", `{` + hi + `,` + chat + `}`, llama.ToolChoice{}},
+		{"chat/completions", `{` + hi + `,` + chat + `,"tool_choice":"auto","parallel_tool_calls":true}`, llama.ToolChoice{}},
+		{"chat/completions", `{` + hi + `,` + chat + `,"tool_choice":"required","parallel_tool_calls":false}`, llama.ToolChoice{Mode: llama.ToolRequired, Single: true}},
+		{"chat/completions", `{` + hi + `,` + chat + `,"tool_choice":"none"}`, llama.ToolChoice{Mode: llama.ToolNone}},
+		{"chat/completions", `{` + hi + `,` + chat + `,"tool_choice":{"type":"function","function":{"name":"f"}}}`, named},
+		{"responses", `{"input":"hi",` + flat + `,"tool_choice":{"type":"function","name":"f"}}`, named},
+		{"responses", `{"input":"hi",` + flat + `,"tool_choice":"required"}`, must},
+		{"messages", `{` + hi + `,` + client + `,"tool_choice":{"type":"any"}}`, must},
+		{"messages", `{` + hi + `,` + client + `,"tool_choice":{"type":"auto","disable_parallel_tool_use":true}}`, llama.ToolChoice{Single: true}},
+		{"messages", `{` + hi + `,` + client + `,"tool_choice":{"type":"tool","name":"f"}}`, named},
+		{"messages", `{` + hi + `,` + client + `,"tool_choice":{"type":"none"}}`, llama.ToolChoice{Mode: llama.ToolNone}},
+	} {
+		r := s.post("/v1/"+c.path, c.body)
+		if all := m.Requests(); r.status != 200 || len(all) != i+1 || all[i].ToolChoice != c.want {
+			t.Fatalf("%s %s: %d %s", c.path, c.body, r.status, r.body)
+		}
+	}
+	for body, param := range map[string]string{
+		`{` + hi + `,"tool_choice":"required"}`:                                               "tool_choice",
+		`{` + hi + `,` + chat + `,"tool_choice":"sometimes"}`:                                 "tool_choice",
+		`{` + hi + `,` + chat + `,"tool_choice":{"type":"function","function":{"name":"g"}}}`: "tool_choice",
+		`{` + hi + `,` + chat + `,"tool_choice":{"type":"function"}}`:                         "tool_choice.name",
+		`{` + hi + `,"tools":[{"type":"function"}]}`:                                          "tools[0].name",
+		`{` + hi + `,"tools":[{"type":"function","function":{"name":"f","parameters":[]}}]}`:  "tools[0].function.parameters",
+	} {
+		if r := s.post("/v1/chat/completions", body); r.status != 400 || r.get(t, "error.param") != param {
+			t.Errorf("%s: %d %s, expected param %s", body, r.status, r.body, param)
+		}
+	}
+}
+
+// TestChatCalls streams calls, whose pieces make up what comes without a stream.
+func TestChatCalls(t *testing.T) {
+	s := serving(t, llamatest.New(weather, weather), Options{})
+	r := s.post("/v1/chat/completions", `{`+hi+`}`)
+	if r.get(t, "choices.0.message.tool_calls.0.function.arguments") != `{"city": "Paris"}` || r.get(t, "choices.0.message.tool_calls.1.type") != "function" || r.get(t, "choices.0.finish_reason") != "tool_calls" || r.get(t, "choices.0.message.content") != "Let me see." {
+		t.Errorf("%s", r.body)
+	}
+	ordered(t, s.post("/v1/chat/completions", `{`+hi+`,"stream":true}`).body, `"content":" see."`, `"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"weather","arguments":"{\"city\": \"Paris\"}"}}]`,
+		`"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"time","arguments":"{}"}}]`, `"finish_reason":"tool_calls"`)
+}

@@ -43,6 +43,8 @@ func (c *call) readMessagesRequest(counting bool) (*messagesRequest, error) {
 	q.Stop = readStop(o.get("stop_sequences"))
 	q.Key = c.fair(o.get("metadata").object().get("user_id").string())
 	q.Tools = readClientTools(o.get("tools"))
+	q.ToolChoice = readClientToolChoice(o.get("tool_choice"))
+	checkToolChoice(o.get("tool_choice"), q.ToolChoice, q.Tools)
 	q.Format = readNamedFormat(o.get("output_config").object().get("format"), o.get("output_format"))
 	if err := d.err(); err != nil {
 		return nil, err

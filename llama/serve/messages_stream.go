@@ -39,10 +39,10 @@ func (a *messagesRequest) streamed(c *call, out *message) error {
 				return err
 			}
 		}
-		if p := pieceOf(t); p != nil {
-			return s.piece(*p)
+		if err := s.text(t.Text); err != nil || t.ToolCall == nil {
+			return err
 		}
-		return s.text(t.Text)
+		return s.piece(*t.ToolCall)
 	})
 	if err != nil {
 		if f := failureOf(err); begun && f.status != statusGone {
@@ -95,15 +95,15 @@ func (s *messageStream) text(text string) error {
 	return s.emit("content_block_delta", event{"index": s.index, "delta": map[string]string{"type": "text_delta", "text": text}})
 }
 
-func (s *messageStream) piece(p callPiece) error {
-	if s.open != "tool_use" || p.name != "" {
+func (s *messageStream) piece(p llama.ToolCallDelta) error {
+	if s.open != "tool_use" || p.Name != "" {
 		s.calls++
-		if err := s.begin("tool_use", toolUseBlock{"tool_use", p.id, p.name, json.RawMessage("{}")}); err != nil {
+		if err := s.begin("tool_use", toolUseBlock{"tool_use", p.ID, p.Name, json.RawMessage("{}")}); err != nil {
 			return err
 		}
 	}
-	if p.arguments == "" {
+	if p.Arguments == "" {
 		return nil
 	}
-	return s.emit("content_block_delta", event{"index": s.index, "delta": map[string]string{"type": "input_json_delta", "partial_json": p.arguments}})
+	return s.emit("content_block_delta", event{"index": s.index, "delta": map[string]string{"type": "input_json_delta", "partial_json": p.Arguments}})
 }

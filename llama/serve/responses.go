@@ -35,6 +35,8 @@ func (c *call) readResponse() (*responseRequest, *responseObject, error) {
 	q.Key = c.fair(o.get("user").string())
 	q.Shift = o.get("truncation").choose("disabled", "auto") == "auto"
 	q.Tools = readTools(o.get("tools"))
+	q.ToolChoice = readToolChoice(o)
+	checkToolChoice(o.get("tool_choice"), q.ToolChoice, q.Tools)
 	q.Format = readNamedFormat(o.get("text").object().get("format"))
 	a.stream = o.get("stream").bool()
 	if v := o.get("top_logprobs"); v.ok() {
@@ -223,7 +225,9 @@ func (c *call) responses() error {
 	var each func(llama.Token) error
 	if a.logprobs {
 		each = func(t llama.Token) error {
-			logprobs = logprobs.add(a.m, t)
+			if t.ToolCall == nil {
+				logprobs = logprobs.add(a.m, t)
+			}
 			return nil
 		}
 	}
@@ -237,7 +241,7 @@ func (c *call) responses() error {
 		out.Output = append(out.Output, newMessageItem(out.Status, newOutputText(message.Content, logprobs)))
 	}
 	for _, p := range pieces(message.ToolCalls, 0) {
-		out.Output = append(out.Output, &callItem{ID: newID("fc_"), Type: "function_call", Status: "completed", CallID: p.id, Name: p.name, Arguments: p.arguments})
+		out.Output = append(out.Output, &callItem{ID: newID("fc_"), Type: "function_call", Status: "completed", CallID: p.ID, Name: p.Name, Arguments: p.Arguments})
 	}
 	return c.reply(out)
 }

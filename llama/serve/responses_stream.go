@@ -47,17 +47,19 @@ func (a *responseRequest) streamed(c *call, out *responseObject) error {
 				return err
 			}
 		}
-		if p := pieceOf(t); p != nil {
-			return s.piece(*p)
-		}
 		var l *chatLogprobs
-		if a.logprobs {
+		if a.logprobs && t.ToolCall == nil {
 			l = l.add(a.m, t)
 		}
-		if t.Text == "" && l == nil {
-			return nil
+		if t.Text != "" || l != nil {
+			if err := s.text(t.Text, l); err != nil {
+				return err
+			}
 		}
-		return s.text(t.Text, l)
+		if t.ToolCall != nil {
+			return s.piece(*t.ToolCall)
+		}
+		return nil
 	})
 	if err != nil {
 		if f := failureOf(err); begun && f.status != statusGone {
@@ -123,22 +125,22 @@ func (s *responseStream) text(text string, l *chatLogprobs) error {
 }
 
 // piece adds to the open call, or opens one.
-func (s *responseStream) piece(p callPiece) error {
-	if s.call == nil || p.name != "" {
+func (s *responseStream) piece(p llama.ToolCallDelta) error {
+	if s.call == nil || p.Name != "" {
 		if err := s.closeItem("completed"); err != nil {
 			return err
 		}
 		s.calls++
-		s.call = &callItem{ID: newID("fc_"), Type: "function_call", Status: "in_progress", CallID: p.id, Name: p.name}
+		s.call = &callItem{ID: newID("fc_"), Type: "function_call", Status: "in_progress", CallID: p.ID, Name: p.Name}
 		if err := s.emit("response.output_item.added", event{"output_index": s.at(), "item": s.call}); err != nil {
 			return err
 		}
 	}
-	if p.arguments == "" {
+	if p.Arguments == "" {
 		return nil
 	}
-	s.call.Arguments += p.arguments
-	return s.emit("response.function_call_arguments.delta", event{"item_id": s.call.ID, "output_index": s.at(), "delta": p.arguments})
+	s.call.Arguments += p.Arguments
+	return s.emit("response.function_call_arguments.delta", event{"item_id": s.call.ID, "output_index": s.at(), "delta": p.Arguments})
 }
 
 // closeItem ends the open item, if there is one.

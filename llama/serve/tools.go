@@ -2,26 +2,17 @@ package serve
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/llama31/llama31/llama"
 )
 
-// callPiece is a piece of a call as it is written: of a call's first piece the name and id, then its arguments bit by bit.
-type callPiece struct {
-	index     int
-	id, name  string
-	arguments string
-}
-
-// pieceOf is a token's part in a call; nil: none.
-func pieceOf(llama.Token) *callPiece { return nil }
-
 // pieces gives the pieces of calls that did not come token by token: of a response those from the n-th on.
-func pieces(calls []llama.ToolCall, n int) []callPiece {
-	var all []callPiece
+func pieces(calls []llama.ToolCall, n int) []llama.ToolCallDelta {
+	var all []llama.ToolCallDelta
 	for i, c := range calls {
 		if i >= n {
-			all = append(all, callPiece{index: i, id: c.ID, name: c.Name, arguments: argumentsText(c)})
+			all = append(all, llama.ToolCallDelta{Index: i, ID: c.ID, Name: c.Name, Arguments: argumentsText(c)})
 		}
 	}
 	return all
@@ -32,6 +23,66 @@ func argumentsText(c llama.ToolCall) string {
 		return "{}"
 	}
 	return string(c.Arguments)
+}
+
+// readToolChoice reads which tools are to be called: of chat completions with a function inside, or, flat, of responses.
+func readToolChoice(o object) llama.ToolChoice {
+	v := o.get("tool_choice")
+	c := llama.ToolChoice{}
+	if parallel := o.get("parallel_tool_calls"); parallel.ok() {
+		c.Single = !parallel.bool()
+	}
+	switch {
+	case !v.ok():
+	case v.kind() == "a string":
+		switch v.choose("auto", "none", "required") {
+		case "none":
+			c.Mode = llama.ToolNone
+		case "required":
+			c.Mode = llama.ToolRequired
+		}
+	default:
+		f := v.object()
+		if kind := f.get("type").need(); kind.string() == "allowed_tools" {
+			kind.fail("unsupported_value", "%s is allowed_tools, which is not served here: send those tools only", kind.path)
+		} else {
+			kind.choose("function")
+		}
+		if f.get("function").ok() {
+			f = f.get("function").object()
+		}
+		c.Mode, c.Name = llama.ToolRequired, toolName(f.get("name"))
+	}
+	return c
+}
+
+// checkToolChoice refuses choices among tools that are not there.
+func checkToolChoice(v value, c llama.ToolChoice, tools []llama.Tool) {
+	switch {
+	case c.Name != "" && !slices.ContainsFunc(tools, func(t llama.Tool) bool { return t.Name == c.Name }):
+		v.fail("invalid_value", "%s names %.128q, which is not among tools", v.path, c.Name)
+	case c.Mode == llama.ToolRequired && len(tools) == 0:
+		v.fail("invalid_value", "%s is required, and there are no tools", v.path)
+	}
+}
+
+// readClientToolChoice reads Anthropic's.
+func readClientToolChoice(v value) llama.ToolChoice {
+	c := llama.ToolChoice{}
+	if !v.ok() {
+		return c
+	}
+	o := v.object()
+	switch o.get("type").need().choose("auto", "any", "tool", "none") {
+	case "any":
+		c.Mode = llama.ToolRequired
+	case "tool":
+		c.Mode, c.Name = llama.ToolRequired, toolName(o.get("name"))
+	case "none":
+		c.Mode = llama.ToolNone
+	}
+	c.Single = o.get("disable_parallel_tool_use").bool()
+	return c
 }
 
 // toolName reads the name of a function.
