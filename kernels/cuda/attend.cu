@@ -7,7 +7,7 @@ struct Attend {
 	const int* items;  // pairs: first row and number of rows of one sequence; attend: at most 16/group, attend_many: 8 times that
 	const int* count;  // of items
 	float* partial;    // attend: [items from item0 on][per][heads][segments][2+dim]: maximum, sum of exp, output
-	uint16_t* out;     // attend_many: operand [rows][k]
+	uint16_t* out;     // attend_many, and attend of one segment: operand [rows][k]
 	float* sums;
 	int heads, kv_heads, segments, item0, per, k; // per: most rows of an item
 	float scale; // 1/√dim
@@ -177,6 +177,27 @@ DEVICE void attend(const Attend& p) {
 
 	int turns = (r.last - bid_z() * SEGMENT) / KEYS + 1;
 	if (turns > 8) turns = 8;
+	if (p.segments == 1) { // what combine would do
+		for (int i = tid(); i < rows * group * (DIM / 16); i += block_dim()) {
+			int pair = i / (DIM / 16), d = i % (DIM / 16) * 16;
+			float m = NONE, sum = 0, before, now, v[16];
+#pragma unroll
+			for (int j = 0; j < 16; j++) v[j] = 0;
+			for (int w = 0; w < turns; w++) {
+				const float* from = states + (w * 16 + pair) * STATE;
+				rescale(from[0], from[1], m, sum, before, now);
+#pragma unroll
+				for (int j = 0; j < 16; j++) v[j] = fmaf(v[j], before, from[2 + d + j] * now);
+			}
+			float all_m = NONE, all_sum = 0;
+			rescale(m, sum, all_m, all_sum, before, now);
+#pragma unroll
+			for (int j = 0; j < 16; j++) v[j] = fmaf(0, before, v[j] * now) / all_sum;
+			store_operand(p.out, p.sums, first + pair / group, p.k, ((kv_head * group + pair % group) * DIM + d) / 16, v);
+		}
+		griddep_launch();
+		return;
+	}
 	for (int i = tid(); i < rows * group * DIM; i += block_dim()) {
 		int pair = i / DIM, d = i % DIM;
 		float m = NONE, sum = 0, o = 0;

@@ -28,7 +28,7 @@ typedef unsigned int uint32_t;
 typedef long long int64_t;
 typedef unsigned long long uint64_t;
 
-// SM90A is 1 where wgmma and TMA exist. A kernel that uses them has a twin that does not, since they never run in tests.
+// SM90A is 1 where wgmma exists. A kernel that uses it has a twin that does not: in tests wgmma is a loop of other products.
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define SM90A 1
 #else
@@ -270,6 +270,10 @@ DEVICE void cp_async16(void* shared, const void* global) {
 DEVICE void cp_async16(void* shared, const void* global, bool valid) {
 	asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(valid ? 16 : 0) : "memory");
 }
+// cp_async4 is that for 4 bytes.
+DEVICE void cp_async4(void* shared, const void* global, bool valid) {
+	asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(valid ? 4 : 0) : "memory");
+}
 DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int n>
 DEVICE void cp_async_wait() {
@@ -316,5 +320,35 @@ DEVICE void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row) {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
 				 : "=r"(r[0]), "=r"(r[1]) : "r"(shared_address(row)) : "memory");
 }
+
+#if SM90A
+// wgmma_n128 is a product of a warpgroup (four warps from one whose number is a multiple of 4 on) with 128 columns: each warp has 16 rows,
+// a in the layout of m16n8k16, d[n] that of its columns 8n … 8n+7. Column c's 64 values of b along k lie in 128 bytes at b + 128·c, a
+// multiple of 1024 bytes, the 16 bytes of chunk i at i ^ c%8; the product takes chunks 2·k16 and 2·k16+1. Without add, d is set.
+// It runs beside the thread, from wgmma_begin to wgmma_end; d and a must not be touched in between.
+DEVICE void wgmma_n128(float (&d)[16][4], const uint32_t (&a)[4], const void* b, int k16, bool add) {
+	// Start address and distance of 8 columns in units of 16 bytes; bit 62: rows of 128 bytes, swizzled.
+	uint64_t descriptor = (uint64_t)((shared_address(b) + 32 * k16) >> 4 & 0x3fff) | (uint64_t)1 << 16 | (uint64_t)64 << 32 | (uint64_t)1 << 62;
+	float* v = &d[0][0];
+	asm volatile(
+		"{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
+		"wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "
+		"{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, "
+		"%28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, "
+		"%54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, {%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}\n"
+		: "+f"(v[0]), "+f"(v[1]), "+f"(v[2]), "+f"(v[3]), "+f"(v[4]), "+f"(v[5]), "+f"(v[6]), "+f"(v[7]), "+f"(v[8]), "+f"(v[9]), "+f"(v[10]),
+		  "+f"(v[11]), "+f"(v[12]), "+f"(v[13]), "+f"(v[14]), "+f"(v[15]), "+f"(v[16]), "+f"(v[17]), "+f"(v[18]), "+f"(v[19]), "+f"(v[20]),
+		  "+f"(v[21]), "+f"(v[22]), "+f"(v[23]), "+f"(v[24]), "+f"(v[25]), "+f"(v[26]), "+f"(v[27]), "+f"(v[28]), "+f"(v[29]), "+f"(v[30]),
+		  "+f"(v[31]), "+f"(v[32]), "+f"(v[33]), "+f"(v[34]), "+f"(v[35]), "+f"(v[36]), "+f"(v[37]), "+f"(v[38]), "+f"(v[39]), "+f"(v[40]),
+		  "+f"(v[41]), "+f"(v[42]), "+f"(v[43]), "+f"(v[44]), "+f"(v[45]), "+f"(v[46]), "+f"(v[47]), "+f"(v[48]), "+f"(v[49]), "+f"(v[50]),
+		  "+f"(v[51]), "+f"(v[52]), "+f"(v[53]), "+f"(v[54]), "+f"(v[55]), "+f"(v[56]), "+f"(v[57]), "+f"(v[58]), "+f"(v[59]), "+f"(v[60]),
+		  "+f"(v[61]), "+f"(v[62]), "+f"(v[63])
+		: "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor), "r"((int)add));
+}
+DEVICE void wgmma_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+DEVICE void wgmma_end() { asm volatile("wgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;" ::: "memory"); }
+// fence_async makes what the thread wrote to shared memory visible to wgmma, after the next barrier.
+DEVICE void fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+#endif
 
 #endif

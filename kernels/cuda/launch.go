@@ -93,6 +93,7 @@ type mulKernels struct {
 	few8   *launch[mulParams]
 	few32  *launch[mulParams] // nil where the card has too little shared memory
 	many   *launch[mulParams]
+	wgmma  *launch[mulParams] // many for sm_90a, where it is asked for and gives the same bits; else nil
 	format *format
 }
 
@@ -193,7 +194,7 @@ func (d *device) loadKernels(f *format, parts int) (err error) {
 		}
 	}
 	d.mul[key] = k
-	return nil
+	return d.tryWgmma(k, parts)
 }
 
 // multiply computes y[i] (+)= w[i]·x for weights of one format and width.
@@ -214,6 +215,8 @@ func (d *device) multiply(ws []*weight, ys []pointer, x *operand, tokens pointer
 		return l.run(d.stream, ceil(tiles, tilesPer), ceil(rows, rowsPer), 1)
 	}
 	switch {
+	case rows > 32 && k.wgmma != nil:
+		return run(k.wgmma, 8, 128)
 	case rows > 32 && k.many != nil:
 		return run(k.many, 8, 128)
 	case rows > 8 && k.few32 != nil:

@@ -146,6 +146,9 @@ func attend(d *device, o *operation, b *size) error {
 		if err := one.run(d.stream, n, s.KVHeads, b.segments); err != nil {
 			return err
 		}
+		if b.segments == 1 {
+			continue // attend has done it
+		}
 		*c.p = combineParams{partial: p.partial, out: p.out, sums: p.sums, pos: p.pos, items: p.items, count: p.count,
 			heads: p.heads, dim: int32(s.HeadDim), segments: p.segments, item0: int32(item), per: int32(b.per), k: k}
 		if err := c.run(d.stream, n, b.per, 1); err != nil {

@@ -1,3 +1,4 @@
-#include "mul.cuh"
+#include "mul_wgmma.cuh"
 
 WEIGHT_KERNELS(f16, F16)
+WGMMA_KERNEL(f16, F16)

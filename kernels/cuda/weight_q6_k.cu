@@ -1,3 +1,4 @@
-#include "mul.cuh"
+#include "mul_wgmma.cuh"
 
 WEIGHT_KERNELS(q6_k, Q6_K)
+WGMMA_KERNEL(q6_k, Q6_K)

@@ -18,7 +18,7 @@ struct Block;
 struct Copy {
 	void* dst;
 	const void* src; // null: zeros
-	int group;
+	int group, size;
 };
 
 // Warp is what the 32 threads of a warp meet over.

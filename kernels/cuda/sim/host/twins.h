@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-#define SM90A 0
+#define SM90A 1 // in twins of what only hardware of that kind has
 
 #define KERNEL(name, Params)                                                                                          \
 	static void name(const Params& p);                                                                                \
@@ -271,18 +271,23 @@ DEVICE float ld_volatile(const float* p) { return sim::yield(), *(volatile const
 DEVICE void prefetch(const void*) {}
 
 // An asynchronous copy happens at once or when it is waited for, as the seed says: hardware promises only that it is between.
-DEVICE void cp_async16(void* shared, const void* global, bool valid) {
-	sim::aligned(shared, 16, "cp_async16 to");
-	if (valid) sim::aligned(global, 16, "cp_async16 from");
+namespace sim {
+template <int N>
+inline void copy(void* shared, const void* global, bool valid) {
+	aligned(shared, N, "an asynchronous copy to");
+	if (valid) aligned(global, N, "an asynchronous copy from");
 	const void* src = valid ? global : nullptr;
-	sim::Thread* t = sim::current;
-	if (sim::draw() & 1) {
-		src ? (void)memcpy(shared, src, 16) : (void)memset(shared, 0, 16);
+	Thread* t = current;
+	if (draw() & 1) {
+		src ? (void)memcpy(shared, src, N) : (void)memset(shared, 0, N);
 		return;
 	}
-	if (t->copies == sim::kMaxCopies) sim::fail("more than %d asynchronous copies in flight", sim::kMaxCopies);
-	t->copy[t->copies++] = {shared, src, t->group};
+	if (t->copies == kMaxCopies) fail("more than %d asynchronous copies in flight", kMaxCopies);
+	t->copy[t->copies++] = {shared, src, t->group, N};
 }
+} // namespace sim
+DEVICE void cp_async4(void* shared, const void* global, bool valid) { sim::copy<4>(shared, global, valid); }
+DEVICE void cp_async16(void* shared, const void* global, bool valid) { sim::copy<16>(shared, global, valid); }
 DEVICE void cp_async16(void* shared, const void* global) { cp_async16(shared, global, true); }
 DEVICE void cp_async_commit() { sim::current->group++; }
 template <int n>
@@ -292,7 +297,7 @@ static inline void cp_async_wait() {
 	for (int i = 0; i < t->copies; i++) {
 		sim::Copy c = t->copy[i];
 		if (c.group >= t->group - n) t->copy[left++] = c;
-		else c.src ? (void)memcpy(c.dst, c.src, 16) : (void)memset(c.dst, 0, 16);
+		else c.src ? (void)memcpy(c.dst, c.src, c.size) : (void)memset(c.dst, 0, c.size);
 	}
 	t->copies = left;
 }
@@ -387,3 +392,18 @@ DEVICE void ldmatrix_x4(uint32_t (&r)[4], const void* row) { sim::ldmatrix<4>(r,
 DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) { sim::ldmatrix<4>(r, row, true); }
 DEVICE void ldmatrix_x2(uint32_t (&r)[2], const void* row) { sim::ldmatrix<2>(r, row, false); }
 DEVICE void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row) { sim::ldmatrix<2>(r, row, true); }
+
+// A warpgroup's product is one of each warp with all columns: nothing of it runs beside the thread here.
+DEVICE void wgmma_n128(float (&d)[16][4], const uint32_t (&a)[4], const void* b, int k16, bool add) {
+	if ((uintptr_t)b % 1024) sim::fail("wgmma_n128 of a tile that begins at no multiple of 1024 bytes");
+	int g = lane() >> 2, t = lane() & 3;
+	for (int n = 0; n < 16; n++) {
+		const uint8_t* column = (const uint8_t*)b + 128 * (8 * n + g) + 4 * t;
+		const uint32_t v[2] = {ld4(column + 16 * ((2 * k16) ^ g)), ld4(column + 16 * ((2 * k16 + 1) ^ g))};
+		if (!add) d[n][0] = d[n][1] = d[n][2] = d[n][3] = 0;
+		mma_m16n8k16_f16(d[n], a, v);
+	}
+}
+DEVICE void wgmma_begin() {}
+DEVICE void wgmma_end() {}
+DEVICE void fence_async() {}
