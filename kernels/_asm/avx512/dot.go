@@ -289,10 +289,11 @@ func mustParam(name string) Mem {
 	return b.Addr
 }
 
-// prefetch asks for the group 4 KB on: rows follow each other, so that is what comes next. Nearer ran slower from memory.
+// prefetch asks for the group 8 KB on: rows follow each other, so that is what comes next. An 8B Q4_K_M generated 7.5 tokens a second so, 7.1 with 4 KB,
+// 6.8 with 16, and 6.0 with one line of each group, on two cores of a Zen 4 whose neighbours were busy.
 func prefetch(f dotFormat, w Mem) {
 	for i := 0; i < f.bytes; i += 64 {
-		PREFETCHT1(w.Offset(4096 + i))
+		PREFETCHT1(w.Offset(8192 + i))
 	}
 }
 
