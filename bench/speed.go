@@ -57,7 +57,7 @@ func (s Speed) Run(ctx context.Context) (llama.Info, []SpeedResult, error) {
 		return llama.Info{}, nil, err
 	}
 	m, err := llama.Open(ctx, s.Model, &llama.Options{
-		Device: s.Device, Threads: s.Threads, MaxRunning: 1,
+		Device: s.Device, Threads: s.Threads, MaxRunning: 1, NoSpeculation: true,
 		Context: max(s.Prompt, s.Generate+1) + 1,
 		KVBytes: 1, // of that context only: each run finds the same pages
 	})

@@ -20,13 +20,13 @@ var avx512 = leaf{
 	mul:        avx512Mul,
 	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc) },
 	dots: map[block.Type]dot{
-		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Many),
-		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Many),
-		block.TypeQ8_0:   avx512Dot(avx512DotQ8_0, avx512DotQ8_0Many),
-		block.TypeQ4_K:   avx512Dot(avx512DotQ4_K, avx512DotQ4_KMany),
-		block.TypeQ5_K:   avx512Dot(avx512DotQ5_K, avx512DotQ5_KMany),
-		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KMany),
-		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSMany),
+		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Two, avx512DotQ4_0Many),
+		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Two, avx512DotQ4_1Many),
+		block.TypeQ8_0:   avx512Dot(avx512DotQ8_0, avx512DotQ8_0Two, avx512DotQ8_0Many),
+		block.TypeQ4_K:   avx512Dot(avx512DotQ4_K, avx512DotQ4_KTwo, avx512DotQ4_KMany),
+		block.TypeQ5_K:   avx512Dot(avx512DotQ5_K, avx512DotQ5_KTwo, avx512DotQ5_KMany),
+		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KTwo, avx512DotQ6_KMany),
+		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSTwo, avx512DotIQ4_XSMany),
 		block.TypeF32:    avx512FloatDot(avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
 		block.TypeF16:    avx512FloatDot(avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
 		block.TypeBF16:   avx512FloatDot(avx512DotBF16_1, avx512DotBF16_2, avx512DotBF16_4),
@@ -64,15 +64,19 @@ func avx512Mul(f *format, a *mulArgs) {
 	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc)
 }
 
-// avx512Dot joins a format's two functions, for one token and for 2 to 8.
+// avx512Dot joins a format's functions, for one token, for two, and for 3 to 8.
 func avx512Dot(
 	one func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32),
+	two func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int),
 	many func(w *byte, stride, rows, nb, tokens int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int),
 ) dot {
 	return dot{tokens: 8, arrange: avx512ArrangeRow, run: func(a *dotArgs) {
-		if a.tokens == 1 {
+		switch a.tokens {
+		case 1:
 			one(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y)
-		} else {
+		case 2:
+			two(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
+		default:
 			many(a.w, a.stride, a.rows, a.nb, a.tokens, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
 		}
 	}}

@@ -114,6 +114,11 @@ func avx512Arrange(groups int, q *int8, o *int8)
 //go:noescape
 func avx512DotQ4_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 
+// avx512DotQ4_0Two multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ4_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
 // avx512DotQ4_0Many multiplies rows by up to 8 tokens: see dotArgs.
 //
 //go:noescape
@@ -123,6 +128,11 @@ func avx512DotQ4_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int
 //
 //go:noescape
 func avx512DotQ4_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotQ4_1Two multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ4_1Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx512DotQ4_1Many multiplies rows by up to 8 tokens: see dotArgs.
 //
@@ -134,6 +144,11 @@ func avx512DotQ4_1Many(w *byte, stride int, rows int, nb int, tokens int, q *int
 //go:noescape
 func avx512DotQ8_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 
+// avx512DotQ8_0Two multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ8_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
 // avx512DotQ8_0Many multiplies rows by up to 8 tokens: see dotArgs.
 //
 //go:noescape
@@ -143,6 +158,11 @@ func avx512DotQ8_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int
 //
 //go:noescape
 func avx512DotQ4_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotQ4_KTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ4_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx512DotQ4_KMany multiplies rows by up to 8 tokens: see dotArgs.
 //
@@ -154,6 +174,11 @@ func avx512DotQ4_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int
 //go:noescape
 func avx512DotQ5_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 
+// avx512DotQ5_KTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ5_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
 // avx512DotQ5_KMany multiplies rows by up to 8 tokens: see dotArgs.
 //
 //go:noescape
@@ -164,6 +189,11 @@ func avx512DotQ5_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int
 //go:noescape
 func avx512DotQ6_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 
+// avx512DotQ6_KTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ6_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
 // avx512DotQ6_KMany multiplies rows by up to 8 tokens: see dotArgs.
 //
 //go:noescape
@@ -173,6 +203,11 @@ func avx512DotQ6_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int
 //
 //go:noescape
 func avx512DotIQ4_XS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ4_XSTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ4_XSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx512DotIQ4_XSMany multiplies rows by up to 8 tokens: see dotArgs.
 //

@@ -1701,46 +1701,46 @@ block:
 	VINSERTI64X4 $0x01, (R10)(DX*2), Z2, Z2
 	VMOVDQU32    (R9)(R8*1), Y3
 	VINSERTI64X4 $0x01, (R10)(R8*1), Z3, Z3
-	VPUNPCKLDQ   Z1, Z0, Z4
-	VPUNPCKHDQ   Z1, Z0, Z5
-	VPUNPCKLDQ   Z3, Z2, Z6
-	VPUNPCKHDQ   Z3, Z2, Z7
-	VPUNPCKLQDQ  Z6, Z4, Z8
-	VPUNPCKHQDQ  Z6, Z4, Z4
-	VPUNPCKLQDQ  Z7, Z5, Z6
+	VPUNPCKHDQ   Z1, Z0, Z4
+	VPUNPCKLDQ   Z1, Z0, Z0
+	VPUNPCKHDQ   Z3, Z2, Z1
+	VPUNPCKLDQ   Z3, Z2, Z2
+	VPUNPCKLQDQ  Z2, Z0, Z3
+	VPUNPCKHQDQ  Z2, Z0, Z0
+	VPUNPCKLQDQ  Z1, Z4, Z2
+	VPUNPCKHQDQ  Z1, Z4, Z4
+	VMOVDQU32    (R11), Y5
+	VINSERTI64X4 $0x01, (R12), Z5, Z5
+	VMOVDQU32    (R11)(DX*1), Y6
+	VINSERTI64X4 $0x01, (R12)(DX*1), Z6, Z6
+	VMOVDQU32    (R11)(DX*2), Y7
+	VINSERTI64X4 $0x01, (R12)(DX*2), Z7, Z7
+	VMOVDQU32    (R11)(R8*1), Y8
+	VINSERTI64X4 $0x01, (R12)(R8*1), Z8, Z8
+	VPUNPCKHDQ   Z6, Z5, Z9
+	VPUNPCKLDQ   Z6, Z5, Z5
+	VPUNPCKHDQ   Z8, Z7, Z6
+	VPUNPCKLDQ   Z8, Z7, Z7
+	VPUNPCKLQDQ  Z7, Z5, Z8
 	VPUNPCKHQDQ  Z7, Z5, Z5
-	VMOVDQU32    (R11), Y9
-	VINSERTI64X4 $0x01, (R12), Z9, Z9
-	VMOVDQU32    (R11)(DX*1), Y10
-	VINSERTI64X4 $0x01, (R12)(DX*1), Z10, Z10
-	VMOVDQU32    (R11)(DX*2), Y11
-	VINSERTI64X4 $0x01, (R12)(DX*2), Z11, Z11
-	VMOVDQU32    (R11)(R8*1), Y12
-	VINSERTI64X4 $0x01, (R12)(R8*1), Z12, Z12
-	VPUNPCKLDQ   Z10, Z9, Z7
-	VPUNPCKHDQ   Z10, Z9, Z13
-	VPUNPCKLDQ   Z12, Z11, Z14
-	VPUNPCKHDQ   Z12, Z11, Z15
-	VPUNPCKLQDQ  Z14, Z7, Z16
-	VPUNPCKHQDQ  Z14, Z7, Z7
-	VPUNPCKLQDQ  Z15, Z13, Z14
-	VPUNPCKHQDQ  Z15, Z13, Z13
-	VSHUFI32X4   $0x88, Z16, Z8, Z15
-	VSHUFI32X4   $0xdd, Z16, Z8, Z8
-	VMOVDQU32    Z15, (BX)
-	VMOVDQU32    Z8, 256(BX)
-	VSHUFI32X4   $0x88, Z7, Z4, Z8
-	VSHUFI32X4   $0xdd, Z7, Z4, Z4
-	VMOVDQU32    Z8, 64(BX)
-	VMOVDQU32    Z4, 320(BX)
-	VSHUFI32X4   $0x88, Z14, Z6, Z4
-	VSHUFI32X4   $0xdd, Z14, Z6, Z6
-	VMOVDQU32    Z4, 128(BX)
-	VMOVDQU32    Z6, 384(BX)
-	VSHUFI32X4   $0x88, Z13, Z5, Z4
-	VSHUFI32X4   $0xdd, Z13, Z5, Z5
-	VMOVDQU32    Z4, 192(BX)
-	VMOVDQU32    Z5, 448(BX)
+	VPUNPCKLQDQ  Z6, Z9, Z7
+	VPUNPCKHQDQ  Z6, Z9, Z9
+	VSHUFI32X4   $0x88, Z8, Z3, Z10
+	VSHUFI32X4   $0xdd, Z8, Z3, Z11
+	VMOVDQU32    Z10, (BX)
+	VMOVDQU32    Z11, 256(BX)
+	VSHUFI32X4   $0x88, Z5, Z0, Z10
+	VSHUFI32X4   $0xdd, Z5, Z0, Z11
+	VMOVDQU32    Z10, 64(BX)
+	VMOVDQU32    Z11, 320(BX)
+	VSHUFI32X4   $0x88, Z7, Z2, Z10
+	VSHUFI32X4   $0xdd, Z7, Z2, Z11
+	VMOVDQU32    Z10, 128(BX)
+	VMOVDQU32    Z11, 384(BX)
+	VSHUFI32X4   $0x88, Z9, Z4, Z10
+	VSHUFI32X4   $0xdd, Z9, Z4, Z4
+	VMOVDQU32    Z10, 192(BX)
+	VMOVDQU32    Z4, 448(BX)
 	ADDQ         $+256, R9
 	ADDQ         $+256, R10
 	ADDQ         $+256, R11
@@ -4355,18 +4355,18 @@ group:
 	VINSERTI64X4 $0x01, 192(CX), Z2, Z2
 	VMOVDQU32    96(CX), Y3
 	VINSERTI64X4 $0x01, 224(CX), Z3, Z3
-	VPUNPCKLDQ   Z1, Z0, Z4
-	VPUNPCKHDQ   Z1, Z0, Z5
-	VPUNPCKLDQ   Z3, Z2, Z6
-	VPUNPCKHDQ   Z3, Z2, Z7
-	VPUNPCKLQDQ  Z6, Z4, Z8
-	VPUNPCKHQDQ  Z6, Z4, Z4
-	VPUNPCKLQDQ  Z7, Z5, Z6
-	VPUNPCKHQDQ  Z7, Z5, Z5
-	VMOVDQU32    Z8, (DX)
-	VMOVDQU32    Z4, 64(DX)
-	VMOVDQU32    Z6, 128(DX)
-	VMOVDQU32    Z5, 192(DX)
+	VPUNPCKHDQ   Z1, Z0, Z4
+	VPUNPCKLDQ   Z1, Z0, Z0
+	VPUNPCKHDQ   Z3, Z2, Z1
+	VPUNPCKLDQ   Z3, Z2, Z2
+	VPUNPCKLQDQ  Z2, Z0, Z3
+	VPUNPCKHQDQ  Z2, Z0, Z0
+	VPUNPCKLQDQ  Z1, Z4, Z2
+	VPUNPCKHQDQ  Z1, Z4, Z4
+	VMOVDQU32    Z3, (DX)
+	VMOVDQU32    Z0, 64(DX)
+	VMOVDQU32    Z2, 128(DX)
+	VMOVDQU32    Z4, 192(DX)
 	ADDQ         $+256, CX
 	ADDQ         $+256, DX
 	DECQ         AX
@@ -4375,169 +4375,237 @@ group:
 	RET
 
 // func avx512DotQ4_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
 TEXT ·avx512DotQ4_0(SB), $0-72
 	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
 	VMOVDQU32    avx512_q4_0<>+0(SB), Z1
 	VMOVDQU32    avx512_q4_0_high<>+0(SB), Z2
 	VMOVDQU32    avx512_q4_0_d<>+0(SB), Z3
 	VMOVDQU32    avx512_halves<>+0(SB), Z4
-	MOVQ         w+0(FP), AX
-	MOVQ         y+64(FP), CX
-	MOVQ         rows+16(FP), DX
-	MOVQ         nb+24(FP), BX
-	ANDQ         $0x07, BX
-	LEAQ         -8(BX), SI
-	IMUL3Q       $+18, SI, DI
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+18, CX, DX
 	VMOVDQU32    avx512_lanes<>+0(SB), Z6
 	VMOVDQU32    avx512_upper<>+0(SB), Z7
 	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z8
-	VPBROADCASTD BX, Z9
-	VPADDD       Z9, Z6, Z5
-	VPSUBD       Z9, Z6, Z6
+	VPBROADCASTD AX, Z10
+	VPADDD       Z10, Z6, Z5
+	VPSUBD       Z10, Z6, Z6
 	VPTERNLOGD   $0xea, Z7, Z8, Z5
 	VPTERNLOGD   $0xea, Z7, Z8, Z6
-	MOVQ         SI, R8
-	NEGQ         R8
-	MOVQ         $0x000000ff, R9
-	SHLXQ        R8, R9, R9
-	ANDQ         $0x000000ff, R9
-	KMOVQ        R9, K2
-	MOVQ         R9, R10
-	ANDQ         $0x0f, R9
-	IMUL3Q       $0x11, R9, R9
-	SHRQ         $0x04, R10
-	IMUL3Q       $+4352, R10, R10
-	ORQ          R10, R9
-	KMOVQ        R9, K1
-	MOVQ         $0x0000ffff, R9
-	ADDQ         R8, R8
-	SHLXQ        R8, R9, R9
-	KMOVW        R9, K3
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
 
 row:
-	MOVQ   q+32(FP), R9
-	MOVQ   scale+40(FP), R10
-	MOVQ   half+56(FP), R11
-	MOVQ   AX, R8
-	MOVQ   nb+24(FP), R12
-	VXORPS Y7, Y7, Y7
-	SHRQ   $0x03, R12
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z7, Z7, Z7
+	SHRQ    $0x03, R11
 
 group:
-	PREFETCHT1  8192(R8)
-	PREFETCHT1  8256(R8)
-	PREFETCHT1  8320(R8)
-	VMOVDQU32   (R8), Z8
-	VMOVDQU32   64(R8), Z9
-	VMOVDQU32   80(R8), Z10
-	VMOVDQA32   Z1, Z11
-	VPERMI2W    Z9, Z8, Z11
-	VMOVDQA32   Z2, Z12
-	VPERMI2W    Z10, Z9, Z12
-	VPERMT2W    Z9, Z3, Z8
-	VCVTPH2PS   X8, Y8
-	VSHUFI32X4  $0x00, Z12, Z11, Z9
-	VPANDD      Z0, Z9, Z9
-	VSHUFI32X4  $0x55, Z12, Z11, Z10
-	VPANDD      Z0, Z10, Z10
-	VSHUFI32X4  $0xaa, Z12, Z11, Z13
-	VPANDD      Z0, Z13, Z13
-	VSHUFI32X4  $0xff, Z12, Z11, Z11
-	VPANDD      Z0, Z11, Z11
-	VXORPS      Z12, Z12, Z12
-	VPERMD      (R11), Z4, Z14
-	VPDPWSSD    avx512_minus_Q4_0<>+0(SB), Z14, Z12
-	VPDPBUSD    (R9), Z9, Z12
-	VPDPBUSD    64(R9), Z10, Z12
-	VPDPBUSD    128(R9), Z13, Z12
-	VPDPBUSD    192(R9), Z11, Z12
-	VSHUFI32X4  $0xdd, Z12, Z12, Z9
-	VSHUFI32X4  $0x88, Z12, Z12, Z12
-	VPSRAD      $0x04, Y9, Y9
-	VPADDD      Y9, Y12, Y12
-	VCVTDQ2PS   Y12, Y12
-	VMULPS      (R10), Y8, Y8
-	VFMADD231PS Y8, Y12, Y7
-	ADDQ        $+144, R8
-	ADDQ        $+256, R9
-	ADDQ        $+32, R10
-	ADDQ        $+64, R11
-	DECQ        R12
-	JNZ         group
-	TESTQ       BX, BX
-	JZ          end
-	VPERMPS     Y7, Y5, Y7
-	LEAQ        (R8)(DI*1), R8
-	LEAQ        (R10)(SI*4), R10
-	LEAQ        (R11)(SI*8), R11
-	VMOVDQU32   (R8), Z8
-	VMOVDQU32   64(R8), Z9
-	VMOVDQU32   80(R8), Z10
-	VMOVDQA32   Z1, Z11
-	VPERMI2W    Z9, Z8, Z11
-	VMOVDQA32   Z2, Z12
-	VPERMI2W    Z10, Z9, Z12
-	VPERMT2W    Z9, Z3, Z8
-	VCVTPH2PS   X8, Y8
-	VSHUFI32X4  $0x00, Z12, Z11, Z9
-	VPANDD      Z0, Z9, Z9
-	VSHUFI32X4  $0x55, Z12, Z11, Z10
-	VPANDD      Z0, Z10, Z10
-	VSHUFI32X4  $0xaa, Z12, Z11, Z13
-	VPANDD      Z0, Z13, Z13
-	VSHUFI32X4  $0xff, Z12, Z11, Z11
-	VPANDD      Z0, Z11, Z11
-	VXORPS      Z12, Z12, Z12
-	VMOVDQU32.Z (R11), K3, Z14
-	VPERMD      Z14, Z4, Z14
-	VPDPWSSD    avx512_minus_Q4_0<>+0(SB), Z14, Z12
-	VPEXPANDD.Z (R9), K1, Z14
-	LEAQ        (R9), R8
-	LEAQ        (R8)(BX*8), R8
-	VPDPBUSD    Z14, Z9, Z12
-	VPEXPANDD.Z (R8), K1, Z9
-	LEAQ        (R8), R8
-	LEAQ        (R8)(BX*8), R8
-	VPDPBUSD    Z9, Z10, Z12
-	VPEXPANDD.Z (R8), K1, Z9
-	LEAQ        (R8), R8
-	LEAQ        (R8)(BX*8), R8
-	VPDPBUSD    Z9, Z13, Z12
-	VPEXPANDD.Z (R8), K1, Z9
-	VPDPBUSD    Z9, Z11, Z12
-	VSHUFI32X4  $0xdd, Z12, Z12, Z9
-	VSHUFI32X4  $0x88, Z12, Z12, Z12
-	VPSRAD      $0x04, Y9, Y9
-	VPADDD      Y9, Y12, Y12
-	VCVTDQ2PS   Y12, Y12
-	VMOVUPS.Z   (R10), K2, Y9
-	VMULPS      Y9, Y8, Y8
-	VFMADD231PS Y8, Y12, Y7
-	VPERMPS     Y7, Y6, Y7
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6272(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	PREFETCHT1      6272(DI)(BX*1)
+	VXORPS          Z8, Z8, Z8
+	VPERMD          (R10), Z4, Z10
+	VPDPWSSD        avx512_minus_Q4_0<>+0(SB), Z10, Z8
+	VMOVDQA32       Z8, Z10
+	VMOVDQU32       (R8), Z11
+	VMOVDQU32       64(R8), Z12
+	VMOVDQU32       128(R8), Z13
+	VMOVDQU32       192(R8), Z14
+	VMOVDQU32       (DI), Z15
+	VMOVDQU32       64(DI), Z16
+	VMOVDQU32       80(DI), Z17
+	VMOVDQA32       Z1, Z18
+	VPERMI2W        Z16, Z15, Z18
+	VMOVDQA32       Z2, Z19
+	VPERMI2W        Z17, Z16, Z19
+	VPERMT2W        Z16, Z3, Z15
+	VCVTPH2PS       X15, Y15
+	VSHUFI32X4      $0x00, Z19, Z18, Z16
+	VPANDD          Z0, Z16, Z16
+	VSHUFI32X4      $0x55, Z19, Z18, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0xaa, Z19, Z18, Z20
+	VPANDD          Z0, Z20, Z20
+	VSHUFI32X4      $0xff, Z19, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	VPDPBUSD        Z11, Z16, Z8
+	VPDPBUSD        Z12, Z17, Z8
+	VPDPBUSD        Z13, Z20, Z8
+	VPDPBUSD        Z14, Z18, Z8
+	VMOVDQU32       (DI)(BX*1), Z16
+	VMOVDQU32       64(DI)(BX*1), Z17
+	VMOVDQU32       80(DI)(BX*1), Z18
+	VMOVDQA32       Z1, Z19
+	VPERMI2W        Z17, Z16, Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2W        Z18, Z17, Z20
+	VPERMT2W        Z17, Z3, Z16
+	VCVTPH2PS       X16, Y16
+	VSHUFI32X4      $0x00, Z20, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0x55, Z20, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0xaa, Z20, Z19, Z21
+	VPANDD          Z0, Z21, Z21
+	VSHUFI32X4      $0xff, Z20, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPDPBUSD        Z11, Z17, Z10
+	VPDPBUSD        Z12, Z18, Z10
+	VPDPBUSD        Z13, Z21, Z10
+	VPDPBUSD        Z14, Z19, Z10
+	VSHUFF64X2      $0x44, Z16, Z15, Z11
+	VBROADCASTF64X4 (R9), Z12
+	VSHUFI32X4      $0x88, Z10, Z8, Z13
+	VSHUFI32X4      $0xdd, Z10, Z8, Z8
+	VMULPS          Z12, Z11, Z12
+	VPSRAD          $0x04, Z8, Z8
+	VPADDD          Z8, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z12, Z13, Z7
+	ADDQ            $+144, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, DI
+	LEAQ            (R9)(CX*4), R9
+	LEAQ            (R10)(CX*8), R10
+	VXORPS          Z8, Z8, Z8
+	VMOVDQU32.Z     (R10), K3, Z10
+	VPERMD          Z10, Z4, Z10
+	VPDPWSSD        avx512_minus_Q4_0<>+0(SB), Z10, Z8
+	VMOVDQA32       Z8, Z10
+	LEAQ            (R8), R8
+	VPEXPANDD.Z     (R8), K1, Z11
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z12
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z13
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z14
+	LEAQ            (R8)(AX*8), R8
+	VMOVDQU32       (DI), Z15
+	VMOVDQU32       64(DI), Z16
+	VMOVDQU32       80(DI), Z17
+	VMOVDQA32       Z1, Z18
+	VPERMI2W        Z16, Z15, Z18
+	VMOVDQA32       Z2, Z19
+	VPERMI2W        Z17, Z16, Z19
+	VPERMT2W        Z16, Z3, Z15
+	VCVTPH2PS       X15, Y15
+	VSHUFI32X4      $0x00, Z19, Z18, Z16
+	VPANDD          Z0, Z16, Z16
+	VSHUFI32X4      $0x55, Z19, Z18, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0xaa, Z19, Z18, Z20
+	VPANDD          Z0, Z20, Z20
+	VSHUFI32X4      $0xff, Z19, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	VPDPBUSD        Z11, Z16, Z8
+	VPDPBUSD        Z12, Z17, Z8
+	VPDPBUSD        Z13, Z20, Z8
+	VPDPBUSD        Z14, Z18, Z8
+	VMOVDQU32       (DI)(BX*1), Z16
+	VMOVDQU32       64(DI)(BX*1), Z17
+	VMOVDQU32       80(DI)(BX*1), Z18
+	VMOVDQA32       Z1, Z19
+	VPERMI2W        Z17, Z16, Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2W        Z18, Z17, Z20
+	VPERMT2W        Z17, Z3, Z16
+	VCVTPH2PS       X16, Y16
+	VSHUFI32X4      $0x00, Z20, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0x55, Z20, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0xaa, Z20, Z19, Z21
+	VPANDD          Z0, Z21, Z21
+	VSHUFI32X4      $0xff, Z20, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPDPBUSD        Z11, Z17, Z10
+	VPDPBUSD        Z12, Z18, Z10
+	VPDPBUSD        Z13, Z21, Z10
+	VPDPBUSD        Z14, Z19, Z10
+	VSHUFF64X2      $0x44, Z16, Z15, Z11
+	VPERMPS         Z7, Z5, Z7
+	VMOVUPS.Z       (R9), K2, Y9
+	VSHUFF64X2      $0x44, Z9, Z9, Z9
+	VSHUFI32X4      $0x88, Z10, Z8, Z12
+	VSHUFI32X4      $0xdd, Z10, Z8, Z8
+	VMULPS          Z9, Z11, Z9
+	VPSRAD          $0x04, Z8, Z8
+	VPADDD          Z8, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z9, Z12, Z7
+	VPERMPS         Z7, Z6, Z7
 
 end:
-	VEXTRACTF32X4 $0x01, Y7, X8
-	VXORPS        X9, X9, X9
-	VADDPS        X7, X9, X9
-	VPERMILPS     $0x55, X7, X10
-	VADDPS        X10, X9, X9
-	VPERMILPS     $0xaa, X7, X10
-	VADDPS        X10, X9, X9
-	VPERMILPS     $0xff, X7, X7
-	VADDPS        X7, X9, X9
-	VADDPS        X8, X9, X9
-	VPERMILPS     $0x55, X8, X7
-	VADDPS        X7, X9, X9
-	VPERMILPS     $0xaa, X8, X7
-	VADDPS        X7, X9, X9
-	VPERMILPS     $0xff, X8, X7
-	VADDPS        X7, X9, X9
-	VMOVSS        X9, (CX)
-	ADDQ          $0x04, CX
-	ADDQ          stride+8(FP), AX
-	DECQ          DX
+	MOVQ          y+64(FP), DI
+	VXORPS        Z10, Z10, Z10
+	VSHUFF32X4    $0xf5, Z7, Z7, Z8
+	VADDPS        Z7, Z10, Z10
+	VPERMILPS     $0x55, Z7, Z11
+	VADDPS        Z11, Z10, Z10
+	VPERMILPS     $0xaa, Z7, Z11
+	VADDPS        Z11, Z10, Z10
+	VPERMILPS     $0xff, Z7, Z7
+	VADDPS        Z7, Z10, Z10
+	VADDPS        Z8, Z10, Z10
+	VPERMILPS     $0x55, Z8, Z7
+	VADDPS        Z7, Z10, Z10
+	VPERMILPS     $0xaa, Z8, Z7
+	VADDPS        Z7, Z10, Z10
+	VPERMILPS     $0xff, Z8, Z7
+	VADDPS        Z7, Z10, Z10
+	VMOVSS        X10, (DI)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (DI)(SI*4), DI
+	VEXTRACTF32X4 $0x02, Z10, X7
+	VMOVSS        X7, (DI)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), DI
+	ADDQ          DI, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
 	JNZ           row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -4688,6 +4756,331 @@ DATA avx512_minus_Q4_0<>+56(SB)/4, $0x0000ff80
 DATA avx512_minus_Q4_0<>+60(SB)/4, $0x0000ff80
 GLOBL avx512_minus_Q4_0<>(SB), RODATA|NOPTR, $64
 
+// func avx512DotQ4_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
+TEXT ·avx512DotQ4_0Two(SB), $0-80
+	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
+	VMOVDQU32    avx512_q4_0<>+0(SB), Z1
+	VMOVDQU32    avx512_q4_0_high<>+0(SB), Z2
+	VMOVDQU32    avx512_q4_0_d<>+0(SB), Z3
+	VMOVDQU32    avx512_halves<>+0(SB), Z4
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+18, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z6
+	VMOVDQU32    avx512_upper<>+0(SB), Z7
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z8
+	VPBROADCASTD AX, Z11
+	VPADDD       Z11, Z6, Z5
+	VPSUBD       Z11, Z6, Z6
+	VPTERNLOGD   $0xea, Z7, Z8, Z5
+	VPTERNLOGD   $0xea, Z7, Z8, Z6
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    half+56(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z7, Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6272(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	PREFETCHT1      6208(R8)(SI*1)
+	PREFETCHT1      6272(R8)(SI*1)
+	VXORPS          Z11, Z11, Z11
+	VPERMD          (R11), Z4, Z12
+	VPDPWSSD        avx512_minus_Q4_0<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	VXORPS          Z13, Z13, Z13
+	VPERMD          (R11)(BX*2), Z4, Z14
+	VPDPWSSD        avx512_minus_Q4_0<>+0(SB), Z14, Z13
+	VMOVDQA32       Z13, Z14
+	VMOVDQU32       (R8), Z15
+	VMOVDQU32       64(R8), Z16
+	VMOVDQU32       80(R8), Z17
+	VMOVDQA32       Z1, Z18
+	VPERMI2W        Z16, Z15, Z18
+	VMOVDQA32       Z2, Z19
+	VPERMI2W        Z17, Z16, Z19
+	VPERMT2W        Z16, Z3, Z15
+	VCVTPH2PS       X15, Y15
+	VSHUFI32X4      $0x00, Z19, Z18, Z16
+	VPANDD          Z0, Z16, Z16
+	VSHUFI32X4      $0x55, Z19, Z18, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0xaa, Z19, Z18, Z20
+	VPANDD          Z0, Z20, Z20
+	VSHUFI32X4      $0xff, Z19, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	VPDPBUSD        (R9), Z16, Z11
+	VPDPBUSD        64(R9), Z17, Z11
+	VPDPBUSD        128(R9), Z20, Z11
+	VPDPBUSD        192(R9), Z18, Z11
+	VPDPBUSD        (R9)(BX*8), Z16, Z13
+	VPDPBUSD        64(R9)(BX*8), Z17, Z13
+	VPDPBUSD        128(R9)(BX*8), Z20, Z13
+	VPDPBUSD        192(R9)(BX*8), Z18, Z13
+	VMOVDQU32       (R8)(SI*1), Z16
+	VMOVDQU32       64(R8)(SI*1), Z17
+	VMOVDQU32       80(R8)(SI*1), Z18
+	VMOVDQA32       Z1, Z19
+	VPERMI2W        Z17, Z16, Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2W        Z18, Z17, Z20
+	VPERMT2W        Z17, Z3, Z16
+	VCVTPH2PS       X16, Y16
+	VSHUFI32X4      $0x00, Z20, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0x55, Z20, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0xaa, Z20, Z19, Z21
+	VPANDD          Z0, Z21, Z21
+	VSHUFI32X4      $0xff, Z20, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPDPBUSD        (R9), Z17, Z12
+	VPDPBUSD        64(R9), Z18, Z12
+	VPDPBUSD        128(R9), Z21, Z12
+	VPDPBUSD        192(R9), Z19, Z12
+	VPDPBUSD        (R9)(BX*8), Z17, Z14
+	VPDPBUSD        64(R9)(BX*8), Z18, Z14
+	VPDPBUSD        128(R9)(BX*8), Z21, Z14
+	VPDPBUSD        192(R9)(BX*8), Z19, Z14
+	VSHUFF64X2      $0x44, Z16, Z15, Z15
+	VBROADCASTF64X4 (R10), Z16
+	VSHUFI32X4      $0x88, Z12, Z11, Z17
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VMULPS          Z16, Z15, Z16
+	VPSRAD          $0x04, Z11, Z11
+	VPADDD          Z11, Z17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z16, Z17, Z7
+	VBROADCASTF64X4 (R10)(BX*1), Z11
+	VSHUFI32X4      $0x88, Z14, Z13, Z12
+	VSHUFI32X4      $0xdd, Z14, Z13, Z13
+	VMULPS          Z11, Z15, Z11
+	VPSRAD          $0x04, Z13, Z13
+	VPADDD          Z13, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z11, Z12, Z8
+	ADDQ            $+144, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+64, R11
+	DECQ            R12
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, R8
+	LEAQ            (R10)(CX*4), R10
+	LEAQ            (R11)(CX*8), R11
+	VXORPS          Z11, Z11, Z11
+	VMOVDQU32.Z     (R11), K3, Z12
+	VPERMD          Z12, Z4, Z12
+	VPDPWSSD        avx512_minus_Q4_0<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	VXORPS          Z13, Z13, Z13
+	VMOVDQU32.Z     (R11)(BX*2), K3, Z14
+	VPERMD          Z14, Z4, Z14
+	VPDPWSSD        avx512_minus_Q4_0<>+0(SB), Z14, Z13
+	VMOVDQA32       Z13, Z14
+	VMOVDQU32       (R8), Z15
+	VMOVDQU32       64(R8), Z16
+	VMOVDQU32       80(R8), Z17
+	VMOVDQA32       Z1, Z18
+	VPERMI2W        Z16, Z15, Z18
+	VMOVDQA32       Z2, Z19
+	VPERMI2W        Z17, Z16, Z19
+	VPERMT2W        Z16, Z3, Z15
+	VCVTPH2PS       X15, Y15
+	VSHUFI32X4      $0x00, Z19, Z18, Z16
+	VPANDD          Z0, Z16, Z16
+	VSHUFI32X4      $0x55, Z19, Z18, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0xaa, Z19, Z18, Z20
+	VPANDD          Z0, Z20, Z20
+	VSHUFI32X4      $0xff, Z19, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	LEAQ            (R9), R11
+	VPEXPANDD.Z     (R11), K1, Z19
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z22
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z23
+	LEAQ            (R11)(AX*8), R11
+	VPDPBUSD        Z19, Z16, Z11
+	VPDPBUSD        Z21, Z17, Z11
+	VPDPBUSD        Z22, Z20, Z11
+	VPDPBUSD        Z23, Z18, Z11
+	LEAQ            (R9)(BX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z19
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z22
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z23
+	LEAQ            (R11)(AX*8), R11
+	VPDPBUSD        Z19, Z16, Z13
+	VPDPBUSD        Z21, Z17, Z13
+	VPDPBUSD        Z22, Z20, Z13
+	VPDPBUSD        Z23, Z18, Z13
+	VMOVDQU32       (R8)(SI*1), Z16
+	VMOVDQU32       64(R8)(SI*1), Z17
+	VMOVDQU32       80(R8)(SI*1), Z18
+	VMOVDQA32       Z1, Z19
+	VPERMI2W        Z17, Z16, Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2W        Z18, Z17, Z20
+	VPERMT2W        Z17, Z3, Z16
+	VCVTPH2PS       X16, Y16
+	VSHUFI32X4      $0x00, Z20, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0x55, Z20, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0xaa, Z20, Z19, Z21
+	VPANDD          Z0, Z21, Z21
+	VSHUFI32X4      $0xff, Z20, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	LEAQ            (R9), R8
+	VPEXPANDD.Z     (R8), K1, Z20
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z23
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z20, Z17, Z12
+	VPDPBUSD        Z22, Z18, Z12
+	VPDPBUSD        Z23, Z21, Z12
+	VPDPBUSD        Z24, Z19, Z12
+	LEAQ            (R9)(BX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z20
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z23
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z20, Z17, Z14
+	VPDPBUSD        Z22, Z18, Z14
+	VPDPBUSD        Z23, Z21, Z14
+	VPDPBUSD        Z24, Z19, Z14
+	VSHUFF64X2      $0x44, Z16, Z15, Z15
+	VPERMPS         Z7, Z5, Z7
+	VMOVUPS.Z       (R10), K2, Y9
+	VSHUFF64X2      $0x44, Z9, Z9, Z9
+	VSHUFI32X4      $0x88, Z12, Z11, Z16
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VMULPS          Z9, Z15, Z9
+	VPSRAD          $0x04, Z11, Z11
+	VPADDD          Z11, Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z9, Z16, Z7
+	VPERMPS         Z7, Z6, Z7
+	VPERMPS         Z8, Z5, Z8
+	VMOVUPS.Z       (R10)(BX*1), K2, Y10
+	VSHUFF64X2      $0x44, Z10, Z10, Z10
+	VSHUFI32X4      $0x88, Z14, Z13, Z11
+	VSHUFI32X4      $0xdd, Z14, Z13, Z12
+	VMULPS          Z10, Z15, Z10
+	VPSRAD          $0x04, Z12, Z12
+	VPADDD          Z12, Z11, Z11
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z10, Z11, Z8
+	VPERMPS         Z8, Z6, Z8
+
+end:
+	MOVQ          y+64(FP), BX
+	VXORPS        Z12, Z12, Z12
+	VSHUFF32X4    $0xf5, Z7, Z7, Z11
+	VADDPS        Z7, Z12, Z12
+	VPERMILPS     $0x55, Z7, Z13
+	VADDPS        Z13, Z12, Z12
+	VPERMILPS     $0xaa, Z7, Z13
+	VADDPS        Z13, Z12, Z12
+	VPERMILPS     $0xff, Z7, Z7
+	VADDPS        Z7, Z12, Z12
+	VADDPS        Z11, Z12, Z12
+	VPERMILPS     $0x55, Z11, Z7
+	VADDPS        Z7, Z12, Z12
+	VPERMILPS     $0xaa, Z11, Z7
+	VADDPS        Z7, Z12, Z12
+	VPERMILPS     $0xff, Z11, Z7
+	VADDPS        Z7, Z12, Z12
+	VXORPS        Z11, Z11, Z11
+	VSHUFF32X4    $0xf5, Z8, Z8, Z7
+	VADDPS        Z8, Z11, Z11
+	VPERMILPS     $0x55, Z8, Z13
+	VADDPS        Z13, Z11, Z11
+	VPERMILPS     $0xaa, Z8, Z13
+	VADDPS        Z13, Z11, Z11
+	VPERMILPS     $0xff, Z8, Z8
+	VADDPS        Z8, Z11, Z11
+	VADDPS        Z7, Z11, Z11
+	VPERMILPS     $0x55, Z7, Z8
+	VADDPS        Z8, Z11, Z11
+	VPERMILPS     $0xaa, Z7, Z8
+	VADDPS        Z8, Z11, Z11
+	VPERMILPS     $0xff, Z7, Z7
+	VADDPS        Z7, Z11, Z11
+	MOVQ          ldy+72(FP), R8
+	VMOVSS        X12, (BX)
+	VMOVSS        X11, (BX)(R8*4)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (BX)(DI*4), BX
+	VEXTRACTF32X4 $0x02, Z12, X7
+	VMOVSS        X7, (BX)
+	VEXTRACTF32X4 $0x02, Z11, X7
+	VMOVSS        X7, (BX)(R8*4)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), BX
+	ADDQ          BX, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
 // func avx512DotQ4_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
 TEXT ·avx512DotQ4_0Many(SB), $256-88
@@ -4747,9 +5140,9 @@ row:
 	SHRQ    $0x03, R15
 
 group:
-	PREFETCHT1 8192(R11)
-	PREFETCHT1 8256(R11)
-	PREFETCHT1 8320(R11)
+	PREFETCHT1 6144(R11)
+	PREFETCHT1 6208(R11)
+	PREFETCHT1 6272(R11)
 	VMOVDQU32  (R11), Z7
 	VMOVDQU32  64(R11), Z8
 	VMOVDQU32  80(R11), Z11
@@ -4789,17 +5182,17 @@ pair:
 	VPDPBUSD     64(R12)(R8*8), Z11, Z15
 	VPDPBUSD     128(R12)(R8*8), Z14, Z15
 	VPDPBUSD     192(R12)(R8*8), Z12, Z15
-	VSHUFI32X4   $0x88, Z15, Z13, Z16
-	VSHUFI32X4   $0xdd, Z15, Z13, Z13
-	VMOVUPS      (BP), Z15
+	VMOVUPS      (BP), Z16
 	VMOVUPS      (R13)(DI*1), Y9
 	VINSERTF64X4 $0x01, (R13)(R8*1), Z9, Z9
+	VSHUFI32X4   $0x88, Z15, Z13, Z17
+	VSHUFI32X4   $0xdd, Z15, Z13, Z13
 	VMULPS       Z9, Z7, Z9
 	VPSRAD       $0x04, Z13, Z13
-	VPADDD       Z13, Z16, Z16
-	VCVTDQ2PS    Z16, Z16
-	VFMADD231PS  Z9, Z16, Z15
-	VMOVUPS      Z15, (BP)
+	VPADDD       Z13, Z17, Z17
+	VCVTDQ2PS    Z17, Z17
+	VFMADD231PS  Z9, Z17, Z16
+	VMOVUPS      Z16, (BP)
 	ADDQ         $0x40, BP
 	LEAQ         (DI)(BX*2), DI
 	CMPQ         DI, SI
@@ -4812,10 +5205,10 @@ pair:
 	JNZ          group
 	TESTQ        AX, AX
 	JZ           end
-	LEAQ         (R11)(DX*1), DI
-	VMOVDQU32    (DI), Z7
-	VMOVDQU32    64(DI), Z8
-	VMOVDQU32    80(DI), Z11
+	ADDQ         DX, R11
+	VMOVDQU32    (R11), Z7
+	VMOVDQU32    64(R11), Z8
+	VMOVDQU32    80(R11), Z11
 	VMOVDQA32    Z1, Z12
 	VPERMI2W     Z8, Z7, Z12
 	VMOVDQA32    Z2, Z13
@@ -4830,10 +5223,10 @@ pair:
 	VPANDD       Z0, Z14, Z14
 	VSHUFI32X4   $0xff, Z13, Z12, Z12
 	VPANDD       Z0, Z12, Z12
-	LEAQ         (R13)(CX*4), R11
-	LEAQ         (R14)(CX*8), R13
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (R14)(CX*8), R14
 	VSHUFF64X2   $0x44, Z7, Z7, Z7
-	LEAQ         (SP), R14
+	LEAQ         (SP), R11
 	XORQ         DI, DI
 
 tailPair:
@@ -4841,56 +5234,54 @@ tailPair:
 	CMPQ         R8, SI
 	CMOVQGT      SI, R8
 	VXORPS       Z13, Z13, Z13
-	VMOVDQU32.Z  (R13)(DI*2), K3, Z15
+	VMOVDQU32.Z  (R14)(DI*2), K3, Z15
 	VPERMD       Z15, Z4, Z15
 	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z15, Z13
-	VPEXPANDD.Z  (R12)(DI*8), K1, Z15
 	LEAQ         (R12)(DI*8), R15
+	VPEXPANDD.Z  (R15), K1, Z15
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z16
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z17
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z18
 	LEAQ         (R15)(AX*8), R15
 	VPDPBUSD     Z15, Z8, Z13
-	VPEXPANDD.Z  (R15), K1, Z15
-	LEAQ         (R15), R15
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z15, Z11, Z13
-	VPEXPANDD.Z  (R15), K1, Z15
-	LEAQ         (R15), R15
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z15, Z14, Z13
-	VPEXPANDD.Z  (R15), K1, Z15
-	VPDPBUSD     Z15, Z12, Z13
+	VPDPBUSD     Z16, Z11, Z13
+	VPDPBUSD     Z17, Z14, Z13
+	VPDPBUSD     Z18, Z12, Z13
 	VXORPS       Z15, Z15, Z15
-	VMOVDQU32.Z  (R13)(R8*2), K3, Z16
+	VMOVDQU32.Z  (R14)(R8*2), K3, Z16
 	VPERMD       Z16, Z4, Z16
 	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z16, Z15
-	VPEXPANDD.Z  (R12)(R8*8), K1, Z16
 	LEAQ         (R12)(R8*8), R15
+	VPEXPANDD.Z  (R15), K1, Z16
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z17
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z18
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z19
 	LEAQ         (R15)(AX*8), R15
 	VPDPBUSD     Z16, Z8, Z15
-	VPEXPANDD.Z  (R15), K1, Z16
-	LEAQ         (R15), R15
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z16, Z11, Z15
-	VPEXPANDD.Z  (R15), K1, Z16
-	LEAQ         (R15), R15
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z16, Z14, Z15
-	VPEXPANDD.Z  (R15), K1, Z16
-	VPDPBUSD     Z16, Z12, Z15
-	VSHUFI32X4   $0x88, Z15, Z13, Z16
-	VSHUFI32X4   $0xdd, Z15, Z13, Z13
-	VMOVUPS      (R14), Z15
-	VPERMPS      Z15, Z5, Z15
-	VMOVUPS.Z    (R11)(DI*1), K2, Y10
-	VMOVUPS.Z    (R11)(R8*1), K2, Y9
+	VPDPBUSD     Z17, Z11, Z15
+	VPDPBUSD     Z18, Z14, Z15
+	VPDPBUSD     Z19, Z12, Z15
+	VMOVUPS      (R11), Z16
+	VPERMPS      Z16, Z5, Z16
+	VMOVUPS.Z    (R13)(DI*1), K2, Y10
+	VMOVUPS.Z    (R13)(R8*1), K2, Y9
 	VINSERTF64X4 $0x01, Y9, Z10, Z10
+	VSHUFI32X4   $0x88, Z15, Z13, Z17
+	VSHUFI32X4   $0xdd, Z15, Z13, Z13
 	VMULPS       Z10, Z7, Z10
 	VPSRAD       $0x04, Z13, Z13
-	VPADDD       Z13, Z16, Z16
-	VCVTDQ2PS    Z16, Z16
-	VFMADD231PS  Z10, Z16, Z15
-	VPERMPS      Z15, Z6, Z15
-	VMOVUPS      Z15, (R14)
-	ADDQ         $0x40, R14
+	VPADDD       Z13, Z17, Z17
+	VCVTDQ2PS    Z17, Z17
+	VFMADD231PS  Z10, Z17, Z16
+	VPERMPS      Z16, Z6, Z16
+	VMOVUPS      Z16, (R11)
+	ADDQ         $0x40, R11
 	LEAQ         (DI)(BX*2), DI
 	CMPQ         DI, SI
 	JLE          tailPair
@@ -4903,8 +5294,8 @@ end:
 
 out:
 	VMOVDQU32     (DI), Z7
-	VSHUFF32X4    $0xf5, Z7, Z7, Z8
 	VXORPS        Z11, Z11, Z11
+	VSHUFF32X4    $0xf5, Z7, Z7, Z8
 	VADDPS        Z7, Z11, Z11
 	VPERMILPS     $0x55, Z7, Z12
 	VADDPS        Z12, Z11, Z11
@@ -4938,168 +5329,238 @@ rowEnd:
 	RET
 
 // func avx512DotQ4_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, FMA3, MMX+
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
 TEXT ·avx512DotQ4_1(SB), $0-72
 	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
 	VMOVDQU32    avx512_q4_1<>+0(SB), Z1
 	VMOVDQU32    avx512_q4_1_high<>+0(SB), Z2
 	VMOVDQU32    avx512_q4_1_dm<>+0(SB), Z3
-	MOVQ         w+0(FP), AX
-	MOVQ         y+64(FP), CX
-	MOVQ         rows+16(FP), DX
-	MOVQ         nb+24(FP), BX
-	ANDQ         $0x07, BX
-	LEAQ         -8(BX), SI
-	IMUL3Q       $+20, SI, DI
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+20, CX, DX
 	VMOVDQU32    avx512_lanes<>+0(SB), Z5
 	VMOVDQU32    avx512_upper<>+0(SB), Z6
 	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z7
-	VPBROADCASTD BX, Z8
-	VPADDD       Z8, Z5, Z4
-	VPSUBD       Z8, Z5, Z5
+	VPBROADCASTD AX, Z10
+	VPADDD       Z10, Z5, Z4
+	VPSUBD       Z10, Z5, Z5
 	VPTERNLOGD   $0xea, Z6, Z7, Z4
 	VPTERNLOGD   $0xea, Z6, Z7, Z5
-	MOVQ         SI, R8
-	NEGQ         R8
-	MOVQ         $0x000000ff, R9
-	SHLXQ        R8, R9, R9
-	ANDQ         $0x000000ff, R9
-	KMOVQ        R9, K2
-	MOVQ         R9, R10
-	ANDQ         $0x0f, R9
-	IMUL3Q       $0x11, R9, R9
-	SHRQ         $0x04, R10
-	IMUL3Q       $+4352, R10, R10
-	ORQ          R10, R9
-	KMOVQ        R9, K1
-	MOVQ         $0x0000ffff, R9
-	ADDQ         R8, R8
-	SHLXQ        R8, R9, R9
-	KMOVW        R9, K3
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
 
 row:
-	MOVQ   q+32(FP), R9
-	MOVQ   scale+40(FP), R10
-	MOVQ   sum+48(FP), R11
-	MOVQ   AX, R8
-	MOVQ   nb+24(FP), R12
-	VXORPS Y6, Y6, Y6
-	SHRQ   $0x03, R12
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    sum+48(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z6, Z6, Z6
+	SHRQ    $0x03, R11
 
 group:
-	PREFETCHT1    8192(R8)
-	PREFETCHT1    8256(R8)
-	PREFETCHT1    8320(R8)
-	VMOVDQU32     (R8), Z7
-	VMOVDQU32     64(R8), Z8
-	VMOVDQU32     96(R8), Z9
-	VMOVDQA32     Z1, Z10
-	VPERMI2D      Z8, Z7, Z10
-	VMOVDQA32     Z2, Z11
-	VPERMI2D      Z9, Z8, Z11
-	VPERMT2W      80(R8), Z3, Z7
-	VCVTPH2PS     Y7, Z7
-	VSHUFI32X4    $0x00, Z11, Z10, Z8
-	VPANDD        Z0, Z8, Z8
-	VSHUFI32X4    $0x55, Z11, Z10, Z9
-	VPANDD        Z0, Z9, Z9
-	VSHUFI32X4    $0xaa, Z11, Z10, Z12
-	VPANDD        Z0, Z12, Z12
-	VSHUFI32X4    $0xff, Z11, Z10, Z10
-	VPANDD        Z0, Z10, Z10
-	VXORPS        Z11, Z11, Z11
-	VPDPBUSD      (R9), Z8, Z11
-	VPDPBUSD      64(R9), Z9, Z11
-	VPDPBUSD      128(R9), Z12, Z11
-	VPDPBUSD      192(R9), Z10, Z11
-	VSHUFI32X4    $0xdd, Z11, Z11, Z8
-	VSHUFI32X4    $0x88, Z11, Z11, Z11
-	VPSRAD        $0x04, Y8, Y8
-	VPADDD        Y8, Y11, Y11
-	VCVTDQ2PS     Y11, Y11
-	VMULPS        (R10), Y7, Y8
-	VFMADD231PS   Y8, Y11, Y6
-	VEXTRACTF64X4 $0x01, Z7, Y7
-	VFMADD231PS   (R11), Y7, Y6
-	ADDQ          $+160, R8
-	ADDQ          $+256, R9
-	ADDQ          $+32, R10
-	ADDQ          $+32, R11
-	DECQ          R12
-	JNZ           group
-	TESTQ         BX, BX
-	JZ            end
-	VPERMPS       Y6, Y4, Y6
-	LEAQ          (R8)(DI*1), R8
-	LEAQ          (R10)(SI*4), R10
-	LEAQ          (R11)(SI*4), R11
-	VMOVDQU32     (R8), Z7
-	VMOVDQU32     64(R8), Z8
-	VMOVDQU32     96(R8), Z9
-	VMOVDQA32     Z1, Z10
-	VPERMI2D      Z8, Z7, Z10
-	VMOVDQA32     Z2, Z11
-	VPERMI2D      Z9, Z8, Z11
-	VPERMT2W      80(R8), Z3, Z7
-	VCVTPH2PS     Y7, Z7
-	VSHUFI32X4    $0x00, Z11, Z10, Z8
-	VPANDD        Z0, Z8, Z8
-	VSHUFI32X4    $0x55, Z11, Z10, Z9
-	VPANDD        Z0, Z9, Z9
-	VSHUFI32X4    $0xaa, Z11, Z10, Z12
-	VPANDD        Z0, Z12, Z12
-	VSHUFI32X4    $0xff, Z11, Z10, Z10
-	VPANDD        Z0, Z10, Z10
-	VXORPS        Z11, Z11, Z11
-	VPEXPANDD.Z   (R9), K1, Z13
-	LEAQ          (R9), R8
-	LEAQ          (R8)(BX*8), R8
-	VPDPBUSD      Z13, Z8, Z11
-	VPEXPANDD.Z   (R8), K1, Z8
-	LEAQ          (R8), R8
-	LEAQ          (R8)(BX*8), R8
-	VPDPBUSD      Z8, Z9, Z11
-	VPEXPANDD.Z   (R8), K1, Z8
-	LEAQ          (R8), R8
-	LEAQ          (R8)(BX*8), R8
-	VPDPBUSD      Z8, Z12, Z11
-	VPEXPANDD.Z   (R8), K1, Z8
-	VPDPBUSD      Z8, Z10, Z11
-	VSHUFI32X4    $0xdd, Z11, Z11, Z8
-	VSHUFI32X4    $0x88, Z11, Z11, Z11
-	VPSRAD        $0x04, Y8, Y8
-	VPADDD        Y8, Y11, Y11
-	VCVTDQ2PS     Y11, Y11
-	VMOVUPS.Z     (R10), K2, Y8
-	VMULPS        Y8, Y7, Y8
-	VFMADD231PS   Y8, Y11, Y6
-	VEXTRACTF64X4 $0x01, Z7, Y7
-	VMOVUPS.Z     (R11), K2, Y8
-	VFMADD231PS   Y8, Y7, Y6
-	VPERMPS       Y6, Y5, Y6
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6272(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	PREFETCHT1      6272(DI)(BX*1)
+	VXORPS          Z7, Z7, Z7
+	VMOVDQA32       Z7, Z10
+	VMOVDQU32       (R8), Z11
+	VMOVDQU32       64(R8), Z12
+	VMOVDQU32       128(R8), Z13
+	VMOVDQU32       192(R8), Z14
+	VMOVDQU32       (DI), Z15
+	VMOVDQU32       64(DI), Z16
+	VMOVDQU32       96(DI), Z17
+	VMOVDQA32       Z1, Z18
+	VPERMI2D        Z16, Z15, Z18
+	VMOVDQA32       Z2, Z19
+	VPERMI2D        Z17, Z16, Z19
+	VPERMT2W        80(DI), Z3, Z15
+	VCVTPH2PS       Y15, Z15
+	VSHUFI32X4      $0x00, Z19, Z18, Z16
+	VPANDD          Z0, Z16, Z16
+	VSHUFI32X4      $0x55, Z19, Z18, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0xaa, Z19, Z18, Z20
+	VPANDD          Z0, Z20, Z20
+	VSHUFI32X4      $0xff, Z19, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	VPDPBUSD        Z11, Z16, Z7
+	VPDPBUSD        Z12, Z17, Z7
+	VPDPBUSD        Z13, Z20, Z7
+	VPDPBUSD        Z14, Z18, Z7
+	VMOVDQU32       (DI)(BX*1), Z16
+	VMOVDQU32       64(DI)(BX*1), Z17
+	VMOVDQU32       96(DI)(BX*1), Z18
+	VMOVDQA32       Z1, Z19
+	VPERMI2D        Z17, Z16, Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VPERMT2W        80(DI)(BX*1), Z3, Z16
+	VCVTPH2PS       Y16, Z16
+	VSHUFI32X4      $0x00, Z20, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0x55, Z20, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0xaa, Z20, Z19, Z21
+	VPANDD          Z0, Z21, Z21
+	VSHUFI32X4      $0xff, Z20, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPDPBUSD        Z11, Z17, Z10
+	VPDPBUSD        Z12, Z18, Z10
+	VPDPBUSD        Z13, Z21, Z10
+	VPDPBUSD        Z14, Z19, Z10
+	VSHUFF64X2      $0x44, Z16, Z15, Z11
+	VSHUFF64X2      $0xee, Z16, Z15, Z12
+	VBROADCASTF64X4 (R9), Z13
+	VSHUFI32X4      $0x88, Z10, Z7, Z14
+	VSHUFI32X4      $0xdd, Z10, Z7, Z7
+	VMULPS          Z13, Z11, Z13
+	VPSRAD          $0x04, Z7, Z7
+	VPADDD          Z7, Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z13, Z14, Z6
+	VBROADCASTF64X4 (R10), Z7
+	VFMADD231PS     Z7, Z12, Z6
+	ADDQ            $+160, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+32, R10
+	DECQ            R11
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, DI
+	LEAQ            (R9)(CX*4), R9
+	LEAQ            (R10)(CX*4), R10
+	VXORPS          Z7, Z7, Z7
+	VMOVDQA32       Z7, Z10
+	LEAQ            (R8), R8
+	VPEXPANDD.Z     (R8), K1, Z11
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z12
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z13
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z14
+	LEAQ            (R8)(AX*8), R8
+	VMOVDQU32       (DI), Z15
+	VMOVDQU32       64(DI), Z16
+	VMOVDQU32       96(DI), Z17
+	VMOVDQA32       Z1, Z18
+	VPERMI2D        Z16, Z15, Z18
+	VMOVDQA32       Z2, Z19
+	VPERMI2D        Z17, Z16, Z19
+	VPERMT2W        80(DI), Z3, Z15
+	VCVTPH2PS       Y15, Z15
+	VSHUFI32X4      $0x00, Z19, Z18, Z16
+	VPANDD          Z0, Z16, Z16
+	VSHUFI32X4      $0x55, Z19, Z18, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0xaa, Z19, Z18, Z20
+	VPANDD          Z0, Z20, Z20
+	VSHUFI32X4      $0xff, Z19, Z18, Z18
+	VPANDD          Z0, Z18, Z18
+	VPDPBUSD        Z11, Z16, Z7
+	VPDPBUSD        Z12, Z17, Z7
+	VPDPBUSD        Z13, Z20, Z7
+	VPDPBUSD        Z14, Z18, Z7
+	VMOVDQU32       (DI)(BX*1), Z16
+	VMOVDQU32       64(DI)(BX*1), Z17
+	VMOVDQU32       96(DI)(BX*1), Z18
+	VMOVDQA32       Z1, Z19
+	VPERMI2D        Z17, Z16, Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VPERMT2W        80(DI)(BX*1), Z3, Z16
+	VCVTPH2PS       Y16, Z16
+	VSHUFI32X4      $0x00, Z20, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0x55, Z20, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0xaa, Z20, Z19, Z21
+	VPANDD          Z0, Z21, Z21
+	VSHUFI32X4      $0xff, Z20, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPDPBUSD        Z11, Z17, Z10
+	VPDPBUSD        Z12, Z18, Z10
+	VPDPBUSD        Z13, Z21, Z10
+	VPDPBUSD        Z14, Z19, Z10
+	VSHUFF64X2      $0x44, Z16, Z15, Z11
+	VSHUFF64X2      $0xee, Z16, Z15, Z12
+	VPERMPS         Z6, Z4, Z6
+	VMOVUPS.Z       (R9), K2, Y8
+	VSHUFF64X2      $0x44, Z8, Z8, Z8
+	VSHUFI32X4      $0x88, Z10, Z7, Z13
+	VSHUFI32X4      $0xdd, Z10, Z7, Z7
+	VMULPS          Z8, Z11, Z8
+	VPSRAD          $0x04, Z7, Z7
+	VPADDD          Z7, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z8, Z13, Z6
+	VMOVUPS.Z       (R10), K2, Y9
+	VSHUFF64X2      $0x44, Z9, Z9, Z9
+	VFMADD231PS     Z9, Z12, Z6
+	VPERMPS         Z6, Z5, Z6
 
 end:
-	VEXTRACTF32X4 $0x01, Y6, X7
-	VXORPS        X8, X8, X8
-	VADDPS        X6, X8, X8
-	VPERMILPS     $0x55, X6, X9
-	VADDPS        X9, X8, X8
-	VPERMILPS     $0xaa, X6, X9
-	VADDPS        X9, X8, X8
-	VPERMILPS     $0xff, X6, X6
-	VADDPS        X6, X8, X8
-	VADDPS        X7, X8, X8
-	VPERMILPS     $0x55, X7, X6
-	VADDPS        X6, X8, X8
-	VPERMILPS     $0xaa, X7, X6
-	VADDPS        X6, X8, X8
-	VPERMILPS     $0xff, X7, X6
-	VADDPS        X6, X8, X8
-	VMOVSS        X8, (CX)
-	ADDQ          $0x04, CX
-	ADDQ          stride+8(FP), AX
-	DECQ          DX
+	MOVQ          y+64(FP), DI
+	VXORPS        Z10, Z10, Z10
+	VSHUFF32X4    $0xf5, Z6, Z6, Z7
+	VADDPS        Z6, Z10, Z10
+	VPERMILPS     $0x55, Z6, Z11
+	VADDPS        Z11, Z10, Z10
+	VPERMILPS     $0xaa, Z6, Z11
+	VADDPS        Z11, Z10, Z10
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z10, Z10
+	VADDPS        Z7, Z10, Z10
+	VPERMILPS     $0x55, Z7, Z6
+	VADDPS        Z6, Z10, Z10
+	VPERMILPS     $0xaa, Z7, Z6
+	VADDPS        Z6, Z10, Z10
+	VPERMILPS     $0xff, Z7, Z6
+	VADDPS        Z6, Z10, Z10
+	VMOVSS        X10, (DI)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (DI)(SI*4), DI
+	VEXTRACTF32X4 $0x02, Z10, X6
+	VMOVSS        X6, (DI)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), DI
+	ADDQ          DI, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
 	JNZ           row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -5156,6 +5617,332 @@ DATA avx512_q4_1_dm<>+52(SB)/4, $0x001f0015
 DATA avx512_q4_1_dm<>+56(SB)/4, $0x002b0021
 DATA avx512_q4_1_dm<>+60(SB)/4, $0x003f0035
 GLOBL avx512_q4_1_dm<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotQ4_1Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotQ4_1Two(SB), $0-80
+	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
+	VMOVDQU32    avx512_q4_1<>+0(SB), Z1
+	VMOVDQU32    avx512_q4_1_high<>+0(SB), Z2
+	VMOVDQU32    avx512_q4_1_dm<>+0(SB), Z3
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+20, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z5
+	VMOVDQU32    avx512_upper<>+0(SB), Z6
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z7
+	VPBROADCASTD AX, Z12
+	VPADDD       Z12, Z5, Z4
+	VPSUBD       Z12, Z5, Z5
+	VPTERNLOGD   $0xea, Z6, Z7, Z4
+	VPTERNLOGD   $0xea, Z6, Z7, Z5
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    sum+48(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6272(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	PREFETCHT1      6208(R8)(SI*1)
+	PREFETCHT1      6272(R8)(SI*1)
+	VXORPS          Z12, Z12, Z12
+	VMOVDQA32       Z12, Z13
+	VXORPS          Z14, Z14, Z14
+	VMOVDQA32       Z14, Z15
+	VMOVDQU32       (R8), Z16
+	VMOVDQU32       64(R8), Z17
+	VMOVDQU32       96(R8), Z18
+	VMOVDQA32       Z1, Z19
+	VPERMI2D        Z17, Z16, Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VPERMT2W        80(R8), Z3, Z16
+	VCVTPH2PS       Y16, Z16
+	VSHUFI32X4      $0x00, Z20, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0x55, Z20, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0xaa, Z20, Z19, Z21
+	VPANDD          Z0, Z21, Z21
+	VSHUFI32X4      $0xff, Z20, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	VPDPBUSD        (R9), Z17, Z12
+	VPDPBUSD        64(R9), Z18, Z12
+	VPDPBUSD        128(R9), Z21, Z12
+	VPDPBUSD        192(R9), Z19, Z12
+	VPDPBUSD        (R9)(BX*8), Z17, Z14
+	VPDPBUSD        64(R9)(BX*8), Z18, Z14
+	VPDPBUSD        128(R9)(BX*8), Z21, Z14
+	VPDPBUSD        192(R9)(BX*8), Z19, Z14
+	VMOVDQU32       (R8)(SI*1), Z17
+	VMOVDQU32       64(R8)(SI*1), Z18
+	VMOVDQU32       96(R8)(SI*1), Z19
+	VMOVDQA32       Z1, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VMOVDQA32       Z2, Z21
+	VPERMI2D        Z19, Z18, Z21
+	VPERMT2W        80(R8)(SI*1), Z3, Z17
+	VCVTPH2PS       Y17, Z17
+	VSHUFI32X4      $0x00, Z21, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0x55, Z21, Z20, Z19
+	VPANDD          Z0, Z19, Z19
+	VSHUFI32X4      $0xaa, Z21, Z20, Z22
+	VPANDD          Z0, Z22, Z22
+	VSHUFI32X4      $0xff, Z21, Z20, Z20
+	VPANDD          Z0, Z20, Z20
+	VPDPBUSD        (R9), Z18, Z13
+	VPDPBUSD        64(R9), Z19, Z13
+	VPDPBUSD        128(R9), Z22, Z13
+	VPDPBUSD        192(R9), Z20, Z13
+	VPDPBUSD        (R9)(BX*8), Z18, Z15
+	VPDPBUSD        64(R9)(BX*8), Z19, Z15
+	VPDPBUSD        128(R9)(BX*8), Z22, Z15
+	VPDPBUSD        192(R9)(BX*8), Z20, Z15
+	VSHUFF64X2      $0x44, Z17, Z16, Z18
+	VSHUFF64X2      $0xee, Z17, Z16, Z16
+	VBROADCASTF64X4 (R10), Z17
+	VSHUFI32X4      $0x88, Z13, Z12, Z19
+	VSHUFI32X4      $0xdd, Z13, Z12, Z12
+	VMULPS          Z17, Z18, Z17
+	VPSRAD          $0x04, Z12, Z12
+	VPADDD          Z12, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VFMADD231PS     Z17, Z19, Z6
+	VBROADCASTF64X4 (R11), Z12
+	VFMADD231PS     Z12, Z16, Z6
+	VBROADCASTF64X4 (R10)(BX*1), Z12
+	VSHUFI32X4      $0x88, Z15, Z14, Z13
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VMULPS          Z12, Z18, Z12
+	VPSRAD          $0x04, Z14, Z14
+	VPADDD          Z14, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z12, Z13, Z7
+	VBROADCASTF64X4 (R11)(BX*1), Z12
+	VFMADD231PS     Z12, Z16, Z7
+	ADDQ            $+160, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+32, R11
+	DECQ            R12
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, R8
+	LEAQ            (R10)(CX*4), R10
+	LEAQ            (R11)(CX*4), R11
+	VXORPS          Z12, Z12, Z12
+	VMOVDQA32       Z12, Z13
+	VXORPS          Z14, Z14, Z14
+	VMOVDQA32       Z14, Z15
+	VMOVDQU32       (R8), Z16
+	VMOVDQU32       64(R8), Z17
+	VMOVDQU32       96(R8), Z18
+	VMOVDQA32       Z1, Z19
+	VPERMI2D        Z17, Z16, Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VPERMT2W        80(R8), Z3, Z16
+	VCVTPH2PS       Y16, Z16
+	VSHUFI32X4      $0x00, Z20, Z19, Z17
+	VPANDD          Z0, Z17, Z17
+	VSHUFI32X4      $0x55, Z20, Z19, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0xaa, Z20, Z19, Z21
+	VPANDD          Z0, Z21, Z21
+	VSHUFI32X4      $0xff, Z20, Z19, Z19
+	VPANDD          Z0, Z19, Z19
+	LEAQ            (R9), R12
+	VPEXPANDD.Z     (R12), K1, Z20
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z22
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z23
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z24
+	LEAQ            (R12)(AX*8), R12
+	VPDPBUSD        Z20, Z17, Z12
+	VPDPBUSD        Z22, Z18, Z12
+	VPDPBUSD        Z23, Z21, Z12
+	VPDPBUSD        Z24, Z19, Z12
+	LEAQ            (R9)(BX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z20
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z22
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z23
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z24
+	LEAQ            (R12)(AX*8), R12
+	VPDPBUSD        Z20, Z17, Z14
+	VPDPBUSD        Z22, Z18, Z14
+	VPDPBUSD        Z23, Z21, Z14
+	VPDPBUSD        Z24, Z19, Z14
+	VMOVDQU32       (R8)(SI*1), Z17
+	VMOVDQU32       64(R8)(SI*1), Z18
+	VMOVDQU32       96(R8)(SI*1), Z19
+	VMOVDQA32       Z1, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VMOVDQA32       Z2, Z21
+	VPERMI2D        Z19, Z18, Z21
+	VPERMT2W        80(R8)(SI*1), Z3, Z17
+	VCVTPH2PS       Y17, Z17
+	VSHUFI32X4      $0x00, Z21, Z20, Z18
+	VPANDD          Z0, Z18, Z18
+	VSHUFI32X4      $0x55, Z21, Z20, Z19
+	VPANDD          Z0, Z19, Z19
+	VSHUFI32X4      $0xaa, Z21, Z20, Z22
+	VPANDD          Z0, Z22, Z22
+	VSHUFI32X4      $0xff, Z21, Z20, Z20
+	VPANDD          Z0, Z20, Z20
+	LEAQ            (R9), R8
+	VPEXPANDD.Z     (R8), K1, Z21
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z23
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z21, Z18, Z13
+	VPDPBUSD        Z23, Z19, Z13
+	VPDPBUSD        Z24, Z22, Z13
+	VPDPBUSD        Z25, Z20, Z13
+	LEAQ            (R9)(BX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z21
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z23
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z21, Z18, Z15
+	VPDPBUSD        Z23, Z19, Z15
+	VPDPBUSD        Z24, Z22, Z15
+	VPDPBUSD        Z25, Z20, Z15
+	VSHUFF64X2      $0x44, Z17, Z16, Z18
+	VSHUFF64X2      $0xee, Z17, Z16, Z16
+	VPERMPS         Z6, Z4, Z6
+	VMOVUPS.Z       (R10), K2, Y8
+	VSHUFF64X2      $0x44, Z8, Z8, Z8
+	VSHUFI32X4      $0x88, Z13, Z12, Z17
+	VSHUFI32X4      $0xdd, Z13, Z12, Z12
+	VMULPS          Z8, Z18, Z8
+	VPSRAD          $0x04, Z12, Z12
+	VPADDD          Z12, Z17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z8, Z17, Z6
+	VMOVUPS.Z       (R11), K2, Y9
+	VSHUFF64X2      $0x44, Z9, Z9, Z9
+	VFMADD231PS     Z9, Z16, Z6
+	VPERMPS         Z6, Z5, Z6
+	VPERMPS         Z7, Z4, Z7
+	VMOVUPS.Z       (R10)(BX*1), K2, Y10
+	VSHUFF64X2      $0x44, Z10, Z10, Z10
+	VSHUFI32X4      $0x88, Z15, Z14, Z12
+	VSHUFI32X4      $0xdd, Z15, Z14, Z13
+	VMULPS          Z10, Z18, Z10
+	VPSRAD          $0x04, Z13, Z13
+	VPADDD          Z13, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z10, Z12, Z7
+	VMOVUPS.Z       (R11)(BX*1), K2, Y11
+	VSHUFF64X2      $0x44, Z11, Z11, Z11
+	VFMADD231PS     Z11, Z16, Z7
+	VPERMPS         Z7, Z5, Z7
+
+end:
+	MOVQ          y+64(FP), BX
+	VXORPS        Z13, Z13, Z13
+	VSHUFF32X4    $0xf5, Z6, Z6, Z12
+	VADDPS        Z6, Z13, Z13
+	VPERMILPS     $0x55, Z6, Z14
+	VADDPS        Z14, Z13, Z13
+	VPERMILPS     $0xaa, Z6, Z14
+	VADDPS        Z14, Z13, Z13
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z13, Z13
+	VADDPS        Z12, Z13, Z13
+	VPERMILPS     $0x55, Z12, Z6
+	VADDPS        Z6, Z13, Z13
+	VPERMILPS     $0xaa, Z12, Z6
+	VADDPS        Z6, Z13, Z13
+	VPERMILPS     $0xff, Z12, Z6
+	VADDPS        Z6, Z13, Z13
+	VXORPS        Z12, Z12, Z12
+	VSHUFF32X4    $0xf5, Z7, Z7, Z6
+	VADDPS        Z7, Z12, Z12
+	VPERMILPS     $0x55, Z7, Z14
+	VADDPS        Z14, Z12, Z12
+	VPERMILPS     $0xaa, Z7, Z14
+	VADDPS        Z14, Z12, Z12
+	VPERMILPS     $0xff, Z7, Z7
+	VADDPS        Z7, Z12, Z12
+	VADDPS        Z6, Z12, Z12
+	VPERMILPS     $0x55, Z6, Z7
+	VADDPS        Z7, Z12, Z12
+	VPERMILPS     $0xaa, Z6, Z7
+	VADDPS        Z7, Z12, Z12
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z12, Z12
+	MOVQ          ldy+72(FP), R8
+	VMOVSS        X13, (BX)
+	VMOVSS        X12, (BX)(R8*4)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (BX)(DI*4), BX
+	VEXTRACTF32X4 $0x02, Z13, X6
+	VMOVSS        X6, (BX)
+	VEXTRACTF32X4 $0x02, Z12, X6
+	VMOVSS        X6, (BX)(R8*4)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), BX
+	ADDQ          BX, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
 
 // func avx512DotQ4_1Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
@@ -5215,9 +6002,9 @@ row:
 	SHRQ    $0x03, R15
 
 group:
-	PREFETCHT1 8192(R11)
-	PREFETCHT1 8256(R11)
-	PREFETCHT1 8320(R11)
+	PREFETCHT1 6144(R11)
+	PREFETCHT1 6208(R11)
+	PREFETCHT1 6272(R11)
 	VMOVDQU32  (R11), Z6
 	VMOVDQU32  64(R11), Z7
 	VMOVDQU32  96(R11), Z12
@@ -5254,20 +6041,20 @@ pair:
 	VPDPBUSD     64(R12)(R8*8), Z12, Z17
 	VPDPBUSD     128(R12)(R8*8), Z15, Z17
 	VPDPBUSD     192(R12)(R8*8), Z13, Z17
-	VSHUFI32X4   $0x88, Z17, Z16, Z18
-	VSHUFI32X4   $0xdd, Z17, Z16, Z16
-	VMOVUPS      (BP), Z17
+	VMOVUPS      (BP), Z18
 	VMOVUPS      (R13)(DI*1), Y8
 	VINSERTF64X4 $0x01, (R13)(R8*1), Z8, Z8
+	VSHUFI32X4   $0x88, Z17, Z16, Z19
+	VSHUFI32X4   $0xdd, Z17, Z16, Z16
 	VMULPS       Z8, Z14, Z8
 	VPSRAD       $0x04, Z16, Z16
-	VPADDD       Z16, Z18, Z18
-	VCVTDQ2PS    Z18, Z18
-	VFMADD231PS  Z8, Z18, Z17
+	VPADDD       Z16, Z19, Z19
+	VCVTDQ2PS    Z19, Z19
+	VFMADD231PS  Z8, Z19, Z18
 	VMOVUPS      (R14)(DI*1), Y9
 	VINSERTF64X4 $0x01, (R14)(R8*1), Z9, Z9
-	VFMADD231PS  Z9, Z6, Z17
-	VMOVUPS      Z17, (BP)
+	VFMADD231PS  Z9, Z6, Z18
+	VMOVUPS      Z18, (BP)
 	ADDQ         $0x40, BP
 	LEAQ         (DI)(BX*2), DI
 	CMPQ         DI, SI
@@ -5280,15 +6067,15 @@ pair:
 	JNZ          group
 	TESTQ        AX, AX
 	JZ           end
-	LEAQ         (R11)(DX*1), DI
-	VMOVDQU32    (DI), Z6
-	VMOVDQU32    64(DI), Z7
-	VMOVDQU32    96(DI), Z12
+	ADDQ         DX, R11
+	VMOVDQU32    (R11), Z6
+	VMOVDQU32    64(R11), Z7
+	VMOVDQU32    96(R11), Z12
 	VMOVDQA32    Z1, Z13
 	VPERMI2D     Z7, Z6, Z13
 	VMOVDQA32    Z2, Z14
 	VPERMI2D     Z12, Z7, Z14
-	VPERMT2W     80(DI), Z3, Z6
+	VPERMT2W     80(R11), Z3, Z6
 	VCVTPH2PS    Y6, Z6
 	VSHUFI32X4   $0x00, Z14, Z13, Z7
 	VPANDD       Z0, Z7, Z7
@@ -5298,11 +6085,11 @@ pair:
 	VPANDD       Z0, Z15, Z15
 	VSHUFI32X4   $0xff, Z14, Z13, Z13
 	VPANDD       Z0, Z13, Z13
-	LEAQ         (R13)(CX*4), R11
-	LEAQ         (R14)(CX*4), R13
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (R14)(CX*4), R14
 	VSHUFF64X2   $0x44, Z6, Z6, Z14
 	VSHUFF64X2   $0xee, Z6, Z6, Z6
-	LEAQ         (SP), R14
+	LEAQ         (SP), R11
 	XORQ         DI, DI
 
 tailPair:
@@ -5310,54 +6097,52 @@ tailPair:
 	CMPQ         R8, SI
 	CMOVQGT      SI, R8
 	VXORPS       Z16, Z16, Z16
-	VPEXPANDD.Z  (R12)(DI*8), K1, Z17
 	LEAQ         (R12)(DI*8), R15
+	VPEXPANDD.Z  (R15), K1, Z17
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z18
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z19
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z20
 	LEAQ         (R15)(AX*8), R15
 	VPDPBUSD     Z17, Z7, Z16
-	VPEXPANDD.Z  (R15), K1, Z17
-	LEAQ         (R15), R15
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z17, Z12, Z16
-	VPEXPANDD.Z  (R15), K1, Z17
-	LEAQ         (R15), R15
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z17, Z15, Z16
-	VPEXPANDD.Z  (R15), K1, Z17
-	VPDPBUSD     Z17, Z13, Z16
+	VPDPBUSD     Z18, Z12, Z16
+	VPDPBUSD     Z19, Z15, Z16
+	VPDPBUSD     Z20, Z13, Z16
 	VXORPS       Z17, Z17, Z17
-	VPEXPANDD.Z  (R12)(R8*8), K1, Z18
 	LEAQ         (R12)(R8*8), R15
+	VPEXPANDD.Z  (R15), K1, Z18
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z19
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z20
+	LEAQ         (R15)(AX*8), R15
+	VPEXPANDD.Z  (R15), K1, Z21
 	LEAQ         (R15)(AX*8), R15
 	VPDPBUSD     Z18, Z7, Z17
-	VPEXPANDD.Z  (R15), K1, Z18
-	LEAQ         (R15), R15
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z18, Z12, Z17
-	VPEXPANDD.Z  (R15), K1, Z18
-	LEAQ         (R15), R15
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z18, Z15, Z17
-	VPEXPANDD.Z  (R15), K1, Z18
-	VPDPBUSD     Z18, Z13, Z17
-	VSHUFI32X4   $0x88, Z17, Z16, Z18
-	VSHUFI32X4   $0xdd, Z17, Z16, Z16
-	VMOVUPS      (R14), Z17
-	VPERMPS      Z17, Z4, Z17
-	VMOVUPS.Z    (R11)(DI*1), K2, Y10
-	VMOVUPS.Z    (R11)(R8*1), K2, Y8
+	VPDPBUSD     Z19, Z12, Z17
+	VPDPBUSD     Z20, Z15, Z17
+	VPDPBUSD     Z21, Z13, Z17
+	VMOVUPS      (R11), Z18
+	VPERMPS      Z18, Z4, Z18
+	VMOVUPS.Z    (R13)(DI*1), K2, Y10
+	VMOVUPS.Z    (R13)(R8*1), K2, Y8
 	VINSERTF64X4 $0x01, Y8, Z10, Z10
+	VSHUFI32X4   $0x88, Z17, Z16, Z19
+	VSHUFI32X4   $0xdd, Z17, Z16, Z16
 	VMULPS       Z10, Z14, Z10
 	VPSRAD       $0x04, Z16, Z16
-	VPADDD       Z16, Z18, Z18
-	VCVTDQ2PS    Z18, Z18
-	VFMADD231PS  Z10, Z18, Z17
-	VMOVUPS.Z    (R13)(DI*1), K2, Y11
-	VMOVUPS.Z    (R13)(R8*1), K2, Y8
+	VPADDD       Z16, Z19, Z19
+	VCVTDQ2PS    Z19, Z19
+	VFMADD231PS  Z10, Z19, Z18
+	VMOVUPS.Z    (R14)(DI*1), K2, Y11
+	VMOVUPS.Z    (R14)(R8*1), K2, Y8
 	VINSERTF64X4 $0x01, Y8, Z11, Z11
-	VFMADD231PS  Z11, Z6, Z17
-	VPERMPS      Z17, Z5, Z17
-	VMOVUPS      Z17, (R14)
-	ADDQ         $0x40, R14
+	VFMADD231PS  Z11, Z6, Z18
+	VPERMPS      Z18, Z5, Z18
+	VMOVUPS      Z18, (R11)
+	ADDQ         $0x40, R11
 	LEAQ         (DI)(BX*2), DI
 	CMPQ         DI, SI
 	JLE          tailPair
@@ -5370,8 +6155,8 @@ end:
 
 out:
 	VMOVDQU32     (DI), Z6
-	VSHUFF32X4    $0xf5, Z6, Z6, Z7
 	VXORPS        Z12, Z12, Z12
+	VSHUFF32X4    $0xf5, Z6, Z6, Z7
 	VADDPS        Z6, Z12, Z12
 	VPERMILPS     $0x55, Z6, Z13
 	VADDPS        Z13, Z12, Z12
@@ -5405,185 +6190,273 @@ rowEnd:
 	RET
 
 // func avx512DotQ8_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, F16C, FMA3, MMX+
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
 TEXT ·avx512DotQ8_0(SB), $0-72
 	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
 	VMOVDQU32    avx512_q8_0_d<>+0(SB), Z1
 	VMOVDQU32    avx512_halves<>+0(SB), Z2
-	MOVQ         w+0(FP), AX
-	MOVQ         y+64(FP), CX
-	MOVQ         rows+16(FP), DX
-	MOVQ         nb+24(FP), BX
-	ANDQ         $0x07, BX
-	LEAQ         -8(BX), SI
-	IMUL3Q       $+34, SI, DI
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+34, CX, DX
 	VMOVDQU32    avx512_lanes<>+0(SB), Z4
 	VMOVDQU32    avx512_upper<>+0(SB), Z5
 	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z6
-	VPBROADCASTD BX, Z15
-	VPADDD       Z15, Z4, Z3
-	VPSUBD       Z15, Z4, Z4
+	VPBROADCASTD AX, Z8
+	VPADDD       Z8, Z4, Z3
+	VPSUBD       Z8, Z4, Z4
 	VPTERNLOGD   $0xea, Z5, Z6, Z3
 	VPTERNLOGD   $0xea, Z5, Z6, Z4
-	MOVQ         SI, R8
-	NEGQ         R8
-	MOVQ         $0x000000ff, R9
-	SHLXQ        R8, R9, R9
-	ANDQ         $0x000000ff, R9
-	KMOVQ        R9, K2
-	MOVQ         R9, R10
-	ANDQ         $0x0f, R9
-	IMUL3Q       $0x11, R9, R9
-	SHRQ         $0x04, R10
-	IMUL3Q       $+4352, R10, R10
-	ORQ          R10, R9
-	KMOVQ        R9, K1
-	MOVQ         $0x0000ffff, R9
-	ADDQ         R8, R8
-	SHLXQ        R8, R9, R9
-	KMOVW        R9, K3
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
 
 row:
-	MOVQ   q+32(FP), R9
-	MOVQ   scale+40(FP), R10
-	MOVQ   half+56(FP), R11
-	MOVQ   AX, R8
-	MOVQ   nb+24(FP), R12
-	VXORPS Y5, Y5, Y5
-	SHRQ   $0x03, R12
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z5, Z5, Z5
+	SHRQ    $0x03, R11
 
 group:
-	PREFETCHT1    8192(R8)
-	PREFETCHT1    8256(R8)
-	PREFETCHT1    8320(R8)
-	PREFETCHT1    8384(R8)
-	PREFETCHT1    8448(R8)
-	VMOVDQU32     2(R8), Y7
-	VINSERTI64X4  $0x01, 138(R8), Z7, Z7
-	VPXORD        Z0, Z7, Z7
-	VMOVDQU32     36(R8), Y8
-	VINSERTI64X4  $0x01, 172(R8), Z8, Z8
-	VPXORD        Z0, Z8, Z8
-	VMOVDQU32     70(R8), Y9
-	VINSERTI64X4  $0x01, 206(R8), Z9, Z9
-	VPXORD        Z0, Z9, Z9
-	VMOVDQU32     104(R8), Y10
-	VINSERTI64X4  $0x01, 240(R8), Z10, Z10
-	VPXORD        Z0, Z10, Z10
-	VMOVDQU32     (R8), Z6
-	VMOVDQU32     136(R8), Z15
-	VPERMT2W      64(R8), Z1, Z6
-	VPERMT2W      200(R8), Z1, Z15
-	VPUNPCKLQDQ   X15, X6, X6
-	VCVTPH2PS     X6, Y6
-	VPUNPCKLDQ    Z8, Z7, Z15
-	VPUNPCKHDQ    Z8, Z7, Z16
-	VPUNPCKLDQ    Z10, Z9, Z17
-	VPUNPCKHDQ    Z10, Z9, Z18
-	VPUNPCKLQDQ   Z17, Z15, Z19
-	VPUNPCKHQDQ   Z17, Z15, Z15
-	VPUNPCKLQDQ   Z18, Z16, Z17
-	VPUNPCKHQDQ   Z18, Z16, Z16
-	VXORPS        Z18, Z18, Z18
-	VPERMD        (R11), Z2, Z20
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z18
-	VPDPBUSD      (R9), Z19, Z18
-	VPDPBUSD      64(R9), Z15, Z18
-	VPDPBUSD      128(R9), Z17, Z18
-	VPDPBUSD      192(R9), Z16, Z18
-	VSHUFI32X4    $0xdd, Z18, Z18, Z15
-	VSHUFI32X4    $0x88, Z18, Z18, Z18
-	VPADDD        Y15, Y18, Y18
-	VCVTDQ2PS     Y18, Y18
-	VMULPS        (R10), Y6, Y6
-	VFMADD231PS   Y6, Y18, Y5
-	ADDQ          $+272, R8
-	ADDQ          $+256, R9
-	ADDQ          $+32, R10
-	ADDQ          $+64, R11
-	DECQ          R12
-	JNZ           group
-	TESTQ         BX, BX
-	JZ            end
-	VPERMPS       Y5, Y3, Y5
-	LEAQ          (R8)(DI*1), R8
-	LEAQ          (R10)(SI*4), R10
-	LEAQ          (R11)(SI*8), R11
-	VMOVDQU32     2(R8), Y11
-	VINSERTI64X4  $0x01, 138(R8), Z11, Z11
-	VPXORD        Z0, Z11, Z11
-	VMOVDQU32     36(R8), Y12
-	VINSERTI64X4  $0x01, 172(R8), Z12, Z12
-	VPXORD        Z0, Z12, Z12
-	VMOVDQU32     70(R8), Y13
-	VINSERTI64X4  $0x01, 206(R8), Z13, Z13
-	VPXORD        Z0, Z13, Z13
-	VMOVDQU32     104(R8), Y14
-	VINSERTI64X4  $0x01, 240(R8), Z14, Z14
-	VPXORD        Z0, Z14, Z14
-	VMOVDQU32     (R8), Z6
-	VMOVDQU32     136(R8), Z15
-	VPERMT2W      64(R8), Z1, Z6
-	VPERMT2W      200(R8), Z1, Z15
-	VPUNPCKLQDQ   X15, X6, X6
-	VCVTPH2PS     X6, Y6
-	VPUNPCKLDQ    Z12, Z11, Z15
-	VPUNPCKHDQ    Z12, Z11, Z16
-	VPUNPCKLDQ    Z14, Z13, Z17
-	VPUNPCKHDQ    Z14, Z13, Z18
-	VPUNPCKLQDQ   Z17, Z15, Z19
-	VPUNPCKHQDQ   Z17, Z15, Z15
-	VPUNPCKLQDQ   Z18, Z16, Z17
-	VPUNPCKHQDQ   Z18, Z16, Z16
-	VXORPS        Z18, Z18, Z18
-	VMOVDQU32.Z   (R11), K3, Z20
-	VPERMD        Z20, Z2, Z20
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z18
-	VPEXPANDD.Z   (R9), K1, Z20
-	LEAQ          (R9), R8
-	LEAQ          (R8)(BX*8), R8
-	VPDPBUSD      Z20, Z19, Z18
-	VPEXPANDD.Z   (R8), K1, Z19
-	LEAQ          (R8), R8
-	LEAQ          (R8)(BX*8), R8
-	VPDPBUSD      Z19, Z15, Z18
-	VPEXPANDD.Z   (R8), K1, Z15
-	LEAQ          (R8), R8
-	LEAQ          (R8)(BX*8), R8
-	VPDPBUSD      Z15, Z17, Z18
-	VPEXPANDD.Z   (R8), K1, Z15
-	VPDPBUSD      Z15, Z16, Z18
-	VSHUFI32X4    $0xdd, Z18, Z18, Z15
-	VSHUFI32X4    $0x88, Z18, Z18, Z18
-	VPADDD        Y15, Y18, Y18
-	VCVTDQ2PS     Y18, Y18
-	VMOVUPS.Z     (R10), K2, Y7
-	VMULPS        Y7, Y6, Y6
-	VFMADD231PS   Y6, Y18, Y5
-	VPERMPS       Y5, Y4, Y5
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6272(DI)
+	PREFETCHT1      6336(DI)
+	PREFETCHT1      6400(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	PREFETCHT1      6272(DI)(BX*1)
+	PREFETCHT1      6336(DI)(BX*1)
+	PREFETCHT1      6400(DI)(BX*1)
+	VXORPS          Z6, Z6, Z6
+	VPERMD          (R10), Z2, Z8
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z8, Z6
+	VMOVDQA32       Z6, Z8
+	VMOVDQU32       (R8), Z9
+	VMOVDQU32       64(R8), Z10
+	VMOVDQU32       128(R8), Z11
+	VMOVDQU32       192(R8), Z12
+	VBROADCASTI64X4 2(DI), Z13
+	VINSERTI64X4    $0x01, 138(DI), Z13, Z13
+	VPXORD          Z0, Z13, Z13
+	VBROADCASTI64X4 36(DI), Z14
+	VINSERTI64X4    $0x01, 172(DI), Z14, Z14
+	VPXORD          Z0, Z14, Z14
+	VBROADCASTI64X4 70(DI), Z15
+	VINSERTI64X4    $0x01, 206(DI), Z15, Z15
+	VPXORD          Z0, Z15, Z15
+	VBROADCASTI64X4 104(DI), Z16
+	VINSERTI64X4    $0x01, 240(DI), Z16, Z16
+	VPXORD          Z0, Z16, Z16
+	VMOVDQU32       (DI), Z17
+	VMOVDQU32       136(DI), Z18
+	VPERMT2W        64(DI), Z1, Z17
+	VPERMT2W        200(DI), Z1, Z18
+	VPUNPCKLQDQ     X18, X17, X17
+	VCVTPH2PS       X17, Y17
+	VPUNPCKHDQ      Z14, Z13, Z18
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z16, Z15, Z14
+	VPUNPCKLDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z16
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z18, Z15
+	VPUNPCKHQDQ     Z14, Z18, Z18
+	VPDPBUSD        Z9, Z16, Z6
+	VPDPBUSD        Z10, Z13, Z6
+	VPDPBUSD        Z11, Z15, Z6
+	VPDPBUSD        Z12, Z18, Z6
+	VBROADCASTI64X4 2(DI)(BX*1), Z13
+	VINSERTI64X4    $0x01, 138(DI)(BX*1), Z13, Z13
+	VPXORD          Z0, Z13, Z13
+	VBROADCASTI64X4 36(DI)(BX*1), Z14
+	VINSERTI64X4    $0x01, 172(DI)(BX*1), Z14, Z14
+	VPXORD          Z0, Z14, Z14
+	VBROADCASTI64X4 70(DI)(BX*1), Z15
+	VINSERTI64X4    $0x01, 206(DI)(BX*1), Z15, Z15
+	VPXORD          Z0, Z15, Z15
+	VBROADCASTI64X4 104(DI)(BX*1), Z16
+	VINSERTI64X4    $0x01, 240(DI)(BX*1), Z16, Z16
+	VPXORD          Z0, Z16, Z16
+	VMOVDQU32       (DI)(BX*1), Z18
+	VMOVDQU32       136(DI)(BX*1), Z19
+	VPERMT2W        64(DI)(BX*1), Z1, Z18
+	VPERMT2W        200(DI)(BX*1), Z1, Z19
+	VPUNPCKLQDQ     X19, X18, X18
+	VCVTPH2PS       X18, Y18
+	VPUNPCKHDQ      Z14, Z13, Z19
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z16, Z15, Z14
+	VPUNPCKLDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z16
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z19, Z15
+	VPUNPCKHQDQ     Z14, Z19, Z19
+	VPDPBUSD        Z9, Z16, Z8
+	VPDPBUSD        Z10, Z13, Z8
+	VPDPBUSD        Z11, Z15, Z8
+	VPDPBUSD        Z12, Z19, Z8
+	VSHUFF64X2      $0x44, Z18, Z17, Z9
+	VBROADCASTF64X4 (R9), Z10
+	VSHUFI32X4      $0x88, Z8, Z6, Z11
+	VSHUFI32X4      $0xdd, Z8, Z6, Z6
+	VMULPS          Z10, Z9, Z10
+	VPADDD          Z6, Z11, Z11
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z10, Z11, Z5
+	ADDQ            $+272, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, DI
+	LEAQ            (R9)(CX*4), R9
+	LEAQ            (R10)(CX*8), R10
+	VXORPS          Z6, Z6, Z6
+	VMOVDQU32.Z     (R10), K3, Z8
+	VPERMD          Z8, Z2, Z8
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z8, Z6
+	VMOVDQA32       Z6, Z8
+	LEAQ            (R8), R8
+	VPEXPANDD.Z     (R8), K1, Z9
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z10
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z11
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z12
+	LEAQ            (R8)(AX*8), R8
+	VBROADCASTI64X4 2(DI), Z13
+	VINSERTI64X4    $0x01, 138(DI), Z13, Z13
+	VPXORD          Z0, Z13, Z13
+	VBROADCASTI64X4 36(DI), Z14
+	VINSERTI64X4    $0x01, 172(DI), Z14, Z14
+	VPXORD          Z0, Z14, Z14
+	VBROADCASTI64X4 70(DI), Z15
+	VINSERTI64X4    $0x01, 206(DI), Z15, Z15
+	VPXORD          Z0, Z15, Z15
+	VBROADCASTI64X4 104(DI), Z16
+	VINSERTI64X4    $0x01, 240(DI), Z16, Z16
+	VPXORD          Z0, Z16, Z16
+	VMOVDQU32       (DI), Z17
+	VMOVDQU32       136(DI), Z18
+	VPERMT2W        64(DI), Z1, Z17
+	VPERMT2W        200(DI), Z1, Z18
+	VPUNPCKLQDQ     X18, X17, X17
+	VCVTPH2PS       X17, Y17
+	VPUNPCKHDQ      Z14, Z13, Z18
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z16, Z15, Z14
+	VPUNPCKLDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z16
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z18, Z15
+	VPUNPCKHQDQ     Z14, Z18, Z18
+	VPDPBUSD        Z9, Z16, Z6
+	VPDPBUSD        Z10, Z13, Z6
+	VPDPBUSD        Z11, Z15, Z6
+	VPDPBUSD        Z12, Z18, Z6
+	VBROADCASTI64X4 2(DI)(BX*1), Z13
+	VINSERTI64X4    $0x01, 138(DI)(BX*1), Z13, Z13
+	VPXORD          Z0, Z13, Z13
+	VBROADCASTI64X4 36(DI)(BX*1), Z14
+	VINSERTI64X4    $0x01, 172(DI)(BX*1), Z14, Z14
+	VPXORD          Z0, Z14, Z14
+	VBROADCASTI64X4 70(DI)(BX*1), Z15
+	VINSERTI64X4    $0x01, 206(DI)(BX*1), Z15, Z15
+	VPXORD          Z0, Z15, Z15
+	VBROADCASTI64X4 104(DI)(BX*1), Z16
+	VINSERTI64X4    $0x01, 240(DI)(BX*1), Z16, Z16
+	VPXORD          Z0, Z16, Z16
+	VMOVDQU32       (DI)(BX*1), Z18
+	VMOVDQU32       136(DI)(BX*1), Z19
+	VPERMT2W        64(DI)(BX*1), Z1, Z18
+	VPERMT2W        200(DI)(BX*1), Z1, Z19
+	VPUNPCKLQDQ     X19, X18, X18
+	VCVTPH2PS       X18, Y18
+	VPUNPCKHDQ      Z14, Z13, Z19
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z16, Z15, Z14
+	VPUNPCKLDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z16
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z19, Z15
+	VPUNPCKHQDQ     Z14, Z19, Z19
+	VPDPBUSD        Z9, Z16, Z8
+	VPDPBUSD        Z10, Z13, Z8
+	VPDPBUSD        Z11, Z15, Z8
+	VPDPBUSD        Z12, Z19, Z8
+	VSHUFF64X2      $0x44, Z18, Z17, Z9
+	VPERMPS         Z5, Z3, Z5
+	VMOVUPS.Z       (R9), K2, Y7
+	VSHUFF64X2      $0x44, Z7, Z7, Z7
+	VSHUFI32X4      $0x88, Z8, Z6, Z10
+	VSHUFI32X4      $0xdd, Z8, Z6, Z6
+	VMULPS          Z7, Z9, Z7
+	VPADDD          Z6, Z10, Z10
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z7, Z10, Z5
+	VPERMPS         Z5, Z4, Z5
 
 end:
-	VEXTRACTF32X4 $0x01, Y5, X6
-	VXORPS        X7, X7, X7
-	VADDPS        X5, X7, X7
-	VPERMILPS     $0x55, X5, X8
-	VADDPS        X8, X7, X7
-	VPERMILPS     $0xaa, X5, X8
-	VADDPS        X8, X7, X7
-	VPERMILPS     $0xff, X5, X5
-	VADDPS        X5, X7, X7
-	VADDPS        X6, X7, X7
-	VPERMILPS     $0x55, X6, X5
-	VADDPS        X5, X7, X7
-	VPERMILPS     $0xaa, X6, X5
-	VADDPS        X5, X7, X7
-	VPERMILPS     $0xff, X6, X5
-	VADDPS        X5, X7, X7
-	VMOVSS        X7, (CX)
-	ADDQ          $0x04, CX
-	ADDQ          stride+8(FP), AX
-	DECQ          DX
+	MOVQ          y+64(FP), DI
+	VXORPS        Z8, Z8, Z8
+	VSHUFF32X4    $0xf5, Z5, Z5, Z6
+	VADDPS        Z5, Z8, Z8
+	VPERMILPS     $0x55, Z5, Z9
+	VADDPS        Z9, Z8, Z8
+	VPERMILPS     $0xaa, Z5, Z9
+	VADDPS        Z9, Z8, Z8
+	VPERMILPS     $0xff, Z5, Z5
+	VADDPS        Z5, Z8, Z8
+	VADDPS        Z6, Z8, Z8
+	VPERMILPS     $0x55, Z6, Z5
+	VADDPS        Z5, Z8, Z8
+	VPERMILPS     $0xaa, Z6, Z5
+	VADDPS        Z5, Z8, Z8
+	VPERMILPS     $0xff, Z6, Z5
+	VADDPS        Z5, Z8, Z8
+	VMOVSS        X8, (DI)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (DI)(SI*4), DI
+	VEXTRACTF32X4 $0x02, Z8, X5
+	VMOVSS        X5, (DI)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), DI
+	ADDQ          DI, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
 	JNZ           row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -5611,6 +6484,365 @@ GLOBL avx512_q8_0_d<>(SB), RODATA|NOPTR, $64
 DATA avx512_splat_0000ff80<>+0(SB)/4, $0x0000ff80
 GLOBL avx512_splat_0000ff80<>(SB), RODATA|NOPTR, $4
 
+// func avx512DotQ8_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
+TEXT ·avx512DotQ8_0Two(SB), $0-80
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	VMOVDQU32    avx512_q8_0_d<>+0(SB), Z1
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+34, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z4
+	VMOVDQU32    avx512_upper<>+0(SB), Z5
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z6
+	VPBROADCASTD AX, Z9
+	VPADDD       Z9, Z4, Z3
+	VPSUBD       Z9, Z4, Z4
+	VPTERNLOGD   $0xea, Z5, Z6, Z3
+	VPTERNLOGD   $0xea, Z5, Z6, Z4
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    half+56(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6272(R8)
+	PREFETCHT1      6336(R8)
+	PREFETCHT1      6400(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	PREFETCHT1      6208(R8)(SI*1)
+	PREFETCHT1      6272(R8)(SI*1)
+	PREFETCHT1      6336(R8)(SI*1)
+	PREFETCHT1      6400(R8)(SI*1)
+	VXORPS          Z9, Z9, Z9
+	VPERMD          (R11), Z2, Z10
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z10, Z9
+	VMOVDQA32       Z9, Z10
+	VXORPS          Z11, Z11, Z11
+	VPERMD          (R11)(BX*2), Z2, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	VBROADCASTI64X4 2(R8), Z13
+	VINSERTI64X4    $0x01, 138(R8), Z13, Z13
+	VPXORD          Z0, Z13, Z13
+	VBROADCASTI64X4 36(R8), Z14
+	VINSERTI64X4    $0x01, 172(R8), Z14, Z14
+	VPXORD          Z0, Z14, Z14
+	VBROADCASTI64X4 70(R8), Z15
+	VINSERTI64X4    $0x01, 206(R8), Z15, Z15
+	VPXORD          Z0, Z15, Z15
+	VBROADCASTI64X4 104(R8), Z16
+	VINSERTI64X4    $0x01, 240(R8), Z16, Z16
+	VPXORD          Z0, Z16, Z16
+	VMOVDQU32       (R8), Z17
+	VMOVDQU32       136(R8), Z18
+	VPERMT2W        64(R8), Z1, Z17
+	VPERMT2W        200(R8), Z1, Z18
+	VPUNPCKLQDQ     X18, X17, X17
+	VCVTPH2PS       X17, Y17
+	VPUNPCKHDQ      Z14, Z13, Z18
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z16, Z15, Z14
+	VPUNPCKLDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z16
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z18, Z15
+	VPUNPCKHQDQ     Z14, Z18, Z18
+	VPDPBUSD        (R9), Z16, Z9
+	VPDPBUSD        64(R9), Z13, Z9
+	VPDPBUSD        128(R9), Z15, Z9
+	VPDPBUSD        192(R9), Z18, Z9
+	VPDPBUSD        (R9)(BX*8), Z16, Z11
+	VPDPBUSD        64(R9)(BX*8), Z13, Z11
+	VPDPBUSD        128(R9)(BX*8), Z15, Z11
+	VPDPBUSD        192(R9)(BX*8), Z18, Z11
+	VBROADCASTI64X4 2(R8)(SI*1), Z13
+	VINSERTI64X4    $0x01, 138(R8)(SI*1), Z13, Z13
+	VPXORD          Z0, Z13, Z13
+	VBROADCASTI64X4 36(R8)(SI*1), Z14
+	VINSERTI64X4    $0x01, 172(R8)(SI*1), Z14, Z14
+	VPXORD          Z0, Z14, Z14
+	VBROADCASTI64X4 70(R8)(SI*1), Z15
+	VINSERTI64X4    $0x01, 206(R8)(SI*1), Z15, Z15
+	VPXORD          Z0, Z15, Z15
+	VBROADCASTI64X4 104(R8)(SI*1), Z16
+	VINSERTI64X4    $0x01, 240(R8)(SI*1), Z16, Z16
+	VPXORD          Z0, Z16, Z16
+	VMOVDQU32       (R8)(SI*1), Z18
+	VMOVDQU32       136(R8)(SI*1), Z19
+	VPERMT2W        64(R8)(SI*1), Z1, Z18
+	VPERMT2W        200(R8)(SI*1), Z1, Z19
+	VPUNPCKLQDQ     X19, X18, X18
+	VCVTPH2PS       X18, Y18
+	VPUNPCKHDQ      Z14, Z13, Z19
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z16, Z15, Z14
+	VPUNPCKLDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z16
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z19, Z15
+	VPUNPCKHQDQ     Z14, Z19, Z19
+	VPDPBUSD        (R9), Z16, Z10
+	VPDPBUSD        64(R9), Z13, Z10
+	VPDPBUSD        128(R9), Z15, Z10
+	VPDPBUSD        192(R9), Z19, Z10
+	VPDPBUSD        (R9)(BX*8), Z16, Z12
+	VPDPBUSD        64(R9)(BX*8), Z13, Z12
+	VPDPBUSD        128(R9)(BX*8), Z15, Z12
+	VPDPBUSD        192(R9)(BX*8), Z19, Z12
+	VSHUFF64X2      $0x44, Z18, Z17, Z13
+	VBROADCASTF64X4 (R10), Z14
+	VSHUFI32X4      $0x88, Z10, Z9, Z15
+	VSHUFI32X4      $0xdd, Z10, Z9, Z9
+	VMULPS          Z14, Z13, Z14
+	VPADDD          Z9, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z14, Z15, Z5
+	VBROADCASTF64X4 (R10)(BX*1), Z9
+	VSHUFI32X4      $0x88, Z12, Z11, Z10
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VMULPS          Z9, Z13, Z9
+	VPADDD          Z11, Z10, Z10
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z9, Z10, Z6
+	ADDQ            $+272, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+64, R11
+	DECQ            R12
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, R8
+	LEAQ            (R10)(CX*4), R10
+	LEAQ            (R11)(CX*8), R11
+	VXORPS          Z9, Z9, Z9
+	VMOVDQU32.Z     (R11), K3, Z10
+	VPERMD          Z10, Z2, Z10
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z10, Z9
+	VMOVDQA32       Z9, Z10
+	VXORPS          Z11, Z11, Z11
+	VMOVDQU32.Z     (R11)(BX*2), K3, Z12
+	VPERMD          Z12, Z2, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	VBROADCASTI64X4 2(R8), Z13
+	VINSERTI64X4    $0x01, 138(R8), Z13, Z13
+	VPXORD          Z0, Z13, Z13
+	VBROADCASTI64X4 36(R8), Z14
+	VINSERTI64X4    $0x01, 172(R8), Z14, Z14
+	VPXORD          Z0, Z14, Z14
+	VBROADCASTI64X4 70(R8), Z15
+	VINSERTI64X4    $0x01, 206(R8), Z15, Z15
+	VPXORD          Z0, Z15, Z15
+	VBROADCASTI64X4 104(R8), Z16
+	VINSERTI64X4    $0x01, 240(R8), Z16, Z16
+	VPXORD          Z0, Z16, Z16
+	VMOVDQU32       (R8), Z17
+	VMOVDQU32       136(R8), Z18
+	VPERMT2W        64(R8), Z1, Z17
+	VPERMT2W        200(R8), Z1, Z18
+	VPUNPCKLQDQ     X18, X17, X17
+	VCVTPH2PS       X17, Y17
+	VPUNPCKHDQ      Z14, Z13, Z18
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z16, Z15, Z14
+	VPUNPCKLDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z16
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z18, Z15
+	VPUNPCKHQDQ     Z14, Z18, Z18
+	LEAQ            (R9), R11
+	VPEXPANDD.Z     (R11), K1, Z14
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z19
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z20
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPDPBUSD        Z14, Z16, Z9
+	VPDPBUSD        Z19, Z13, Z9
+	VPDPBUSD        Z20, Z15, Z9
+	VPDPBUSD        Z21, Z18, Z9
+	LEAQ            (R9)(BX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z14
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z19
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z20
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPDPBUSD        Z14, Z16, Z11
+	VPDPBUSD        Z19, Z13, Z11
+	VPDPBUSD        Z20, Z15, Z11
+	VPDPBUSD        Z21, Z18, Z11
+	VBROADCASTI64X4 2(R8)(SI*1), Z13
+	VINSERTI64X4    $0x01, 138(R8)(SI*1), Z13, Z13
+	VPXORD          Z0, Z13, Z13
+	VBROADCASTI64X4 36(R8)(SI*1), Z14
+	VINSERTI64X4    $0x01, 172(R8)(SI*1), Z14, Z14
+	VPXORD          Z0, Z14, Z14
+	VBROADCASTI64X4 70(R8)(SI*1), Z15
+	VINSERTI64X4    $0x01, 206(R8)(SI*1), Z15, Z15
+	VPXORD          Z0, Z15, Z15
+	VBROADCASTI64X4 104(R8)(SI*1), Z16
+	VINSERTI64X4    $0x01, 240(R8)(SI*1), Z16, Z16
+	VPXORD          Z0, Z16, Z16
+	VMOVDQU32       (R8)(SI*1), Z18
+	VMOVDQU32       136(R8)(SI*1), Z19
+	VPERMT2W        64(R8)(SI*1), Z1, Z18
+	VPERMT2W        200(R8)(SI*1), Z1, Z19
+	VPUNPCKLQDQ     X19, X18, X18
+	VCVTPH2PS       X18, Y18
+	VPUNPCKHDQ      Z14, Z13, Z19
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z16, Z15, Z14
+	VPUNPCKLDQ      Z16, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z16
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z19, Z15
+	VPUNPCKHQDQ     Z14, Z19, Z19
+	LEAQ            (R9), R8
+	VPEXPANDD.Z     (R8), K1, Z14
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z20
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z21
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z14, Z16, Z10
+	VPDPBUSD        Z20, Z13, Z10
+	VPDPBUSD        Z21, Z15, Z10
+	VPDPBUSD        Z22, Z19, Z10
+	LEAQ            (R9)(BX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z14
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z20
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z21
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z14, Z16, Z12
+	VPDPBUSD        Z20, Z13, Z12
+	VPDPBUSD        Z21, Z15, Z12
+	VPDPBUSD        Z22, Z19, Z12
+	VSHUFF64X2      $0x44, Z18, Z17, Z13
+	VPERMPS         Z5, Z3, Z5
+	VMOVUPS.Z       (R10), K2, Y7
+	VSHUFF64X2      $0x44, Z7, Z7, Z7
+	VSHUFI32X4      $0x88, Z10, Z9, Z14
+	VSHUFI32X4      $0xdd, Z10, Z9, Z9
+	VMULPS          Z7, Z13, Z7
+	VPADDD          Z9, Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z7, Z14, Z5
+	VPERMPS         Z5, Z4, Z5
+	VPERMPS         Z6, Z3, Z6
+	VMOVUPS.Z       (R10)(BX*1), K2, Y8
+	VSHUFF64X2      $0x44, Z8, Z8, Z8
+	VSHUFI32X4      $0x88, Z12, Z11, Z9
+	VSHUFI32X4      $0xdd, Z12, Z11, Z10
+	VMULPS          Z8, Z13, Z8
+	VPADDD          Z10, Z9, Z9
+	VCVTDQ2PS       Z9, Z9
+	VFMADD231PS     Z8, Z9, Z6
+	VPERMPS         Z6, Z4, Z6
+
+end:
+	MOVQ          y+64(FP), BX
+	VXORPS        Z10, Z10, Z10
+	VSHUFF32X4    $0xf5, Z5, Z5, Z9
+	VADDPS        Z5, Z10, Z10
+	VPERMILPS     $0x55, Z5, Z11
+	VADDPS        Z11, Z10, Z10
+	VPERMILPS     $0xaa, Z5, Z11
+	VADDPS        Z11, Z10, Z10
+	VPERMILPS     $0xff, Z5, Z5
+	VADDPS        Z5, Z10, Z10
+	VADDPS        Z9, Z10, Z10
+	VPERMILPS     $0x55, Z9, Z5
+	VADDPS        Z5, Z10, Z10
+	VPERMILPS     $0xaa, Z9, Z5
+	VADDPS        Z5, Z10, Z10
+	VPERMILPS     $0xff, Z9, Z5
+	VADDPS        Z5, Z10, Z10
+	VXORPS        Z9, Z9, Z9
+	VSHUFF32X4    $0xf5, Z6, Z6, Z5
+	VADDPS        Z6, Z9, Z9
+	VPERMILPS     $0x55, Z6, Z11
+	VADDPS        Z11, Z9, Z9
+	VPERMILPS     $0xaa, Z6, Z11
+	VADDPS        Z11, Z9, Z9
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z9, Z9
+	VADDPS        Z5, Z9, Z9
+	VPERMILPS     $0x55, Z5, Z6
+	VADDPS        Z6, Z9, Z9
+	VPERMILPS     $0xaa, Z5, Z6
+	VADDPS        Z6, Z9, Z9
+	VPERMILPS     $0xff, Z5, Z5
+	VADDPS        Z5, Z9, Z9
+	MOVQ          ldy+72(FP), R8
+	VMOVSS        X10, (BX)
+	VMOVSS        X9, (BX)(R8*4)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (BX)(DI*4), BX
+	VEXTRACTF32X4 $0x02, Z10, X5
+	VMOVSS        X5, (BX)
+	VEXTRACTF32X4 $0x02, Z9, X5
+	VMOVSS        X5, (BX)(R8*4)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), BX
+	ADDQ          BX, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
 // func avx512DotQ8_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
 TEXT ·avx512DotQ8_0Many(SB), $256-88
@@ -5624,9 +6856,9 @@ TEXT ·avx512DotQ8_0Many(SB), $256-88
 	VMOVDQU32    avx512_lanes<>+0(SB), Z4
 	VMOVDQU32    avx512_upper<>+0(SB), Z5
 	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z6
-	VPBROADCASTD AX, Z17
-	VPADDD       Z17, Z4, Z3
-	VPSUBD       Z17, Z4, Z4
+	VPBROADCASTD AX, Z9
+	VPADDD       Z9, Z4, Z3
+	VPSUBD       Z9, Z4, Z4
 	VPTERNLOGD   $0xea, Z5, Z6, Z3
 	VPTERNLOGD   $0xea, Z5, Z6, Z4
 	MOVQ         CX, BX
@@ -5668,168 +6900,166 @@ row:
 	SHRQ    $0x03, R15
 
 group:
-	PREFETCHT1   8192(R11)
-	PREFETCHT1   8256(R11)
-	PREFETCHT1   8320(R11)
-	PREFETCHT1   8384(R11)
-	PREFETCHT1   8448(R11)
-	VMOVDQU32    2(R11), Y7
-	VINSERTI64X4 $0x01, 138(R11), Z7, Z7
-	VPXORD       Z0, Z7, Z7
-	VMOVDQU32    36(R11), Y8
-	VINSERTI64X4 $0x01, 172(R11), Z8, Z8
-	VPXORD       Z0, Z8, Z8
-	VMOVDQU32    70(R11), Y9
-	VINSERTI64X4 $0x01, 206(R11), Z9, Z9
-	VPXORD       Z0, Z9, Z9
-	VMOVDQU32    104(R11), Y10
-	VINSERTI64X4 $0x01, 240(R11), Z10, Z10
-	VPXORD       Z0, Z10, Z10
-	VMOVDQU32    (R11), Z5
-	VMOVDQU32    136(R11), Z6
-	VPERMT2W     64(R11), Z1, Z5
-	VPERMT2W     200(R11), Z1, Z6
-	VPUNPCKLQDQ  X6, X5, X5
-	VCVTPH2PS    X5, Y5
-	VPUNPCKLDQ   Z8, Z7, Z6
-	VPUNPCKHDQ   Z8, Z7, Z17
-	VPUNPCKLDQ   Z10, Z9, Z18
-	VPUNPCKHDQ   Z10, Z9, Z19
-	VPUNPCKLQDQ  Z18, Z6, Z20
-	VPUNPCKHQDQ  Z18, Z6, Z6
-	VPUNPCKLQDQ  Z19, Z17, Z18
-	VPUNPCKHQDQ  Z19, Z17, Z17
-	VSHUFF64X2   $0x44, Z5, Z5, Z5
-	LEAQ         (SP), BP
-	XORQ         DI, DI
+	PREFETCHT1      6144(R11)
+	PREFETCHT1      6208(R11)
+	PREFETCHT1      6272(R11)
+	PREFETCHT1      6336(R11)
+	PREFETCHT1      6400(R11)
+	VBROADCASTI64X4 2(R11), Z5
+	VINSERTI64X4    $0x01, 138(R11), Z5, Z5
+	VPXORD          Z0, Z5, Z5
+	VBROADCASTI64X4 36(R11), Z6
+	VINSERTI64X4    $0x01, 172(R11), Z6, Z6
+	VPXORD          Z0, Z6, Z6
+	VBROADCASTI64X4 70(R11), Z9
+	VINSERTI64X4    $0x01, 206(R11), Z9, Z9
+	VPXORD          Z0, Z9, Z9
+	VBROADCASTI64X4 104(R11), Z10
+	VINSERTI64X4    $0x01, 240(R11), Z10, Z10
+	VPXORD          Z0, Z10, Z10
+	VMOVDQU32       (R11), Z11
+	VMOVDQU32       136(R11), Z12
+	VPERMT2W        64(R11), Z1, Z11
+	VPERMT2W        200(R11), Z1, Z12
+	VPUNPCKLQDQ     X12, X11, X11
+	VCVTPH2PS       X11, Y11
+	VPUNPCKHDQ      Z6, Z5, Z12
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKHDQ      Z10, Z9, Z6
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z5, Z10
+	VPUNPCKHQDQ     Z9, Z5, Z5
+	VPUNPCKLQDQ     Z6, Z12, Z9
+	VPUNPCKHQDQ     Z6, Z12, Z12
+	VSHUFF64X2      $0x44, Z11, Z11, Z6
+	LEAQ            (SP), BP
+	XORQ            DI, DI
 
 pair:
-	LEAQ          (DI)(BX*1), R8
-	CMPQ          R8, SI
-	CMOVQGT       SI, R8
-	VXORPS        Z19, Z19, Z19
-	VPERMD        (R14)(DI*2), Z2, Z21
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z21, Z19
-	VPDPBUSD      (R12)(DI*8), Z20, Z19
-	VPDPBUSD      64(R12)(DI*8), Z6, Z19
-	VPDPBUSD      128(R12)(DI*8), Z18, Z19
-	VPDPBUSD      192(R12)(DI*8), Z17, Z19
-	VXORPS        Z21, Z21, Z21
-	VPERMD        (R14)(R8*2), Z2, Z22
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z22, Z21
-	VPDPBUSD      (R12)(R8*8), Z20, Z21
-	VPDPBUSD      64(R12)(R8*8), Z6, Z21
-	VPDPBUSD      128(R12)(R8*8), Z18, Z21
-	VPDPBUSD      192(R12)(R8*8), Z17, Z21
-	VSHUFI32X4    $0x88, Z21, Z19, Z22
-	VSHUFI32X4    $0xdd, Z21, Z19, Z19
-	VMOVUPS       (BP), Z21
-	VMOVUPS       (R13)(DI*1), Y11
-	VINSERTF64X4  $0x01, (R13)(R8*1), Z11, Z11
-	VMULPS        Z11, Z5, Z11
-	VPADDD        Z19, Z22, Z22
-	VCVTDQ2PS     Z22, Z22
-	VFMADD231PS   Z11, Z22, Z21
-	VMOVUPS       Z21, (BP)
-	ADDQ          $0x40, BP
-	LEAQ          (DI)(BX*2), DI
-	CMPQ          DI, SI
-	JLE           pair
-	ADDQ          $+272, R11
-	ADDQ          $+256, R12
-	ADDQ          $+32, R13
-	ADDQ          $+64, R14
-	DECQ          R15
-	JNZ           group
-	TESTQ         AX, AX
-	JZ            end
-	LEAQ          (R11)(DX*1), DI
-	VMOVDQU32     2(DI), Y12
-	VINSERTI64X4  $0x01, 138(DI), Z12, Z12
-	VPXORD        Z0, Z12, Z12
-	VMOVDQU32     36(DI), Y13
-	VINSERTI64X4  $0x01, 172(DI), Z13, Z13
-	VPXORD        Z0, Z13, Z13
-	VMOVDQU32     70(DI), Y14
-	VINSERTI64X4  $0x01, 206(DI), Z14, Z14
-	VPXORD        Z0, Z14, Z14
-	VMOVDQU32     104(DI), Y15
-	VINSERTI64X4  $0x01, 240(DI), Z15, Z15
-	VPXORD        Z0, Z15, Z15
-	VMOVDQU32     (DI), Z5
-	VMOVDQU32     136(DI), Z6
-	VPERMT2W      64(DI), Z1, Z5
-	VPERMT2W      200(DI), Z1, Z6
-	VPUNPCKLQDQ   X6, X5, X5
-	VCVTPH2PS     X5, Y5
-	VPUNPCKLDQ    Z13, Z12, Z6
-	VPUNPCKHDQ    Z13, Z12, Z17
-	VPUNPCKLDQ    Z15, Z14, Z18
-	VPUNPCKHDQ    Z15, Z14, Z19
-	VPUNPCKLQDQ   Z18, Z6, Z20
-	VPUNPCKHQDQ   Z18, Z6, Z6
-	VPUNPCKLQDQ   Z19, Z17, Z18
-	VPUNPCKHQDQ   Z19, Z17, Z17
-	LEAQ          (R13)(CX*4), R11
-	LEAQ          (R14)(CX*8), R13
-	VSHUFF64X2    $0x44, Z5, Z5, Z5
-	LEAQ          (SP), R14
-	XORQ          DI, DI
+	LEAQ            (DI)(BX*1), R8
+	CMPQ            R8, SI
+	CMOVQGT         SI, R8
+	VXORPS          Z11, Z11, Z11
+	VPERMD          (R14)(DI*2), Z2, Z13
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z13, Z11
+	VPDPBUSD        (R12)(DI*8), Z10, Z11
+	VPDPBUSD        64(R12)(DI*8), Z5, Z11
+	VPDPBUSD        128(R12)(DI*8), Z9, Z11
+	VPDPBUSD        192(R12)(DI*8), Z12, Z11
+	VXORPS          Z13, Z13, Z13
+	VPERMD          (R14)(R8*2), Z2, Z14
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z14, Z13
+	VPDPBUSD        (R12)(R8*8), Z10, Z13
+	VPDPBUSD        64(R12)(R8*8), Z5, Z13
+	VPDPBUSD        128(R12)(R8*8), Z9, Z13
+	VPDPBUSD        192(R12)(R8*8), Z12, Z13
+	VMOVUPS         (BP), Z14
+	VMOVUPS         (R13)(DI*1), Y7
+	VINSERTF64X4    $0x01, (R13)(R8*1), Z7, Z7
+	VSHUFI32X4      $0x88, Z13, Z11, Z15
+	VSHUFI32X4      $0xdd, Z13, Z11, Z11
+	VMULPS          Z7, Z6, Z7
+	VPADDD          Z11, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z7, Z15, Z14
+	VMOVUPS         Z14, (BP)
+	ADDQ            $0x40, BP
+	LEAQ            (DI)(BX*2), DI
+	CMPQ            DI, SI
+	JLE             pair
+	ADDQ            $+272, R11
+	ADDQ            $+256, R12
+	ADDQ            $+32, R13
+	ADDQ            $+64, R14
+	DECQ            R15
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, R11
+	VBROADCASTI64X4 2(R11), Z5
+	VINSERTI64X4    $0x01, 138(R11), Z5, Z5
+	VPXORD          Z0, Z5, Z5
+	VBROADCASTI64X4 36(R11), Z6
+	VINSERTI64X4    $0x01, 172(R11), Z6, Z6
+	VPXORD          Z0, Z6, Z6
+	VBROADCASTI64X4 70(R11), Z9
+	VINSERTI64X4    $0x01, 206(R11), Z9, Z9
+	VPXORD          Z0, Z9, Z9
+	VBROADCASTI64X4 104(R11), Z10
+	VINSERTI64X4    $0x01, 240(R11), Z10, Z10
+	VPXORD          Z0, Z10, Z10
+	VMOVDQU32       (R11), Z11
+	VMOVDQU32       136(R11), Z12
+	VPERMT2W        64(R11), Z1, Z11
+	VPERMT2W        200(R11), Z1, Z12
+	VPUNPCKLQDQ     X12, X11, X11
+	VCVTPH2PS       X11, Y11
+	VPUNPCKHDQ      Z6, Z5, Z12
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKHDQ      Z10, Z9, Z6
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z5, Z10
+	VPUNPCKHQDQ     Z9, Z5, Z5
+	VPUNPCKLQDQ     Z6, Z12, Z9
+	VPUNPCKHQDQ     Z6, Z12, Z12
+	LEAQ            (R13)(CX*4), R13
+	LEAQ            (R14)(CX*8), R14
+	VSHUFF64X2      $0x44, Z11, Z11, Z6
+	LEAQ            (SP), R11
+	XORQ            DI, DI
 
 tailPair:
 	LEAQ          (DI)(BX*1), R8
 	CMPQ          R8, SI
 	CMOVQGT       SI, R8
-	VXORPS        Z19, Z19, Z19
-	VMOVDQU32.Z   (R13)(DI*2), K3, Z21
-	VPERMD        Z21, Z2, Z21
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z21, Z19
-	VPEXPANDD.Z   (R12)(DI*8), K1, Z21
+	VXORPS        Z11, Z11, Z11
+	VMOVDQU32.Z   (R14)(DI*2), K3, Z13
+	VPERMD        Z13, Z2, Z13
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z13, Z11
 	LEAQ          (R12)(DI*8), R15
+	VPEXPANDD.Z   (R15), K1, Z13
 	LEAQ          (R15)(AX*8), R15
-	VPDPBUSD      Z21, Z20, Z19
-	VPEXPANDD.Z   (R15), K1, Z21
-	LEAQ          (R15), R15
+	VPEXPANDD.Z   (R15), K1, Z14
 	LEAQ          (R15)(AX*8), R15
-	VPDPBUSD      Z21, Z6, Z19
-	VPEXPANDD.Z   (R15), K1, Z21
-	LEAQ          (R15), R15
+	VPEXPANDD.Z   (R15), K1, Z15
 	LEAQ          (R15)(AX*8), R15
-	VPDPBUSD      Z21, Z18, Z19
-	VPEXPANDD.Z   (R15), K1, Z21
-	VPDPBUSD      Z21, Z17, Z19
-	VXORPS        Z21, Z21, Z21
-	VMOVDQU32.Z   (R13)(R8*2), K3, Z22
-	VPERMD        Z22, Z2, Z22
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z22, Z21
-	VPEXPANDD.Z   (R12)(R8*8), K1, Z22
+	VPEXPANDD.Z   (R15), K1, Z16
+	LEAQ          (R15)(AX*8), R15
+	VPDPBUSD      Z13, Z10, Z11
+	VPDPBUSD      Z14, Z5, Z11
+	VPDPBUSD      Z15, Z9, Z11
+	VPDPBUSD      Z16, Z12, Z11
+	VXORPS        Z13, Z13, Z13
+	VMOVDQU32.Z   (R14)(R8*2), K3, Z14
+	VPERMD        Z14, Z2, Z14
+	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z14, Z13
 	LEAQ          (R12)(R8*8), R15
+	VPEXPANDD.Z   (R15), K1, Z14
 	LEAQ          (R15)(AX*8), R15
-	VPDPBUSD      Z22, Z20, Z21
-	VPEXPANDD.Z   (R15), K1, Z22
-	LEAQ          (R15), R15
+	VPEXPANDD.Z   (R15), K1, Z15
 	LEAQ          (R15)(AX*8), R15
-	VPDPBUSD      Z22, Z6, Z21
-	VPEXPANDD.Z   (R15), K1, Z22
-	LEAQ          (R15), R15
+	VPEXPANDD.Z   (R15), K1, Z16
 	LEAQ          (R15)(AX*8), R15
-	VPDPBUSD      Z22, Z18, Z21
-	VPEXPANDD.Z   (R15), K1, Z22
-	VPDPBUSD      Z22, Z17, Z21
-	VSHUFI32X4    $0x88, Z21, Z19, Z22
-	VSHUFI32X4    $0xdd, Z21, Z19, Z19
-	VMOVUPS       (R14), Z21
-	VPERMPS       Z21, Z3, Z21
-	VMOVUPS.Z     (R11)(DI*1), K2, Y16
-	VMOVUPS.Z     (R11)(R8*1), K2, Y7
-	VINSERTF64X4  $0x01, Y7, Z16, Z16
-	VMULPS        Z16, Z5, Z16
-	VPADDD        Z19, Z22, Z22
-	VCVTDQ2PS     Z22, Z22
-	VFMADD231PS   Z16, Z22, Z21
-	VPERMPS       Z21, Z4, Z21
-	VMOVUPS       Z21, (R14)
-	ADDQ          $0x40, R14
+	VPEXPANDD.Z   (R15), K1, Z17
+	LEAQ          (R15)(AX*8), R15
+	VPDPBUSD      Z14, Z10, Z13
+	VPDPBUSD      Z15, Z5, Z13
+	VPDPBUSD      Z16, Z9, Z13
+	VPDPBUSD      Z17, Z12, Z13
+	VMOVUPS       (R11), Z14
+	VPERMPS       Z14, Z3, Z14
+	VMOVUPS.Z     (R13)(DI*1), K2, Y8
+	VMOVUPS.Z     (R13)(R8*1), K2, Y7
+	VINSERTF64X4  $0x01, Y7, Z8, Z8
+	VSHUFI32X4    $0x88, Z13, Z11, Z15
+	VSHUFI32X4    $0xdd, Z13, Z11, Z11
+	VMULPS        Z8, Z6, Z8
+	VPADDD        Z11, Z15, Z15
+	VCVTDQ2PS     Z15, Z15
+	VFMADD231PS   Z8, Z15, Z14
+	VPERMPS       Z14, Z4, Z14
+	VMOVUPS       Z14, (R11)
+	ADDQ          $0x40, R11
 	LEAQ          (DI)(BX*2), DI
 	CMPQ          DI, SI
 	JLE           tailPair
@@ -5842,26 +7072,26 @@ end:
 
 out:
 	VMOVDQU32     (DI), Z5
+	VXORPS        Z9, Z9, Z9
 	VSHUFF32X4    $0xf5, Z5, Z5, Z6
-	VXORPS        Z17, Z17, Z17
-	VADDPS        Z5, Z17, Z17
-	VPERMILPS     $0x55, Z5, Z18
-	VADDPS        Z18, Z17, Z17
-	VPERMILPS     $0xaa, Z5, Z18
-	VADDPS        Z18, Z17, Z17
+	VADDPS        Z5, Z9, Z9
+	VPERMILPS     $0x55, Z5, Z10
+	VADDPS        Z10, Z9, Z9
+	VPERMILPS     $0xaa, Z5, Z10
+	VADDPS        Z10, Z9, Z9
 	VPERMILPS     $0xff, Z5, Z5
-	VADDPS        Z5, Z17, Z17
-	VADDPS        Z6, Z17, Z17
+	VADDPS        Z5, Z9, Z9
+	VADDPS        Z6, Z9, Z9
 	VPERMILPS     $0x55, Z6, Z5
-	VADDPS        Z5, Z17, Z17
+	VADDPS        Z5, Z9, Z9
 	VPERMILPS     $0xaa, Z6, Z5
-	VADDPS        Z5, Z17, Z17
+	VADDPS        Z5, Z9, Z9
 	VPERMILPS     $0xff, Z6, Z5
-	VADDPS        Z5, Z17, Z17
-	VMOVSS        X17, (R8)
+	VADDPS        Z5, Z9, Z9
+	VMOVSS        X9, (R8)
 	DECQ          R11
 	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z17, X5
+	VEXTRACTF32X4 $0x02, Z9, X5
 	VMOVSS        X5, (R8)(R12*4)
 	LEAQ          (R8)(R12*8), R8
 	ADDQ          $0x40, DI
@@ -5877,7 +7107,7 @@ rowEnd:
 	RET
 
 // func avx512DotQ4_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotQ4_K(SB), NOSPLIT, $0-72
 	VMOVDQU32 avx512_in_place_odd<>+0(SB), Z0
 	VMOVDQU32 avx512_scalemin_shift<>+0(SB), X1
@@ -5889,90 +7119,145 @@ TEXT ·avx512DotQ4_K(SB), NOSPLIT, $0-72
 	VMOVDQU32 avx512_q4_k_2<>+0(SB), Z7
 	VMOVDQU32 avx512_q4_k_3<>+0(SB), Z8
 	VMOVDQU32 avx512_shifts_Q4_K<>+0(SB), Z9
-	MOVQ      w+0(FP), AX
-	MOVQ      y+64(FP), CX
-	MOVQ      rows+16(FP), DX
+	MOVQ      rows+16(FP), CX
+	INCQ      CX
+	SHRQ      $0x01, CX
+	MOVQ      CX, AX
+	IMULQ     stride+8(FP), AX
 
 row:
-	MOVQ   q+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   sum+48(FP), R8
-	MOVQ   AX, BX
-	MOVQ   nb+24(FP), R9
-	VXORPS Y10, Y10, Y10
-	SHRQ   $0x03, R9
+	MOVQ    w+0(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    scale+40(FP), SI
+	MOVQ    sum+48(FP), DI
+	XORQ    R8, R8
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R8, AX
+	MOVQ    nb+24(FP), R8
+	VXORPS  Z10, Z10, Z10
+	SHRQ    $0x03, R8
 
 group:
-	PREFETCHT1    8192(BX)
-	PREFETCHT1    8256(BX)
-	PREFETCHT1    8320(BX)
-	VMOVDQU32     16(BX), Z11
-	VMOVDQU32     80(BX), Z12
-	VMOVDQA32     Z5, Z13
-	VPERMI2D      Z12, Z11, Z13
-	VMOVDQA32     Z6, Z14
-	VPERMI2D      Z12, Z11, Z14
-	VMOVDQA32     Z7, Z15
-	VPERMI2D      Z12, Z11, Z15
-	VMOVDQA32     Z8, Z16
-	VPERMI2D      Z12, Z11, Z16
-	VPANDD        Z0, Z13, Z13
-	VPANDD        Z0, Z14, Z14
-	VPANDD        Z0, Z15, Z15
-	VPANDD        Z0, Z16, Z16
-	VMOVDQU32     (BX), X12
-	VPSHUFD       $0xed, X12, X11
-	VPSHUFD       $0xa5, X12, X17
-	VPSRLVD       X1, X11, X11
-	VPSRLD        $0x02, X17, X17
-	VPANDD        X3, X17, X17
-	VPTERNLOGD    $0xf8, X2, X11, X17
-	VPMOVZXBD     X17, Z11
-	VCVTDQ2PS     Z11, Z11
-	VCVTPH2PS     X12, X17
-	VPERMPS       Z17, Z4, Z17
-	VMULPS        Z17, Z11, Z11
-	VXORPS        Z12, Z12, Z12
-	VPDPBUSD      (SI), Z13, Z12
-	VPDPBUSD      64(SI), Z14, Z12
-	VPDPBUSD      128(SI), Z15, Z12
-	VPDPBUSD      192(SI), Z16, Z12
-	VSHUFI32X4    $0xdd, Z12, Z12, Z13
-	VSHUFI32X4    $0x88, Z12, Z12, Z12
-	VPADDD        Y13, Y12, Y12
-	VPSRAVD       Y9, Y12, Y12
-	VCVTDQ2PS     Y12, Y12
-	VMULPS        (DI), Y11, Y13
-	VFMADD231PS   Y13, Y12, Y10
-	VEXTRACTF64X4 $0x01, Z11, Y11
-	VFNMADD231PS  (R8), Y11, Y10
-	ADDQ          $+144, BX
-	ADDQ          $+256, SI
-	ADDQ          $+32, DI
-	ADDQ          $+32, R8
-	DECQ          R9
-	JNZ           group
-	VEXTRACTF32X4 $0x01, Y10, X11
-	VXORPS        X12, X12, X12
-	VADDPS        X10, X12, X12
-	VPERMILPS     $0x55, X10, X13
-	VADDPS        X13, X12, X12
-	VPERMILPS     $0xaa, X10, X13
-	VADDPS        X13, X12, X12
-	VPERMILPS     $0xff, X10, X10
-	VADDPS        X10, X12, X12
-	VADDPS        X11, X12, X12
-	VPERMILPS     $0x55, X11, X10
-	VADDPS        X10, X12, X12
-	VPERMILPS     $0xaa, X11, X10
-	VADDPS        X10, X12, X12
-	VPERMILPS     $0xff, X11, X10
-	VADDPS        X10, X12, X12
-	VMOVSS        X12, (CX)
-	ADDQ          $0x04, CX
-	ADDQ          stride+8(FP), AX
-	DECQ          DX
-	JNZ           row
+	PREFETCHT1      6144(DX)
+	PREFETCHT1      6208(DX)
+	PREFETCHT1      6272(DX)
+	PREFETCHT1      6144(DX)(AX*1)
+	PREFETCHT1      6208(DX)(AX*1)
+	PREFETCHT1      6272(DX)(AX*1)
+	VXORPS          Z11, Z11, Z11
+	VMOVDQA32       Z11, Z12
+	VMOVDQU32       (BX), Z13
+	VMOVDQU32       64(BX), Z14
+	VMOVDQU32       128(BX), Z15
+	VMOVDQU32       192(BX), Z16
+	VMOVDQU32       16(DX), Z17
+	VMOVDQU32       80(DX), Z18
+	VMOVDQA32       Z5, Z19
+	VPERMI2D        Z18, Z17, Z19
+	VMOVDQA32       Z6, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VMOVDQA32       Z7, Z21
+	VPERMI2D        Z18, Z17, Z21
+	VMOVDQA32       Z8, Z22
+	VPERMI2D        Z18, Z17, Z22
+	VPANDD          Z0, Z19, Z19
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z0, Z21, Z21
+	VPANDD          Z0, Z22, Z22
+	VMOVDQU32       (DX), X18
+	VPSHUFD         $0xed, X18, X17
+	VPSHUFD         $0xa5, X18, X23
+	VPSRLVD         X1, X17, X17
+	VPSRLD          $0x02, X23, X23
+	VPANDD          X3, X23, X23
+	VPTERNLOGD      $0xf8, X2, X17, X23
+	VPMOVZXBD       X23, Z17
+	VCVTDQ2PS       Z17, Z17
+	VCVTPH2PS       X18, X23
+	VPERMPS         Z23, Z4, Z23
+	VMULPS          Z23, Z17, Z17
+	VPDPBUSD        Z13, Z19, Z11
+	VPDPBUSD        Z14, Z20, Z11
+	VPDPBUSD        Z15, Z21, Z11
+	VPDPBUSD        Z16, Z22, Z11
+	VMOVDQU32       16(DX)(AX*1), Z18
+	VMOVDQU32       80(DX)(AX*1), Z19
+	VMOVDQA32       Z5, Z20
+	VPERMI2D        Z19, Z18, Z20
+	VMOVDQA32       Z6, Z21
+	VPERMI2D        Z19, Z18, Z21
+	VMOVDQA32       Z7, Z22
+	VPERMI2D        Z19, Z18, Z22
+	VMOVDQA32       Z8, Z25
+	VPERMI2D        Z19, Z18, Z25
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z0, Z21, Z21
+	VPANDD          Z0, Z22, Z22
+	VPANDD          Z0, Z25, Z25
+	VMOVDQU32       (DX)(AX*1), X19
+	VPSHUFD         $0xed, X19, X18
+	VPSHUFD         $0xa5, X19, X23
+	VPSRLVD         X1, X18, X18
+	VPSRLD          $0x02, X23, X23
+	VPANDD          X3, X23, X23
+	VPTERNLOGD      $0xf8, X2, X18, X23
+	VPMOVZXBD       X23, Z18
+	VCVTDQ2PS       Z18, Z18
+	VCVTPH2PS       X19, X24
+	VPERMPS         Z24, Z4, Z24
+	VMULPS          Z24, Z18, Z18
+	VPDPBUSD        Z13, Z20, Z12
+	VPDPBUSD        Z14, Z21, Z12
+	VPDPBUSD        Z15, Z22, Z12
+	VPDPBUSD        Z16, Z25, Z12
+	VSHUFF64X2      $0x44, Z18, Z17, Z13
+	VSHUFF64X2      $0xee, Z18, Z17, Z14
+	VBROADCASTF64X4 (SI), Z15
+	VSHUFI32X4      $0x88, Z12, Z11, Z16
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VMULPS          Z15, Z13, Z15
+	VPADDD          Z11, Z16, Z16
+	VPSRAVD         Z9, Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z15, Z16, Z10
+	VBROADCASTF64X4 (DI), Z11
+	VFNMADD231PS    Z11, Z14, Z10
+	ADDQ            $+144, DX
+	ADDQ            $+256, BX
+	ADDQ            $+32, SI
+	ADDQ            $+32, DI
+	DECQ            R8
+	JNZ             group
+	MOVQ            y+64(FP), DX
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z10, Z10, Z11
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z13
+	VADDPS          Z13, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z13
+	VADDPS          Z13, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VMOVSS          X12, (DX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(CX*4), DX
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (DX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -6120,6 +7405,200 @@ DATA avx512_shifts_Q4_K<>+56(SB)/4, $0x00000000
 DATA avx512_shifts_Q4_K<>+60(SB)/4, $0x00000004
 GLOBL avx512_shifts_Q4_K<>(SB), RODATA|NOPTR, $64
 
+// func avx512DotQ4_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
+TEXT ·avx512DotQ4_KTwo(SB), NOSPLIT, $0-80
+	VMOVDQU32 avx512_in_place_odd<>+0(SB), Z0
+	VMOVDQU32 avx512_scalemin_shift<>+0(SB), X1
+	VMOVDQU32 avx512_scalemin_mask<>+0(SB), X2
+	VMOVDQU32 avx512_scalemin_mask2<>+0(SB), X3
+	VMOVDQU32 avx512_scalemin_split<>+0(SB), Z4
+	VMOVDQU32 avx512_q4_k_0<>+0(SB), Z5
+	VMOVDQU32 avx512_q4_k_1<>+0(SB), Z6
+	VMOVDQU32 avx512_q4_k_2<>+0(SB), Z7
+	VMOVDQU32 avx512_q4_k_3<>+0(SB), Z8
+	VMOVDQU32 avx512_shifts_Q4_K<>+0(SB), Z9
+	MOVQ      rows+16(FP), DX
+	INCQ      DX
+	SHRQ      $0x01, DX
+	MOVQ      DX, CX
+	IMULQ     stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    sum+48(FP), R8
+	XORQ    AX, AX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ AX, CX
+	MOVQ    nb+24(FP), R9
+	MOVQ    R9, AX
+	SHLQ    $0x02, AX
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6272(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	PREFETCHT1      6272(BX)(CX*1)
+	VXORPS          Z12, Z12, Z12
+	VMOVDQA32       Z12, Z13
+	VXORPS          Z14, Z14, Z14
+	VMOVDQA32       Z14, Z15
+	VMOVDQU32       16(BX), Z16
+	VMOVDQU32       80(BX), Z17
+	VMOVDQA32       Z5, Z18
+	VPERMI2D        Z17, Z16, Z18
+	VMOVDQA32       Z6, Z19
+	VPERMI2D        Z17, Z16, Z19
+	VMOVDQA32       Z7, Z20
+	VPERMI2D        Z17, Z16, Z20
+	VMOVDQA32       Z8, Z21
+	VPERMI2D        Z17, Z16, Z21
+	VPANDD          Z0, Z18, Z18
+	VPANDD          Z0, Z19, Z19
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z0, Z21, Z21
+	VMOVDQU32       (BX), X17
+	VPSHUFD         $0xed, X17, X16
+	VPSHUFD         $0xa5, X17, X22
+	VPSRLVD         X1, X16, X16
+	VPSRLD          $0x02, X22, X22
+	VPANDD          X3, X22, X22
+	VPTERNLOGD      $0xf8, X2, X16, X22
+	VPMOVZXBD       X22, Z16
+	VCVTDQ2PS       Z16, Z16
+	VCVTPH2PS       X17, X22
+	VPERMPS         Z22, Z4, Z22
+	VMULPS          Z22, Z16, Z16
+	VPDPBUSD        (SI), Z18, Z12
+	VPDPBUSD        64(SI), Z19, Z12
+	VPDPBUSD        128(SI), Z20, Z12
+	VPDPBUSD        192(SI), Z21, Z12
+	VPDPBUSD        (SI)(AX*8), Z18, Z14
+	VPDPBUSD        64(SI)(AX*8), Z19, Z14
+	VPDPBUSD        128(SI)(AX*8), Z20, Z14
+	VPDPBUSD        192(SI)(AX*8), Z21, Z14
+	VMOVDQU32       16(BX)(CX*1), Z17
+	VMOVDQU32       80(BX)(CX*1), Z18
+	VMOVDQA32       Z5, Z19
+	VPERMI2D        Z18, Z17, Z19
+	VMOVDQA32       Z6, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VMOVDQA32       Z7, Z21
+	VPERMI2D        Z18, Z17, Z21
+	VMOVDQA32       Z8, Z24
+	VPERMI2D        Z18, Z17, Z24
+	VPANDD          Z0, Z19, Z19
+	VPANDD          Z0, Z20, Z20
+	VPANDD          Z0, Z21, Z21
+	VPANDD          Z0, Z24, Z24
+	VMOVDQU32       (BX)(CX*1), X18
+	VPSHUFD         $0xed, X18, X17
+	VPSHUFD         $0xa5, X18, X22
+	VPSRLVD         X1, X17, X17
+	VPSRLD          $0x02, X22, X22
+	VPANDD          X3, X22, X22
+	VPTERNLOGD      $0xf8, X2, X17, X22
+	VPMOVZXBD       X22, Z17
+	VCVTDQ2PS       Z17, Z17
+	VCVTPH2PS       X18, X23
+	VPERMPS         Z23, Z4, Z23
+	VMULPS          Z23, Z17, Z17
+	VPDPBUSD        (SI), Z19, Z13
+	VPDPBUSD        64(SI), Z20, Z13
+	VPDPBUSD        128(SI), Z21, Z13
+	VPDPBUSD        192(SI), Z24, Z13
+	VPDPBUSD        (SI)(AX*8), Z19, Z15
+	VPDPBUSD        64(SI)(AX*8), Z20, Z15
+	VPDPBUSD        128(SI)(AX*8), Z21, Z15
+	VPDPBUSD        192(SI)(AX*8), Z24, Z15
+	VSHUFF64X2      $0x44, Z17, Z16, Z18
+	VSHUFF64X2      $0xee, Z17, Z16, Z16
+	VBROADCASTF64X4 (DI), Z17
+	VSHUFI32X4      $0x88, Z13, Z12, Z19
+	VSHUFI32X4      $0xdd, Z13, Z12, Z12
+	VMULPS          Z17, Z18, Z17
+	VPADDD          Z12, Z19, Z19
+	VPSRAVD         Z9, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VFMADD231PS     Z17, Z19, Z10
+	VBROADCASTF64X4 (R8), Z12
+	VFNMADD231PS    Z12, Z16, Z10
+	VBROADCASTF64X4 (DI)(AX*1), Z12
+	VSHUFI32X4      $0x88, Z15, Z14, Z13
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VMULPS          Z12, Z18, Z12
+	VPADDD          Z14, Z13, Z13
+	VPSRAVD         Z9, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z12, Z13, Z11
+	VBROADCASTF64X4 (R8)(AX*1), Z12
+	VFNMADD231PS    Z12, Z16, Z11
+	ADDQ            $+144, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+32, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), AX
+	VXORPS          Z13, Z13, Z13
+	VSHUFF32X4      $0xf5, Z10, Z10, Z12
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0x55, Z10, Z14
+	VADDPS          Z14, Z13, Z13
+	VPERMILPS       $0xaa, Z10, Z14
+	VADDPS          Z14, Z13, Z13
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z13, Z13
+	VADDPS          Z12, Z13, Z13
+	VPERMILPS       $0x55, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xaa, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xff, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z11, Z11, Z10
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z14
+	VADDPS          Z14, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z14
+	VADDPS          Z14, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z11
+	VADDPS          Z11, Z12, Z12
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	MOVQ            ldy+72(FP), BX
+	VMOVSS          X13, (AX)
+	VMOVSS          X12, (AX)(BX*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (AX)(DX*4), AX
+	VEXTRACTF32X4   $0x02, Z13, X10
+	VMOVSS          X10, (AX)
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (AX)(BX*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), AX
+	ADDQ            AX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
 // func avx512DotQ4_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotQ4_KMany(SB), NOSPLIT, $256-88
@@ -6155,9 +7634,9 @@ row:
 	SHRQ    $0x03, R12
 
 group:
-	PREFETCHT1 8192(R8)
-	PREFETCHT1 8256(R8)
-	PREFETCHT1 8320(R8)
+	PREFETCHT1 6144(R8)
+	PREFETCHT1 6208(R8)
+	PREFETCHT1 6272(R8)
 	VMOVDQU32  16(R8), Z10
 	VMOVDQU32  80(R8), Z14
 	VMOVDQA32  Z5, Z15
@@ -6203,20 +7682,20 @@ pair:
 	VPDPBUSD     64(R9)(BX*8), Z16, Z20
 	VPDPBUSD     128(R9)(BX*8), Z17, Z20
 	VPDPBUSD     192(R9)(BX*8), Z18, Z20
-	VSHUFI32X4   $0x88, Z20, Z19, Z21
-	VSHUFI32X4   $0xdd, Z20, Z19, Z19
-	VMOVUPS      (R13), Z20
+	VMOVUPS      (R13), Z21
 	VMOVUPS      (R10)(DX*1), Y12
 	VINSERTF64X4 $0x01, (R10)(BX*1), Z12, Z12
+	VSHUFI32X4   $0x88, Z20, Z19, Z22
+	VSHUFI32X4   $0xdd, Z20, Z19, Z19
 	VMULPS       Z12, Z14, Z12
-	VPADDD       Z19, Z21, Z21
-	VPSRAVD      Z9, Z21, Z21
-	VCVTDQ2PS    Z21, Z21
-	VFMADD231PS  Z12, Z21, Z20
+	VPADDD       Z19, Z22, Z22
+	VPSRAVD      Z9, Z22, Z22
+	VCVTDQ2PS    Z22, Z22
+	VFMADD231PS  Z12, Z22, Z21
 	VMOVUPS      (R11)(DX*1), Y13
 	VINSERTF64X4 $0x01, (R11)(BX*1), Z13, Z13
-	VFNMADD231PS Z13, Z10, Z20
-	VMOVUPS      Z20, (R13)
+	VFNMADD231PS Z13, Z10, Z21
+	VMOVUPS      Z21, (R13)
 	ADDQ         $0x40, R13
 	LEAQ         (DX)(AX*2), DX
 	CMPQ         DX, CX
@@ -6234,8 +7713,8 @@ pair:
 
 out:
 	VMOVDQU32     (DX), Z10
-	VSHUFF32X4    $0xf5, Z10, Z10, Z14
 	VXORPS        Z15, Z15, Z15
+	VSHUFF32X4    $0xf5, Z10, Z10, Z14
 	VADDPS        Z10, Z15, Z15
 	VPERMILPS     $0x55, Z10, Z16
 	VADDPS        Z16, Z15, Z15
@@ -6269,7 +7748,7 @@ rowEnd:
 	RET
 
 // func avx512DotQ5_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotQ5_K(SB), NOSPLIT, $0-72
 	VMOVDQU32    avx512_shift_odd<>+0(SB), Z0
 	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
@@ -6283,106 +7762,178 @@ TEXT ·avx512DotQ5_K(SB), NOSPLIT, $0-72
 	VMOVDQU32    avx512_q4_k_3<>+0(SB), Z9
 	VMOVDQU32    avx512_q5_k_turn<>+0(SB), Z10
 	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z11
-	MOVQ         w+0(FP), AX
-	MOVQ         y+64(FP), CX
-	MOVQ         rows+16(FP), DX
+	MOVQ         rows+16(FP), CX
+	INCQ         CX
+	SHRQ         $0x01, CX
+	MOVQ         CX, AX
+	IMULQ        stride+8(FP), AX
 
 row:
-	MOVQ   q+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   sum+48(FP), R8
-	MOVQ   AX, BX
-	MOVQ   nb+24(FP), R9
-	VXORPS Y12, Y12, Y12
-	SHRQ   $0x03, R9
+	MOVQ    w+0(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    scale+40(FP), SI
+	MOVQ    sum+48(FP), DI
+	XORQ    R8, R8
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R8, AX
+	MOVQ    nb+24(FP), R8
+	VXORPS  Z12, Z12, Z12
+	SHRQ    $0x03, R8
 
 group:
-	PREFETCHT1      8192(BX)
-	PREFETCHT1      8256(BX)
-	PREFETCHT1      8320(BX)
-	VMOVDQU32       48(BX), Z13
-	VMOVDQU32       112(BX), Z14
-	VMOVDQA32       Z6, Z15
-	VPERMI2D        Z14, Z13, Z15
-	VMOVDQA32       Z7, Z16
-	VPERMI2D        Z14, Z13, Z16
-	VMOVDQA32       Z8, Z17
-	VPERMI2D        Z14, Z13, Z17
-	VMOVDQA32       Z9, Z18
-	VPERMI2D        Z14, Z13, Z18
-	VBROADCASTI64X4 16(BX), Z13
-	VPSRLVD         Z0, Z15, Z15
-	VPANDD          Z1, Z15, Z15
-	VPSHUFD         $0x00, Z13, Z14
-	VPRORVD         Z10, Z14, Z14
-	VPTERNLOGD      $0xf8, Z11, Z14, Z15
-	VPSRLVD         Z0, Z16, Z16
-	VPANDD          Z1, Z16, Z16
-	VPSHUFD         $0x55, Z13, Z14
-	VPRORVD         Z10, Z14, Z14
-	VPTERNLOGD      $0xf8, Z11, Z14, Z16
-	VPSRLVD         Z0, Z17, Z17
-	VPANDD          Z1, Z17, Z17
-	VPSHUFD         $0xaa, Z13, Z14
-	VPRORVD         Z10, Z14, Z14
-	VPTERNLOGD      $0xf8, Z11, Z14, Z17
-	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFD         $0xff, Z13, Z13
-	VPRORVD         Z10, Z13, Z13
-	VPTERNLOGD      $0xf8, Z11, Z13, Z18
-	VMOVDQU32       (BX), X14
-	VPSHUFD         $0xed, X14, X13
-	VPSHUFD         $0xa5, X14, X19
-	VPSRLVD         X2, X13, X13
-	VPSRLD          $0x02, X19, X19
-	VPANDD          X4, X19, X19
-	VPTERNLOGD      $0xf8, X3, X13, X19
-	VPMOVZXBD       X19, Z13
-	VCVTDQ2PS       Z13, Z13
-	VCVTPH2PS       X14, X19
-	VPERMPS         Z19, Z5, Z19
-	VMULPS          Z19, Z13, Z13
-	VXORPS          Z14, Z14, Z14
-	VPDPBUSD        (SI), Z15, Z14
-	VPDPBUSD        64(SI), Z16, Z14
-	VPDPBUSD        128(SI), Z17, Z14
-	VPDPBUSD        192(SI), Z18, Z14
-	VSHUFI32X4      $0xdd, Z14, Z14, Z15
-	VSHUFI32X4      $0x88, Z14, Z14, Z14
-	VPADDD          Y15, Y14, Y14
-	VCVTDQ2PS       Y14, Y14
-	VMULPS          (DI), Y13, Y15
-	VFMADD231PS     Y15, Y14, Y12
-	VEXTRACTF64X4   $0x01, Z13, Y13
-	VFNMADD231PS    (R8), Y13, Y12
-	ADDQ            $+176, BX
-	ADDQ            $+256, SI
+	PREFETCHT1      6144(DX)
+	PREFETCHT1      6208(DX)
+	PREFETCHT1      6272(DX)
+	PREFETCHT1      6144(DX)(AX*1)
+	PREFETCHT1      6208(DX)(AX*1)
+	PREFETCHT1      6272(DX)(AX*1)
+	VXORPS          Z13, Z13, Z13
+	VMOVDQA32       Z13, Z14
+	VMOVDQU32       (BX), Z15
+	VMOVDQU32       64(BX), Z16
+	VMOVDQU32       128(BX), Z17
+	VMOVDQU32       192(BX), Z18
+	VMOVDQU32       48(DX), Z19
+	VMOVDQU32       112(DX), Z20
+	VMOVDQA32       Z6, Z21
+	VPERMI2D        Z20, Z19, Z21
+	VMOVDQA32       Z7, Z22
+	VPERMI2D        Z20, Z19, Z22
+	VMOVDQA32       Z8, Z23
+	VPERMI2D        Z20, Z19, Z23
+	VMOVDQA32       Z9, Z24
+	VPERMI2D        Z20, Z19, Z24
+	VBROADCASTI64X4 16(DX), Z19
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0x00, Z19, Z20
+	VPRORVD         Z10, Z20, Z20
+	VPTERNLOGD      $0xf8, Z11, Z20, Z21
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0x55, Z19, Z20
+	VPRORVD         Z10, Z20, Z20
+	VPTERNLOGD      $0xf8, Z11, Z20, Z22
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFD         $0xaa, Z19, Z20
+	VPRORVD         Z10, Z20, Z20
+	VPTERNLOGD      $0xf8, Z11, Z20, Z23
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VPSHUFD         $0xff, Z19, Z19
+	VPRORVD         Z10, Z19, Z19
+	VPTERNLOGD      $0xf8, Z11, Z19, Z24
+	VMOVDQU32       (DX), X20
+	VPSHUFD         $0xed, X20, X19
+	VPSHUFD         $0xa5, X20, X25
+	VPSRLVD         X2, X19, X19
+	VPSRLD          $0x02, X25, X25
+	VPANDD          X4, X25, X25
+	VPTERNLOGD      $0xf8, X3, X19, X25
+	VPMOVZXBD       X25, Z19
+	VCVTDQ2PS       Z19, Z19
+	VCVTPH2PS       X20, X25
+	VPERMPS         Z25, Z5, Z25
+	VMULPS          Z25, Z19, Z19
+	VPDPBUSD        Z15, Z21, Z13
+	VPDPBUSD        Z16, Z22, Z13
+	VPDPBUSD        Z17, Z23, Z13
+	VPDPBUSD        Z18, Z24, Z13
+	VMOVDQU32       48(DX)(AX*1), Z20
+	VMOVDQU32       112(DX)(AX*1), Z21
+	VMOVDQA32       Z6, Z22
+	VPERMI2D        Z21, Z20, Z22
+	VMOVDQA32       Z7, Z23
+	VPERMI2D        Z21, Z20, Z23
+	VMOVDQA32       Z8, Z24
+	VPERMI2D        Z21, Z20, Z24
+	VMOVDQA32       Z9, Z27
+	VPERMI2D        Z21, Z20, Z27
+	VBROADCASTI64X4 16(DX)(AX*1), Z20
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0x00, Z20, Z21
+	VPRORVD         Z10, Z21, Z21
+	VPTERNLOGD      $0xf8, Z11, Z21, Z22
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFD         $0x55, Z20, Z21
+	VPRORVD         Z10, Z21, Z21
+	VPTERNLOGD      $0xf8, Z11, Z21, Z23
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VPSHUFD         $0xaa, Z20, Z21
+	VPRORVD         Z10, Z21, Z21
+	VPTERNLOGD      $0xf8, Z11, Z21, Z24
+	VPSRLVD         Z0, Z27, Z27
+	VPANDD          Z1, Z27, Z27
+	VPSHUFD         $0xff, Z20, Z20
+	VPRORVD         Z10, Z20, Z20
+	VPTERNLOGD      $0xf8, Z11, Z20, Z27
+	VMOVDQU32       (DX)(AX*1), X21
+	VPSHUFD         $0xed, X21, X20
+	VPSHUFD         $0xa5, X21, X25
+	VPSRLVD         X2, X20, X20
+	VPSRLD          $0x02, X25, X25
+	VPANDD          X4, X25, X25
+	VPTERNLOGD      $0xf8, X3, X20, X25
+	VPMOVZXBD       X25, Z20
+	VCVTDQ2PS       Z20, Z20
+	VCVTPH2PS       X21, X26
+	VPERMPS         Z26, Z5, Z26
+	VMULPS          Z26, Z20, Z20
+	VPDPBUSD        Z15, Z22, Z14
+	VPDPBUSD        Z16, Z23, Z14
+	VPDPBUSD        Z17, Z24, Z14
+	VPDPBUSD        Z18, Z27, Z14
+	VSHUFF64X2      $0x44, Z20, Z19, Z15
+	VSHUFF64X2      $0xee, Z20, Z19, Z16
+	VBROADCASTF64X4 (SI), Z17
+	VSHUFI32X4      $0x88, Z14, Z13, Z18
+	VSHUFI32X4      $0xdd, Z14, Z13, Z13
+	VMULPS          Z17, Z15, Z17
+	VPADDD          Z13, Z18, Z18
+	VCVTDQ2PS       Z18, Z18
+	VFMADD231PS     Z17, Z18, Z12
+	VBROADCASTF64X4 (DI), Z13
+	VFNMADD231PS    Z13, Z16, Z12
+	ADDQ            $+176, DX
+	ADDQ            $+256, BX
+	ADDQ            $+32, SI
 	ADDQ            $+32, DI
-	ADDQ            $+32, R8
-	DECQ            R9
+	DECQ            R8
 	JNZ             group
-	VEXTRACTF32X4   $0x01, Y12, X13
-	VXORPS          X14, X14, X14
-	VADDPS          X12, X14, X14
-	VPERMILPS       $0x55, X12, X15
-	VADDPS          X15, X14, X14
-	VPERMILPS       $0xaa, X12, X15
-	VADDPS          X15, X14, X14
-	VPERMILPS       $0xff, X12, X12
-	VADDPS          X12, X14, X14
-	VADDPS          X13, X14, X14
-	VPERMILPS       $0x55, X13, X12
-	VADDPS          X12, X14, X14
-	VPERMILPS       $0xaa, X13, X12
-	VADDPS          X12, X14, X14
-	VPERMILPS       $0xff, X13, X12
-	VADDPS          X12, X14, X14
-	VMOVSS          X14, (CX)
-	ADDQ            $0x04, CX
-	ADDQ            stride+8(FP), AX
-	DECQ            DX
+	MOVQ            y+64(FP), DX
+	VXORPS          Z14, Z14, Z14
+	VSHUFF32X4      $0xf5, Z12, Z12, Z13
+	VADDPS          Z12, Z14, Z14
+	VPERMILPS       $0x55, Z12, Z15
+	VADDPS          Z15, Z14, Z14
+	VPERMILPS       $0xaa, Z12, Z15
+	VADDPS          Z15, Z14, Z14
+	VPERMILPS       $0xff, Z12, Z12
+	VADDPS          Z12, Z14, Z14
+	VADDPS          Z13, Z14, Z14
+	VPERMILPS       $0x55, Z13, Z12
+	VADDPS          Z12, Z14, Z14
+	VPERMILPS       $0xaa, Z13, Z12
+	VADDPS          Z12, Z14, Z14
+	VPERMILPS       $0xff, Z13, Z12
+	VADDPS          Z12, Z14, Z14
+	VMOVSS          X14, (DX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(CX*4), DX
+	VEXTRACTF32X4   $0x02, Z14, X12
+	VMOVSS          X12, (DX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
 	JNZ             row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -6428,6 +7979,234 @@ GLOBL avx512_q5_k_turn<>(SB), RODATA|NOPTR, $64
 DATA avx512_splat_10101010<>+0(SB)/4, $0x10101010
 GLOBL avx512_splat_10101010<>(SB), RODATA|NOPTR, $4
 
+// func avx512DotQ5_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
+TEXT ·avx512DotQ5_KTwo(SB), NOSPLIT, $0-80
+	VMOVDQU32    avx512_shift_odd<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VMOVDQU32    avx512_scalemin_shift<>+0(SB), X2
+	VMOVDQU32    avx512_scalemin_mask<>+0(SB), X3
+	VMOVDQU32    avx512_scalemin_mask2<>+0(SB), X4
+	VMOVDQU32    avx512_scalemin_split<>+0(SB), Z5
+	VMOVDQU32    avx512_q4_k_0<>+0(SB), Z6
+	VMOVDQU32    avx512_q4_k_1<>+0(SB), Z7
+	VMOVDQU32    avx512_q4_k_2<>+0(SB), Z8
+	VMOVDQU32    avx512_q4_k_3<>+0(SB), Z9
+	VMOVDQU32    avx512_q5_k_turn<>+0(SB), Z10
+	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z11
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    sum+48(FP), R8
+	XORQ    AX, AX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ AX, CX
+	MOVQ    nb+24(FP), R9
+	MOVQ    R9, AX
+	SHLQ    $0x02, AX
+	VXORPS  Z12, Z12, Z12
+	VXORPS  Z13, Z13, Z13
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6272(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	PREFETCHT1      6272(BX)(CX*1)
+	VXORPS          Z14, Z14, Z14
+	VMOVDQA32       Z14, Z15
+	VXORPS          Z16, Z16, Z16
+	VMOVDQA32       Z16, Z17
+	VMOVDQU32       48(BX), Z18
+	VMOVDQU32       112(BX), Z19
+	VMOVDQA32       Z6, Z20
+	VPERMI2D        Z19, Z18, Z20
+	VMOVDQA32       Z7, Z21
+	VPERMI2D        Z19, Z18, Z21
+	VMOVDQA32       Z8, Z22
+	VPERMI2D        Z19, Z18, Z22
+	VMOVDQA32       Z9, Z23
+	VPERMI2D        Z19, Z18, Z23
+	VBROADCASTI64X4 16(BX), Z18
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0x00, Z18, Z19
+	VPRORVD         Z10, Z19, Z19
+	VPTERNLOGD      $0xf8, Z11, Z19, Z20
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0x55, Z18, Z19
+	VPRORVD         Z10, Z19, Z19
+	VPTERNLOGD      $0xf8, Z11, Z19, Z21
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0xaa, Z18, Z19
+	VPRORVD         Z10, Z19, Z19
+	VPTERNLOGD      $0xf8, Z11, Z19, Z22
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFD         $0xff, Z18, Z18
+	VPRORVD         Z10, Z18, Z18
+	VPTERNLOGD      $0xf8, Z11, Z18, Z23
+	VMOVDQU32       (BX), X19
+	VPSHUFD         $0xed, X19, X18
+	VPSHUFD         $0xa5, X19, X24
+	VPSRLVD         X2, X18, X18
+	VPSRLD          $0x02, X24, X24
+	VPANDD          X4, X24, X24
+	VPTERNLOGD      $0xf8, X3, X18, X24
+	VPMOVZXBD       X24, Z18
+	VCVTDQ2PS       Z18, Z18
+	VCVTPH2PS       X19, X24
+	VPERMPS         Z24, Z5, Z24
+	VMULPS          Z24, Z18, Z18
+	VPDPBUSD        (SI), Z20, Z14
+	VPDPBUSD        64(SI), Z21, Z14
+	VPDPBUSD        128(SI), Z22, Z14
+	VPDPBUSD        192(SI), Z23, Z14
+	VPDPBUSD        (SI)(AX*8), Z20, Z16
+	VPDPBUSD        64(SI)(AX*8), Z21, Z16
+	VPDPBUSD        128(SI)(AX*8), Z22, Z16
+	VPDPBUSD        192(SI)(AX*8), Z23, Z16
+	VMOVDQU32       48(BX)(CX*1), Z19
+	VMOVDQU32       112(BX)(CX*1), Z20
+	VMOVDQA32       Z6, Z21
+	VPERMI2D        Z20, Z19, Z21
+	VMOVDQA32       Z7, Z22
+	VPERMI2D        Z20, Z19, Z22
+	VMOVDQA32       Z8, Z23
+	VPERMI2D        Z20, Z19, Z23
+	VMOVDQA32       Z9, Z26
+	VPERMI2D        Z20, Z19, Z26
+	VBROADCASTI64X4 16(BX)(CX*1), Z19
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0x00, Z19, Z20
+	VPRORVD         Z10, Z20, Z20
+	VPTERNLOGD      $0xf8, Z11, Z20, Z21
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0x55, Z19, Z20
+	VPRORVD         Z10, Z20, Z20
+	VPTERNLOGD      $0xf8, Z11, Z20, Z22
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFD         $0xaa, Z19, Z20
+	VPRORVD         Z10, Z20, Z20
+	VPTERNLOGD      $0xf8, Z11, Z20, Z23
+	VPSRLVD         Z0, Z26, Z26
+	VPANDD          Z1, Z26, Z26
+	VPSHUFD         $0xff, Z19, Z19
+	VPRORVD         Z10, Z19, Z19
+	VPTERNLOGD      $0xf8, Z11, Z19, Z26
+	VMOVDQU32       (BX)(CX*1), X20
+	VPSHUFD         $0xed, X20, X19
+	VPSHUFD         $0xa5, X20, X24
+	VPSRLVD         X2, X19, X19
+	VPSRLD          $0x02, X24, X24
+	VPANDD          X4, X24, X24
+	VPTERNLOGD      $0xf8, X3, X19, X24
+	VPMOVZXBD       X24, Z19
+	VCVTDQ2PS       Z19, Z19
+	VCVTPH2PS       X20, X25
+	VPERMPS         Z25, Z5, Z25
+	VMULPS          Z25, Z19, Z19
+	VPDPBUSD        (SI), Z21, Z15
+	VPDPBUSD        64(SI), Z22, Z15
+	VPDPBUSD        128(SI), Z23, Z15
+	VPDPBUSD        192(SI), Z26, Z15
+	VPDPBUSD        (SI)(AX*8), Z21, Z17
+	VPDPBUSD        64(SI)(AX*8), Z22, Z17
+	VPDPBUSD        128(SI)(AX*8), Z23, Z17
+	VPDPBUSD        192(SI)(AX*8), Z26, Z17
+	VSHUFF64X2      $0x44, Z19, Z18, Z20
+	VSHUFF64X2      $0xee, Z19, Z18, Z18
+	VBROADCASTF64X4 (DI), Z19
+	VSHUFI32X4      $0x88, Z15, Z14, Z21
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VMULPS          Z19, Z20, Z19
+	VPADDD          Z14, Z21, Z21
+	VCVTDQ2PS       Z21, Z21
+	VFMADD231PS     Z19, Z21, Z12
+	VBROADCASTF64X4 (R8), Z14
+	VFNMADD231PS    Z14, Z18, Z12
+	VBROADCASTF64X4 (DI)(AX*1), Z14
+	VSHUFI32X4      $0x88, Z17, Z16, Z15
+	VSHUFI32X4      $0xdd, Z17, Z16, Z16
+	VMULPS          Z14, Z20, Z14
+	VPADDD          Z16, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z14, Z15, Z13
+	VBROADCASTF64X4 (R8)(AX*1), Z14
+	VFNMADD231PS    Z14, Z18, Z13
+	ADDQ            $+176, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+32, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), AX
+	VXORPS          Z15, Z15, Z15
+	VSHUFF32X4      $0xf5, Z12, Z12, Z14
+	VADDPS          Z12, Z15, Z15
+	VPERMILPS       $0x55, Z12, Z16
+	VADDPS          Z16, Z15, Z15
+	VPERMILPS       $0xaa, Z12, Z16
+	VADDPS          Z16, Z15, Z15
+	VPERMILPS       $0xff, Z12, Z12
+	VADDPS          Z12, Z15, Z15
+	VADDPS          Z14, Z15, Z15
+	VPERMILPS       $0x55, Z14, Z12
+	VADDPS          Z12, Z15, Z15
+	VPERMILPS       $0xaa, Z14, Z12
+	VADDPS          Z12, Z15, Z15
+	VPERMILPS       $0xff, Z14, Z12
+	VADDPS          Z12, Z15, Z15
+	VXORPS          Z14, Z14, Z14
+	VSHUFF32X4      $0xf5, Z13, Z13, Z12
+	VADDPS          Z13, Z14, Z14
+	VPERMILPS       $0x55, Z13, Z16
+	VADDPS          Z16, Z14, Z14
+	VPERMILPS       $0xaa, Z13, Z16
+	VADDPS          Z16, Z14, Z14
+	VPERMILPS       $0xff, Z13, Z13
+	VADDPS          Z13, Z14, Z14
+	VADDPS          Z12, Z14, Z14
+	VPERMILPS       $0x55, Z12, Z13
+	VADDPS          Z13, Z14, Z14
+	VPERMILPS       $0xaa, Z12, Z13
+	VADDPS          Z13, Z14, Z14
+	VPERMILPS       $0xff, Z12, Z12
+	VADDPS          Z12, Z14, Z14
+	MOVQ            ldy+72(FP), BX
+	VMOVSS          X15, (AX)
+	VMOVSS          X14, (AX)(BX*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (AX)(DX*4), AX
+	VEXTRACTF32X4   $0x02, Z15, X12
+	VMOVSS          X12, (AX)
+	VEXTRACTF32X4   $0x02, Z14, X12
+	VMOVSS          X12, (AX)(BX*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), AX
+	ADDQ            AX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
 // func avx512DotQ5_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotQ5_KMany(SB), NOSPLIT, $256-88
@@ -6465,9 +8244,9 @@ row:
 	SHRQ    $0x03, R12
 
 group:
-	PREFETCHT1      8192(R8)
-	PREFETCHT1      8256(R8)
-	PREFETCHT1      8320(R8)
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6272(R8)
 	VMOVDQU32       48(R8), Z12
 	VMOVDQU32       112(R8), Z16
 	VMOVDQA32       Z6, Z17
@@ -6530,19 +8309,19 @@ pair:
 	VPDPBUSD     64(R9)(BX*8), Z18, Z22
 	VPDPBUSD     128(R9)(BX*8), Z19, Z22
 	VPDPBUSD     192(R9)(BX*8), Z20, Z22
-	VSHUFI32X4   $0x88, Z22, Z21, Z23
-	VSHUFI32X4   $0xdd, Z22, Z21, Z21
-	VMOVUPS      (R13), Z22
+	VMOVUPS      (R13), Z23
 	VMOVUPS      (R10)(DX*1), Y14
 	VINSERTF64X4 $0x01, (R10)(BX*1), Z14, Z14
+	VSHUFI32X4   $0x88, Z22, Z21, Z24
+	VSHUFI32X4   $0xdd, Z22, Z21, Z21
 	VMULPS       Z14, Z16, Z14
-	VPADDD       Z21, Z23, Z23
-	VCVTDQ2PS    Z23, Z23
-	VFMADD231PS  Z14, Z23, Z22
+	VPADDD       Z21, Z24, Z24
+	VCVTDQ2PS    Z24, Z24
+	VFMADD231PS  Z14, Z24, Z23
 	VMOVUPS      (R11)(DX*1), Y15
 	VINSERTF64X4 $0x01, (R11)(BX*1), Z15, Z15
-	VFNMADD231PS Z15, Z12, Z22
-	VMOVUPS      Z22, (R13)
+	VFNMADD231PS Z15, Z12, Z23
+	VMOVUPS      Z23, (R13)
 	ADDQ         $0x40, R13
 	LEAQ         (DX)(AX*2), DX
 	CMPQ         DX, CX
@@ -6560,8 +8339,8 @@ pair:
 
 out:
 	VMOVDQU32     (DX), Z12
-	VSHUFF32X4    $0xf5, Z12, Z12, Z16
 	VXORPS        Z17, Z17, Z17
+	VSHUFF32X4    $0xf5, Z12, Z12, Z16
 	VADDPS        Z12, Z17, Z17
 	VPERMILPS     $0x55, Z12, Z18
 	VADDPS        Z18, Z17, Z17
@@ -6595,7 +8374,7 @@ rowEnd:
 	RET
 
 // func avx512DotQ6_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, FMA3, MMX+
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
 TEXT ·avx512DotQ6_K(SB), NOSPLIT, $0-72
 	VMOVDQU32    avx512_shift_q6_k<>+0(SB), Z0
 	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
@@ -6607,104 +8386,172 @@ TEXT ·avx512DotQ6_K(SB), NOSPLIT, $0-72
 	VPBROADCASTD avx512_splat_30303030<>+0(SB), Z7
 	VMOVDQU32    avx512_q6_k_scales<>+0(SB), X8
 	VMOVDQU32    avx512_halves<>+0(SB), Z9
-	MOVQ         w+0(FP), AX
-	MOVQ         y+64(FP), CX
-	MOVQ         rows+16(FP), DX
+	MOVQ         rows+16(FP), CX
+	INCQ         CX
+	SHRQ         $0x01, CX
+	MOVQ         CX, AX
+	IMULQ        stride+8(FP), AX
 
 row:
-	MOVQ   q+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   half+56(FP), R8
-	MOVQ   AX, BX
-	MOVQ   nb+24(FP), R9
-	VXORPS Y10, Y10, Y10
-	SHRQ   $0x03, R9
+	MOVQ    w+0(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    scale+40(FP), SI
+	MOVQ    half+56(FP), DI
+	XORQ    R8, R8
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R8, AX
+	MOVQ    nb+24(FP), R8
+	VXORPS  Z10, Z10, Z10
+	SHRQ    $0x03, R8
 
 group:
-	PREFETCHT1      8192(BX)
-	PREFETCHT1      8256(BX)
-	PREFETCHT1      8320(BX)
-	PREFETCHT1      8384(BX)
-	VMOVDQU32       (BX), Z11
-	VMOVDQU32       64(BX), Z12
-	VMOVDQA32       Z2, Z13
-	VPERMI2D        Z12, Z11, Z13
-	VMOVDQA32       Z3, Z14
-	VPERMI2D        Z12, Z11, Z14
-	VMOVDQA32       Z4, Z15
-	VPERMI2D        Z12, Z11, Z15
-	VMOVDQA32       Z5, Z16
-	VPERMI2D        Z12, Z11, Z16
-	VMOVDQU32       128(BX), Z11
-	VPSRLVD         Z0, Z13, Z13
-	VPANDD          Z1, Z13, Z13
-	VPSHUFD         $0x00, Z11, Z12
-	VPRORVD         Z6, Z12, Z12
-	VPTERNLOGD      $0xf8, Z7, Z12, Z13
-	VPSRLVD         Z0, Z14, Z14
-	VPANDD          Z1, Z14, Z14
-	VPSHUFD         $0x55, Z11, Z12
-	VPRORVD         Z6, Z12, Z12
-	VPTERNLOGD      $0xf8, Z7, Z12, Z14
-	VPSRLVD         Z0, Z15, Z15
-	VPANDD          Z1, Z15, Z15
-	VPSHUFD         $0xaa, Z11, Z12
-	VPRORVD         Z6, Z12, Z12
-	VPTERNLOGD      $0xf8, Z7, Z12, Z15
-	VPSRLVD         Z0, Z16, Z16
-	VPANDD          Z1, Z16, Z16
-	VPSHUFD         $0xff, Z11, Z11
-	VPRORVD         Z6, Z11, Z11
-	VPTERNLOGD      $0xf8, Z7, Z11, Z16
-	VMOVDQU32       192(BX), X11
-	VPSHUFB         X8, X11, X11
-	VPMOVSXBD       X11, Z11
+	PREFETCHT1      6144(DX)
+	PREFETCHT1      6208(DX)
+	PREFETCHT1      6272(DX)
+	PREFETCHT1      6336(DX)
+	PREFETCHT1      6144(DX)(AX*1)
+	PREFETCHT1      6208(DX)(AX*1)
+	PREFETCHT1      6272(DX)(AX*1)
+	PREFETCHT1      6336(DX)(AX*1)
+	VXORPS          Z11, Z11, Z11
+	VPERMD          (DI), Z9, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ffe0<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	VMOVDQU32       (BX), Z13
+	VMOVDQU32       64(BX), Z14
+	VMOVDQU32       128(BX), Z15
+	VMOVDQU32       192(BX), Z16
+	VMOVDQU32       (DX), Z17
+	VMOVDQU32       64(DX), Z18
+	VMOVDQA32       Z2, Z19
+	VPERMI2D        Z18, Z17, Z19
+	VMOVDQA32       Z3, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VMOVDQA32       Z4, Z21
+	VPERMI2D        Z18, Z17, Z21
+	VMOVDQA32       Z5, Z22
+	VPERMI2D        Z18, Z17, Z22
+	VMOVDQU32       128(DX), Z17
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFD         $0x00, Z17, Z18
+	VPRORVD         Z6, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z19
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0x55, Z17, Z18
+	VPRORVD         Z6, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z20
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0xaa, Z17, Z18
+	VPRORVD         Z6, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z21
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0xff, Z17, Z17
+	VPRORVD         Z6, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z22
+	VMOVDQU32       192(DX), X17
+	VPSHUFB         X8, X17, X17
+	VPMOVSXBD       X17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VPBROADCASTW    208(DX), Y18
+	VCVTPH2PS       Y18, Z18
+	VMULPS          Z18, Z17, Z17
+	VPDPBUSD        Z13, Z19, Z11
+	VPDPBUSD        Z14, Z20, Z11
+	VPDPBUSD        Z15, Z21, Z11
+	VPDPBUSD        Z16, Z22, Z11
+	VMOVDQU32       (DX)(AX*1), Z18
+	VMOVDQU32       64(DX)(AX*1), Z19
+	VMOVDQA32       Z2, Z20
+	VPERMI2D        Z19, Z18, Z20
+	VMOVDQA32       Z3, Z21
+	VPERMI2D        Z19, Z18, Z21
+	VMOVDQA32       Z4, Z22
+	VPERMI2D        Z19, Z18, Z22
+	VMOVDQA32       Z5, Z23
+	VPERMI2D        Z19, Z18, Z23
+	VMOVDQU32       128(DX)(AX*1), Z18
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0x00, Z18, Z19
+	VPRORVD         Z6, Z19, Z19
+	VPTERNLOGD      $0xf8, Z7, Z19, Z20
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0x55, Z18, Z19
+	VPRORVD         Z6, Z19, Z19
+	VPTERNLOGD      $0xf8, Z7, Z19, Z21
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0xaa, Z18, Z19
+	VPRORVD         Z6, Z19, Z19
+	VPTERNLOGD      $0xf8, Z7, Z19, Z22
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFD         $0xff, Z18, Z18
+	VPRORVD         Z6, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z23
+	VMOVDQU32       192(DX)(AX*1), X18
+	VPSHUFB         X8, X18, X18
+	VPMOVSXBD       X18, Z18
+	VCVTDQ2PS       Z18, Z18
+	VPBROADCASTW    208(DX)(AX*1), Y19
+	VCVTPH2PS       Y19, Z19
+	VMULPS          Z19, Z18, Z18
+	VPDPBUSD        Z13, Z20, Z12
+	VPDPBUSD        Z14, Z21, Z12
+	VPDPBUSD        Z15, Z22, Z12
+	VPDPBUSD        Z16, Z23, Z12
+	VSHUFF64X2      $0x44, Z18, Z17, Z13
+	VSHUFF64X2      $0xee, Z18, Z17, Z14
+	VBROADCASTF64X4 (SI), Z15
+	VSHUFI32X4      $0x88, Z12, Z11, Z16
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VMULPS          Z15, Z14, Z12
+	VMULPS          Z15, Z13, Z15
+	VCVTDQ2PS       Z16, Z16
 	VCVTDQ2PS       Z11, Z11
-	VPBROADCASTW    208(BX), Y12
-	VCVTPH2PS       Y12, Z12
-	VMULPS          Z12, Z11, Z11
-	VXORPS          Z12, Z12, Z12
-	VPERMD          (R8), Z9, Z17
-	VPDPWSSD.BCST   avx512_splat_0000ffe0<>+0(SB), Z17, Z12
-	VPDPBUSD        (SI), Z13, Z12
-	VPDPBUSD        64(SI), Z14, Z12
-	VPDPBUSD        128(SI), Z15, Z12
-	VPDPBUSD        192(SI), Z16, Z12
-	VSHUFI32X4      $0xd8, Z12, Z12, Z12
-	VCVTDQ2PS       Z12, Z12
-	VBROADCASTF64X4 (DI), Z13
-	VMULPS          Z11, Z13, Z13
-	VFMADD231PS     Y13, Y12, Y10
-	VEXTRACTF64X4   $0x01, Z12, Y11
-	VEXTRACTF64X4   $0x01, Z13, Y12
-	VFMADD231PS     Y12, Y11, Y10
-	ADDQ            $+210, BX
-	ADDQ            $+256, SI
-	ADDQ            $+32, DI
-	ADDQ            $+64, R8
-	DECQ            R9
+	VFMADD231PS     Z15, Z16, Z10
+	VFMADD231PS     Z12, Z11, Z10
+	ADDQ            $+210, DX
+	ADDQ            $+256, BX
+	ADDQ            $+32, SI
+	ADDQ            $+64, DI
+	DECQ            R8
 	JNZ             group
-	VEXTRACTF32X4   $0x01, Y10, X11
-	VXORPS          X12, X12, X12
-	VADDPS          X10, X12, X12
-	VPERMILPS       $0x55, X10, X13
-	VADDPS          X13, X12, X12
-	VPERMILPS       $0xaa, X10, X13
-	VADDPS          X13, X12, X12
-	VPERMILPS       $0xff, X10, X10
-	VADDPS          X10, X12, X12
-	VADDPS          X11, X12, X12
-	VPERMILPS       $0x55, X11, X10
-	VADDPS          X10, X12, X12
-	VPERMILPS       $0xaa, X11, X10
-	VADDPS          X10, X12, X12
-	VPERMILPS       $0xff, X11, X10
-	VADDPS          X10, X12, X12
-	VMOVSS          X12, (CX)
-	ADDQ            $0x04, CX
-	ADDQ            stride+8(FP), AX
-	DECQ            DX
+	MOVQ            y+64(FP), DX
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z10, Z10, Z11
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z13
+	VADDPS          Z13, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z13
+	VADDPS          Z13, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VMOVSS          X12, (DX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(CX*4), DX
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (DX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
 	JNZ             row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -6828,6 +8675,228 @@ GLOBL avx512_q6_k_scales<>(SB), RODATA|NOPTR, $16
 DATA avx512_splat_0000ffe0<>+0(SB)/4, $0x0000ffe0
 GLOBL avx512_splat_0000ffe0<>(SB), RODATA|NOPTR, $4
 
+// func avx512DotQ6_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotQ6_KTwo(SB), NOSPLIT, $0-80
+	VMOVDQU32    avx512_shift_q6_k<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VMOVDQU32    avx512_q6_k_0<>+0(SB), Z2
+	VMOVDQU32    avx512_q6_k_1<>+0(SB), Z3
+	VMOVDQU32    avx512_q6_k_2<>+0(SB), Z4
+	VMOVDQU32    avx512_q6_k_3<>+0(SB), Z5
+	VMOVDQU32    avx512_q6_k_turn<>+0(SB), Z6
+	VPBROADCASTD avx512_splat_30303030<>+0(SB), Z7
+	VMOVDQU32    avx512_q6_k_scales<>+0(SB), X8
+	VMOVDQU32    avx512_halves<>+0(SB), Z9
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    AX, AX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ AX, CX
+	MOVQ    nb+24(FP), R9
+	MOVQ    R9, AX
+	SHLQ    $0x02, AX
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6272(BX)
+	PREFETCHT1      6336(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	PREFETCHT1      6272(BX)(CX*1)
+	PREFETCHT1      6336(BX)(CX*1)
+	VXORPS          Z12, Z12, Z12
+	VPERMD          (R8), Z9, Z13
+	VPDPWSSD.BCST   avx512_splat_0000ffe0<>+0(SB), Z13, Z12
+	VMOVDQA32       Z12, Z13
+	VXORPS          Z14, Z14, Z14
+	VPERMD          (R8)(AX*2), Z9, Z15
+	VPDPWSSD.BCST   avx512_splat_0000ffe0<>+0(SB), Z15, Z14
+	VMOVDQA32       Z14, Z15
+	VMOVDQU32       (BX), Z16
+	VMOVDQU32       64(BX), Z17
+	VMOVDQA32       Z2, Z18
+	VPERMI2D        Z17, Z16, Z18
+	VMOVDQA32       Z3, Z19
+	VPERMI2D        Z17, Z16, Z19
+	VMOVDQA32       Z4, Z20
+	VPERMI2D        Z17, Z16, Z20
+	VMOVDQA32       Z5, Z21
+	VPERMI2D        Z17, Z16, Z21
+	VMOVDQU32       128(BX), Z16
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFD         $0x00, Z16, Z17
+	VPRORVD         Z6, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z18
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFD         $0x55, Z16, Z17
+	VPRORVD         Z6, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z19
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0xaa, Z16, Z17
+	VPRORVD         Z6, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z20
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0xff, Z16, Z16
+	VPRORVD         Z6, Z16, Z16
+	VPTERNLOGD      $0xf8, Z7, Z16, Z21
+	VMOVDQU32       192(BX), X16
+	VPSHUFB         X8, X16, X16
+	VPMOVSXBD       X16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VPBROADCASTW    208(BX), Y17
+	VCVTPH2PS       Y17, Z17
+	VMULPS          Z17, Z16, Z16
+	VPDPBUSD        (SI), Z18, Z12
+	VPDPBUSD        64(SI), Z19, Z12
+	VPDPBUSD        128(SI), Z20, Z12
+	VPDPBUSD        192(SI), Z21, Z12
+	VPDPBUSD        (SI)(AX*8), Z18, Z14
+	VPDPBUSD        64(SI)(AX*8), Z19, Z14
+	VPDPBUSD        128(SI)(AX*8), Z20, Z14
+	VPDPBUSD        192(SI)(AX*8), Z21, Z14
+	VMOVDQU32       (BX)(CX*1), Z17
+	VMOVDQU32       64(BX)(CX*1), Z18
+	VMOVDQA32       Z2, Z19
+	VPERMI2D        Z18, Z17, Z19
+	VMOVDQA32       Z3, Z20
+	VPERMI2D        Z18, Z17, Z20
+	VMOVDQA32       Z4, Z21
+	VPERMI2D        Z18, Z17, Z21
+	VMOVDQA32       Z5, Z22
+	VPERMI2D        Z18, Z17, Z22
+	VMOVDQU32       128(BX)(CX*1), Z17
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFD         $0x00, Z17, Z18
+	VPRORVD         Z6, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z19
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0x55, Z17, Z18
+	VPRORVD         Z6, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z20
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0xaa, Z17, Z18
+	VPRORVD         Z6, Z18, Z18
+	VPTERNLOGD      $0xf8, Z7, Z18, Z21
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0xff, Z17, Z17
+	VPRORVD         Z6, Z17, Z17
+	VPTERNLOGD      $0xf8, Z7, Z17, Z22
+	VMOVDQU32       192(BX)(CX*1), X17
+	VPSHUFB         X8, X17, X17
+	VPMOVSXBD       X17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VPBROADCASTW    208(BX)(CX*1), Y18
+	VCVTPH2PS       Y18, Z18
+	VMULPS          Z18, Z17, Z17
+	VPDPBUSD        (SI), Z19, Z13
+	VPDPBUSD        64(SI), Z20, Z13
+	VPDPBUSD        128(SI), Z21, Z13
+	VPDPBUSD        192(SI), Z22, Z13
+	VPDPBUSD        (SI)(AX*8), Z19, Z15
+	VPDPBUSD        64(SI)(AX*8), Z20, Z15
+	VPDPBUSD        128(SI)(AX*8), Z21, Z15
+	VPDPBUSD        192(SI)(AX*8), Z22, Z15
+	VSHUFF64X2      $0x44, Z17, Z16, Z18
+	VSHUFF64X2      $0xee, Z17, Z16, Z16
+	VBROADCASTF64X4 (DI), Z17
+	VSHUFI32X4      $0x88, Z13, Z12, Z19
+	VSHUFI32X4      $0xdd, Z13, Z12, Z12
+	VMULPS          Z17, Z16, Z13
+	VMULPS          Z17, Z18, Z17
+	VCVTDQ2PS       Z19, Z19
+	VCVTDQ2PS       Z12, Z12
+	VFMADD231PS     Z17, Z19, Z10
+	VFMADD231PS     Z13, Z12, Z10
+	VBROADCASTF64X4 (DI)(AX*1), Z12
+	VSHUFI32X4      $0x88, Z15, Z14, Z13
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VMULPS          Z12, Z16, Z15
+	VMULPS          Z12, Z18, Z12
+	VCVTDQ2PS       Z13, Z13
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z12, Z13, Z11
+	VFMADD231PS     Z15, Z14, Z11
+	ADDQ            $+210, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), AX
+	VXORPS          Z13, Z13, Z13
+	VSHUFF32X4      $0xf5, Z10, Z10, Z12
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0x55, Z10, Z14
+	VADDPS          Z14, Z13, Z13
+	VPERMILPS       $0xaa, Z10, Z14
+	VADDPS          Z14, Z13, Z13
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z13, Z13
+	VADDPS          Z12, Z13, Z13
+	VPERMILPS       $0x55, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xaa, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xff, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z11, Z11, Z10
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z14
+	VADDPS          Z14, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z14
+	VADDPS          Z14, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z11
+	VADDPS          Z11, Z12, Z12
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	MOVQ            ldy+72(FP), BX
+	VMOVSS          X13, (AX)
+	VMOVSS          X12, (AX)(BX*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (AX)(DX*4), AX
+	VEXTRACTF32X4   $0x02, Z13, X10
+	VMOVSS          X10, (AX)
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (AX)(BX*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), AX
+	ADDQ            AX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
 // func avx512DotQ6_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
 TEXT ·avx512DotQ6_KMany(SB), NOSPLIT, $256-88
@@ -6863,10 +8932,10 @@ row:
 	SHRQ    $0x03, R12
 
 group:
-	PREFETCHT1   8192(R8)
-	PREFETCHT1   8256(R8)
-	PREFETCHT1   8320(R8)
-	PREFETCHT1   8384(R8)
+	PREFETCHT1   6144(R8)
+	PREFETCHT1   6208(R8)
+	PREFETCHT1   6272(R8)
+	PREFETCHT1   6336(R8)
 	VMOVDQU32    (R8), Z10
 	VMOVDQU32    64(R8), Z12
 	VMOVDQA32    Z2, Z13
@@ -6928,18 +8997,18 @@ pair:
 	VPDPBUSD      64(R9)(BX*8), Z14, Z18
 	VPDPBUSD      128(R9)(BX*8), Z15, Z18
 	VPDPBUSD      192(R9)(BX*8), Z16, Z18
-	VSHUFI32X4    $0x88, Z18, Z17, Z19
-	VSHUFI32X4    $0xdd, Z18, Z17, Z17
-	VMOVUPS       (R13), Z18
+	VMOVUPS       (R13), Z19
 	VMOVUPS       (R10)(DX*1), Y11
 	VINSERTF64X4  $0x01, (R10)(BX*1), Z11, Z11
-	VMULPS        Z11, Z10, Z20
+	VSHUFI32X4    $0x88, Z18, Z17, Z20
+	VSHUFI32X4    $0xdd, Z18, Z17, Z17
+	VMULPS        Z11, Z10, Z18
 	VMULPS        Z11, Z12, Z11
-	VCVTDQ2PS     Z19, Z19
+	VCVTDQ2PS     Z20, Z20
 	VCVTDQ2PS     Z17, Z17
-	VFMADD231PS   Z11, Z19, Z18
-	VFMADD231PS   Z20, Z17, Z18
-	VMOVUPS       Z18, (R13)
+	VFMADD231PS   Z11, Z20, Z19
+	VFMADD231PS   Z18, Z17, Z19
+	VMOVUPS       Z19, (R13)
 	ADDQ          $0x40, R13
 	LEAQ          (DX)(AX*2), DX
 	CMPQ          DX, CX
@@ -6957,8 +9026,8 @@ pair:
 
 out:
 	VMOVDQU32     (DX), Z10
-	VSHUFF32X4    $0xf5, Z10, Z10, Z12
 	VXORPS        Z13, Z13, Z13
+	VSHUFF32X4    $0xf5, Z10, Z10, Z12
 	VADDPS        Z10, Z13, Z13
 	VPERMILPS     $0x55, Z10, Z14
 	VADDPS        Z14, Z13, Z13
@@ -6992,7 +9061,7 @@ rowEnd:
 	RET
 
 // func avx512DotIQ4_XS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotIQ4_XS(SB), NOSPLIT, $0-72
 	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
 	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
@@ -7007,96 +9076,157 @@ TEXT ·avx512DotIQ4_XS(SB), NOSPLIT, $0-72
 	VMOVDQU32    avx512_iq4_xs_2<>+0(SB), Z10
 	VMOVDQU32    avx512_iq4_xs_3<>+0(SB), Z11
 	VMOVDQU32    avx512_halves<>+0(SB), Z12
-	MOVQ         w+0(FP), AX
-	MOVQ         y+64(FP), CX
-	MOVQ         rows+16(FP), DX
+	MOVQ         rows+16(FP), CX
+	INCQ         CX
+	SHRQ         $0x01, CX
+	MOVQ         CX, AX
+	IMULQ        stride+8(FP), AX
 
 row:
-	MOVQ   q+32(FP), SI
-	MOVQ   scale+40(FP), DI
-	MOVQ   half+56(FP), R8
-	MOVQ   AX, BX
-	MOVQ   nb+24(FP), R9
-	VXORPS Y13, Y13, Y13
-	SHRQ   $0x03, R9
+	MOVQ    w+0(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    scale+40(FP), SI
+	MOVQ    half+56(FP), DI
+	XORQ    R8, R8
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R8, AX
+	MOVQ    nb+24(FP), R8
+	VXORPS  Z13, Z13, Z13
+	SHRQ    $0x03, R8
 
 group:
-	PREFETCHT1    8192(BX)
-	PREFETCHT1    8256(BX)
-	PREFETCHT1    8320(BX)
-	VMOVDQU32     8(BX), Z14
-	VMOVDQU32     72(BX), Z15
-	VMOVDQA32     Z8, Z16
-	VPERMI2D      Z15, Z14, Z16
-	VMOVDQA32     Z9, Z17
-	VPERMI2D      Z15, Z14, Z17
-	VMOVDQA32     Z10, Z18
-	VPERMI2D      Z15, Z14, Z18
-	VMOVDQA32     Z11, Z19
-	VPERMI2D      Z15, Z14, Z19
-	VPSRLVD       Z0, Z16, Z16
-	VPANDD        Z1, Z16, Z16
-	VPSHUFB       Z16, Z7, Z16
-	VPSRLVD       Z0, Z17, Z17
-	VPANDD        Z1, Z17, Z17
-	VPSHUFB       Z17, Z7, Z17
-	VPSRLVD       Z0, Z18, Z18
-	VPANDD        Z1, Z18, Z18
-	VPSHUFB       Z18, Z7, Z18
-	VPSRLVD       Z0, Z19, Z19
-	VPANDD        Z1, Z19, Z19
-	VPSHUFB       Z19, Z7, Z19
-	VPBROADCASTD  4(BX), Y14
-	VPBROADCASTD  (BX), Y15
-	VPSRLVD       Y2, Y14, Y14
-	VPSRLVD       Y3, Y15, Y15
-	VPANDD        Y5, Y15, Y15
-	VPTERNLOGD    $0xf8, Y4, Y14, Y15
-	VPSUBD        Y6, Y15, Y15
-	VCVTDQ2PS     Y15, Y14
-	VPBROADCASTW  (BX), X15
-	VCVTPH2PS     X15, Y15
-	VMULPS        Y15, Y14, Y14
-	VXORPS        Z15, Z15, Z15
-	VPERMD        (R8), Z12, Z20
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z20, Z15
-	VPDPBUSD      (SI), Z16, Z15
-	VPDPBUSD      64(SI), Z17, Z15
-	VPDPBUSD      128(SI), Z18, Z15
-	VPDPBUSD      192(SI), Z19, Z15
-	VSHUFI32X4    $0xdd, Z15, Z15, Z16
-	VSHUFI32X4    $0x88, Z15, Z15, Z15
-	VPADDD        Y16, Y15, Y15
-	VCVTDQ2PS     Y15, Y15
-	VMULPS        (DI), Y14, Y14
-	VFMADD231PS   Y14, Y15, Y13
-	ADDQ          $+136, BX
-	ADDQ          $+256, SI
-	ADDQ          $+32, DI
-	ADDQ          $+64, R8
-	DECQ          R9
-	JNZ           group
-	VEXTRACTF32X4 $0x01, Y13, X14
-	VXORPS        X15, X15, X15
-	VADDPS        X13, X15, X15
-	VPERMILPS     $0x55, X13, X16
-	VADDPS        X16, X15, X15
-	VPERMILPS     $0xaa, X13, X16
-	VADDPS        X16, X15, X15
-	VPERMILPS     $0xff, X13, X13
-	VADDPS        X13, X15, X15
-	VADDPS        X14, X15, X15
-	VPERMILPS     $0x55, X14, X13
-	VADDPS        X13, X15, X15
-	VPERMILPS     $0xaa, X14, X13
-	VADDPS        X13, X15, X15
-	VPERMILPS     $0xff, X14, X13
-	VADDPS        X13, X15, X15
-	VMOVSS        X15, (CX)
-	ADDQ          $0x04, CX
-	ADDQ          stride+8(FP), AX
-	DECQ          DX
-	JNZ           row
+	PREFETCHT1      6144(DX)
+	PREFETCHT1      6208(DX)
+	PREFETCHT1      6272(DX)
+	PREFETCHT1      6144(DX)(AX*1)
+	PREFETCHT1      6208(DX)(AX*1)
+	PREFETCHT1      6272(DX)(AX*1)
+	VXORPS          Z14, Z14, Z14
+	VPERMD          (DI), Z12, Z15
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z15, Z14
+	VMOVDQA32       Z14, Z15
+	VMOVDQU32       (BX), Z18
+	VMOVDQU32       64(BX), Z19
+	VMOVDQU32       128(BX), Z20
+	VMOVDQU32       192(BX), Z21
+	VMOVDQU32       8(DX), Z22
+	VMOVDQU32       72(DX), Z23
+	VMOVDQA32       Z8, Z24
+	VPERMI2D        Z23, Z22, Z24
+	VMOVDQA32       Z9, Z25
+	VPERMI2D        Z23, Z22, Z25
+	VMOVDQA32       Z10, Z26
+	VPERMI2D        Z23, Z22, Z26
+	VMOVDQA32       Z11, Z27
+	VPERMI2D        Z23, Z22, Z27
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VPSHUFB         Z24, Z7, Z24
+	VPSRLVD         Z0, Z25, Z25
+	VPANDD          Z1, Z25, Z25
+	VPSHUFB         Z25, Z7, Z25
+	VPSRLVD         Z0, Z26, Z26
+	VPANDD          Z1, Z26, Z26
+	VPSHUFB         Z26, Z7, Z26
+	VPSRLVD         Z0, Z27, Z27
+	VPANDD          Z1, Z27, Z27
+	VPSHUFB         Z27, Z7, Z27
+	VPBROADCASTD    4(DX), Y16
+	VPBROADCASTD    (DX), Y17
+	VPSRLVD         Y2, Y16, Y16
+	VPSRLVD         Y3, Y17, Y17
+	VPANDD          Y5, Y17, Y17
+	VPTERNLOGD      $0xf8, Y4, Y16, Y17
+	VPSUBD          Y6, Y17, Y17
+	VCVTDQ2PS       Y17, Y16
+	VPBROADCASTW    (DX), X17
+	VCVTPH2PS       X17, Y17
+	VMULPS          Y17, Y16, Y16
+	VPDPBUSD        Z18, Z24, Z14
+	VPDPBUSD        Z19, Z25, Z14
+	VPDPBUSD        Z20, Z26, Z14
+	VPDPBUSD        Z21, Z27, Z14
+	VMOVDQU32       8(DX)(AX*1), Z22
+	VMOVDQU32       72(DX)(AX*1), Z23
+	VMOVDQA32       Z8, Z24
+	VPERMI2D        Z23, Z22, Z24
+	VMOVDQA32       Z9, Z25
+	VPERMI2D        Z23, Z22, Z25
+	VMOVDQA32       Z10, Z26
+	VPERMI2D        Z23, Z22, Z26
+	VMOVDQA32       Z11, Z27
+	VPERMI2D        Z23, Z22, Z27
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VPSHUFB         Z24, Z7, Z24
+	VPSRLVD         Z0, Z25, Z25
+	VPANDD          Z1, Z25, Z25
+	VPSHUFB         Z25, Z7, Z25
+	VPSRLVD         Z0, Z26, Z26
+	VPANDD          Z1, Z26, Z26
+	VPSHUFB         Z26, Z7, Z26
+	VPSRLVD         Z0, Z27, Z27
+	VPANDD          Z1, Z27, Z27
+	VPSHUFB         Z27, Z7, Z27
+	VPBROADCASTD    4(DX)(AX*1), Y17
+	VPBROADCASTD    (DX)(AX*1), Y22
+	VPSRLVD         Y2, Y17, Y17
+	VPSRLVD         Y3, Y22, Y22
+	VPANDD          Y5, Y22, Y22
+	VPTERNLOGD      $0xf8, Y4, Y17, Y22
+	VPSUBD          Y6, Y22, Y22
+	VCVTDQ2PS       Y22, Y17
+	VPBROADCASTW    (DX)(AX*1), X22
+	VCVTPH2PS       X22, Y22
+	VMULPS          Y22, Y17, Y17
+	VPDPBUSD        Z18, Z24, Z15
+	VPDPBUSD        Z19, Z25, Z15
+	VPDPBUSD        Z20, Z26, Z15
+	VPDPBUSD        Z21, Z27, Z15
+	VSHUFF64X2      $0x44, Z17, Z16, Z18
+	VBROADCASTF64X4 (SI), Z19
+	VSHUFI32X4      $0x88, Z15, Z14, Z20
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VMULPS          Z19, Z18, Z19
+	VPADDD          Z14, Z20, Z20
+	VCVTDQ2PS       Z20, Z20
+	VFMADD231PS     Z19, Z20, Z13
+	ADDQ            $+136, DX
+	ADDQ            $+256, BX
+	ADDQ            $+32, SI
+	ADDQ            $+64, DI
+	DECQ            R8
+	JNZ             group
+	MOVQ            y+64(FP), DX
+	VXORPS          Z15, Z15, Z15
+	VSHUFF32X4      $0xf5, Z13, Z13, Z14
+	VADDPS          Z13, Z15, Z15
+	VPERMILPS       $0x55, Z13, Z18
+	VADDPS          Z18, Z15, Z15
+	VPERMILPS       $0xaa, Z13, Z18
+	VADDPS          Z18, Z15, Z15
+	VPERMILPS       $0xff, Z13, Z13
+	VADDPS          Z13, Z15, Z15
+	VADDPS          Z14, Z15, Z15
+	VPERMILPS       $0x55, Z14, Z13
+	VADDPS          Z13, Z15, Z15
+	VPERMILPS       $0xaa, Z14, Z13
+	VADDPS          Z13, Z15, Z15
+	VPERMILPS       $0xff, Z14, Z13
+	VADDPS          Z13, Z15, Z15
+	VMOVSS          X15, (DX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(CX*4), DX
+	VEXTRACTF32X4   $0x02, Z15, X13
+	VMOVSS          X13, (DX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -7253,6 +9383,214 @@ DATA avx512_iq4_xs_3<>+56(SB)/4, $0x0000001b
 DATA avx512_iq4_xs_3<>+60(SB)/4, $0x0000001f
 GLOBL avx512_iq4_xs_3<>(SB), RODATA|NOPTR, $64
 
+// func avx512DotIQ4_XSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
+TEXT ·avx512DotIQ4_XSTwo(SB), NOSPLIT, $0-80
+	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VMOVDQU32    avx512_iq4_xs_low<>+0(SB), Z2
+	VMOVDQU32    avx512_iq4_xs_high<>+0(SB), Z3
+	VPBROADCASTD avx512_splat_0000000f<>+0(SB), Z4
+	VPBROADCASTD avx512_splat_00000030<>+0(SB), Z5
+	VPBROADCASTD avx512_splat_00000020<>+0(SB), Z6
+	VMOVDQU32    avx512_iq4_levels<>+0(SB), Z7
+	VMOVDQU32    avx512_iq4_xs_0<>+0(SB), Z8
+	VMOVDQU32    avx512_iq4_xs_1<>+0(SB), Z9
+	VMOVDQU32    avx512_iq4_xs_2<>+0(SB), Z10
+	VMOVDQU32    avx512_iq4_xs_3<>+0(SB), Z11
+	VMOVDQU32    avx512_halves<>+0(SB), Z12
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    AX, AX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ AX, CX
+	MOVQ    nb+24(FP), R9
+	MOVQ    R9, AX
+	SHLQ    $0x02, AX
+	VXORPS  Z13, Z13, Z13
+	VXORPS  Z14, Z14, Z14
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6272(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	PREFETCHT1      6272(BX)(CX*1)
+	VXORPS          Z15, Z15, Z15
+	VPERMD          (R8), Z12, Z16
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z16, Z15
+	VMOVDQA32       Z15, Z16
+	VXORPS          Z19, Z19, Z19
+	VPERMD          (R8)(AX*2), Z12, Z20
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z20, Z19
+	VMOVDQA32       Z19, Z20
+	VMOVDQU32       8(BX), Z21
+	VMOVDQU32       72(BX), Z22
+	VMOVDQA32       Z8, Z23
+	VPERMI2D        Z22, Z21, Z23
+	VMOVDQA32       Z9, Z24
+	VPERMI2D        Z22, Z21, Z24
+	VMOVDQA32       Z10, Z25
+	VPERMI2D        Z22, Z21, Z25
+	VMOVDQA32       Z11, Z26
+	VPERMI2D        Z22, Z21, Z26
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFB         Z23, Z7, Z23
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VPSHUFB         Z24, Z7, Z24
+	VPSRLVD         Z0, Z25, Z25
+	VPANDD          Z1, Z25, Z25
+	VPSHUFB         Z25, Z7, Z25
+	VPSRLVD         Z0, Z26, Z26
+	VPANDD          Z1, Z26, Z26
+	VPSHUFB         Z26, Z7, Z26
+	VPBROADCASTD    4(BX), Y17
+	VPBROADCASTD    (BX), Y18
+	VPSRLVD         Y2, Y17, Y17
+	VPSRLVD         Y3, Y18, Y18
+	VPANDD          Y5, Y18, Y18
+	VPTERNLOGD      $0xf8, Y4, Y17, Y18
+	VPSUBD          Y6, Y18, Y18
+	VCVTDQ2PS       Y18, Y17
+	VPBROADCASTW    (BX), X18
+	VCVTPH2PS       X18, Y18
+	VMULPS          Y18, Y17, Y17
+	VPDPBUSD        (SI), Z23, Z15
+	VPDPBUSD        64(SI), Z24, Z15
+	VPDPBUSD        128(SI), Z25, Z15
+	VPDPBUSD        192(SI), Z26, Z15
+	VPDPBUSD        (SI)(AX*8), Z23, Z19
+	VPDPBUSD        64(SI)(AX*8), Z24, Z19
+	VPDPBUSD        128(SI)(AX*8), Z25, Z19
+	VPDPBUSD        192(SI)(AX*8), Z26, Z19
+	VMOVDQU32       8(BX)(CX*1), Z21
+	VMOVDQU32       72(BX)(CX*1), Z22
+	VMOVDQA32       Z8, Z23
+	VPERMI2D        Z22, Z21, Z23
+	VMOVDQA32       Z9, Z24
+	VPERMI2D        Z22, Z21, Z24
+	VMOVDQA32       Z10, Z25
+	VPERMI2D        Z22, Z21, Z25
+	VMOVDQA32       Z11, Z26
+	VPERMI2D        Z22, Z21, Z26
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFB         Z23, Z7, Z23
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VPSHUFB         Z24, Z7, Z24
+	VPSRLVD         Z0, Z25, Z25
+	VPANDD          Z1, Z25, Z25
+	VPSHUFB         Z25, Z7, Z25
+	VPSRLVD         Z0, Z26, Z26
+	VPANDD          Z1, Z26, Z26
+	VPSHUFB         Z26, Z7, Z26
+	VPBROADCASTD    4(BX)(CX*1), Y18
+	VPBROADCASTD    (BX)(CX*1), Y21
+	VPSRLVD         Y2, Y18, Y18
+	VPSRLVD         Y3, Y21, Y21
+	VPANDD          Y5, Y21, Y21
+	VPTERNLOGD      $0xf8, Y4, Y18, Y21
+	VPSUBD          Y6, Y21, Y21
+	VCVTDQ2PS       Y21, Y18
+	VPBROADCASTW    (BX)(CX*1), X21
+	VCVTPH2PS       X21, Y21
+	VMULPS          Y21, Y18, Y18
+	VPDPBUSD        (SI), Z23, Z16
+	VPDPBUSD        64(SI), Z24, Z16
+	VPDPBUSD        128(SI), Z25, Z16
+	VPDPBUSD        192(SI), Z26, Z16
+	VPDPBUSD        (SI)(AX*8), Z23, Z20
+	VPDPBUSD        64(SI)(AX*8), Z24, Z20
+	VPDPBUSD        128(SI)(AX*8), Z25, Z20
+	VPDPBUSD        192(SI)(AX*8), Z26, Z20
+	VSHUFF64X2      $0x44, Z18, Z17, Z21
+	VBROADCASTF64X4 (DI), Z22
+	VSHUFI32X4      $0x88, Z16, Z15, Z23
+	VSHUFI32X4      $0xdd, Z16, Z15, Z15
+	VMULPS          Z22, Z21, Z22
+	VPADDD          Z15, Z23, Z23
+	VCVTDQ2PS       Z23, Z23
+	VFMADD231PS     Z22, Z23, Z13
+	VBROADCASTF64X4 (DI)(AX*1), Z15
+	VSHUFI32X4      $0x88, Z20, Z19, Z16
+	VSHUFI32X4      $0xdd, Z20, Z19, Z19
+	VMULPS          Z15, Z21, Z15
+	VPADDD          Z19, Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z15, Z16, Z14
+	ADDQ            $+136, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), AX
+	VXORPS          Z16, Z16, Z16
+	VSHUFF32X4      $0xf5, Z13, Z13, Z15
+	VADDPS          Z13, Z16, Z16
+	VPERMILPS       $0x55, Z13, Z19
+	VADDPS          Z19, Z16, Z16
+	VPERMILPS       $0xaa, Z13, Z19
+	VADDPS          Z19, Z16, Z16
+	VPERMILPS       $0xff, Z13, Z13
+	VADDPS          Z13, Z16, Z16
+	VADDPS          Z15, Z16, Z16
+	VPERMILPS       $0x55, Z15, Z13
+	VADDPS          Z13, Z16, Z16
+	VPERMILPS       $0xaa, Z15, Z13
+	VADDPS          Z13, Z16, Z16
+	VPERMILPS       $0xff, Z15, Z13
+	VADDPS          Z13, Z16, Z16
+	VXORPS          Z15, Z15, Z15
+	VSHUFF32X4      $0xf5, Z14, Z14, Z13
+	VADDPS          Z14, Z15, Z15
+	VPERMILPS       $0x55, Z14, Z19
+	VADDPS          Z19, Z15, Z15
+	VPERMILPS       $0xaa, Z14, Z19
+	VADDPS          Z19, Z15, Z15
+	VPERMILPS       $0xff, Z14, Z14
+	VADDPS          Z14, Z15, Z15
+	VADDPS          Z13, Z15, Z15
+	VPERMILPS       $0x55, Z13, Z14
+	VADDPS          Z14, Z15, Z15
+	VPERMILPS       $0xaa, Z13, Z14
+	VADDPS          Z14, Z15, Z15
+	VPERMILPS       $0xff, Z13, Z13
+	VADDPS          Z13, Z15, Z15
+	MOVQ            ldy+72(FP), BX
+	VMOVSS          X16, (AX)
+	VMOVSS          X15, (AX)(BX*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (AX)(DX*4), AX
+	VEXTRACTF32X4   $0x02, Z16, X13
+	VMOVSS          X13, (AX)
+	VEXTRACTF32X4   $0x02, Z15, X13
+	VMOVSS          X13, (AX)(BX*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), AX
+	ADDQ            AX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
 // func avx512DotIQ4_XSMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotIQ4_XSMany(SB), NOSPLIT, $256-88
@@ -7291,9 +9629,9 @@ row:
 	SHRQ    $0x03, R12
 
 group:
-	PREFETCHT1   8192(R8)
-	PREFETCHT1   8256(R8)
-	PREFETCHT1   8320(R8)
+	PREFETCHT1   6144(R8)
+	PREFETCHT1   6208(R8)
+	PREFETCHT1   6272(R8)
 	VMOVDQU32    8(R8), Z13
 	VMOVDQU32    72(R8), Z16
 	VMOVDQA32    Z8, Z17
@@ -7349,16 +9687,16 @@ pair:
 	VPDPBUSD      64(R9)(BX*8), Z18, Z21
 	VPDPBUSD      128(R9)(BX*8), Z19, Z21
 	VPDPBUSD      192(R9)(BX*8), Z20, Z21
-	VSHUFI32X4    $0x88, Z21, Z16, Z22
-	VSHUFI32X4    $0xdd, Z21, Z16, Z16
-	VMOVUPS       (R13), Z21
+	VMOVUPS       (R13), Z22
 	VMOVUPS       (R10)(DX*1), Y15
 	VINSERTF64X4  $0x01, (R10)(BX*1), Z15, Z15
+	VSHUFI32X4    $0x88, Z21, Z16, Z23
+	VSHUFI32X4    $0xdd, Z21, Z16, Z16
 	VMULPS        Z15, Z13, Z15
-	VPADDD        Z16, Z22, Z22
-	VCVTDQ2PS     Z22, Z22
-	VFMADD231PS   Z15, Z22, Z21
-	VMOVUPS       Z21, (R13)
+	VPADDD        Z16, Z23, Z23
+	VCVTDQ2PS     Z23, Z23
+	VFMADD231PS   Z15, Z23, Z22
+	VMOVUPS       Z22, (R13)
 	ADDQ          $0x40, R13
 	LEAQ          (DX)(AX*2), DX
 	CMPQ          DX, CX
@@ -7376,8 +9714,8 @@ pair:
 
 out:
 	VMOVDQU32     (DX), Z13
-	VSHUFF32X4    $0xf5, Z13, Z13, Z16
 	VXORPS        Z17, Z17, Z17
+	VSHUFF32X4    $0xf5, Z13, Z13, Z16
 	VADDPS        Z13, Z17, Z17
 	VPERMILPS     $0x55, Z13, Z18
 	VADDPS        Z18, Z17, Z17
@@ -7534,158 +9872,158 @@ block:
 	MOVQ          ldy+48(FP), R8
 	MOVQ          DX, DI
 	VXORPS        X16, X16, X16
-	VPUNPCKLDQ    Z1, Z0, Z17
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z17, Z3
-	VPUNPCKHQDQ   Z1, Z17, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z17
+	VPUNPCKHDQ    Z1, Z0, Z17
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z17, Z2
+	VPUNPCKHQDQ   Z1, Z17, Z17
 	VADDPS        X3, X16, X16
-	VADDPS        X1, X16, X16
-	VADDPS        X17, X16, X16
 	VADDPS        X0, X16, X16
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z17, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z17, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X17, X16, X16
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X16, X16
-	VEXTRACTF32X4 $0x03, Z17, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x01, Z17, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z17, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X16, X16
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X16, X16
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X16, X16
+	VEXTRACTF32X4 $0x03, Z17, X0
 	VADDPS        X0, X16, X16
 	VMOVUPS       X16, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z5, Z4, Z1
-	VPUNPCKHDQ    Z5, Z4, Z2
-	VPUNPCKLDQ    Z7, Z6, Z3
-	VPUNPCKHDQ    Z7, Z6, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z5, Z4, Z1
+	VPUNPCKLDQ    Z5, Z4, Z4
+	VPUNPCKHDQ    Z7, Z6, Z5
+	VPUNPCKLDQ    Z7, Z6, Z6
+	VPUNPCKLQDQ   Z6, Z4, Z7
+	VPUNPCKHQDQ   Z6, Z4, Z4
+	VPUNPCKLQDQ   Z5, Z1, Z6
+	VPUNPCKHQDQ   Z5, Z1, Z1
+	VADDPS        X7, X0, X0
+	VADDPS        X4, X0, X0
+	VADDPS        X6, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z7, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z6, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z9, Z8, Z1
-	VPUNPCKHDQ    Z9, Z8, Z2
-	VPUNPCKLDQ    Z11, Z10, Z3
-	VPUNPCKHDQ    Z11, Z10, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z9, Z8, Z1
+	VPUNPCKLDQ    Z9, Z8, Z8
+	VPUNPCKHDQ    Z11, Z10, Z9
+	VPUNPCKLDQ    Z11, Z10, Z10
+	VPUNPCKLQDQ   Z10, Z8, Z11
+	VPUNPCKHQDQ   Z10, Z8, Z8
+	VPUNPCKLQDQ   Z9, Z1, Z10
+	VPUNPCKHQDQ   Z9, Z1, Z1
+	VADDPS        X11, X0, X0
+	VADDPS        X8, X0, X0
+	VADDPS        X10, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z11, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z10, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z11, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z10, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z11, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z10, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z13, Z12, Z1
-	VPUNPCKHDQ    Z13, Z12, Z2
-	VPUNPCKLDQ    Z15, Z14, Z3
-	VPUNPCKHDQ    Z15, Z14, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z13, Z12, Z1
+	VPUNPCKLDQ    Z13, Z12, Z12
+	VPUNPCKHDQ    Z15, Z14, Z13
+	VPUNPCKLDQ    Z15, Z14, Z14
+	VPUNPCKLQDQ   Z14, Z12, Z15
+	VPUNPCKHQDQ   Z14, Z12, Z12
+	VPUNPCKLQDQ   Z13, Z1, Z14
+	VPUNPCKHQDQ   Z13, Z1, Z1
+	VADDPS        X15, X0, X0
+	VADDPS        X12, X0, X0
+	VADDPS        X14, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z15, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z14, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z15, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z14, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z15, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z14, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (AX)(CX*4), AX
@@ -7790,80 +10128,80 @@ block:
 	MOVQ          ldy+48(FP), R8
 	MOVQ          DX, DI
 	VXORPS        X8, X8, X8
-	VPUNPCKLDQ    Z1, Z0, Z9
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z9, Z3
-	VPUNPCKHQDQ   Z1, Z9, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z9
+	VPUNPCKHDQ    Z1, Z0, Z9
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z9, Z2
+	VPUNPCKHQDQ   Z1, Z9, Z9
 	VADDPS        X3, X8, X8
-	VADDPS        X1, X8, X8
-	VADDPS        X9, X8, X8
 	VADDPS        X0, X8, X8
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z9, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z9, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X9, X8, X8
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X8, X8
-	VEXTRACTF32X4 $0x03, Z9, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x01, Z9, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z9, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X8, X8
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X8, X8
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X8, X8
+	VEXTRACTF32X4 $0x03, Z9, X0
 	VADDPS        X0, X8, X8
 	VMOVUPS       X8, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z5, Z4, Z1
-	VPUNPCKHDQ    Z5, Z4, Z2
-	VPUNPCKLDQ    Z7, Z6, Z3
-	VPUNPCKHDQ    Z7, Z6, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z5, Z4, Z1
+	VPUNPCKLDQ    Z5, Z4, Z4
+	VPUNPCKHDQ    Z7, Z6, Z5
+	VPUNPCKLDQ    Z7, Z6, Z6
+	VPUNPCKLQDQ   Z6, Z4, Z7
+	VPUNPCKHQDQ   Z6, Z4, Z4
+	VPUNPCKLQDQ   Z5, Z1, Z6
+	VPUNPCKHQDQ   Z5, Z1, Z1
+	VADDPS        X7, X0, X0
+	VADDPS        X4, X0, X0
+	VADDPS        X6, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z7, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z6, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (AX)(CX*4), AX
@@ -7952,41 +10290,41 @@ block:
 	MOVQ          ldy+48(FP), SI
 	MOVQ          DX, SI
 	VXORPS        X4, X4, X4
-	VPUNPCKLDQ    Z1, Z0, Z5
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z5, Z3
-	VPUNPCKHQDQ   Z1, Z5, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z5
+	VPUNPCKHDQ    Z1, Z0, Z5
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z5, Z2
+	VPUNPCKHQDQ   Z1, Z5, Z5
 	VADDPS        X3, X4, X4
-	VADDPS        X1, X4, X4
-	VADDPS        X5, X4, X4
 	VADDPS        X0, X4, X4
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z5, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z5, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X5, X4, X4
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X4, X4
-	VEXTRACTF32X4 $0x03, Z5, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x01, Z5, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z5, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X4, X4
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X4, X4
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X4, X4
+	VEXTRACTF32X4 $0x03, Z5, X0
 	VADDPS        X0, X4, X4
 	VMOVUPS       X4, K1, (SI)
 	LEAQ          (AX)(CX*4), AX
@@ -8116,158 +10454,158 @@ block:
 	MOVQ          ldy+48(FP), R8
 	MOVQ          DX, DI
 	VXORPS        X16, X16, X16
-	VPUNPCKLDQ    Z1, Z0, Z17
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z17, Z3
-	VPUNPCKHQDQ   Z1, Z17, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z17
+	VPUNPCKHDQ    Z1, Z0, Z17
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z17, Z2
+	VPUNPCKHQDQ   Z1, Z17, Z17
 	VADDPS        X3, X16, X16
-	VADDPS        X1, X16, X16
-	VADDPS        X17, X16, X16
 	VADDPS        X0, X16, X16
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z17, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z17, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X17, X16, X16
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X16, X16
-	VEXTRACTF32X4 $0x03, Z17, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x01, Z17, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z17, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X16, X16
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X16, X16
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X16, X16
+	VEXTRACTF32X4 $0x03, Z17, X0
 	VADDPS        X0, X16, X16
 	VMOVUPS       X16, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z5, Z4, Z1
-	VPUNPCKHDQ    Z5, Z4, Z2
-	VPUNPCKLDQ    Z7, Z6, Z3
-	VPUNPCKHDQ    Z7, Z6, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z5, Z4, Z1
+	VPUNPCKLDQ    Z5, Z4, Z4
+	VPUNPCKHDQ    Z7, Z6, Z5
+	VPUNPCKLDQ    Z7, Z6, Z6
+	VPUNPCKLQDQ   Z6, Z4, Z7
+	VPUNPCKHQDQ   Z6, Z4, Z4
+	VPUNPCKLQDQ   Z5, Z1, Z6
+	VPUNPCKHQDQ   Z5, Z1, Z1
+	VADDPS        X7, X0, X0
+	VADDPS        X4, X0, X0
+	VADDPS        X6, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z7, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z6, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z9, Z8, Z1
-	VPUNPCKHDQ    Z9, Z8, Z2
-	VPUNPCKLDQ    Z11, Z10, Z3
-	VPUNPCKHDQ    Z11, Z10, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z9, Z8, Z1
+	VPUNPCKLDQ    Z9, Z8, Z8
+	VPUNPCKHDQ    Z11, Z10, Z9
+	VPUNPCKLDQ    Z11, Z10, Z10
+	VPUNPCKLQDQ   Z10, Z8, Z11
+	VPUNPCKHQDQ   Z10, Z8, Z8
+	VPUNPCKLQDQ   Z9, Z1, Z10
+	VPUNPCKHQDQ   Z9, Z1, Z1
+	VADDPS        X11, X0, X0
+	VADDPS        X8, X0, X0
+	VADDPS        X10, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z11, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z10, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z11, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z10, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z11, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z10, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z13, Z12, Z1
-	VPUNPCKHDQ    Z13, Z12, Z2
-	VPUNPCKLDQ    Z15, Z14, Z3
-	VPUNPCKHDQ    Z15, Z14, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z13, Z12, Z1
+	VPUNPCKLDQ    Z13, Z12, Z12
+	VPUNPCKHDQ    Z15, Z14, Z13
+	VPUNPCKLDQ    Z15, Z14, Z14
+	VPUNPCKLQDQ   Z14, Z12, Z15
+	VPUNPCKHQDQ   Z14, Z12, Z12
+	VPUNPCKLQDQ   Z13, Z1, Z14
+	VPUNPCKHQDQ   Z13, Z1, Z1
+	VADDPS        X15, X0, X0
+	VADDPS        X12, X0, X0
+	VADDPS        X14, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z15, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z14, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z15, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z14, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z15, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z14, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (AX)(CX*4), AX
@@ -8368,80 +10706,80 @@ block:
 	MOVQ          ldy+48(FP), R8
 	MOVQ          DX, DI
 	VXORPS        X8, X8, X8
-	VPUNPCKLDQ    Z1, Z0, Z9
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z9, Z3
-	VPUNPCKHQDQ   Z1, Z9, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z9
+	VPUNPCKHDQ    Z1, Z0, Z9
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z9, Z2
+	VPUNPCKHQDQ   Z1, Z9, Z9
 	VADDPS        X3, X8, X8
-	VADDPS        X1, X8, X8
-	VADDPS        X9, X8, X8
 	VADDPS        X0, X8, X8
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z9, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z9, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X9, X8, X8
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X8, X8
-	VEXTRACTF32X4 $0x03, Z9, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x01, Z9, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z9, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X8, X8
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X8, X8
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X8, X8
+	VEXTRACTF32X4 $0x03, Z9, X0
 	VADDPS        X0, X8, X8
 	VMOVUPS       X8, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z5, Z4, Z1
-	VPUNPCKHDQ    Z5, Z4, Z2
-	VPUNPCKLDQ    Z7, Z6, Z3
-	VPUNPCKHDQ    Z7, Z6, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z5, Z4, Z1
+	VPUNPCKLDQ    Z5, Z4, Z4
+	VPUNPCKHDQ    Z7, Z6, Z5
+	VPUNPCKLDQ    Z7, Z6, Z6
+	VPUNPCKLQDQ   Z6, Z4, Z7
+	VPUNPCKHQDQ   Z6, Z4, Z4
+	VPUNPCKLQDQ   Z5, Z1, Z6
+	VPUNPCKHQDQ   Z5, Z1, Z1
+	VADDPS        X7, X0, X0
+	VADDPS        X4, X0, X0
+	VADDPS        X6, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z7, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z6, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (AX)(CX*4), AX
@@ -8526,41 +10864,41 @@ block:
 	MOVQ          ldy+48(FP), SI
 	MOVQ          DX, SI
 	VXORPS        X4, X4, X4
-	VPUNPCKLDQ    Z1, Z0, Z5
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z5, Z3
-	VPUNPCKHQDQ   Z1, Z5, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z5
+	VPUNPCKHDQ    Z1, Z0, Z5
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z5, Z2
+	VPUNPCKHQDQ   Z1, Z5, Z5
 	VADDPS        X3, X4, X4
-	VADDPS        X1, X4, X4
-	VADDPS        X5, X4, X4
 	VADDPS        X0, X4, X4
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z5, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z5, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X5, X4, X4
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X4, X4
-	VEXTRACTF32X4 $0x03, Z5, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x01, Z5, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z5, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X4, X4
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X4, X4
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X4, X4
+	VEXTRACTF32X4 $0x03, Z5, X0
 	VADDPS        X0, X4, X4
 	VMOVUPS       X4, K1, (SI)
 	LEAQ          (AX)(CX*4), AX
@@ -8698,158 +11036,158 @@ block:
 	MOVQ          ldy+48(FP), R8
 	MOVQ          DX, DI
 	VXORPS        X16, X16, X16
-	VPUNPCKLDQ    Z1, Z0, Z17
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z17, Z3
-	VPUNPCKHQDQ   Z1, Z17, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z17
+	VPUNPCKHDQ    Z1, Z0, Z17
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z17, Z2
+	VPUNPCKHQDQ   Z1, Z17, Z17
 	VADDPS        X3, X16, X16
-	VADDPS        X1, X16, X16
-	VADDPS        X17, X16, X16
 	VADDPS        X0, X16, X16
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z17, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z17, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X16, X16
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X17, X16, X16
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X16, X16
-	VEXTRACTF32X4 $0x03, Z17, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x01, Z17, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x02, Z17, X1
+	VADDPS        X1, X16, X16
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X16, X16
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X16, X16
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X16, X16
+	VEXTRACTF32X4 $0x03, Z17, X0
 	VADDPS        X0, X16, X16
 	VMOVUPS       X16, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z5, Z4, Z1
-	VPUNPCKHDQ    Z5, Z4, Z2
-	VPUNPCKLDQ    Z7, Z6, Z3
-	VPUNPCKHDQ    Z7, Z6, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z5, Z4, Z1
+	VPUNPCKLDQ    Z5, Z4, Z4
+	VPUNPCKHDQ    Z7, Z6, Z5
+	VPUNPCKLDQ    Z7, Z6, Z6
+	VPUNPCKLQDQ   Z6, Z4, Z7
+	VPUNPCKHQDQ   Z6, Z4, Z4
+	VPUNPCKLQDQ   Z5, Z1, Z6
+	VPUNPCKHQDQ   Z5, Z1, Z1
+	VADDPS        X7, X0, X0
+	VADDPS        X4, X0, X0
+	VADDPS        X6, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z7, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z6, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z9, Z8, Z1
-	VPUNPCKHDQ    Z9, Z8, Z2
-	VPUNPCKLDQ    Z11, Z10, Z3
-	VPUNPCKHDQ    Z11, Z10, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z9, Z8, Z1
+	VPUNPCKLDQ    Z9, Z8, Z8
+	VPUNPCKHDQ    Z11, Z10, Z9
+	VPUNPCKLDQ    Z11, Z10, Z10
+	VPUNPCKLQDQ   Z10, Z8, Z11
+	VPUNPCKHQDQ   Z10, Z8, Z8
+	VPUNPCKLQDQ   Z9, Z1, Z10
+	VPUNPCKHQDQ   Z9, Z1, Z1
+	VADDPS        X11, X0, X0
+	VADDPS        X8, X0, X0
+	VADDPS        X10, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z11, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z10, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z11, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z10, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z11, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z8, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z10, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z13, Z12, Z1
-	VPUNPCKHDQ    Z13, Z12, Z2
-	VPUNPCKLDQ    Z15, Z14, Z3
-	VPUNPCKHDQ    Z15, Z14, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z13, Z12, Z1
+	VPUNPCKLDQ    Z13, Z12, Z12
+	VPUNPCKHDQ    Z15, Z14, Z13
+	VPUNPCKLDQ    Z15, Z14, Z14
+	VPUNPCKLQDQ   Z14, Z12, Z15
+	VPUNPCKHQDQ   Z14, Z12, Z12
+	VPUNPCKLQDQ   Z13, Z1, Z14
+	VPUNPCKHQDQ   Z13, Z1, Z1
+	VADDPS        X15, X0, X0
+	VADDPS        X12, X0, X0
+	VADDPS        X14, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z15, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z14, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z15, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z14, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z15, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z12, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z14, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (AX)(CX*4), AX
@@ -8958,80 +11296,80 @@ block:
 	MOVQ          ldy+48(FP), R8
 	MOVQ          DX, DI
 	VXORPS        X8, X8, X8
-	VPUNPCKLDQ    Z1, Z0, Z9
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z9, Z3
-	VPUNPCKHQDQ   Z1, Z9, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z9
+	VPUNPCKHDQ    Z1, Z0, Z9
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z9, Z2
+	VPUNPCKHQDQ   Z1, Z9, Z9
 	VADDPS        X3, X8, X8
-	VADDPS        X1, X8, X8
-	VADDPS        X9, X8, X8
 	VADDPS        X0, X8, X8
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z9, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z9, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X8, X8
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X9, X8, X8
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X8, X8
-	VEXTRACTF32X4 $0x03, Z9, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x01, Z9, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x02, Z9, X1
+	VADDPS        X1, X8, X8
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X8, X8
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X8, X8
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X8, X8
+	VEXTRACTF32X4 $0x03, Z9, X0
 	VADDPS        X0, X8, X8
 	VMOVUPS       X8, K1, (DI)
 	LEAQ          (DI)(R8*4), DI
 	VXORPS        X0, X0, X0
-	VPUNPCKLDQ    Z5, Z4, Z1
-	VPUNPCKHDQ    Z5, Z4, Z2
-	VPUNPCKLDQ    Z7, Z6, Z3
-	VPUNPCKHDQ    Z7, Z6, Z4
-	VPUNPCKLQDQ   Z3, Z1, Z5
-	VPUNPCKHQDQ   Z3, Z1, Z1
-	VPUNPCKLQDQ   Z4, Z2, Z3
-	VPUNPCKHQDQ   Z4, Z2, Z2
-	VADDPS        X5, X0, X0
+	VPUNPCKHDQ    Z5, Z4, Z1
+	VPUNPCKLDQ    Z5, Z4, Z4
+	VPUNPCKHDQ    Z7, Z6, Z5
+	VPUNPCKLDQ    Z7, Z6, Z6
+	VPUNPCKLQDQ   Z6, Z4, Z7
+	VPUNPCKHQDQ   Z6, Z4, Z4
+	VPUNPCKLQDQ   Z5, Z1, Z6
+	VPUNPCKHQDQ   Z5, Z1, Z1
+	VADDPS        X7, X0, X0
+	VADDPS        X4, X0, X0
+	VADDPS        X6, X0, X0
 	VADDPS        X1, X0, X0
-	VADDPS        X3, X0, X0
+	VEXTRACTF32X4 $0x01, Z7, X2
 	VADDPS        X2, X0, X0
-	VEXTRACTF32X4 $0x01, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x01, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z5, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z1, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z3, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x02, Z2, X4
-	VADDPS        X4, X0, X0
-	VEXTRACTF32X4 $0x03, Z5, X4
-	VADDPS        X4, X0, X0
+	VEXTRACTF32X4 $0x01, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z6, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z7, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z4, X2
+	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x03, Z6, X2
+	VADDPS        X2, X0, X0
 	VEXTRACTF32X4 $0x03, Z1, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z3, X1
-	VADDPS        X1, X0, X0
-	VEXTRACTF32X4 $0x03, Z2, X1
 	VADDPS        X1, X0, X0
 	VMOVUPS       X0, K1, (DI)
 	LEAQ          (AX)(CX*4), AX
@@ -9124,41 +11462,41 @@ block:
 	MOVQ          ldy+48(FP), SI
 	MOVQ          DX, SI
 	VXORPS        X4, X4, X4
-	VPUNPCKLDQ    Z1, Z0, Z5
-	VPUNPCKHDQ    Z1, Z0, Z0
-	VPUNPCKLDQ    Z3, Z2, Z1
-	VPUNPCKHDQ    Z3, Z2, Z2
-	VPUNPCKLQDQ   Z1, Z5, Z3
-	VPUNPCKHQDQ   Z1, Z5, Z1
-	VPUNPCKLQDQ   Z2, Z0, Z5
+	VPUNPCKHDQ    Z1, Z0, Z5
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPUNPCKLDQ    Z3, Z2, Z2
+	VPUNPCKLQDQ   Z2, Z0, Z3
 	VPUNPCKHQDQ   Z2, Z0, Z0
+	VPUNPCKLQDQ   Z1, Z5, Z2
+	VPUNPCKHQDQ   Z1, Z5, Z5
 	VADDPS        X3, X4, X4
-	VADDPS        X1, X4, X4
-	VADDPS        X5, X4, X4
 	VADDPS        X0, X4, X4
-	VEXTRACTF32X4 $0x01, Z3, X2
 	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z1, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z5, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x01, Z0, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z3, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z1, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z5, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x02, Z0, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x03, Z3, X2
-	VADDPS        X2, X4, X4
-	VEXTRACTF32X4 $0x03, Z1, X1
+	VADDPS        X5, X4, X4
+	VEXTRACTF32X4 $0x01, Z3, X1
 	VADDPS        X1, X4, X4
-	VEXTRACTF32X4 $0x03, Z5, X1
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x01, Z5, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x02, Z5, X1
+	VADDPS        X1, X4, X4
+	VEXTRACTF32X4 $0x03, Z3, X1
 	VADDPS        X1, X4, X4
 	VEXTRACTF32X4 $0x03, Z0, X0
+	VADDPS        X0, X4, X4
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        X0, X4, X4
+	VEXTRACTF32X4 $0x03, Z5, X0
 	VADDPS        X0, X4, X4
 	VMOVUPS       X4, K1, (SI)
 	LEAQ          (AX)(CX*4), AX

@@ -28,7 +28,8 @@ func Emit() {
 	}
 	arrange()
 	for _, f := range dots() {
-		dot(f)
+		dot(f, 1)
+		dot(f, 2)
 		dotMany(f)
 	}
 	for _, f := range floatFormats {
@@ -102,19 +103,18 @@ func kmask(bits uint16) OpmaskVirtual {
 	return k
 }
 
-// transpose4 turns dword c of each 128-bit lane of x[d] into dword d of x[c]'s lane.
+// transpose4 turns dword c of each 128-bit lane of x[d] into dword d of the result's register c. It overwrites x.
 func transpose4(x []VecVirtual) []VecVirtual {
-	lo0, hi0, lo1, hi1 := ZMM(), ZMM(), ZMM(), ZMM()
-	VPUNPCKLDQ(x[1], x[0], lo0)
-	VPUNPCKHDQ(x[1], x[0], hi0)
-	VPUNPCKLDQ(x[3], x[2], lo1)
-	VPUNPCKHDQ(x[3], x[2], hi1)
-	y := []VecVirtual{ZMM(), ZMM(), ZMM(), ZMM()}
-	VPUNPCKLQDQ(lo1, lo0, y[0])
-	VPUNPCKHQDQ(lo1, lo0, y[1])
-	VPUNPCKLQDQ(hi1, hi0, y[2])
-	VPUNPCKHQDQ(hi1, hi0, y[3])
-	return y
+	t := ZMM()
+	VPUNPCKHDQ(x[1], x[0], t)
+	VPUNPCKLDQ(x[1], x[0], x[0])
+	VPUNPCKHDQ(x[3], x[2], x[1])
+	VPUNPCKLDQ(x[3], x[2], x[2])
+	VPUNPCKLQDQ(x[2], x[0], x[3])
+	VPUNPCKHQDQ(x[2], x[0], x[0])
+	VPUNPCKLQDQ(x[1], t, x[2])
+	VPUNPCKHQDQ(x[1], t, t)
+	return []VecVirtual{x[3], x[0], x[2], t}
 }
 
 // laneSum adds the 16 floats of p to 0 in order; the sum is in element 0 of the result.

@@ -165,7 +165,7 @@ func dotQ8_0() dotFormat {
 		x := make([]VecVirtual, 4)
 		for c := range x {
 			x[c] = ZMM()
-			VMOVDQU32(w.Offset(34*c+2), x[c].AsY())
+			VBROADCASTI64X4(w.Offset(34*c+2), x[c]) // a load alone, and not a view of 32 bytes, which would want one of the first 16 registers
 			VINSERTI64X4(U8(1), w.Offset(34*(c+4)+2), x[c], x[c])
 			VPXORD(sign, x[c], x[c])
 		}
