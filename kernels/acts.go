@@ -1,5 +1,10 @@
 package kernels
 
+import (
+	"math"
+	"unsafe"
+)
+
 // acts is the operand of a product: n rows of k activations. Integer formats take them quantised, as rows for dots or as tiles for
 // panels; float formats as they are, or as float tiles.
 //
@@ -57,13 +62,7 @@ func (a *acts) quantize(l *leaf, r int, x []float32) {
 
 // quantizeRest makes the integers of row n+r: of what those of row r left over.
 func (a *acts) quantizeRest(l *leaf, r int, rest []float32) {
-	x, q := a.x[r*a.k:(r+1)*a.k], a.q[r*a.k:(r+1)*a.k]
-	for b, scale := range a.scale[r*a.nb : (r+1)*a.nb] {
-		x, q, rest := x[32*b:32*b+32], q[32*b:32*b+32], rest[32*b:32*b+32]
-		for i, f := range x {
-			rest[i] = f - float32(float32(q[i])*scale)
-		}
-	}
+	l.residue(a.nb, &a.x[r*a.k], &a.q[r*a.k], &a.scale[r*a.nb], &rest[0])
 	a.quantize(l, a.n+r, rest)
 }
 
@@ -71,8 +70,8 @@ func (a *acts) quantizeRest(l *leaf, r int, rest []float32) {
 func (a *acts) tiles(w int) int { return (a.n + w - 1) / w }
 
 // fillTile gathers tile i from quantised rows; rows past the last are zeros, whose products are zeros. The tiles of a wide operand's
-// second n rows come after those of its first.
-func (a *acts) fillTile(l *leaf, i int, ps []product) {
+// second n rows come after those of its first. tmp is for columns.
+func (a *acts) fillTile(l *leaf, i int, ps []product, tmp []float32) {
 	w, nb := l.tile, a.nb
 	row, rest := i*w, 0
 	if n := a.tiles(w); i >= n {
@@ -80,49 +79,79 @@ func (a *acts) fillTile(l *leaf, i int, ps []product) {
 	}
 	at := i * w * nb // of scales; 32 times that of values
 	tile, ts, tsum, thalf := a.tile[32*at:32*(at+w*nb)], a.tscale[at:at+w*nb], a.tsum[at:at+w*nb], a.thalf[2*at:2*(at+w*nb)]
-	for t := range w {
-		r := rest + row + t
-		if row+t >= a.n {
-			for b := range nb {
-				for g := range 8 {
-					clear(tile[32*w*b+4*w*g+4*t:][:4])
+	if from := rest + row; w == panelRows && row+w <= a.n {
+		l.interleave(nb, (*byte)(unsafe.Pointer(&a.q[from*a.k])), a.k, (*byte)(unsafe.Pointer(&tile[0]))) // bytes either way
+		l.columns(ts, a.scale[from*nb:], nb, 1, tmp)
+		l.columns(tsum, a.sum[from*nb:], nb, 1, tmp)
+		if wantsHalves(ps) {
+			l.columns(thalf, unsafe.Slice((*float32)(unsafe.Pointer(&a.half[2*from*nb])), 2*w*nb), nb, 2, tmp) // only moved
+		}
+	} else {
+		for t := range w {
+			a.fillColumn(t, rest+row+t, row+t < a.n, w, tile, ts, tsum, thalf)
+		}
+	}
+	for j := range ps {
+		if ps[j].init != nil {
+			f := ps[j].w.format
+			biases(ps[j].init[f.scales*at:][:f.scales*w*nb], thalf, f, w)
+		}
+	}
+	if wantsHalves(ps) {
+		for b := range nb {
+			scale := ts[w*b : w*b+w]
+			for h := range 2 {
+				half := thalf[(2*b+h)*w:][:w]
+				for t, f := range half {
+					half[t] = float32(int32(math.Float32bits(f))) * scale[t]
 				}
-				ts[b*w+t], tsum[b*w+t], thalf[2*b*w+t], thalf[2*b*w+w+t] = 0, 0, 0, 0
 			}
-			for j := range ps {
-				if f := ps[j].w.format; ps[j].init != nil {
-					in := ps[j].init[f.scales*at:]
-					for b := range f.scales * nb {
-						in[b*w+t] = 0
-					}
-				}
-			}
+		}
+	}
+}
+
+// wantsHalves says that a product takes sums of 16 values, in its offsets or its bias.
+func wantsHalves(ps []product) bool {
+	for i := range ps {
+		if !ps[i].w.isFloat() && ps[i].dot == nil && (ps[i].init != nil || ps[i].w.format.offs == 2) {
+			return true
+		}
+	}
+	return false
+}
+
+// biases makes the −bias·Σq that a format's integer sums begin with from a tile's sums of halves, which are int32.
+func biases(init []int32, half []float32, f *format, w int) {
+	for i := range init {
+		if f.scales == 2 {
+			init[i] = -f.bias * int32(math.Float32bits(half[i]))
 			continue
 		}
-		q, scale, sum, half := a.q[r*a.k:(r+1)*a.k], a.scale[r*nb:(r+1)*nb], a.sum[r*nb:(r+1)*nb], a.half[2*r*nb:2*(r+1)*nb]
+		b, t := i/w, i%w
+		init[i] = -f.bias * int32(math.Float32bits(half[2*b*w+t])+math.Float32bits(half[(2*b+1)*w+t]))
+	}
+}
+
+// fillColumn puts row r into column t of a tile, or zeros if it is not there.
+func (a *acts) fillColumn(t, r int, there bool, w int, tile []int8, ts, tsum, thalf []float32) {
+	nb := a.nb
+	if !there {
 		for b := range nb {
-			o := panelIndex(nb, b)
 			for g := range 8 {
-				*(*[4]int8)(tile[32*w*o+4*w*g+4*t:]) = [4]int8(q[32*b+4*g:])
+				clear(tile[32*w*b+4*w*g+4*t:][:4])
 			}
-			ts[o*w+t], tsum[o*w+t] = scale[b], sum[b]
-			thalf[2*o*w+t], thalf[2*o*w+w+t] = float32(half[2*b])*scale[b], float32(half[2*b+1])*scale[b]
+			ts[b*w+t], tsum[b*w+t], thalf[2*b*w+t], thalf[2*b*w+w+t] = 0, 0, 0, 0
 		}
-		for j := range ps {
-			f := ps[j].w.format
-			if ps[j].init == nil {
-				continue
-			}
-			in := ps[j].init[f.scales*at:]
-			for b := range nb {
-				o := panelIndex(nb, b)
-				if f.scales == 1 {
-					in[o*w+t] = -f.bias * (half[2*b] + half[2*b+1])
-				} else {
-					in[2*o*w+t], in[2*o*w+w+t] = -f.bias*half[2*b], -f.bias*half[2*b+1]
-				}
-			}
+		return
+	}
+	q, scale, sum, half := a.q[r*a.k:(r+1)*a.k], a.scale[r*nb:(r+1)*nb], a.sum[r*nb:(r+1)*nb], a.half[2*r*nb:2*(r+1)*nb]
+	for b := range nb {
+		o := panelIndex(nb, b)
+		for g := range 8 {
+			*(*[4]int8)(tile[32*w*o+4*w*g+4*t:]) = [4]int8(q[32*b+4*g:])
 		}
+		ts[o*w+t], tsum[o*w+t] = scale[b], sum[b]
+		thalf[2*o*w+t], thalf[2*o*w+w+t] = math.Float32frombits(uint32(half[2*b])), math.Float32frombits(uint32(half[2*b+1]))
 	}
 }
 
@@ -150,10 +179,10 @@ func (a *acts) fillFloatTile(l *leaf, i int) {
 // scratch is one worker's own memory.
 type scratch struct {
 	rows      []byte    // [16][k] unpacked
-	rscale    []float32 // [2·nb] of a row
-	roff      []float32
+	rscale    []float32 // [16][scales·nb] of those rows
+	roff      []float32 // [16][offs·nb]
 	panels    [2]panel
-	frow      []float32    // [k]
+	frow      []float32    // [k]: 16 rows of a scale per 16 values
 	c         [2][]float32 // [max tile][16], or [dot.tokens][rows of an item]
 	attend    attendScratch
 	dotArgs   dotArgs // arguments live here because what a function value takes would be allocated
@@ -174,8 +203,8 @@ const itemRows = 512
 func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 	nb := wide / 32
 	s.rows = take[byte](m, 16*wide)
-	s.rscale = take[float32](m, 2*nb)
-	s.roff = take[float32](m, 2*nb)
+	s.rscale = take[float32](m, panelRows*2*nb)
+	s.roff = take[float32](m, panelRows*2*nb)
 	s.frow = take[float32](m, wide)
 	for i := range s.panels {
 		s.panels[i] = panel{
@@ -196,23 +225,44 @@ func (s *scratch) decode(l *leaf, p *panel, w *cpuWeight, i int) {
 	if u := l.unpack[w.t]; u != nil {
 		unpack = u
 	}
-	for r := range 16 {
-		unpack(nb, w.row(16*i+min(r, n-1)), &s.rows[r*w.cols], &s.rscale[0], &s.roff[0])
-		scatter(p.scale, s.rscale, r, nb, f.scales)
-		scatter(p.off, s.roff, r, nb, f.offs)
+	for r := range panelRows {
+		unpack(nb, w.row(16*i+min(r, n-1)), &s.rows[r*w.cols], &s.rscale[r*f.scales*nb], &s.roff[r*f.offs*nb])
 	}
 	l.interleave(nb, &s.rows[0], w.cols, &p.q[0])
+	l.columns(p.scale, s.rscale, nb, f.scales, s.frow)
+	l.columns(p.off, s.roff, nb, f.offs, s.frow)
 }
 
-// scatter puts a row's per values per block into column r of a panel's, in panel order.
-func scatter(dst, src []float32, r, nb, per int) {
+// panelRows is how many rows a panel has, and how many interleave takes.
+const panelRows = 16
+
+// columns gathers 16 rows of per values for each of nb blocks into [nb][per][16], blocks in panel order. tmp has room for 16 rows.
+func (l *leaf) columns(dst, rows []float32, nb, per int, tmp []float32) {
+	n := nb * per
+	groups := n / 8
+	if groups > 0 {
+		// The same move as that of 16 rows of bytes, 8 dwords of which are a block.
+		l.interleave(groups, (*byte)(unsafe.Pointer(&rows[0])), 4*n, (*byte)(unsafe.Pointer(&tmp[0])))
+	}
+	var starts [8]int
+	for i := range starts {
+		starts[i] = panelStart(groups, i)
+	}
 	for j := range 8 {
-		o := panelStart(nb, j) * per * 16
+		o := panelStart(nb, j) * per * panelRows
 		for b := j; b < nb; b += 8 {
 			for h := range per {
-				dst[o+16*h+r] = src[b*per+h]
+				e := uint(b*per + h)
+				to := (*[panelRows]float32)(dst[o:])
+				if g := e / 8; int(g) < groups {
+					*to = *(*[panelRows]float32)(tmp[(starts[g%8]+int(g/8))*8*panelRows+int(e%8)*panelRows:])
+				} else {
+					for r := range to {
+						to[r] = rows[r*n+int(e)]
+					}
+				}
+				o += panelRows
 			}
-			o += 16 * per
 		}
 	}
 }

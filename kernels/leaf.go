@@ -22,6 +22,8 @@ type leaf struct {
 
 	// quantize turns x [32·nb] into int8 q [32·nb], scale [nb] = max|x|/127, half [2·nb] = Σq of each 16, sum [nb] = float32(Σq of 32)·scale.
 	quantize func(nb int, x *float32, q *int8, scale, sum *float32, half *int32)
+	// residue computes rest[i] = x[i] − q[i]·scale[i/32], product and difference rounded each: what quantize left over.
+	residue func(nb int, x *float32, q *int8, scale, rest *float32)
 	// sumSquares returns Σx² as 16 fused partial sums (k mod 16), added in order. n is a multiple of 32.
 	sumSquares func(n int, x *float32) float32
 	// scaleMul computes y[i] = (x[i]·r)·w[i]. n is a multiple of 32.

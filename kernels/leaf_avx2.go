@@ -8,6 +8,7 @@ import "github.com/llama31/llama31/gguf/block"
 var avx2 = leaf{
 	name:       "avx2",
 	quantize:   avx2Quantize,
+	residue:    residueGeneric,
 	sumSquares: avx2SumSquares,
 	scaleMul:   avx2ScaleMul,
 	swiglu:     avx2SwiGLU,

@@ -10,6 +10,7 @@ import (
 var avx512 = leaf{
 	name:       "avx512",
 	quantize:   avx512Quantize,
+	residue:    avx512Residue,
 	sumSquares: avx512SumSquares,
 	scaleMul:   avx512ScaleMul,
 	swiglu:     avx512Swiglu,

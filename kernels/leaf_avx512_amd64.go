@@ -39,6 +39,11 @@ func avx512Interleave(nb int, rows *byte, stride int, q *byte)
 //go:noescape
 func avx512Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
 
+// avx512Residue computes what quantizing left over: see leaf.residue.
+//
+//go:noescape
+func avx512Residue(nb int, x *float32, q *int8, scale *float32, rest *float32)
+
 // avx512SumSquares returns the sum of squares in 16 partial sums: see leaf.sumSquares.
 //
 //go:noescape

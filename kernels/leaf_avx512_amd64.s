@@ -1832,6 +1832,38 @@ GLOBL avx512_splat_7fffffff<>(SB), RODATA|NOPTR, $4
 DATA avx512_splat_42fe0000<>+0(SB)/4, $0x42fe0000
 GLOBL avx512_splat_42fe0000<>(SB), RODATA|NOPTR, $4
 
+// func avx512Residue(nb int, x *float32, q *int8, scale *float32, rest *float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Residue(SB), NOSPLIT, $0-40
+	MOVQ nb+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ rest+32(FP), SI
+
+block:
+	VBROADCASTSS (BX), Z0
+	VMOVDQU32    (CX), Z1
+	VPMOVSXBD    (DX), Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VSUBPS       Z2, Z1, Z1
+	VMOVUPS      Z1, (SI)
+	VMOVDQU32    64(CX), Z1
+	VPMOVSXBD    16(DX), Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VSUBPS       Z2, Z1, Z1
+	VMOVUPS      Z1, 64(SI)
+	ADDQ         $+128, CX
+	ADDQ         $+32, DX
+	ADDQ         $+4, BX
+	ADDQ         $+128, SI
+	DECQ         AX
+	JNZ          block
+	VZEROUPPER
+	RET
+
 // func avx512SumSquares(n int, x *float32) float32
 // Requires: AVX, AVX512DQ, AVX512F, SSE
 TEXT ·avx512SumSquares(SB), NOSPLIT, $0-20

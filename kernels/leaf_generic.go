@@ -10,6 +10,7 @@ import (
 var generic = leaf{
 	name:       "generic",
 	quantize:   quantizeGeneric,
+	residue:    residueGeneric,
 	sumSquares: sumSquaresGeneric,
 	scaleMul:   scaleMulGeneric,
 	swiglu:     swigluGeneric,
@@ -84,6 +85,16 @@ func quantizeGeneric(nb int, x *float32, q *int8, scale, sum *float32, half *int
 		sc[b] = d
 		hf[2*b], hf[2*b+1] = h[0], h[1]
 		sm[b] = float32(float32(h[0]+h[1]) * d)
+	}
+}
+
+func residueGeneric(nb int, x *float32, q *int8, scale, rest *float32) {
+	xs, qs, out := slice(x, 32*nb), slice(q, 32*nb), slice(rest, 32*nb)
+	for b, d := range slice(scale, nb) {
+		x, q, out := xs[32*b:32*b+32], qs[32*b:32*b+32], out[32*b:32*b+32]
+		for i, f := range x {
+			out[i] = f - float32(float32(q[i])*d)
+		}
 	}
 }
 

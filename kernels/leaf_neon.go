@@ -8,6 +8,7 @@ import "github.com/llama31/llama31/gguf/block"
 var neon = leaf{
 	name:       "neon",
 	quantize:   neonQuantize,
+	residue:    residueGeneric,
 	sumSquares: neonSumSquares,
 	scaleMul:   neonScaleMul,
 	swiglu:     neonSwiGLU,

@@ -264,7 +264,40 @@ func TestQuantize(t *testing.T) {
 			sameBits(t, fmt.Sprintf("nb %d: scale", nb), scale, wscale)
 			sameBits(t, fmt.Sprintf("nb %d: sum", nb), sum, wsum)
 			same(t, fmt.Sprintf("nb %d: half", nb), half, whalf)
+			rest, wrest := buffer[float32](m, 32*nb, nb%5), make([]float32, 32*nb)
+			l.residue(nb, &x[0], &q[0], &scale[0], &rest[0])
+			residueGeneric(nb, &x[0], &q[0], &scale[0], &wrest[0])
+			for _, s := range [][]float32{rest, wrest} {
+				for i, f := range s {
+					if f != f {
+						s[i] = float32(math.NaN())
+					}
+				}
+			}
+			sameBits(t, fmt.Sprintf("nb %d: rest", nb), rest, wrest)
 			m.done()
+		}
+	})
+}
+
+func TestColumns(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		for _, nb := range blockCounts() {
+			for per := range 3 {
+				r, n := newRandom(nb, per), nb*per
+				rows, tmp, got := make([]float32, 16*n+1), make([]float32, 16*n+1), make([]float32, 16*n)
+				r.floats(rows)
+				l.columns(got, rows, nb, per, tmp)
+				for b := range nb {
+					for h := range per {
+						for row := range 16 {
+							if g, w := got[(panelIndex(nb, b)*per+h)*16+row], rows[row*n+b*per+h]; g != w {
+								t.Fatalf("nb %d: value %d of row %d's block %d is %v, expected %v", nb, h, row, b, g, w)
+							}
+						}
+					}
+				}
+			}
 		}
 	})
 }

@@ -36,7 +36,7 @@ func (d *cpuDevice) prepare() {
 	m := &d.mul
 	m.ps = make([]product, 0, 3)
 	m.rowFn = d.operandRow
-	m.tileFn = func(_, i int) { d.in.fillTile(d.leaf, i, m.ps) }
+	m.tileFn = func(worker, i int) { d.in.fillTile(d.leaf, i, m.ps, d.work[worker].frow) }
 	m.ftileFn = func(_, i int) { d.in.fillFloatTile(d.leaf, i) }
 	m.itemFn = d.productItem
 	d.prepareOps()

@@ -19,6 +19,7 @@ func Emit() {
 	mulFloat()
 	interleave()
 	quantize()
+	residue()
 	elementwise()
 	toF16()
 	for _, f := range kvFormats {

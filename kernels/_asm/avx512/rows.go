@@ -77,6 +77,32 @@ func quantize() {
 	RET()
 }
 
+func residue() {
+	TEXT("avx512Residue", NOSPLIT, "func(nb int, x *float32, q *int8, scale, rest *float32)")
+	Doc("avx512Residue computes what quantizing left over: see leaf.residue.")
+	Pragma("noescape")
+	nb, x, q, scale, rest := arg("nb"), ptr("x"), ptr("q"), ptr("scale"), ptr("rest")
+	Label("block")
+	d := ZMM()
+	VBROADCASTSS(scale, d)
+	for i := range 2 {
+		v, f := load(x.Offset(64*i)), ZMM()
+		VPMOVSXBD(q.Offset(16*i), f)
+		VCVTDQ2PS(f, f)
+		VMULPS(d, f, f)
+		VSUBPS(f, v, v)
+		VMOVUPS(v, rest.Offset(64*i))
+	}
+	advance(x, 128)
+	advance(q, 32)
+	advance(scale, 4)
+	advance(rest, 128)
+	DECQ(nb)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
 // elementwise emits the small loops over vectors.
 func elementwise() {
 	TEXT("avx512SumSquares", NOSPLIT, "func(n int, x *float32) float32")
