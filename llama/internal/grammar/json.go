@@ -64,6 +64,7 @@ const mostWork = 50_000
 type item struct {
 	s        *schema
 	any, one bool // an alternative of anyOf or oneOf is among the items
+	flat     bool // allOf and $ref are
 }
 
 // flatten replaces schemas by what is in them: allOf, $ref. It reports false if nothing can match.
@@ -79,8 +80,14 @@ func flatten(items []item) ([]item, bool) {
 		if i.s.always != nil {
 			return *i.s.always
 		}
-		out = append(out, i)
-		for _, s := range i.s.all {
+		all := i.s.all
+		if i.flat {
+			all = nil
+		}
+		if i.flat = true; !slices.Contains(out, i) {
+			out = append(out, i)
+		}
+		for _, s := range all {
 			if !add(item{s: s}) {
 				return false
 			}
@@ -151,10 +158,12 @@ func (w *schemaWriter) body(items []item) (*expr, error) {
 	}
 	for n, i := range items {
 		branches := i.s.any
-		chosen := item{s: i.s, any: true, one: i.one}
+		chosen := i
+		chosen.any = true
 		if i.any || branches == nil {
 			branches = i.s.one
-			chosen = item{s: i.s, any: i.any, one: true}
+			chosen = i
+			chosen.one = true
 			if i.one || branches == nil {
 				continue
 			}
@@ -209,7 +218,10 @@ func (w *schemaWriter) body(items []item) (*expr, error) {
 	if t&typeObject != 0 && err == nil {
 		err = add(w.object(items))
 	}
-	return alt(all...), err
+	if err != nil {
+		return nil, err
+	}
+	return alt(all...), nil
 }
 
 // enum is those of some values that match the schemas.

@@ -107,7 +107,38 @@ func readSchema(source []byte) (*schemaReader, *schema, error) {
 		r.id, _ = get(o, "$id").(string)
 	}
 	s, err := r.read("#", v)
-	return r, s, err
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := map[*schema]int{}
+	for _, s := range r.known {
+		if at := s.cycle(seen); at != "" {
+			return nil, nil, &Error{ErrImpossible, at, "it refers to itself and to nothing else"}
+		}
+	}
+	return r, s, nil
+}
+
+// cycle is where a schema is that is itself by $ref and allOf alone; "" if there is none.
+func (s *schema) cycle(seen map[*schema]int) string {
+	const (
+		open = 1
+		done = 2
+	)
+	switch seen[s] {
+	case open:
+		return s.where
+	case done:
+		return ""
+	}
+	seen[s] = open
+	for _, t := range s.all {
+		if at := t.cycle(seen); at != "" {
+			return at
+		}
+	}
+	seen[s] = done
+	return ""
 }
 
 // get is a key's value, nil without it.
