@@ -492,22 +492,30 @@ func colon() *expr                   { return seq(text(":"), optional(text(" "))
 
 func (w *schemaWriter) array(items []item) (*expr, error) {
 	least, most, prefix := 0, unlimited, 0
-	open, described := true, false
+	described := false
 	for _, i := range items {
 		s := i.s
 		least, most, prefix = max(least, s.minItems), fewer(most, s.maxItems), max(prefix, len(s.prefix))
-		open = open && !(s.closedElements && s.items == nil)
 		described = described || s.items != nil
 	}
+	impossible := false
 	element := func(n int) (*expr, error) {
 		var all []item
+		var tellers []*schema
 		for _, i := range items {
-			switch s := i.s; {
+			s := i.s
+			switch {
 			case n < len(s.prefix):
 				all = append(all, item{s: s.prefix[n]})
 			case s.items != nil:
 				all = append(all, item{s: s.items})
+			default:
+				continue
 			}
+			tellers = append(tellers, s)
+		}
+		if slices.ContainsFunc(items, func(i item) bool { return i.s.closedElements && !i.s.evaluates(tellers) }) {
+			all = append(all, item{s: &schema{where: where(items), always: &impossible}})
 		}
 		return w.value(all)
 	}
@@ -520,29 +528,22 @@ func (w *schemaWriter) array(items []item) (*expr, error) {
 	// From the last to the first: what may follow n elements.
 	rest := empty
 	if most == unlimited || most > prefix {
-		if !open && !described {
-			if least > prefix {
-				return never, nil
-			}
-		} else {
-			e, err := element(prefix)
-			if err != nil {
-				return nil, err
-			}
-			more := unlimited
-			if most != unlimited {
-				more = most - prefix
-			}
-			if prefix == 0 {
-				more = less(more)
-				rest = seq(e, repeat(seq(w.comma(), e), max(0, least-1), more))
-				if least == 0 {
-					rest = optional(rest)
-				}
-				return w.brackets("[", rest, "]"), nil
-			}
-			rest = repeat(seq(w.comma(), e), max(0, least-prefix), more)
+		e, err := element(prefix)
+		if err != nil {
+			return nil, err
 		}
+		more := unlimited
+		if most != unlimited {
+			more = most - prefix
+		}
+		if prefix == 0 {
+			rest = seq(e, repeat(seq(w.comma(), e), max(0, least-1), less(more)))
+			if least == 0 {
+				rest = optional(rest)
+			}
+			return w.brackets("[", rest, "]"), nil
+		}
+		rest = repeat(seq(w.comma(), e), max(0, least-prefix), more)
 	}
 	if most != unlimited {
 		prefix = min(prefix, most)
@@ -619,6 +620,7 @@ func (w *schemaWriter) members(items []item) (m members, err error) {
 	never := false
 	for i := range m.list {
 		p := &m.list[i]
+		var tellers []*schema
 		for _, i := range items {
 			s := i.s
 			told := false
@@ -635,6 +637,9 @@ func (w *schemaWriter) members(items []item) (m members, err error) {
 			if !told && s.additional != nil {
 				p.items = append(p.items, item{s: s.additional})
 			}
+			if told || s.additional != nil {
+				tellers = append(tellers, s)
+			}
 			if s.names != nil {
 				ok, err := w.valid(p.name, item{s: s.names})
 				if err != nil {
@@ -644,6 +649,9 @@ func (w *schemaWriter) members(items []item) (m members, err error) {
 					p.items = append(p.items, item{s: &schema{where: s.names.where, always: &never}})
 				}
 			}
+		}
+		if slices.ContainsFunc(items, func(i item) bool { return i.s.closed && !i.s.evaluates(tellers) }) {
+			p.items = append(p.items, item{s: &schema{where: where(items), always: &never}})
 		}
 	}
 	return m, nil
@@ -824,7 +832,7 @@ func (w *schemaWriter) extra(items []item, m *members) (*expr, error) {
 			continue
 		}
 		var value []item
-		evaluated := false
+		var tellers []*schema
 		for _, i := range items {
 			told := false
 			for _, p := range i.s.patterns {
@@ -835,9 +843,11 @@ func (w *schemaWriter) extra(items []item, m *members) (*expr, error) {
 			if !told && i.s.additional != nil {
 				value = append(value, item{s: i.s.additional})
 			}
-			evaluated = evaluated || told || i.s.additional != nil
+			if told || i.s.additional != nil {
+				tellers = append(tellers, i.s)
+			}
 		}
-		if _, ok := flatten(value); !ok || closed && !evaluated {
+		if _, ok := flatten(value); !ok || slices.ContainsFunc(items, func(i item) bool { return i.s.closed && !i.s.evaluates(tellers) }) {
 			continue
 		}
 		var k *expr
@@ -863,6 +873,20 @@ func (w *schemaWriter) extra(items []item, m *members) (*expr, error) {
 		return never, nil
 	}
 	return ref(w.g.add("property", alt(all...))), nil
+}
+
+// evaluates says that what unevaluatedProperties or unevaluatedItems of s leave out is told by a schema that s has in itself.
+func (s *schema) evaluates(tellers []*schema) bool {
+	seen := map[*schema]bool{}
+	var within func(s *schema) bool
+	within = func(s *schema) bool {
+		if seen[s] {
+			return false
+		}
+		seen[s] = true
+		return slices.Contains(tellers, s) || slices.ContainsFunc(s.all, within) || slices.ContainsFunc(s.any, within) || slices.ContainsFunc(s.one, within)
+	}
+	return within(s)
 }
 
 // kind is the type of a value; an integer is one however it is written.
