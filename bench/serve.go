@@ -26,6 +26,8 @@ type Load struct {
 
 	FirstLimit   time.Duration // for goodput: longest time to the first token,
 	BetweenLimit time.Duration // and longest mean time between tokens
+
+	words uint64 // of the same lengths others: what was asked before is in a cache
 }
 
 // Lengths is a log-normal distribution.
@@ -111,17 +113,39 @@ func (l Load) Run(ctx context.Context, name string, t Target) (LoadResult, error
 	return l.result(name, asks), nil
 }
 
+// Beside puts the load on a target while so many users, of whom the target should know that they are others, ask another one without a
+// pause for prompts and answers of the same lengths. All of them have asked before the load begins.
+func (l Load) Beside(ctx context.Context, users int, flood Target, name string, t Target) (LoadResult, error) {
+	crowd := l
+	crowd.Rate, crowd.Concurrency, crowd.Duration, crowd.Seed = 0, users, math.MaxInt64, l.Seed+1
+	l.words = 1
+	ctx2, stop := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	all.Go(func() { crowd.closed(ctx2, flood, time.Now()) })
+	select {
+	case <-time.After(settling):
+	case <-ctx.Done():
+	}
+	return l.Run(ctx, name, t)
+}
+
+// settling is how long a crowd asks before others do.
+const settling = 2 * time.Second
+
 // requests draws requests, without end.
 func (l Load) requests() func() *ask {
 	r := rand.New(rand.NewPCG(l.Seed, 1))
 	prefix := text(rand.New(rand.NewPCG(l.Seed, 2)), l.Prefix)
+	words := rand.New(rand.NewPCG(l.Seed, 3+l.words))
 	due := 0.
 	return func() *ask {
 		if l.Rate > 0 {
 			due += r.ExpFloat64() / l.Rate
 		}
 		n := l.Prompt.draw(r)
-		return &ask{due: time.Duration(due * float64(time.Second)), prompt: prefix + text(r, n), tokens: l.Answer.draw(r)}
+		return &ask{due: time.Duration(due * float64(time.Second)), prompt: prefix + text(words, n), tokens: l.Answer.draw(r)}
 	}
 }
 

@@ -14,12 +14,15 @@ import (
 )
 
 // ModelTarget is a model in this process.
-type ModelTarget struct{ Model llama.Generator }
+type ModelTarget struct {
+	Model llama.Generator
+	Key   string // of the requests: who they are for
+}
 
 // Ask answers greedily.
 func (t ModelTarget) Ask(ctx context.Context, prompt string, n int, token func()) error {
 	greedy := 0.
-	q := llama.Request{Prompt: prompt, MaxTokens: n, Sampling: &llama.Sampling{Temperature: &greedy, IgnoreEOS: true}}
+	q := llama.Request{Prompt: prompt, MaxTokens: n, Key: t.Key, Sampling: &llama.Sampling{Temperature: &greedy, IgnoreEOS: true}}
 	for t, err := range t.Model.Stream(ctx, q) {
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@
 //	go run ./bench/serve -model F -rate 2                   the library in this process, 2 requests per second
 //	go run ./bench/serve -url http://127.0.0.1:8080 -c 16   a server with OpenAI's API, 16 users at once
 //	go run ./bench/serve -url A -compare B                  two servers in turn, at 1 to 64 users
+//	go run ./bench/serve -model F -rate 2 -flood 64         one key alone, then beside 64 users of another who never pause
 //
 // Lengths of prompts and answers are drawn as ShareGPT's are; -prompt, -answer and -prefix change them. Everyone is asked the same.
 package main
@@ -36,8 +37,10 @@ func main() {
 
 // target is one of those that are measured.
 type target struct {
-	name string
-	ask  bench.Target
+	name  string
+	ask   bench.Target
+	users int          // of a flood beside it; 0: none
+	flood bench.Target // that they ask
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -64,6 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.IntVar(&o.Threads, "threads", 0, "CPU threads with -model (0: physical cores)")
 	fs.IntVar(&o.MaxRunning, "np", 0, "sequences at once with -model; 0: 32")
 	fs.BoolVar(&o.NoSpeculation, "nospec", false, "no speculation, with -model")
+	flood := fs.Int("flood", 0, "with -model: then measure again, beside so many users of another key who ask without a pause")
 	format := fs.String("o", "md", "output: md or json")
 	svg := fs.String("svg", "", "`file` for a picture of the results over the load")
 	if err := fs.Parse(args); err != nil {
@@ -81,6 +85,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errors.New("expected one of -model and -url")
 	case *format != "md" && *format != "json":
 		return fmt.Errorf("-o %q: expected md or json", *format)
+	case *flood < 0 || *flood > 0 && (*model == "" || *compare != ""):
+		return errors.New("-flood takes a number of users, with -model and without -compare")
 	case l.Rate > 0 && *users != "":
 		return errors.New("-rate and -c exclude each other")
 	case l.Rate < 0 || l.Duration <= 0 || l.Prefix < 0 || !(l.Prompt.Median >= 1) || !(l.Answer.Median >= 1) || l.Prompt.Sigma < 0 || l.Answer.Sigma < 0:
@@ -116,12 +122,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		defer m.Close()
-		targets = append(targets, target{"llama31", bench.ModelTarget{Model: m}})
+		targets = append(targets, target{name: "llama31", ask: bench.ModelTarget{Model: m, Key: "one"}})
+		if *flood > 0 {
+			targets = append(targets, target{fmt.Sprintf("llama31 beside %d", *flood), bench.ModelTarget{Model: m, Key: "one"}, *flood, bench.ModelTarget{Model: m, Key: "flood"}})
+		}
 	} else {
-		targets = append(targets, target{*url, bench.URLTarget{URL: *url, Model: *name}})
+		targets = append(targets, target{name: *url, ask: bench.URLTarget{URL: *url, Model: *name}})
 	}
 	if *compare != "" {
-		targets = append(targets, target{*compare, bench.URLTarget{URL: *compare, Model: *name}})
+		targets = append(targets, target{name: *compare, ask: bench.URLTarget{URL: *compare, Model: *name}})
 	}
 	results, err := measure(ctx, loads, targets, stderr)
 	if err != nil {
@@ -151,7 +160,13 @@ func measure(ctx context.Context, loads []bench.Load, targets []target, status i
 	var results []bench.LoadResult
 	for _, l := range loads {
 		for _, t := range targets {
-			r, err := l.Run(ctx, t.name, t.ask)
+			var r bench.LoadResult
+			var err error
+			if t.users > 0 {
+				r, err = l.Beside(ctx, t.users, t.flood, t.name, t.ask)
+			} else {
+				r, err = l.Run(ctx, t.name, t.ask)
+			}
 			if err != nil {
 				return nil, err
 			}
