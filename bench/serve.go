@@ -132,7 +132,7 @@ func (l Load) Beside(ctx context.Context, users int, flood Target, name string, 
 }
 
 // settling is how long a crowd asks before others do.
-const settling = 2 * time.Second
+const settling = 4 * time.Second
 
 // requests draws requests, without end.
 func (l Load) requests() func() *ask {

@@ -344,7 +344,7 @@ func (e *engine) plan() {
 			e.prompting = append(e.prompting, s)
 		}
 	}
-	e.planPrompts(rows)
+	e.planPrompts(rows, e.yield())
 	for i := 0; i < len(e.running); {
 		if s := e.running[i]; s.reserve(e.pages, s.chunk) {
 			i++
@@ -376,9 +376,32 @@ const (
 	leastRows = 16
 )
 
+// farBehind is how many rows, for a weight of 1, a key's clock is behind that of one which took far more than its share: beside such
+// a one it need not wait.
+const farBehind = credit / 2
+
+// yield leaves the streams of keys that took far more than their share out of a step, for the sake of another's prompt, and gives their
+// number. They yield every other step at most.
+func (e *engine) yield() (yielding int) {
+	first := math.Inf(1)
+	for _, s := range e.prompting {
+		first = min(first, s.tenant.clock+farBehind/s.tenant.weight)
+	}
+	for _, s := range e.running {
+		if s.yields = s.chunk > 0 && s.tenant.clock > first && !s.yields; s.yields {
+			s.chunk = 0
+			yielding++
+		}
+	}
+	if yielding > 0 {
+		e.prompting = slices.DeleteFunc(e.prompting, func(s *sequence) bool { return s.tenant.clock > first })
+	}
+	return yielding
+}
+
 // planPrompts gives the prompts their rows of a step: keys in the order of their clocks; of the first key's half to the oldest, so
 // that each ends; the rest by priority, and of these to the ones with the least to do.
-func (e *engine) planPrompts(generating int) {
+func (e *engine) planPrompts(generating, yielding int) {
 	if len(e.prompting) == 0 {
 		return
 	}
@@ -386,6 +409,7 @@ func (e *engine) planPrompts(generating int) {
 	if generating > 0 {
 		budget = e.costs.within(max(pause, pauseSteps*e.costs.of(generating)), min(budget, generating+leastRows), budget)
 	}
+	generating -= yielding
 	budget -= generating
 	out := e.maxOut - generating
 	give := func(s *sequence, most int) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -185,14 +186,21 @@ func TestTenThousand(t *testing.T) {
 	}
 }
 
-// TestSoak runs and cancels requests for a while, and finds goroutines, pages and memory as they were.
+// TestSoak runs and cancels requests for a while, and finds goroutines, pages and memory as they were. LLAMA31_SOAK=30m says how long.
 func TestSoak(t *testing.T) {
+	lasts := 2 * time.Second
+	if s := os.Getenv("LLAMA31_SOAK"); s != "" {
+		var err error
+		if lasts, err = time.ParseDuration(s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	m := openTiny(t, &Options{MaxRunning: 8, KVBytes: 1})
 	round := func(seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		var all sync.WaitGroup
 		for range 20 {
-			q, cancelled, wait := randomRequest(r), r.IntN(2) == 0, time.Duration(r.IntN(2000))*time.Microsecond
+			q, kind, cancelled, wait := randomRequest(r), r.IntN(10), r.IntN(2) == 0, time.Duration(r.IntN(2000))*time.Microsecond
 			all.Go(func() {
 				ctx := t.Context()
 				if cancelled {
@@ -200,10 +208,20 @@ func TestSoak(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, wait)
 					defer cancel()
 				}
-				for _, err := range m.Stream(ctx, q) {
-					if err != nil && !isContext(err) {
-						t.Error(err)
+				var err error
+				switch kind {
+				case 0:
+					_, err = m.Score(ctx, q.Prompt, "one", "another")
+				case 1:
+					_, err = m.Embed(ctx, []string{q.Prompt, "text"}, nil)
+				case 2:
+					_, err = m.Generate(ctx, q)
+				default:
+					for _, err = range m.Stream(ctx, q) {
 					}
+				}
+				if err != nil && !isContext(err) {
+					t.Error(err)
 				}
 			})
 		}
@@ -223,10 +241,6 @@ func TestSoak(t *testing.T) {
 		round(i)
 	}
 	goroutines, heap := settle()
-	lasts := 2 * time.Second
-	if testenv.Long() {
-		lasts = 30 * time.Second
-	}
 	rounds := 0
 	for end := time.Now().Add(lasts); time.Now().Before(end); rounds++ {
 		round(uint64(rounds))

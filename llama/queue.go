@@ -29,7 +29,7 @@ type tenant struct {
 
 // credit is how many rows a key's clock may be behind when it comes back: who asks for little is served at once, with a prompt of
 // that many tokens, however much others ask for.
-const credit = 4096
+const credit = 1024
 
 // oldestTurn: of so many admissions of a key one is the oldest sequence's, so that a low priority waits, but never for ever.
 const oldestTurn = 8

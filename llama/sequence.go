@@ -26,11 +26,12 @@ type sequence struct {
 
 	tokens []int32 // prompt, then what was generated
 	prompt int
-	limit  int // most tokens
-	done   int // tokens whose keys and values are computed
-	cached int // of these, found in the cache
-	chunk  int // tokens in the current step
-	out    int // the first of its rows in the step's Out
+	limit  int  // most tokens
+	done   int  // tokens whose keys and values are computed
+	cached int  // of these, found in the cache
+	chunk  int  // tokens in the current step
+	yields bool // is left out of the current step for another key's sake
+	out    int  // the first of its rows in the step's Out
 	outs   int
 
 	nodes []*node // full pages, shared through the tree
