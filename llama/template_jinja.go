@@ -1,6 +1,7 @@
 package llama
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/llama31/llama31/llama/internal/jinja"
@@ -20,19 +21,26 @@ func newJinja(source string) (jinjaTemplate, error) {
 }
 
 func (t jinjaTemplate) render(c *conversation) (string, error) {
-	vars, err := t.variables(c)
-	if err != nil {
-		return "", err
+	var first error
+	for _, full := range []bool{false, true} {
+		vars, err := t.variables(c, full)
+		if err != nil {
+			return "", err
+		}
+		text, err := t.Render(vars, c.clock())
+		if err == nil {
+			return text, nil
+		}
+		if first = cmp.Or(first, err); len(c.tools) == 0 {
+			break
+		}
 	}
-	text, err := t.Render(vars, c.clock())
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrTemplate, err)
-	}
-	return text, nil
+	return "", fmt.Errorf("%w: %w", ErrTemplate, first)
 }
 
-// variables are what transformers' apply_chat_template gives a template.
-func (t jinjaTemplate) variables(c *conversation) (python.Object, error) {
+// variables are what transformers' apply_chat_template gives a template. OpenAI's API asks for neither a description nor parameters of
+// a tool, but some templates, Hermes' for one, cannot do without: full writes empty ones.
+func (t jinjaTemplate) variables(c *conversation, full bool) (python.Object, error) {
 	messages := make([]any, len(c.messages))
 	for i := range c.messages {
 		m, err := c.messages[i].value()
@@ -49,7 +57,7 @@ func (t jinjaTemplate) variables(c *conversation) (python.Object, error) {
 		}
 		list := make([]any, len(custom))
 		for i := range custom {
-			v, err := custom[i].value()
+			v, err := custom[i].value(full)
 			if err != nil {
 				return nil, err
 			}

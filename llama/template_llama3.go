@@ -127,7 +127,7 @@ func (t llama3) today(c *conversation) string {
 func writeTools(b *strings.Builder, tools []Tool) error {
 	b.WriteString(`Respond in the format {"name": function name, "parameters": dictionary of argument name and its value}.` + "Do not use variables.\n\n")
 	for _, t := range tools {
-		v, err := t.value()
+		v, err := t.value(false)
 		if err != nil {
 			return err
 		}
@@ -137,10 +137,10 @@ func writeTools(b *strings.Builder, tools []Tool) error {
 	return nil
 }
 
-// value is the tool as OpenAI's API has it.
-func (t *Tool) value() (python.Object, error) {
+// value is the tool as OpenAI's API has it; full has an empty description and empty parameters where it has none.
+func (t *Tool) value(full bool) (python.Object, error) {
 	f := python.Object{{Key: "name", Value: t.Name}}
-	if t.Description != "" {
+	if t.Description != "" || full {
 		f = append(f, python.Field{Key: "description", Value: t.Description})
 	}
 	if len(t.Parameters) > 0 {
@@ -149,6 +149,8 @@ func (t *Tool) value() (python.Object, error) {
 			return nil, fmt.Errorf("%w: parameters of tool %q: %w", ErrRequest, t.Name, err)
 		}
 		f = append(f, python.Field{Key: "parameters", Value: v})
+	} else if full {
+		f = append(f, python.Field{Key: "parameters", Value: python.Object{{Key: "type", Value: "object"}, {Key: "properties", Value: python.Object{}}}})
 	}
 	return python.Object{{Key: "type", Value: "function"}, {Key: "function", Value: f}}, nil
 }

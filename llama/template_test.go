@@ -146,3 +146,20 @@ func TestTemplateErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestBareTools: a tool needs neither a description nor parameters, though a template may not think so. What it can do without is left out.
+func TestBareTools(t *testing.T) {
+	for source, want := range map[string]string{
+		"{{ tools|tojson }}": `[{"type": "function", "function": {"name": "f"}}]`,
+		"{% for t in tools %}{{ t.function.name + ': ' + t.function.description }}{{ t.function.parameters.properties|tojson }}{% endfor %}": "f: {}",
+	} {
+		tmpl, err := newJinja(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tmpl.render(&conversation{messages: []Message{User("hi")}, tools: []Tool{{Name: "f"}}})
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v, expected %q", source, got, err, want)
+		}
+	}
+}
