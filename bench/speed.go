@@ -19,13 +19,14 @@ import (
 // llama-bench does: random tokens, one sequence, generation from an empty
 // context, no stop token.
 type Speed struct {
-	Model    string
-	Prompt   int    // tokens of the prompt; 0: leave that test out
-	Generate int    // tokens to generate; 0: leave that test out
-	Runs     int    // of which the median counts, after one to warm up
-	Threads  int    // 0: physical cores
-	Device   string // of llama.Options
-	Peer     string // path of llama-bench, run in turn with each of ours; "": none
+	Model     string
+	Prompt    int    // tokens of the prompt; 0: leave that test out
+	Generate  int    // tokens to generate; 0: leave that test out
+	Runs      int    // of which the median counts, after one to warm up
+	Threads   int    // 0: physical cores
+	Device    string // of llama.Options, as the next one
+	GPULayers *int
+	Peer      string // path of llama-bench, run in turn with each of ours; "": none
 
 	// Progress, if not nil, is called after every run.
 	Progress func(test string, run int, tokensPerSecond, peer float64)
@@ -57,7 +58,7 @@ func (s Speed) Run(ctx context.Context) (llama.Info, []SpeedResult, error) {
 		return llama.Info{}, nil, err
 	}
 	m, err := llama.Open(ctx, s.Model, &llama.Options{
-		Device: s.Device, Threads: s.Threads, MaxRunning: 1, NoSpeculation: true,
+		Device: s.Device, GPULayers: s.GPULayers, Threads: s.Threads, MaxRunning: 1, NoSpeculation: true,
 		Context: max(s.Prompt, s.Generate+1) + 1,
 		KVBytes: 1, // of that context only: each run finds the same pages
 	})

@@ -1,7 +1,7 @@
 // Llamabench measures how fast a model runs prompts and generates, apart, and
 // how near that is to what the machine can do:
 //
-//	go run ./bench/llamabench -model F [-p 512] [-n 128] [-r 5] [-threads N] [-device D] [-o md|json] [-peer LLAMA_BENCH]
+//	go run ./bench/llamabench -model F [-p 512] [-n 128] [-r 5] [-threads N] [-device D] [-gpulayers N] [-o md|json] [-peer LLAMA_BENCH]
 //
 // GB/s counts the weights' bytes, GMAC/s the products with weights; the probe,
 // run in turn with the test, is the machine's integer peak for prompts, and
@@ -43,7 +43,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.IntVar(&s.Generate, "n", 128, "tokens to generate; 0 leaves that test out")
 	fs.IntVar(&s.Runs, "r", 5, "runs, of which the median counts")
 	fs.IntVar(&s.Threads, "threads", 0, "CPU threads (0: physical cores)")
-	fs.StringVar(&s.Device, "device", "auto", "auto, cpu, cuda or reference")
+	fs.StringVar(&s.Device, "device", "auto", "auto, cpu, cuda, cuda:0,1 or reference")
+	layers := fs.Int("gpulayers", -1, "layers that run on GPUs, the rest on the CPU (-1: all, or with auto as many as fit)")
 	fs.StringVar(&s.Peer, "peer", "", "`path` of llama.cpp's llama-bench, to run in turn")
 	format := fs.String("o", "md", "output: md or json")
 	if err := fs.Parse(args); err != nil {
@@ -52,6 +53,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			fs.Usage()
 		}
 		return err
+	}
+	if *layers >= 0 {
+		s.GPULayers = layers
 	}
 	const most = 1 << 20
 	switch {

@@ -241,6 +241,32 @@ func TestModelOutOfMemory(t *testing.T) {
 	}
 }
 
+// Without memory for a single graph, steps run all the same.
+func TestModelNoGraphs(t *testing.T) {
+	var texts []string
+	for _, options := range []string{"", "fail_graphs=1"} {
+		machine := sim.Start(t, options)
+		m, err := openTiny(t, llama.Options{Device: "cuda"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := m.Generate(t.Context(), request("no graphs", 8))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, r.Text())
+		if c := machine.Counters(); (c.GraphLaunches == 0) != (options != "") {
+			t.Errorf("%q: %d graphs were launched", options, c.GraphLaunches)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("%q without graphs, %q with them", texts[1], texts[0])
+	}
+}
+
 // A kernel that fails in the middle of an answer ends it with the reason, and each later one; closing works.
 func TestModelFailedLaunch(t *testing.T) {
 	for _, n := range []int{1, 30, 100} {

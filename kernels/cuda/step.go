@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -193,6 +194,14 @@ func (d *device) launch(n size) error {
 	}
 	if r == nil {
 		g, err := d.stream.capture(work)
+		var failed *Error
+		if errors.As(err, &failed) && failed.Code == resultOutOfMemory {
+			// The driver keeps records in the device's memory. Without room, those of other sizes go, and this step runs without one.
+			if err := d.discard(); err != nil {
+				return err
+			}
+			return work()
+		}
 		if err != nil {
 			return err
 		}

@@ -77,6 +77,7 @@ struct Options {
 	long devices = 1, memory = 1l << 30, seed = 1, capability = 80, driver = 12040, sms = 4, ptx = 84;
 	long fail_launch = 0; // the launch of that number, from 1, fails when it runs
 	long fail_alloc = 0;  // the allocation of that number fails for lack of memory
+	long fail_graphs = 0; // 1: there is no memory for any graph
 	long lazy = 1;        // 0: work runs when it is put into a stream
 	long verbose = 0;     // 1: what is refused goes to standard error too
 } options;
@@ -279,14 +280,14 @@ void configure(const char* name, const char* value) {
 	const std::pair<const char*, long*> names[] = {
 		{"devices", &options.devices}, {"memory", &options.memory}, {"seed", &options.seed}, {"capability", &options.capability},
 		{"driver", &options.driver}, {"sms", &options.sms}, {"ptx", &options.ptx}, {"fail_launch", &options.fail_launch},
-		{"fail_alloc", &options.fail_alloc}, {"lazy", &options.lazy}, {"verbose", &options.verbose}};
+		{"fail_alloc", &options.fail_alloc}, {"fail_graphs", &options.fail_graphs}, {"lazy", &options.lazy}, {"verbose", &options.verbose}};
 	for (auto& n : names)
 		if (strcmp(n.first, name) == 0) *n.second = atol(value);
 }
 
 void fromEnvironment() {
 	options = Options();
-	for (const char* n : {"devices", "memory", "seed", "capability", "driver", "sms", "ptx", "fail_launch", "fail_alloc", "lazy", "verbose"}) {
+	for (const char* n : {"devices", "memory", "seed", "capability", "driver", "sms", "ptx", "fail_launch", "fail_alloc", "fail_graphs", "lazy", "verbose"}) {
 		std::string variable = "LLAMA31_SIM_";
 		for (const char* c = n; *c; c++) variable += (char)toupper(*c);
 		if (const char* v = getenv(variable.c_str())) configure(n, v);
@@ -851,6 +852,7 @@ API cuGraphInstantiateWithFlags(GraphExec** out, void* h, unsigned long long) {
 	if (int e = entered()) return e;
 	Graph* g = handle<Graph>(h);
 	if (!g) return kInvalidHandle;
+	if (options.fail_graphs) return kOutOfMemory;
 	*out = new GraphExec{now, *g};
 	handles.insert(*out);
 	counters.graphs++;
