@@ -20,7 +20,7 @@ if [[ ${1:-} == build ]]; then
 	export GOOS=linux GOARCH=amd64 CGO_ENABLED=0
 	mkdir -p "$bin"
 	go test -c -ldflags "-s -w" -o "$bin/cuda.test" ./kernels/cuda
-	for program in bench/llamabench bench/synth bench/gpuprobe examples/chat; do
+	for program in bench/llamabench bench/perplexity bench/serve bench/synth bench/gpuprobe examples/chat; do
 		go build -ldflags "-s -w" -o "$bin/$(basename "$program")" "./$program"
 	done
 	tar -C bench -czf bench/h200.tar.gz h200

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/llama31/llama31/gguf/block"
-	"github.com/llama31/llama31/internal/testenv"
 	"github.com/llama31/llama31/kernels"
 	_ "github.com/llama31/llama31/kernels/cuda"
 	"github.com/llama31/llama31/kernels/cuda/sim"
@@ -39,13 +38,10 @@ func TestDeviceQ8(t *testing.T) {
 		KV: []kernels.KVType{kernels.KVQ8}, NMSE: 2e-3, Max: 0.2})
 }
 
-// TestWgmma has prompts on the kernels for sm_90a: their bits are those of the kernels for single tokens. What wgmma is on hardware, the
-// simulated driver does not know.
+// TestWgmma has prompts on the kernels for sm_90a: their bits are those of the kernels for single tokens. On the simulated driver that
+// says nothing of the hardware's wgmma; on an H100 or H200 it is the experiment.
 func TestWgmma(t *testing.T) {
-	if testenv.Required("cuda") {
-		t.Skip("a GPU tries these kernels by itself, with LLAMA31_CUDA_WGMMA=1")
-	}
-	sim.Start(t, "capability=90")
+	sim.StartOrReal(t, "capability=90")
 	t.Setenv("LLAMA31_CUDA_WGMMA", "1")
 	for _, typ := range []block.Type{block.TypeF16, block.TypeQ8_0, block.TypeQ4_K, block.TypeQ6_K} {
 		var log bytes.Buffer
