@@ -2,18 +2,23 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/llama31/llama31/bench"
+	"github.com/llama31/llama31/internal/testenv"
 	"github.com/llama31/llama31/llama"
 	"github.com/llama31/llama31/llama/llamatest"
 )
@@ -109,8 +114,93 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// counted counts the tokens that were asked for and those that came.
+type counted struct {
+	bench.Target
+	asked, came, busy atomic.Int64
+}
+
+func (c *counted) Ask(ctx context.Context, prompt string, n int, token func()) error {
+	came := int64(0)
+	err := c.Target.Ask(ctx, prompt, n, func() { came++; token() })
+	if errors.Is(err, llama.ErrBusy) && came == 0 {
+		c.busy.Add(1)
+		return err
+	}
+	c.asked.Add(int64(n))
+	c.came.Add(came)
+	return err
+}
+
+// TestOverload asks a model for twice as much as it can do: no request is lost. All are answered in full, or with a full queue refused
+// before they begin.
+func TestOverload(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	synth := exec.Command("go", "run", "./bench/synth", "-o", path, "-size", "tiny", "-vocab", "600", "-type", "q8_0")
+	synth.Dir = testenv.Root(t)
+	if out, err := synth.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, reject := range []bool{false, true} {
+		m, err := llama.Open(t.Context(), path, &llama.Options{Context: 1024, MaxRunning: 8, MaxQueued: 4, RejectWhenFull: reject})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := bench.Load{Concurrency: 8, Duration: 500 * time.Millisecond, Prompt: bench.Lengths{Median: 20, Sigma: 1, Most: 100}, Answer: bench.Lengths{Median: 40, Sigma: 0.5, Most: 100}}
+		full, err := l.Run(t.Context(), "full", bench.ModelTarget{Model: m})
+		if err != nil || full.Failed > 0 {
+			t.Fatalf("%+v, %v", full, err)
+		}
+		l.Concurrency, l.Rate, l.Seed = 0, 2*float64(full.Requests)/l.Duration.Seconds(), 1
+		c := &counted{Target: bench.ModelTarget{Model: m}}
+		twice, err := l.Run(t.Context(), "twice", c)
+		if err != nil || int64(twice.Failed) != c.busy.Load() || c.asked.Load() != c.came.Load() || c.came.Load() == 0 || !reject && twice.Failed > 0 || reject && twice.Failed == 0 {
+			t.Errorf("reject %v: %+v, %v; %d refused, %d tokens of %d", reject, twice, err, c.busy.Load(), c.came.Load(), c.asked.Load())
+		}
+		if s := m.Stats(); s.Running+s.Waiting != 0 || s.PagesAvailable != s.Pages {
+			t.Errorf("afterwards %+v", s)
+		}
+		m.Close()
+	}
+}
+
+// TestFlood measures one key alone, then beside another that asks without a pause; the words are others.
+func TestFlood(t *testing.T) {
+	m := &llamatest.Model{Answer: func(int, llama.Request) llamatest.Answer {
+		return llamatest.Answer{Tokens: []string{"a", "b"}, Delay: 5 * time.Millisecond}
+	}}
+	l := bench.Load{Rate: 50, Duration: 200 * time.Millisecond, Prompt: bench.Lengths{Median: 5, Most: 5}, Answer: bench.Lengths{Median: 2, Most: 2}}
+	one := bench.ModelTarget{Model: m, Key: "one"}
+	alone, err := l.Run(t.Context(), "alone", one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := len(m.Requests())
+	beside, err := l.Beside(t.Context(), 3, bench.ModelTarget{Model: m, Key: "flood"}, "beside", one)
+	if err != nil || beside.Requests != alone.Requests || beside.Failed+alone.Failed > 0 {
+		t.Errorf("%+v, alone %+v, %v", beside, alone, err)
+	}
+	asked, flood := map[string]bool{}, 0
+	for i, q := range m.Requests() {
+		if q.Key == "flood" {
+			flood++
+			continue
+		}
+		if asked[q.Prompt] {
+			t.Errorf("%q was asked twice", q.Prompt)
+		}
+		asked[q.Prompt] = true
+		if i < begun && q.Key != "one" {
+			t.Errorf("request %d is of key %q", i, q.Key)
+		}
+	}
+	if flood < 100 {
+		t.Errorf("%d requests of the flood in four seconds, expected hundreds", flood)
+	}
+}
+
 func TestFlags(t *testing.T) {
-	for _, args := range []string{"", "-model a -url b", "-url b -rate 1 -c 2", "-url b -c x", "-url b -o x", "-url b more", "-url b -d -1s"} {
+	for _, args := range []string{"", "-model a -url b", "-url b -rate 1 -c 2", "-url b -c x", "-url b -o x", "-url b more", "-url b -flood 3", "-url b -d -1s"} {
 		if err := run(t.Context(), strings.Fields(args), &bytes.Buffer{}, &bytes.Buffer{}); err == nil {
 			t.Errorf("serve %s: no error", args)
 		}
