@@ -37,7 +37,7 @@ type browser struct {
 	asked    []string // paths that the server was asked for
 }
 
-func open(t *testing.T, answer func(i int, r llama.Request) llamatest.Answer) *browser {
+func open(t *testing.T, keys *serve.Keys, answer func(i int, r llama.Request) llamatest.Answer) *browser {
 	program := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -47,15 +47,15 @@ func open(t *testing.T, answer func(i int, r llama.Request) llamatest.Answer) *b
 	}
 	testenv.Have(t, "chromium", program != "", "no Chromium; on Debian: apt install chromium")
 	b := &browser{T: t, model: &llamatest.Model{Answer: answer}}
-	api := serve.Handler(b.model, serve.Options{Name: "Llama-3.1-8B-Instruct", Fallback: Handler("")})
+	api := serve.Handler(b.model, serve.Options{Name: "Llama-3.1-8B-Instruct", Fallback: Handler(""), Keys: keys})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
 		b.asked = append(b.asked, r.URL.Path)
 		b.mu.Unlock()
-		switch r.URL.Path { // what the scripted model has not
-		case "/v1/models":
+		switch { // what the scripted model has not
+		case keys == nil && r.URL.Path == "/v1/models":
 			fmt.Fprint(w, `{"data":[{"id":"Llama-3.1-8B-Instruct","max_model_len":8192}]}`)
-		case "/tokenize":
+		case r.URL.Path == "/tokenize":
 			fmt.Fprint(w, `{"count":42}`)
 		default:
 			api.ServeHTTP(w, r)
@@ -84,7 +84,9 @@ func open(t *testing.T, answer func(i int, r llama.Request) llamatest.Answer) *b
 	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(log.New(t.Output(), "", 0).Printf), chromedp.WithListener(hear))
 	t.Cleanup(cancel)
 	b.run(chromedp.Navigate(b.url))
-	b.await(`document.querySelector('#model').value !== ''`)
+	if keys == nil {
+		b.await(`document.querySelector('#model').value !== ''`)
+	}
 	return b
 }
 
@@ -145,13 +147,13 @@ func (b *browser) screenshot(name string) {
 }
 
 const (
-	last = `document.querySelector('#talk > li:last-child .body')`
+	last = `(document.querySelector('#talk > li:last-child .body') ?? document.createElement('p'))`
 	idle = `document.querySelector('#stop').hidden && !document.querySelector('.coming')`
 )
 
 // TestTalk asks, sees the text come, stops it, goes on, edits, answers again, and finds it all after a reload.
 func TestTalk(t *testing.T) {
-	b := open(t, func(i int, r llama.Request) llamatest.Answer {
+	b := open(t, nil, func(i int, r llama.Request) llamatest.Answer {
 		switch {
 		case i == 0:
 			return llamatest.Answer{Text: strings.Repeat("word ", 5000), Every: 20 * time.Millisecond}
@@ -221,6 +223,38 @@ func TestTalk(t *testing.T) {
 	b.fine()
 }
 
+// TestKey is a server that asks for one: so does the page, and sends it. A second tab sees the conversation.
+func TestKey(t *testing.T) {
+	secret, line := serve.NewKey("someone")
+	keys, err := serve.ReadKeys(strings.NewReader(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, keys, func(int, llama.Request) llamatest.Answer { return llamatest.Answer{Text: "Welcome."} })
+	b.await(`document.querySelector('#settings').open && document.activeElement.id === 's-key'`)
+	b.run(chromedp.SendKeys(chromedp.CSS("#s-key"), secret), chromedp.Click(chromedp.CSS("#settings .main")))
+	b.await(`document.querySelector('#model').value === 'Llama-3.1-8B-Instruct'`)
+	tab, cancel := chromedp.NewContext(b.ctx)
+	defer cancel()
+	if err := chromedp.Do(tab, chromedp.Navigate(b.url)); err != nil {
+		t.Fatal(err)
+	}
+	b.do(`document.querySelector('#ideas button').click()`) // keys go to the tab in front
+	b.await(last + `.textContent === 'Welcome.' && ` + idle)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		n, err := chromedp.Run(tab, chromedp.Evaluate[int](`document.querySelectorAll('#list li').length`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the other tab does not see the conversation")
+		}
+	}
+}
+
 // fine checks that the console is empty, and that everything came from the server.
 func (b *browser) fine() {
 	b.Helper()
@@ -247,7 +281,7 @@ const hostile = `<img src=x onerror="window.hacked=1"> <script>window.hacked=2</
 
 // TestHostile shows it as text: no element of it exists, no script ran, nothing was loaded.
 func TestHostile(t *testing.T) {
-	b := open(t, func(i int, r llama.Request) llamatest.Answer {
+	b := open(t, nil, func(i int, r llama.Request) llamatest.Answer {
 		if i == 1 { // deep, long and unclosed
 			return llamatest.Answer{Text: strings.Repeat("> ", 5000) + strings.Repeat("*a ", 20_000) + strings.Repeat("[", 20_000) + "\n" + strings.Repeat("- ", 3000) + "\n" + strings.Repeat("`a ``b ", 5000) + strings.Repeat("|-", 5000)}
 		}
@@ -296,7 +330,7 @@ const markdown = "Recursion is when something is defined **in terms of itself**.
 
 // TestMarkdown looks at the elements that Markdown becomes, at two widths, in light and dark.
 func TestMarkdown(t *testing.T) {
-	b := open(t, func(i int, r llama.Request) llamatest.Answer {
+	b := open(t, nil, func(i int, r llama.Request) llamatest.Answer {
 		if i == 1 {
 			return llamatest.Answer{Text: "The sky is blue because air scatters short waves of light more than long ones. This is called Rayleigh scattering, after Lord Rayleigh, who", Every: 25 * time.Millisecond, Usage: &llama.Usage{Prompt: 300, Generated: 40}}
 		}

@@ -1,6 +1,6 @@
 import { chat, count, models } from './api.js';
 import { render } from './markdown.js';
-import { loadConversations, loadSettings, saveConversations, saveSettings } from './store.js';
+import { conversationsKey, loadConversations, loadSettings, saveConversations, saveSettings } from './store.js';
 
 const $ = (id) => document.getElementById(id);
 const talk = $('talk'), text = $('text'), scroll = $('scroll');
@@ -350,7 +350,6 @@ function openSettings(focus) {
 }
 
 function readSettings() {
-  const key = settings.key;
   settings = { model: settings.model, system: $('s-system').value, key: $('s-key').value.trim(), theme: $('s-theme').value, sampling: {} };
   for (const name of samplers) {
     const input = $('s-' + name);
@@ -358,7 +357,6 @@ function readSettings() {
   }
   saveSettings(settings);
   theme();
-  if (settings.key !== key) askModels();
 }
 
 function theme() {
@@ -368,7 +366,10 @@ function theme() {
 $('tune').onclick = openSettings;
 $('settings').addEventListener('input', readSettings);
 $('settings').addEventListener('click', (e) => { if (e.target === $('settings')) $('settings').close(); });
-$('settings').addEventListener('close', () => text.focus());
+$('settings').addEventListener('close', () => {
+  text.focus();
+  if ((settings.key ?? '') !== askedWith) askModels();
+});
 $('reset').onclick = () => {
   settings = { model: settings.model, key: settings.key };
   saveSettings(settings);
@@ -378,7 +379,10 @@ $('reset').onclick = () => {
 
 // --- Models
 
+let askedWith; // the key
+
 async function askModels() {
+  askedWith = settings.key ?? '';
   try {
     known = await models(settings.key);
   } catch (e) {
@@ -398,6 +402,15 @@ $('model').onchange = () => {
   saveSettings(settings);
   measure(current?.usage, current?.timings);
 };
+
+// --- Other tabs with this page: the list is the same, what is shown here stays
+
+addEventListener('storage', (e) => {
+  if (e.key !== conversationsKey) return;
+  const mine = [current, running?.conversation];
+  conversations = loadConversations().map((c) => mine.find((o) => o?.id === c.id) ?? c);
+  showList();
+});
 
 // --- Begin
 

@@ -1,6 +1,7 @@
 // What is kept in this browser: conversations and settings.
 
-const conversationsKey = 'llama31.conversations', settingsKey = 'llama31.settings';
+export const conversationsKey = 'llama31.conversations';
+const settingsKey = 'llama31.settings';
 
 function read(key, otherwise) {
   try {
