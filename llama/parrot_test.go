@@ -10,7 +10,10 @@ import (
 
 // parrot is a model for examples, with Llama 3.1's chat format: each word that it says decides the next, so that it answers everything
 // alike, whatever the sampling. Its layers add nothing, and its head maps a word's direction to the next word.
-func parrot(words ...string) []byte {
+func parrot(words ...string) []byte { return longParrot(256, words...) }
+
+// longParrot is a parrot with a context of so many tokens.
+func longParrot(context uint32, words ...string) []byte {
 	const hidden = 32
 	tokens := make([]string, 256)
 	next := rune(256) // letters of bytes, as GPT-2 has them
@@ -64,7 +67,7 @@ func parrot(words ...string) []byte {
 		value any
 	}{
 		{"general.architecture", "llama"}, {"general.name", "parrot"},
-		{"llama.block_count", uint32(1)}, {"llama.context_length", uint32(256)}, {"llama.embedding_length", uint32(hidden)},
+		{"llama.block_count", uint32(1)}, {"llama.context_length", context}, {"llama.embedding_length", uint32(hidden)},
 		{"llama.feed_forward_length", uint32(hidden)}, {"llama.attention.head_count", uint32(1)},
 		{"tokenizer.ggml.model", "gpt2"}, {"tokenizer.ggml.pre", "llama-bpe"}, {"tokenizer.ggml.tokens", tokens}, {"tokenizer.ggml.token_type", types},
 		{"tokenizer.ggml.bos_token_id", uint32(n - 4)}, {"tokenizer.ggml.eos_token_id", uint32(n - 1)},

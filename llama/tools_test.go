@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/llama31/llama31/llama/internal/grammar"
 )
 
 var weatherTools = []Tool{
@@ -88,6 +91,51 @@ func TestRequiredCalls(t *testing.T) {
 	}
 	if several == 0 {
 		t.Error("no answer has several calls")
+	}
+}
+
+// TestCallStyles: what the styles' grammars take, their readers read.
+func TestCallStyles(t *testing.T) {
+	tok := byteTokenizer(t, append(llama3Control, pythonTag)...)
+	vocab := grammar.NewVocab(tok.Size(), func(id int32) string { return grammarText(tok, id) }, nil)
+	tools := append(slices.Clone(weatherTools), Tool{Name: "brave_search"}, Tool{Name: "code_interpreter"})
+	for _, c := range []struct {
+		style  callStyle
+		choice ToolChoice
+		text   string
+		ok     bool
+	}{
+		{llamaCalls, ToolChoice{}, `{"name": "get_weather", "parameters": {"city": "Paris", "days": 7}}`, true},
+		{llamaCalls, ToolChoice{}, `{"name": "now", "parameters": {}}; {"name": "get_weather", "parameters": {"city": ""}}`, true},
+		{llamaCalls, ToolChoice{Single: true}, `{"name": "now", "parameters": {}}; {"name": "now", "parameters": {}}`, false},
+		{llamaCalls, ToolChoice{Name: "now"}, `{"name": "get_weather", "parameters": {"city": ""}}`, false},
+		{llamaCalls, ToolChoice{}, `{"name": "get_weather", "parameters": {"days": 7}}`, false},
+		{llamaCalls, ToolChoice{}, `{"name": "now", "parameters": []}`, false},
+		{llamaCalls, ToolChoice{}, `<|python_tag|>brave_search.call(query="who won")`, true},
+		{llamaCalls, ToolChoice{}, `brave_search.call(query="who won")`, false},
+		{llamaCalls, ToolChoice{}, "<|python_tag|>import math\nprint(1)", true},
+		{hermesCalls, ToolChoice{}, "<tool_call>\n{\"name\": \"now\", \"arguments\": {\"x\": [1]}}\n</tool_call>\n<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>", true},
+		{hermesCalls, ToolChoice{}, `{"name": "now", "arguments": {}}`, false},
+		{mistralCalls, ToolChoice{}, `[TOOL_CALLS][{"name": "now", "arguments": {}}, {"name": "get_weather", "arguments": {"city": "x"}}]`, true},
+	} {
+		g, err := c.style.required(tools, c.choice, nil).grammar()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := grammar.NewMachine(g, vocab)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := m.AdvanceText(m.Start(), strings.ReplaceAll(c.text, pythonTag, grammar.Control(pythonTag)))
+		if m.Ends(s) != c.ok {
+			t.Errorf("%s is taken: %v", c.text, m.Ends(s))
+		}
+		if s := m.AdvanceText(m.Start(), c.text); strings.Contains(c.text, pythonTag) && s != grammar.Dead {
+			t.Errorf("%s: the token's name in letters is taken for the token", c.text)
+		}
+		if content, calls := read(t, c.style, tools, c.text, rand.New(rand.NewPCG(1, 1))); c.ok && (content != "" || len(calls) == 0) {
+			t.Errorf("%s: %q, %v", c.text, content, calls)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ var _ llama.Generator = (*Model)(nil)
 type Answer struct {
 	Text      string           // comes token by token: words with the space before them
 	Tokens    []string         // the tokens' texts, in place of Text
-	ToolCalls []llama.ToolCall // of the message; the finish reason is then llama.FinishToolCalls
+	ToolCalls []llama.ToolCall // of the message, told of after the text; the finish reason is then llama.FinishToolCalls
 	Finish    llama.Finish     // "": llama.FinishStop, or llama.FinishLength where Request.MaxTokens cut the answer
 	Err       error            // comes after the tokens, in place of a response
 	Delay     time.Duration    // before the first token
@@ -179,6 +179,15 @@ func (a *Answer) tokens(ctx context.Context, r llama.Request, response *llama.Re
 		if a.Err != nil {
 			yield(llama.Token{}, a.Err)
 			return
+		}
+		for c := range response.Choices {
+			for i, call := range a.ToolCalls {
+				for _, d := range []llama.ToolCallDelta{{Index: i, ID: call.ID, Name: call.Name}, {Index: i, Arguments: string(call.Arguments)}} {
+					if !yield(llama.Token{Choice: c, ID: -1, ToolCall: &d}, nil) {
+						return
+					}
+				}
+			}
 		}
 		response.Timings.Generate = time.Since(start) - response.Timings.Prompt
 		for c := range response.Choices {
