@@ -3,6 +3,7 @@ package llama
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -576,6 +577,8 @@ func (e *engine) advance(s *sequence, outs []kernels.Out, seconds float64) (slac
 
 var errNoToken = errors.New("llama: no token can be drawn: every one is masked out or not a number")
 
+var errAmbiguous = fmt.Errorf("%w: the format's grammar is too ambiguous: the answer can be read in too many ways", ErrUnsupported)
+
 // generated takes a sampled token, to be shown from due on.
 func (e *engine) generated(s *sequence, o *kernels.Out, due time.Time) {
 	if o.ID < 0 {
@@ -590,6 +593,8 @@ func (e *engine) generated(s *sequence, o *kernels.Out, due time.Time) {
 	switch {
 	case stop || !s.format.call && s.format.complete(s):
 		e.end(s, FinishStop, nil)
+	case s.format.lost(s):
+		e.end(s, FinishError, errAmbiguous)
 	case len(s.tokens) >= s.limit:
 		e.end(s, FinishLength, nil)
 	}

@@ -270,6 +270,15 @@ func (s *sequence) beginCall() bool {
 	return true
 }
 
+// lost says that the grammar is too ambiguous to go on with.
+func (c *constraint) lost(s *sequence) bool {
+	if c.machine == nil || !c.machine.Lost() {
+		return false
+	}
+	c.follow(s)
+	return c.state == grammar.Dead
+}
+
 // complete says that nothing can follow the sequence's tokens.
 func (c *constraint) complete(s *sequence) bool {
 	if c.machine == nil {

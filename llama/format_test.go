@@ -3,6 +3,7 @@ package llama
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"regexp"
 	"testing"
 )
@@ -53,6 +54,15 @@ func TestFormats(t *testing.T) {
 		if ended < 5 {
 			t.Errorf("%s: %d of 40 answers ended", name, ended)
 		}
+	}
+}
+
+// TestAmbiguousFormat: an answer that can be read in exponentially many ways is an error that says so.
+func TestAmbiguousFormat(t *testing.T) {
+	m := openTiny(t, nil)
+	_, err := m.Generate(t.Context(), Request{Prompt: "x", MaxTokens: 200, Sampling: &Sampling{Bias: map[int32]float64{'z': math.Inf(-1)}}, Format: Grammar("root ::= (a | b)+ \"z\"\na ::= b*\nb ::= \"x\" root | \"x\" a \"x\" | \"x\"")})
+	if !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%v, expected ErrUnsupported", err)
 	}
 }
 

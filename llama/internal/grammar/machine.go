@@ -19,6 +19,7 @@ type Machine struct {
 	start   int32
 	bytes   int // of memory, about
 	age     uint32
+	lost    bool // a text was given up
 
 	seen    []uint32 // by node: the closure that last had it
 	closure uint32
@@ -126,6 +127,9 @@ func (m *Machine) AdvanceText(s State, text string) State {
 	}
 	return s
 }
+
+// Lost says that a text was given up because the grammar is too ambiguous: too many ways to read it, that all may yet be right.
+func (m *Machine) Lost() bool { return m.lost }
 
 // Ends says that the text may end.
 func (m *Machine) Ends(s State) bool { return s.set > 0 && m.sets[s.set].ends }
@@ -245,7 +249,11 @@ func (m *Machine) finish() int32 {
 			m.work[keep], keep = id, keep+1
 		}
 	}
-	if keep == 0 && !ends && !left || keep > maxUnderWay || m.bytes > lostBytes {
+	if keep > maxUnderWay || m.bytes > lostBytes {
+		m.lost = true
+		return dead
+	}
+	if keep == 0 && !ends && !left {
 		return dead
 	}
 	nodes := m.work[:keep]
