@@ -44,6 +44,10 @@ func randomRequest(r *rand.Rand) Request {
 		q.TopLogprobs = 2
 	case 3:
 		q.Sampling.TopP, q.Sampling.TopK = 0.9, 40
+	case 4:
+		q.Format = []Format{AnyJSON(), Regexp(`[a-d]{5,40}(the|dog)+`), Grammar(`root ::= "the " (" cat" | [^a]{2,30}) root | "."`)}[r.IntN(3)]
+	case 5:
+		q.Tools, q.ToolChoice = weatherTools, ToolChoice{Mode: []ToolMode{ToolAuto, ToolRequired}[r.IntN(2)]}
 	}
 	return q
 }
