@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -38,20 +39,9 @@ type browser struct {
 }
 
 func open(t *testing.T, keys *serve.Keys, answer func(i int, r llama.Request) llamatest.Answer) *browser {
-	program := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			program = path
-			break
-		}
-	}
-	testenv.Have(t, "chromium", program != "", "no Chromium; on Debian: apt install chromium")
 	b := &browser{T: t, model: &llamatest.Model{Answer: answer}}
 	api := serve.Handler(b.model, serve.Options{Name: "Llama-3.1-8B-Instruct", Fallback: Handler(""), Keys: keys})
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.mu.Lock()
-		b.asked = append(b.asked, r.URL.Path)
-		b.mu.Unlock()
+	b.start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch { // what the scripted model has not
 		case keys == nil && r.URL.Path == "/v1/models":
 			fmt.Fprint(w, `{"data":[{"id":"Llama-3.1-8B-Instruct","max_model_len":8192}]}`)
@@ -60,6 +50,29 @@ func open(t *testing.T, keys *serve.Keys, answer func(i int, r llama.Request) ll
 		default:
 			api.ServeHTTP(w, r)
 		}
+	}))
+	if keys == nil {
+		b.await(`document.querySelector('#model').value !== ''`)
+	}
+	return b
+}
+
+// start opens the page of a server.
+func (b *browser) start(api http.Handler) {
+	t := b.T
+	program := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			program = path
+			break
+		}
+	}
+	testenv.Have(t, "chromium", program != "", "no Chromium; on Debian: apt install chromium")
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.mu.Lock()
+		b.asked = append(b.asked, r.URL.Path)
+		b.mu.Unlock()
+		api.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
 	b.url = s.URL
@@ -84,10 +97,6 @@ func open(t *testing.T, keys *serve.Keys, answer func(i int, r llama.Request) ll
 	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(log.New(t.Output(), "", 0).Printf), chromedp.WithListener(hear))
 	t.Cleanup(cancel)
 	b.run(chromedp.Navigate(b.url))
-	if keys == nil {
-		b.await(`document.querySelector('#model').value !== ''`)
-	}
-	return b
 }
 
 func (b *browser) run(actions ...chromedp.Action[chromedp.Void]) {
@@ -253,6 +262,28 @@ func TestKey(t *testing.T) {
 			t.Fatal("the other tab does not see the conversation")
 		}
 	}
+}
+
+// TestModel asks SmolLM2. With LLAMA31_SCREENSHOTS=docs it draws docs/page.png.
+func TestModel(t *testing.T) {
+	m, err := llama.Open(t.Context(), testenv.Fetched(t, "smollm2"), &llama.Options{Context: 2048})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	b := &browser{T: t}
+	b.start(serve.Handler(m, serve.Options{Name: "SmolLM2-135M-Instruct", Fallback: Handler("")}))
+	b.await(`document.querySelector('#model').value === 'SmolLM2-135M-Instruct'`)
+	b.run(chromedp.EmulateViewport(1100, 640), chromedp.Click(chromedp.CSS("#tune")), chromedp.SendKeys(chromedp.CSS("#s-temperature"), "0"), chromedp.KeyEvent("\x1b"))
+	b.ask("What is the capital of France?")
+	b.await(last + `.textContent.includes('Paris') && ` + idle)
+	b.ask("Write a Python function that says whether a number is even.")
+	b.await(`document.querySelectorAll('#talk > li').length === 4 && ` + idle)
+	if line := value[string](b, `document.querySelector('.line').textContent.replace(/\s+/g, ' ')`); !regexp.MustCompile(`^[\d.]+ tokens/s · [\d,]+ tokens · first after \d+ ms\s*context [\d,]+ of 2,048\s*$`).MatchString(line) {
+		t.Errorf("the line below is %q", line)
+	}
+	b.screenshot("page")
+	b.fine()
 }
 
 // fine checks that the console is empty, and that everything came from the server.
