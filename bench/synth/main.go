@@ -26,14 +26,15 @@ import (
 type shape struct {
 	name                                string
 	layers, hidden, heads, kvHeads, ffn int
+	bare                                bool // without a chat template
 }
 
 // sizes are Llama 3.1's, and one for tests with heads of 64 values.
 var sizes = map[string]shape{
-	"tiny": {"tiny", 2, 512, 8, 2, 1024},
-	"8b":   {"8B", 32, 4096, 32, 8, 14336},
-	"70b":  {"70B", 80, 8192, 64, 8, 28672},
-	"405b": {"405B", 126, 16384, 128, 8, 53248},
+	"tiny": {"tiny", 2, 512, 8, 2, 1024, false},
+	"8b":   {"8B", 32, 4096, 32, 8, 14336, false},
+	"70b":  {"70B", 80, 8192, 64, 8, 28672, false},
+	"405b": {"405B", 126, 16384, 128, 8, 53248, false},
 }
 
 const llamaVocabulary = 128256
@@ -57,6 +58,7 @@ func run(args []string) error {
 	layers := fs.Int("layers", 0, "number of layers (0: the size's)")
 	vocab := fs.Int("vocab", llamaVocabulary, "size of the vocabulary")
 	seed := fs.Uint64("seed", 1, "seed of the weights")
+	bare := fs.Bool("notemplate", false, "leave the chat template out: package llama then takes Llama 3.1's own, with tools")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(os.Stdout)
@@ -84,6 +86,7 @@ func run(args []string) error {
 	if *layers > 0 {
 		s.layers = *layers
 	}
+	s.bare = *bare
 	return create(*out, s, r, *vocab, *seed)
 }
 
@@ -170,6 +173,9 @@ func setMetadata(w *gguf.Writer, s shape, r recipe.Recipe, vocab int) error {
 		{"tokenizer.chat_template", v.template},
 	}
 	for _, e := range entries {
+		if s.bare && e.key == "tokenizer.chat_template" {
+			continue
+		}
 		if err := w.Set(e.key, e.value); err != nil {
 			return err
 		}

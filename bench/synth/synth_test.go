@@ -32,7 +32,7 @@ func made(t *testing.T, args ...string) (string, *gguf.File) {
 func TestWeights(t *testing.T) {
 	for _, name := range recipe.Names() {
 		_, f := made(t, "-type", name, "-vocab", "300", "-layers", "1")
-		for _, w := range plan(shape{"tiny", 1, 512, 8, 2, 1024}, mustParse(t, name), 300) {
+		for _, w := range plan(shape{"tiny", 1, 512, 8, 2, 1024, false}, mustParse(t, name), 300) {
 			info, err := f.Info(w.name)
 			if err != nil {
 				t.Fatal(err)

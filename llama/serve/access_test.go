@@ -295,6 +295,9 @@ func TestReady(t *testing.T) {
 	if r := s.do("GET", "/", ""); r.body != "page /" {
 		t.Errorf("%d %s", r.status, r.body)
 	}
+	if r := s.do("GET", "/v1/completions", ""); r.status != 405 || r.header.Get("Allow") != "POST" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
 	if r := s.post("/", ""); r.status != 404 || r.get(t, "error.code") != "unknown_url" {
 		t.Errorf("%d %s", r.status, r.body)
 	}

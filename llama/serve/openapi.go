@@ -175,7 +175,7 @@ func (c *call) openapi() error {
 	post := func(summary, request, response string, streams bool) schema {
 		content := body(response)
 		if streams {
-			content["text/event-stream"] = schema{"schema": text("server-sent events")}
+			content["text/event-stream"] = schema{} // server-sent events, with stream
 		}
 		return schema{"post": schema{"summary": summary, "requestBody": schema{"required": true, "content": body(request)},
 			"responses": answers(content, "404", "408", "413", "415", "429", "503", "504")}}

@@ -136,9 +136,6 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case pattern != "":
 		c.route = pattern
 		s.mux.ServeHTTP(c.w, c.r)
-	case s.Fallback != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		c.route = "fallback"
-		s.Fallback.ServeHTTP(c.w, c.r)
 	default:
 		c.unrouted(h)
 	}

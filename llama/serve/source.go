@@ -73,18 +73,19 @@ func (c *call) cors() bool {
 	return true
 }
 
-// unrouted answers what no endpoint takes as the router would, but in JSON.
-func (c *call) unrouted(h http.Handler) {
+// unrouted answers what no endpoint takes: by Options.Fallback, or as the router would, but in JSON.
+func (c *call) unrouted(router http.Handler) {
 	said := &header{header: http.Header{}, status: http.StatusNotFound}
-	h.ServeHTTP(said, c.r)
-	for _, name := range []string{"Allow", "Location"} {
-		if v := said.header.Get(name); v != "" {
-			c.w.Header().Set(name, v)
-		}
-	}
+	router.ServeHTTP(said, c.r)
 	f := &failure{status: said.status, kind: "invalid_request_error", code: "unknown_url", message: "no endpoint " + c.r.Method + " " + c.r.URL.Path}
-	if said.status == http.StatusMethodNotAllowed {
-		f.code, f.message = "method_not_allowed", c.r.URL.Path+" is not for "+c.r.Method+", but for "+said.header.Get("Allow")
+	switch allowed := said.header.Get("Allow"); {
+	case said.status == http.StatusMethodNotAllowed:
+		c.w.Header().Set("Allow", allowed)
+		f.code, f.message = "method_not_allowed", c.r.URL.Path+" is not for "+c.r.Method+", but for "+allowed
+	case c.s.Fallback != nil && (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead):
+		c.route = "fallback"
+		c.s.Fallback.ServeHTTP(c.w, c.r)
+		return
 	}
 	c.fail(f)
 }
