@@ -27,6 +27,9 @@ type acts struct {
 	thalf  []float32  // [tiles][nb][2][tile]
 	init   [3][]int32 // [tiles][nb][scales][tile] per product with a bias
 	ftile  []float32  // [tiles][k][tileFloat], k in the order 0, 16, …, 1, 17, …
+
+	pairs []float32 // [n][k/2]: two bfloat16 each
+	ptile []float32 // [tiles][k/2][tileFloat], as ftile
 }
 
 // dotTokens is the largest batch that runs as row dots: a dot reads the weights once for up to its own number of tokens, and the
@@ -51,6 +54,10 @@ func (a *acts) layout(m *arena, l *leaf, rows, k, hidden int) {
 	a.tsum = take[float32](m, padded*nb)
 	a.thalf = take[float32](m, padded*2*nb)
 	a.ftile = take[float32](m, (rows+l.tileFloat)*k)
+	if l.bf16 != nil {
+		a.pairs = take[float32](m, rows*k/2)
+		a.ptile = take[float32](m, (rows+l.tileFloat)*k/2)
+	}
 }
 
 func (a *acts) set(x []float32, n, k int) { a.x, a.n, a.k, a.nb = x, n, k, k/32 }
@@ -155,23 +162,46 @@ func (a *acts) fillColumn(t, r int, there bool, w int, tile []int8, ts, tsum, th
 	}
 }
 
-// fillFloatTile gathers float tile i.
-func (a *acts) fillFloatTile(l *leaf, i int) {
-	w := l.tileFloat
-	tile := a.ftile[i*w*a.k : (i+1)*w*a.k]
+// round makes the pairs of row r from x.
+func (a *acts) round(l *leaf, r int, x []float32) {
+	l.bf16.round(a.k, &x[0], (*uint16)(unsafe.Pointer(&a.pairs[r*a.k/2]))) // k uint16 are k/2 dwords
+}
+
+// fillFloatTile gathers float tile i, or that of pairs. tmp is for lanes.
+func (a *acts) fillFloatTile(l *leaf, i int, pairs bool, tmp []float32) {
+	w, k, rows, tiles := l.tileFloat, a.k, a.x, a.ftile
+	if pairs {
+		k, rows, tiles = a.k/2, a.pairs, a.ptile
+	}
+	tile := tiles[i*w*k : (i+1)*w*k]
+	if w == panelRows && (i+1)*w <= a.n {
+		l.lanes(tile, (*byte)(unsafe.Pointer(&rows[i*w*k])), 4*k, k, tmp)
+		return
+	}
 	for t := range w {
 		r := i*w + t
 		if r >= a.n {
-			for k := range a.k {
-				tile[k*w+t] = 0
+			for j := range k {
+				tile[j*w+t] = 0
 			}
 			continue
 		}
-		x := a.x[r*a.k : (r+1)*a.k]
+		x := rows[r*k : (r+1)*k]
 		for j := range 16 {
-			for k := range a.k / 16 {
-				tile[(j*a.k/16+k)*w+t] = x[16*k+j]
+			for i := range k / 16 {
+				tile[(j*k/16+i)*w+t] = x[16*i+j]
 			}
+		}
+	}
+}
+
+// lanes gathers 16 rows of k dwords, stride bytes apart, into [k][16], k in the order 0, 16, …, 1, 17, …. tmp has room for as many.
+func (l *leaf) lanes(dst []float32, rows *byte, stride, k int, tmp []float32) {
+	l.interleave(k/8, rows, stride, (*byte)(unsafe.Pointer(&tmp[0]))) // moves 8 dwords of each row at a time
+	for g := range k / 8 {
+		from := tmp[8*panelRows*panelIndex(k/8, g):][:8*panelRows]
+		for e := range 8 {
+			*(*[panelRows]float32)(dst[((g%2*8+e)*(k/16)+g/2)*panelRows:]) = [panelRows]float32(from[panelRows*e:])
 		}
 	}
 }
@@ -182,6 +212,7 @@ type scratch struct {
 	rscale    []float32 // [16][scales·nb] of those rows
 	roff      []float32 // [16][offs·nb]
 	panels    [2]panel
+	tmp       []float32    // [16][k] for lanes
 	frow      []float32    // [k]: 16 rows of a scale per 16 values
 	c         [2][]float32 // [max tile][16], or [dot.tokens][rows of an item]
 	attend    attendScratch
@@ -206,6 +237,7 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 	s.rscale = take[float32](m, panelRows*2*nb)
 	s.roff = take[float32](m, panelRows*2*nb)
 	s.frow = take[float32](m, wide)
+	s.tmp = take[float32](m, panelRows*wide)
 	for i := range s.panels {
 		s.panels[i] = panel{
 			q:     take[byte](m, 16*wide),

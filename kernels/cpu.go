@@ -55,6 +55,7 @@ type cpuWeight struct {
 	format     *format // nil: float32 panels
 	dot        *dot    // nil: always panels
 	wide       bool    // takes wide operands
+	pairs      bool    // multiplied as bfloat16: float panels of dwords, two values each
 }
 
 // wide says that a role's product takes a wide operand. These two are where the rounding of activations shows most for the work it
@@ -62,12 +63,18 @@ type cpuWeight struct {
 // model. The output head is also the one product whose result nothing averages.
 func (r Role) wide() bool { return r == Output || r == TokenEmbd || r == AttnV }
 
-func (w *cpuWeight) Type() block.Type        { return w.t }
-func (w *cpuWeight) Dims() (rows, cols int)  { return w.rows, w.cols }
-func (w *cpuWeight) row(i int) *byte         { return &w.data[i*w.stride] }
-func (w *cpuWeight) bytes(i int) []byte      { return w.data[i*w.stride : (i+1)*w.stride] }
-func (w *cpuWeight) floats(n int) []float32  { return blocks[float32](&w.data[0], n) }
-func (w *cpuWeight) isFloat() bool           { return w.format == nil }
+func (w *cpuWeight) Type() block.Type       { return w.t }
+func (w *cpuWeight) Dims() (rows, cols int) { return w.rows, w.cols }
+func (w *cpuWeight) row(i int) *byte        { return &w.data[i*w.stride] }
+func (w *cpuWeight) bytes(i int) []byte     { return w.data[i*w.stride : (i+1)*w.stride] }
+func (w *cpuWeight) floats(n int) []float32 { return blocks[float32](&w.data[0], n) }
+func (w *cpuWeight) isFloat() bool          { return w.format == nil }
+func (w *cpuWeight) dwords() int {
+	if w.pairs {
+		return w.cols / 2
+	}
+	return w.cols
+}
 func (w *cpuWeight) panels() int             { return (w.rows + 15) / 16 }
 func (w *cpuWeight) panelRows(panel int) int { return min(16, w.rows-16*panel) }
 
@@ -157,7 +164,10 @@ func (d *cpuDevice) Load(role Role, w *tensor.Dense) (Weight, error) {
 		c.format = formats[t]
 	}
 	c.wide = c.format != nil && role.wide()
-	if dot, ok := d.leaf.dots[t]; ok && (!t.Quantized() || c.format != nil && c.cols >= 32*dotBlocks) {
+	c.pairs = t == block.TypeBF16 && d.leaf.bf16 != nil && !d.shape.Exact
+	if c.pairs {
+		c.dot = &d.leaf.bf16.dot
+	} else if dot, ok := d.leaf.dots[t]; ok && (!t.Quantized() || c.format != nil && c.cols >= 32*dotBlocks) {
 		c.dot = &dot
 	}
 	size, err := t.Bytes(int64(c.cols))

@@ -44,6 +44,9 @@ type leaf struct {
 	// mulFloat is mul for float panels.
 	mulFloat func(a *mulFloatArgs)
 
+	// bf16 is for BF16 weights on a CPU that multiplies bfloat16 as it is; nil: they take float32 activations.
+	bf16 *bf16Leaf
+
 	// dots are the fused row dots of generation, by block type. Types without one go through panels.
 	dots map[block.Type]dot
 
@@ -53,6 +56,14 @@ type leaf struct {
 	attendQ8 func(a *attendArgs)
 	// toF16 rounds to float16 (nearest even). n is a multiple of 16.
 	toF16 func(n int, x *float32, y *uint16)
+}
+
+// bf16Leaf has products of bfloat16 weights with activations rounded to bfloat16. Two values to a dword take the place of a float32, and dpbf16
+// that of the fused multiply-add.
+type bf16Leaf struct {
+	round func(n int, x *float32, y *uint16) // nearest even, any NaN to 0x7fc0; n is a multiple of 16
+	mul   func(a *mulFloatArgs)              // of dwords
+	dot   dot                                // dotArgs.x is of dwords, 16·nb for a token
 }
 
 // dotBlocks is the least blocks in a row of integers that a dot takes: a whole group of the 8 partial sums.

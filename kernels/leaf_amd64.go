@@ -12,6 +12,9 @@ func detect() []*leaf {
 	x := cpu.X86
 	if x.HasAVX2 && x.HasFMA && x.HasF16C && x.HasBMI2 {
 		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
+			if x.HasAVX512BF16 {
+				avx512.bf16 = &avx512BF16
+			}
 			ls = append(ls, &avx512)
 		}
 		ls = append(ls, &avx2)

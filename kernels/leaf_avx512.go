@@ -28,9 +28,9 @@ var avx512 = leaf{
 		block.TypeQ5_K:   avx512Dot(avx512DotQ5_K, avx512DotQ5_KTwo, avx512DotQ5_KMany),
 		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KTwo, avx512DotQ6_KMany),
 		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSTwo, avx512DotIQ4_XSMany),
-		block.TypeF32:    avx512FloatDot(avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
-		block.TypeF16:    avx512FloatDot(avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
-		block.TypeBF16:   avx512FloatDot(avx512DotBF16_1, avx512DotBF16_2, avx512DotBF16_4),
+		block.TypeF32:    avx512FloatDot(32, avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
+		block.TypeF16:    avx512FloatDot(32, avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
+		block.TypeBF16:   avx512FloatDot(32, avx512DotBF16_1, avx512DotBF16_2, avx512DotBF16_4),
 	},
 	unpack: map[block.Type]func(nb int, w, q *byte, scale, off *float32){
 		block.TypeQ4_0:   avx512UnpackQ4_0,
@@ -49,6 +49,13 @@ var avx512 = leaf{
 	attend:   avx512Attend,
 	attendQ8: avx512AttendQ8,
 	toF16:    avx512ToF16,
+}
+
+// avx512BF16 is bf16 of the row for AVX-512, where the CPU has VDPBF16PS (Zen 4, Cooper Lake, Sapphire Rapids and later).
+var avx512BF16 = bf16Leaf{
+	round: avx512ToBF16,
+	mul:   func(a *mulFloatArgs) { avx512MulPairs(a.k, a.w, a.a, a.c, a.ldc) },
+	dot:   avx512FloatDot(16, avx512DotPairs_1, avx512DotPairs_2, avx512DotPairs_4),
 }
 
 // avx512Mul picks the microkernel for a format's scales and offsets.
@@ -84,8 +91,8 @@ func avx512Dot(
 }
 
 // avx512FloatDot joins a float format's functions for 1, 2 and 4 tokens. Each takes 4 rows at a time; more tokens come back to the
-// same 4 rows while they are in cache.
-func avx512FloatDot(run1, run2, run4 func(w *byte, stride, rows, nb int, x, y *float32, ldy int)) dot {
+// same 4 rows while they are in cache. A token has so many dwords for 32 values.
+func avx512FloatDot(dwords int, run1, run2, run4 func(w *byte, stride, rows, nb int, x, y *float32, ldy int)) dot {
 	return dot{tokens: 8, run: func(a *dotArgs) {
 		if a.tokens == 1 {
 			run1(a.w, a.stride, a.rows, a.nb, a.x, a.y, a.ldy)
@@ -100,7 +107,7 @@ func avx512FloatDot(run1, run2, run4 func(w *byte, stride, rows, nb int, x, y *f
 				case left < 4:
 					run, n = run2, 2
 				}
-				run(at(a.w, r*a.stride), a.stride, min(4, a.rows-r), a.nb, at(a.x, 32*a.nb*t), at(a.y, t*a.ldy+r), a.ldy)
+				run(at(a.w, r*a.stride), a.stride, min(4, a.rows-r), a.nb, at(a.x, dwords*a.nb*t), at(a.y, t*a.ldy+r), a.ldy)
 				t += n
 			}
 		}

@@ -29,6 +29,16 @@ func avx512MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *f
 //go:noescape
 func avx512MulFloat(k int, w *float32, a *float32, c *float32, ldc int)
 
+// avx512MulPairs multiplies a float panel by a tile: see mulFloatArgs.
+//
+//go:noescape
+func avx512MulPairs(k int, w *float32, a *float32, c *float32, ldc int)
+
+// avx512ToBF16 rounds to bfloat16, nearest even: see leaf.bf16.
+//
+//go:noescape
+func avx512ToBF16(n int, x *float32, y *uint16)
+
 // avx512Interleave gathers 16 rows into a panel: see leaf.interleave.
 //
 //go:noescape
@@ -263,6 +273,21 @@ func avx512DotBF16_2(w *byte, stride int, rows int, nb int, x *float32, y *float
 //
 //go:noescape
 func avx512DotBF16_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotPairs_4 multiplies rows by 4 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotPairs_4(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotPairs_2 multiplies rows by 2 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotPairs_2(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
+
+// avx512DotPairs_1 multiplies rows by 1 tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotPairs_1(w *byte, stride int, rows int, nb int, x *float32, y *float32, ldy int)
 
 // avx512UnpackQ4_0 turns a row's blocks into integers, scales and offsets: see format.unpack.
 //

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"unsafe"
 
 	"github.com/llama31/llama31/gguf/block"
 )
@@ -166,6 +167,80 @@ func TestElementwise(t *testing.T) {
 			swigluGeneric(n, &want[0], &w[0])
 			sameBits(t, what+"swiglu", x, want)
 			m.done()
+		}
+	})
+}
+
+// TestBF16 compares products of bfloat16 with their definition, numbers too small for a normal one among them.
+func TestBF16(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		if l.bf16 == nil {
+			return
+		}
+		for n := 16; n <= 320; n += 16 {
+			r := newRandom(n, 1)
+			x, got, want := make([]float32, n), make([]uint16, n), make([]uint16, n)
+			for i := range x {
+				x[i] = math.Float32frombits(r.Uint32())
+			}
+			l.bf16.round(n, &x[0], &got[0])
+			toBF16Generic(n, &x[0], &want[0])
+			same(t, fmt.Sprintf("%d values", n), got, want)
+		}
+		numbers := func(r random, n int) []float32 {
+			x := make([]float32, n)
+			for i := range x {
+				pair := uint32(0)
+				for range 2 {
+					f := float32(r.NormFloat64())
+					if r.IntN(8) == 0 {
+						f = math.Float32frombits(r.Uint32()&0x807fffff | r.Uint32()%0x48<<23) // below 2^-55: products and sums leave the normal numbers
+					}
+					pair = pair<<16 | math.Float32bits(f)>>16
+				}
+				x[i] = math.Float32frombits(pair)
+			}
+			return x
+		}
+		for k := 16; k <= 400; k += 48 {
+			r, T, ldc := newRandom(k, 2), l.tileFloat, 16+k/16%5
+			w, x := numbers(r, 16*k), numbers(r, T*k)
+			got, want := make([]float32, T*ldc), make([]float32, T*ldc)
+			l.bf16.mul(&mulFloatArgs{k, &w[0], &x[0], &got[0], ldc})
+			mulPairsGeneric(&mulFloatArgs{k, &w[0], &x[0], &want[0], ldc}, T)
+			sameBits(t, fmt.Sprintf("k %d: panel", k), got, want)
+		}
+		for _, nb := range []int{1, 2, 3, 18, 31, 128} {
+			for tokens := 1; tokens <= l.bf16.dot.tokens; tokens++ {
+				for rows := 1; rows < 10; rows++ {
+					r, ldy := newRandom(nb*tokens, rows), rows+tokens%3
+					w, x := numbers(r, rows*16*nb), numbers(r, tokens*16*nb)
+					got, want := make([]float32, tokens*ldy), make([]float32, tokens*ldy)
+					a := dotArgs{w: (*byte)(unsafe.Pointer(&w[0])), stride: 64 * nb, rows: rows, nb: nb, tokens: tokens, x: &x[0], y: &got[0], ldy: ldy}
+					l.bf16.dot.run(&a)
+					a.y = &want[0]
+					dotPairsGeneric(&a)
+					sameBits(t, fmt.Sprintf("nb %d, %d tokens, %d rows", nb, tokens, rows), got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestLanes(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		for k := 16; k <= 400; k += 16 {
+			r, stride := newRandom(k, 3), k+k/16%3
+			rows, tmp, got := make([]float32, 16*stride), make([]float32, 16*k), make([]float32, 16*k)
+			r.floats(rows)
+			l.lanes(got, (*byte)(unsafe.Pointer(&rows[0])), 4*stride, k, tmp)
+			for row := range 16 {
+				for i := range k {
+					if g, w := got[(i%16*(k/16)+i/16)*16+row], rows[row*stride+i]; g != w {
+						t.Fatalf("k %d: value %d of row %d is %v, expected %v", k, i, row, g, w)
+					}
+				}
+			}
 		}
 	})
 }

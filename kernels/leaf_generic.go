@@ -195,6 +195,73 @@ func mulFloatGeneric(a *mulFloatArgs, tile int) {
 	}
 }
 
+// toBF16Generic is bf16Leaf.round.
+func toBF16Generic(n int, x *float32, y *uint16) {
+	out := slice(y, n)
+	for i, f := range slice(x, n) {
+		u := math.Float32bits(f)
+		out[i] = uint16((u + 0x7fff + u>>16&1) >> 16)
+		if f != f {
+			out[i] = 0x7fc0
+		}
+	}
+}
+
+// dpbf16 adds the products of two pairs of bfloat16 to p, that of the upper ones first, rounding after each. What is too small for a normal number is 0, before and after
+// (Intel, "BFLOAT16 - Hardware Numerics Definition", 2018; Zen 4 gives the same bits).
+func dpbf16(x, y uint32, p float32) float32 {
+	for _, half := range [2]uint{16, 0} {
+		a, b := x>>half<<16, y>>half<<16
+		p = flush(fma32(flush(math.Float32frombits(a)), flush(math.Float32frombits(b)), flush(p)))
+	}
+	return p
+}
+
+func flush(f float32) float32 {
+	u := math.Float32bits(f)
+	if u&0x7f800000 == 0 {
+		u &= 1 << 31
+	}
+	return math.Float32frombits(u)
+}
+
+// mulPairsGeneric is bf16Leaf.mul: mulFloatGeneric with dpbf16 for fma32.
+func mulPairsGeneric(a *mulFloatArgs, tile int) {
+	w, x, c := slice(a.w, 16*a.k), slice(a.a, tile*a.k), slice(a.c, (tile-1)*a.ldc+16)
+	for t := range tile {
+		for r := range 16 {
+			var y float32
+			for i := range 16 {
+				var p float32
+				for k := i * a.k / 16; k < (i+1)*a.k/16; k++ {
+					p = dpbf16(math.Float32bits(w[16*k+r]), math.Float32bits(x[tile*k+t]), p)
+				}
+				y = float32(y + p)
+			}
+			c[t*a.ldc+r] = y
+		}
+	}
+}
+
+// dotPairsGeneric is bf16Leaf.dot.
+func dotPairsGeneric(a *dotArgs) {
+	k := 16 * a.nb
+	for t := range a.tokens {
+		x := slice(at(a.x, t*k), k)
+		for r := range a.rows {
+			var p [16]float32
+			for i, w := range blocks[uint32](at(a.w, r*a.stride), k) {
+				p[i%16] = dpbf16(w, math.Float32bits(x[i]), p[i%16])
+			}
+			var y float32
+			for _, f := range p {
+				y = float32(y + f)
+			}
+			*at(a.y, t*a.ldy+r) = y
+		}
+	}
+}
+
 func attendGeneric(a *attendArgs) {
 	n := PageSize * a.headDim
 	var ks, vs [PageSize * maxHeadDim]float32

@@ -1,6 +1,10 @@
 package kernels
 
-import "github.com/llama31/llama31/gguf/block"
+import (
+	"unsafe"
+
+	"github.com/llama31/llama31/gguf/block"
+)
 
 // product is y = w·a for every row of the operand, or y += w·a.
 type product struct {
@@ -25,9 +29,12 @@ type mulTask struct {
 	wide    bool      // of a wide operand
 	tiles   bool      // on panels, that is
 	ftiles  bool
+	pairs   bool // some product runs on pairs of bfloat16
+	ptiles  bool
 	rowFn   func(worker, item int)
 	tileFn  func(worker, item int)
 	ftileFn func(worker, item int)
+	ptileFn func(worker, item int)
 	itemFn  func(worker, item int)
 }
 
@@ -37,7 +44,8 @@ func (d *cpuDevice) prepare() {
 	m.ps = make([]product, 0, 3)
 	m.rowFn = d.operandRow
 	m.tileFn = func(worker, i int) { d.in.fillTile(d.leaf, i, m.ps, d.work[worker].frow) }
-	m.ftileFn = func(_, i int) { d.in.fillFloatTile(d.leaf, i) }
+	m.ftileFn = func(worker, i int) { d.in.fillFloatTile(d.leaf, i, false, d.work[worker].tmp) }
+	m.ptileFn = func(worker, i int) { d.in.fillFloatTile(d.leaf, i, true, d.work[worker].tmp) }
 	m.itemFn = d.productItem
 	d.prepareOps()
 }
@@ -65,7 +73,7 @@ func (d *cpuDevice) multiply() {
 	if n == 0 {
 		return
 	}
-	m.ints, m.wide, m.tiles, m.ftiles = false, false, false, false
+	m.ints, m.wide, m.tiles, m.ftiles, m.pairs, m.ptiles = false, false, false, false, false, false
 	items := 0
 	m.group = itemRows / 16
 	for i := range m.ps {
@@ -79,6 +87,8 @@ func (d *cpuDevice) multiply() {
 				p.q = d.in.arranged[i]
 			}
 			m.ints = m.ints || !p.w.isFloat()
+		} else if p.w.pairs {
+			m.ptiles = true
 		} else if p.w.isFloat() {
 			m.ftiles = true
 		} else {
@@ -88,6 +98,7 @@ func (d *cpuDevice) multiply() {
 			}
 		}
 		m.wide = m.wide || p.w.wide
+		m.pairs = m.pairs || p.w.pairs
 		m.group = min(m.group, max(1, bytes/(16*p.w.stride)))
 	}
 	panels := 0
@@ -101,7 +112,7 @@ func (d *cpuDevice) multiply() {
 			break
 		}
 	}
-	if m.ints || m.norm != nil {
+	if m.ints || m.pairs || m.norm != nil {
 		d.pool.run(n, m.rowFn)
 	}
 	if m.tiles {
@@ -113,6 +124,9 @@ func (d *cpuDevice) multiply() {
 	}
 	if m.ftiles {
 		d.pool.run(d.in.tiles(d.leaf.tileFloat), m.ftileFn)
+	}
+	if m.ptiles {
+		d.pool.run(d.in.tiles(d.leaf.tileFloat), m.ptileFn)
 	}
 	d.pool.run(items, m.itemFn)
 }
@@ -134,6 +148,9 @@ func (d *cpuDevice) operandRow(worker, r int) {
 			from = int(m.index[r])
 		}
 		d.rmsNorm(m.src[from*in.k:(from+1)*in.k], m.norm, in.x[r*in.k:(r+1)*in.k])
+	}
+	if m.pairs {
+		in.round(d.leaf, r, in.x[r*in.k:(r+1)*in.k])
 	}
 	if !m.ints {
 		return
@@ -224,7 +241,9 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 	in := &d.in
 	a := &s.dotArgs
 	*a = dotArgs{w: p.w.row(first), stride: p.w.stride, rows: rows, nb: in.nb, tokens: n, y: y, ldy: ldy}
-	if p.w.isFloat() {
+	if p.w.pairs {
+		a.x = &in.pairs[t*in.k/2]
+	} else if p.w.isFloat() {
 		a.x = &in.x[t*in.k]
 	} else {
 		a.q, a.scale, a.sum, a.half = &p.q[t*in.k], &in.scale[t*in.nb], &in.sum[t*in.nb], &in.half[2*t*in.nb]
@@ -257,10 +276,19 @@ func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 		s.decode(d.leaf, into, p.w, first/16)
 		return
 	}
-	k, n := p.w.cols, p.w.panelRows(first/16)
+	k, n := p.w.dwords(), p.w.panelRows(first/16)
+	if (p.w.pairs || p.w.t == block.TypeF32) && n == panelRows {
+		d.leaf.lanes(into.w, p.w.row(first), p.w.stride, k, s.tmp)
+		return
+	}
 	for r := range 16 {
-		// Load has checked that the type decodes, and a row's bytes hold k values.
-		_ = block.Dequantize(p.w.t, s.frow[:k], p.w.bytes(first+min(r, n-1)))
+		row := p.w.bytes(first + min(r, n-1))
+		if p.w.pairs {
+			copy(unsafe.Slice((*byte)(unsafe.Pointer(&s.frow[0])), 4*k), row)
+		} else {
+			// Load has checked that the type decodes, and a row's bytes hold k values.
+			_ = block.Dequantize(p.w.t, s.frow[:k], row)
+		}
 		for j := range 16 {
 			for i := range k / 16 {
 				into.w[(j*k/16+i)*16+r] = s.frow[16*i+j]
@@ -273,8 +301,12 @@ func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32, ldc int) {
 	in, l := &d.in, d.leaf
 	if p.w.isFloat() {
-		s.floatArgs = mulFloatArgs{k: in.k, w: &from.w[0], a: &in.ftile[i*in.k*l.tileFloat], c: c, ldc: ldc}
-		l.mulFloat(&s.floatArgs)
+		k, tiles, mul := p.w.dwords(), in.ftile, l.mulFloat
+		if p.w.pairs {
+			tiles, mul = in.ptile, l.bf16.mul
+		}
+		s.floatArgs = mulFloatArgs{k: k, w: &from.w[0], a: &tiles[i*k*l.tileFloat], c: c, ldc: ldc}
+		mul(&s.floatArgs)
 		return
 	}
 	f, at := p.w.format, i*l.tile*in.nb

@@ -31,4 +31,15 @@ func main() {
 	build.ConstraintExpr("amd64,!noasm")
 	emit()
 	build.Generate()
+	out := flag.Lookup("out").Value.String()
+	if text, err := os.ReadFile(out); err != nil {
+		fail(err)
+	} else if err := os.WriteFile(out, avx512.Encode(text), 0o644); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "asm:", err)
+	os.Exit(1)
 }

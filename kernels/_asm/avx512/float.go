@@ -8,26 +8,28 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// floatFormat says how 16 values of a row become float32.
+// floatFormat says how 16 values of a row become float32, or that pairs of bfloat16 are multiplied as they are.
 type floatFormat struct {
-	name string
-	size int // bytes of a value
-	load func(m Mem) VecVirtual
+	name  string
+	size  int // bytes of a value
+	load  func(m Mem) VecVirtual
+	pairs bool
 }
 
 var floatFormats = []floatFormat{
-	{"F32", 4, load},
-	{"F16", 2, func(m Mem) VecVirtual {
+	{name: "F32", size: 4, load: load},
+	{name: "F16", size: 2, load: func(m Mem) VecVirtual {
 		x := ZMM()
 		VCVTPH2PS(m, x)
 		return x
 	}},
-	{"BF16", 2, func(m Mem) VecVirtual {
+	{name: "BF16", size: 2, load: func(m Mem) VecVirtual {
 		x := ZMM()
 		VPMOVZXWD(m, x)
 		VPSLLD(U8(16), x, x)
 		return x
 	}},
+	{name: "Pairs", size: 2, load: load, pairs: true},
 }
 
 // floatRows is how many rows a float dot takes at once, since a single row's one chain of fused multiply-adds would wait for itself.
@@ -44,7 +46,11 @@ func floatDot(f floatFormat, tokens int) {
 	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, ahead)
 	ADDQ(stride, ahead) // a group of rows, which is what to prefetch
 	Load(Param("nb"), k)
-	SHLQ(U8(5), k)
+	if f.pairs {
+		SHLQ(U8(4), k)
+	} else {
+		SHLQ(U8(5), k)
+	}
 
 	Label("rows")
 	// Past the last row that row is taken again, and not stored.
@@ -72,7 +78,11 @@ func floatDot(f floatFormat, tokens int) {
 	i := GP64()
 	XORQ(i, i)
 	Label("block")
-	for h := range 2 {
+	loads := 2 // of a block's 32 values
+	if f.pairs {
+		loads = 1
+	}
+	for h := range loads {
 		w := make([]VecVirtual, floatRows)
 		for r := range w {
 			w[r] = f.load(row[r].Offset(16*h*f.size).Idx(i, 1))
@@ -80,7 +90,11 @@ func floatDot(f floatFormat, tokens int) {
 		for t := range acc {
 			v := load(x.at(t).Offset(64 * h))
 			for r := range w {
-				VFMADD231PS(v, w[r], acc[t][r])
+				if f.pairs {
+					vdpbf16ps(v, w[r], acc[t][r])
+				} else {
+					VFMADD231PS(v, w[r], acc[t][r])
+				}
 			}
 		}
 	}
@@ -92,7 +106,7 @@ func floatDot(f floatFormat, tokens int) {
 		}
 	}
 	ADDQ(I32(32*f.size), i)
-	x.advance(128)
+	x.advance(64 * loads)
 	DECQ(n)
 	JNZ(LabelRef("block"))
 

@@ -136,9 +136,13 @@ func mul(name string, scales, offs int, bias bool) {
 func advance(m Mem, bytes int) { ADDQ(I32(bytes), m.Base) }
 
 // mulFloat emits the float microkernel, 16 rows x 16 tokens: one load of weights and 16 fused multiply-adds per k.
-func mulFloat() {
-	TEXT("avx512MulFloat", NOSPLIT, "func(k int, w, a, c *float32, ldc int)")
-	Doc("avx512MulFloat multiplies a float panel by a tile: see mulFloatArgs.")
+func mulFloat(pairs bool) {
+	name := "avx512MulFloat"
+	if pairs {
+		name = "avx512MulPairs"
+	}
+	TEXT(name, NOSPLIT, "func(k int, w, a, c *float32, ldc int)")
+	Doc(name + " multiplies a float panel by a tile: see mulFloatArgs.")
 	Pragma("noescape")
 	k, w, a, c, ldc := arg("k"), ptr("w"), ptr("a"), ptr("c"), arg("ldc")
 	SHLQ(U8(2), ldc)
@@ -164,7 +168,13 @@ func mulFloat() {
 	Label("k")
 	ws := load(w)
 	for t := range acc {
-		VFMADD231PS_BCST(a.Offset(4*t), ws, acc[t])
+		if !pairs {
+			VFMADD231PS_BCST(a.Offset(4*t), ws, acc[t])
+			continue
+		}
+		x := ZMM()
+		VPBROADCASTD(a.Offset(4*t), x)
+		vdpbf16ps(x, ws, acc[t])
 	}
 	advance(w, 64)
 	advance(a, 4*tileFloat)
