@@ -1,8 +1,9 @@
 package kernels
 
 import (
-	"path/filepath"
+	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,7 +24,7 @@ func cores(root fileReader, allowed []int) int {
 		seen := map[string]bool{}
 		for _, cpu := range allowed {
 			// thread_siblings_list names the hardware threads of a core alike for each of them.
-			b, err := root.ReadFile(filepath.Join("sys/devices/system/cpu", "cpu"+strconv.Itoa(cpu), "topology/thread_siblings_list"))
+			b, err := root.ReadFile(path.Join("sys/devices/system/cpu", "cpu"+strconv.Itoa(cpu), "topology/thread_siblings_list"))
 			if err != nil {
 				b = []byte(strconv.Itoa(cpu))
 			}
@@ -37,21 +38,63 @@ func cores(root fileReader, allowed []int) int {
 	return n
 }
 
-// quota is the number of CPUs that control groups (version 2, then 1) allow, 0 where there is no limit. Only the group's own files
-// as seen inside a container are read.
+// quota is the number of CPUs that control groups (version 2 and 1) allow the process, 0 where there is no limit: the least of its
+// group's and of those above it. In a container the group's path may be the host's, of which the container sees only its own root.
 func quota(root fileReader) float64 {
-	if b, err := root.ReadFile("sys/fs/cgroup/cpu.max"); err == nil {
-		if f := strings.Fields(string(b)); len(f) == 2 {
-			return ratio(f[0], f[1])
+	least := 0.0
+	limit := func(q float64) {
+		if q > 0 && (least == 0 || q < least) {
+			least = q
 		}
-		return 0
 	}
-	q, err := root.ReadFile("sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-	p, err2 := root.ReadFile("sys/fs/cgroup/cpu/cpu.cfs_period_us")
-	if err != nil || err2 != nil {
-		return 0
+	unified, cpu := groups(root)
+	for _, dir := range above(unified) {
+		if b, err := root.ReadFile(path.Join("sys/fs/cgroup", dir, "cpu.max")); err == nil {
+			if f := strings.Fields(string(b)); len(f) == 2 {
+				limit(ratio(f[0], f[1]))
+			}
+		}
 	}
-	return ratio(string(q), string(p))
+	for _, dir := range above(cpu) {
+		for _, mount := range []string{"cpu", "cpu,cpuacct"} { // one of them is mostly a link to the other
+			q, err := root.ReadFile(path.Join("sys/fs/cgroup", mount, dir, "cpu.cfs_quota_us"))
+			p, err2 := root.ReadFile(path.Join("sys/fs/cgroup", mount, dir, "cpu.cfs_period_us"))
+			if err == nil && err2 == nil {
+				limit(ratio(string(q), string(p)))
+			}
+		}
+	}
+	return least
+}
+
+// groups are the paths of the process's control groups: of version 2, and version 1's for CPU time (proc_pid_cgroup(5)).
+func groups(root fileReader) (unified, cpu string) {
+	b, err := root.ReadFile("proc/self/cgroup")
+	if err != nil {
+		return "/", "/"
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		switch {
+		case len(f) != 3:
+		case f[0] == "0":
+			unified = f[2]
+		case slices.Contains(strings.Split(f[1], ","), "cpu"):
+			cpu = f[2]
+		}
+	}
+	return unified, cpu
+}
+
+// above are a group's path and those of the groups above it, up to the root.
+func above(dir string) []string {
+	dir = path.Clean("/" + dir)
+	dirs := []string{dir}
+	for dir != "/" {
+		dir = path.Dir(dir)
+		dirs = append(dirs, dir)
+	}
+	return dirs
 }
 
 func ratio(quota, period string) float64 {
