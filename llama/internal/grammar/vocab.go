@@ -17,8 +17,8 @@ type Vocab struct {
 	far   *trie // of the others
 }
 
-// farBytes is the length of tokens that are few: 1% of Llama 3.1's.
-const farBytes = 20
+// farBytes is the length of tokens that are few: 0.2% of Llama 3.1's.
+const farBytes = 32
 
 // NewVocab makes the vocabulary of tokens 0 to size-1. text gives a token's bytes, "" for one that matches nothing; a control token
 // that grammars may name has Control's. Stops are the tokens that end a text.
