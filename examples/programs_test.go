@@ -156,7 +156,7 @@ func TestBadFlags(t *testing.T) {
 		says string
 		args []string
 	}{
-		{"-model", []string{"chat"}},
+		{"-model", []string{"chat", "-model", ""}},
 		{"-nosuch", []string{"chat", "-model", model, "-nosuch"}},
 		{"extra", []string{"chat", "-model", model, "extra"}},
 		{"-p", []string{"chat", "-model", model, "-p", ""}},
@@ -189,7 +189,7 @@ func TestBadFlags(t *testing.T) {
 		{"-o", []string{"llamabench", "-model", model, "-o", "xml"}},
 		{"131072", []string{"llamabench", "-model", model, "-p", "200000", "-r", "1"}},
 		{"nosuch", []string{"llamabench", "-model", model, "-p", "4", "-n", "0", "-r", "1", "-peer", filepath.Join(dir, "nosuch")}},
-		{"-model", []string{"server"}},
+		{"-model", []string{"server", "model.gguf"}},
 		{"-ctx", []string{"server", "-model", model, "-ctx", "x"}},
 		{"131072", []string{"server", "-model", model, "-ctx", "131073", "-addr", "127.0.0.1:0"}},
 		{"address", []string{"server", "-model", model, "-ctx", "64", "-addr", "nowhere"}},
@@ -238,6 +238,9 @@ func TestRuns(t *testing.T) {
 	}
 	if a, b := succeeds("", "chat", "-model", model, "-p", "hi", "-n", "8", "-seed", "3"), succeeds("", "chat", "-model", model, "-p", "hi", "-n", "8", "-seed", "3"); a != b || len(a) < 2 {
 		t.Errorf("chat answers %q, then %q", a, b)
+	}
+	if out := succeeds("", "chat", "-p", "Tell me a story about a brave cat.", "-n", "120", "-temp", "0"); !strings.Contains(out, "cat") {
+		t.Errorf("chat without -model says %q", out)
 	}
 	if out := succeeds("hi\n/reset\nwho?\n/nosuch\n/bye\n", "chat", "-model", model, "-n", "3", "-temp", "0"); len(out) < 2 {
 		t.Errorf("a conversation: %q", out)

@@ -19,11 +19,15 @@ import (
 
 func build(t *testing.T) (program, model string) {
 	model = testenv.Fetched(t, "smollm2")
-	program = filepath.Join(t.TempDir(), "chat")
+	return buildAlone(t), model
+}
+
+func buildAlone(t *testing.T) string {
+	program := filepath.Join(t.TempDir(), "chat")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return program, model
+	return program
 }
 
 // screen is what a terminal was sent.
@@ -167,6 +171,43 @@ func TestLoading(t *testing.T) {
 	programSide.WriteString("end")
 	if text := s.await(t, "end"); text != "" || pipe.Len() > 0 {
 		t.Errorf("a quick one shows %q, a pipe gets %q", text, pipe.String())
+	}
+}
+
+// TestBuiltIn has no model but the one that is built in. Tab offers another.
+func TestBuiltIn(t *testing.T) {
+	cmd := exec.Command(buildAlone(t), "-temp", "0")
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	defer cmd.Process.Kill()
+	var s screen
+	go io.Copy(&s, tty)
+	say := func(keys string) {
+		if _, err := tty.WriteString(keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := s.await(t, "press Tab"); !strings.Contains(text, "tiny") || !strings.Contains(text, " MB,") {
+		t.Errorf("it says %q", text)
+	}
+	s.await(t, "> ")
+	say("\t")
+	s.await(t, "/model "+realModel)
+	say("\x15") // the line is empty again
+	say("/model none.gguf\r")
+	s.await(t, "none.gguf: no such file")
+	s.await(t, "> ")
+	say("Tell me a story about a brave cat.\r")
+	if text := s.await(t, "[prompt"); !strings.Contains(text, "cat") {
+		t.Errorf("the story is %q", text)
+	}
+	s.await(t, "> ")
+	say("\x03")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 const help = `/reset        forget the conversation
 /system TEXT  set the system prompt and forget the conversation
+/model NAME   go on with another model, a file or what is downloaded, and forget the conversation
 /save FILE    write the messages to FILE, and what the model computed of them to FILE.kv
 /load FILE    go on with them
 /bye          end
@@ -22,6 +23,7 @@ Ctrl-C        stop an answer; at the prompt: end
 
 // conversation is a chat with its user.
 type conversation struct {
+	open        func(name string, status io.Writer) (*llama.Model, error)
 	model       *llama.Model
 	request     llama.Request // of a new chat
 	chat        *llama.Chat
@@ -56,12 +58,16 @@ func (c *conversation) run(in lines) error {
 				c.request.Messages = []llama.Message{llama.System(rest)}
 			}
 			c.chat = c.model.NewChat(c.request)
+		case command == "/model" && rest != "":
+			err = c.change(rest)
 		case command == "/save" && rest != "":
 			err = c.interruptible(func(ctx context.Context) error { return c.save(ctx, rest) })
 		case command == "/load" && rest != "":
 			err = c.interruptible(func(ctx context.Context) error { return c.load(ctx, rest) })
 		case command == "/save" || command == "/load":
 			err = fmt.Errorf("%s FILE: the name is missing", command)
+		case command == "/model":
+			err = errors.New("/model NAME: the name is missing")
 		case strings.HasPrefix(line, "/"):
 			err = fmt.Errorf("no command %s; /help lists them", command)
 		default:
@@ -74,6 +80,28 @@ func (c *conversation) run(in lines) error {
 			fmt.Fprintln(c.status, "chat:", err)
 		}
 	}
+}
+
+// introduce says which model answers.
+func (c *conversation) introduce() {
+	i := c.model.Info()
+	size := fmt.Sprintf("%.1f GB", float64(i.Bytes)/1e9)
+	if i.Bytes < 1e8 {
+		size = fmt.Sprintf("%.1f MB", float64(i.Bytes)/1e6)
+	}
+	fmt.Fprintf(c.status, "%s, %s, on %s (%s, %d threads), context %d. /help lists commands.\n", i.Name, size, i.Device, i.Detail, i.Threads, i.Context)
+}
+
+// change goes on with another model. The one before is closed only when the new one is there.
+func (c *conversation) change(name string) error {
+	m, err := c.open(name, c.status)
+	if err != nil {
+		return err
+	}
+	before := c.model
+	c.model, c.chat = m, m.NewChat(c.request)
+	c.introduce()
+	return before.Close()
 }
 
 // interruptible lets Ctrl-C on a terminal end f, and not the program.

@@ -2,6 +2,7 @@
 //
 //	go run ./examples/chat -model F -p "Why is the sky blue?"   one answer on stdout, speed on stderr
 //	go run ./examples/chat -model F                             a conversation
+//	go run ./examples/chat                                      with the model of a few MB that is built in; it tells short stories
 //
 // In a conversation Ctrl-C stops an answer, and at the prompt ends the program. See /help for commands. With a pipe instead of a
 // terminal each line is a question, and stdout has the answers alone.
@@ -19,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llama31/llama31/examples/tinymodel"
 	_ "github.com/llama31/llama31/kernels/cuda" // a GPU, where there is one
 	"github.com/llama31/llama31/llama"
 	"github.com/llama31/llama31/llama/hub/bar"
@@ -46,32 +48,58 @@ func run(args []string, in io.Reader, out, status io.Writer) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(status, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	bar := &loading{to: status}
-	path, err := download(o.model, status)
+	m, err := o.open(o.model, status)
 	if err != nil {
 		return err
 	}
-	m, err := llama.Open(context.Background(), path, &llama.Options{Device: o.device, Threads: o.threads, Context: o.context, Logger: logger, Progress: bar.progress})
-	bar.end()
-	if err != nil {
-		return err
-	}
-	defer m.Close()
 	r := llama.Request{MaxTokens: o.tokens, Sampling: o.sampling(), Shift: !o.set["p"]}
 	if o.system != "" {
 		r.Messages = []llama.Message{llama.System(o.system)}
 	}
+	interactive := !o.set["p"] && terminal(in) && terminal(out)
+	if o.model == "" && !interactive {
+		fmt.Fprintf(status, "%s is built in; -model %s downloads a real model\n", m.Info().Name, realModel)
+	}
 	if o.set["p"] {
+		defer m.Close()
 		return answer(context.Background(), m.NewChat(r), o.prompt, out, status)
 	}
-	c := &conversation{model: m, request: r, chat: m.NewChat(r), out: out, status: status}
-	if c.interactive = terminal(in) && terminal(out); c.interactive {
-		info := m.Info()
-		fmt.Fprintf(status, "%s, %.1f GB, on %s (%s, %d threads), context %d. /help lists commands.\n", info.Name, float64(info.Bytes)/1e9, info.Device, info.Detail, info.Threads, info.Context)
-		return c.run(newEditor(in.(*os.File), out.(*os.File)))
+	c := &conversation{open: o.open, model: m, request: r, chat: m.NewChat(r), out: out, status: status, interactive: interactive}
+	defer func() { c.model.Close() }() // which may be another by then
+	if interactive {
+		e := newEditor(in.(*os.File), out.(*os.File))
+		c.introduce()
+		if o.model == "" {
+			fmt.Fprintf(status, "It is built in and tells short stories. A real model: press Tab for /model %s, a download.\n", realModel)
+			e.suggest("/model " + realModel)
+		}
+		return c.run(e)
 	}
 	return c.run(newLines(in))
+}
+
+// realModel is what a user of the built-in model is offered: small, from a hub that asks for no account.
+const realModel = "llama3.2-1b"
+
+// open opens a model by its name, downloaded first where the name is not a file's; the one that is built in without a name.
+func (o *options) open(name string, status io.Writer) (*llama.Model, error) {
+	ctx := context.Background()
+	bar := &loading{to: status}
+	l := &llama.Options{Device: o.device, Threads: o.threads, Context: o.context, Progress: bar.progress,
+		Logger: slog.New(slog.NewTextHandler(status, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	if name == "" {
+		if !o.set["device"] {
+			l.Device = "cpu" // a GPU takes longer to start than this model to answer
+		}
+		return tinymodel.Open(ctx, l)
+	}
+	path, err := download(name, status)
+	if err != nil {
+		return nil, err
+	}
+	m, err := llama.Open(ctx, path, l)
+	bar.end()
+	return m, err
 }
 
 // download gives the file of a model's name, and an interrupt ends it.
@@ -85,7 +113,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	o := &options{set: map[string]bool{}}
 	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&o.model, "model", "", bar.Names)
+	fs.StringVar(&o.model, "model", "", bar.Names+" (default: a tiny one that is built in)")
 	fs.StringVar(&o.prompt, "p", "", "`question`: one answer, then the end; without it a conversation")
 	fs.StringVar(&o.system, "system", "", "system `prompt`")
 	fs.IntVar(&o.tokens, "n", 0, "most tokens of an answer; 0: to its end")
@@ -96,7 +124,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.device, "device", "auto", "auto, cpu or cuda")
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(out, "usage: chat -model FILE [-p QUESTION] [flags]")
+		fmt.Fprintln(out, "usage: chat [-model FILE] [-p QUESTION] [flags]")
 		fs.SetOutput(out)
 		fs.PrintDefaults()
 	}
@@ -107,8 +135,8 @@ func parse(args []string, out io.Writer) (*options, error) {
 	switch {
 	case fs.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	case o.model == "":
-		err = errors.New("-model is missing")
+	case o.set["model"] && o.model == "":
+		err = errors.New("-model is empty")
 	case o.set["p"] && strings.TrimSpace(o.prompt) == "":
 		err = errors.New("-p is empty")
 	case o.tokens < 0 || o.context < 0 || o.threads < 0:

@@ -54,6 +54,16 @@ func newEditor(in, out *os.File) *editor {
 	}{in, out}, "> ")}
 }
 
+// suggest has Tab write text into an empty line.
+func (e *editor) suggest(text string) {
+	e.terminal.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {
+		if key != '\t' || line != "" {
+			return "", 0, false
+		}
+		return text, len(text), true
+	}
+}
+
 // next joins pasted lines to one.
 func (e *editor) next() (string, error) {
 	state, err := term.MakeRaw(int(e.file.Fd()))

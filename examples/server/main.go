@@ -2,6 +2,7 @@
 //
 //	go run ./examples/server -model F [-addr 127.0.0.1:8080]
 //
+// Without -model it is the tiny model of examples/tinymodel that answers.
 // Package llama/serve is what it serves; README.md beside this file has the endpoints. SIGINT and SIGTERM let what runs come to its end,
 // for -drain at most; a second one ends it at once. SIGHUP reads -keys again.
 package main
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/llama31/llama31/examples/server/page"
+	"github.com/llama31/llama31/examples/tinymodel"
 	_ "github.com/llama31/llama31/kernels/cuda"
 	"github.com/llama31/llama31/llama"
 	"github.com/llama31/llama31/llama/hub/bar"
@@ -109,11 +111,7 @@ func logHandler(l *slog.Logger) slog.Handler {
 func open(ctx context.Context, o *options) ([]*llama.Model, error) {
 	var opened []*llama.Model
 	for i, f := range o.models {
-		path, err := bar.Path(ctx, f.path, os.Stderr)
-		if err != nil {
-			return opened, err
-		}
-		m, err := llama.Open(ctx, path, &o.llama)
+		m, err := openOne(ctx, f.path, o.llama)
 		if err != nil {
 			return opened, err
 		}
@@ -137,6 +135,21 @@ func open(ctx context.Context, o *options) ([]*llama.Model, error) {
 		}
 	}
 	return opened, nil
+}
+
+// openOne opens a file, downloaded first where path is a name of package hub; the model that is built in without a path.
+func openOne(ctx context.Context, path string, o llama.Options) (*llama.Model, error) {
+	if path == "" {
+		if o.Device == "auto" {
+			o.Device = "cpu" // a GPU takes longer to start than this model to answer
+		}
+		return tinymodel.Open(ctx, &o)
+	}
+	path, err := bar.Path(ctx, path, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	return llama.Open(ctx, path, &o)
 }
 
 func (o *options) name(i int, m *llama.Model) string {

@@ -180,7 +180,7 @@ func certificate(t *testing.T, dir string) (path string, pool *x509.CertPool) {
 // TestFlags gives flags that must not start a server.
 func TestFlags(t *testing.T) {
 	for _, c := range []struct{ says, args string }{
-		{"-model is required", ""},
+		{"beside the flags", "model.gguf"},
 		{"open to others", "-model F -addr 0.0.0.0:0"},
 		{"open to others", "-model F -addr :8080"},
 		{"open to others", "-model F -addr [::]:8080"},
@@ -196,7 +196,7 @@ func TestFlags(t *testing.T) {
 			t.Errorf("server %s: %v, expected %q", c.args, err, c.says)
 		}
 	}
-	for _, args := range []string{"-model F", "-model F -addr [::1]:0", "-model F -addr localhost:0", "-model F -addr :0 -public", "-model F -addr :0 -keys K"} {
+	for _, args := range []string{"", "-model F", "-model F -addr [::1]:0", "-model F -addr localhost:0", "-model F -addr :0 -public", "-model F -addr :0 -keys K"} {
 		if _, err := parse(strings.Fields(args), io.Discard); err != nil {
 			t.Errorf("server %s: %v", args, err)
 		}

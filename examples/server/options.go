@@ -36,7 +36,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	o := &options{}
 	fs := flag.NewFlagSet("server", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, in one line
-	fs.Func("model", bar.Names+", or NAME= and one of these; once for each model (required)", o.addModel)
+	fs.Func("model", bar.Names+", or NAME= and one of these; once for each model (default: a tiny one that is built in)", o.addModel)
 	fs.StringVar(&o.aliases, "alias", "", "further names, such as gpt-4o,small=NAME; without =NAME of the first model. A single model answers to every name")
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
 	fs.StringVar(&o.cert, "tls-cert", "", "certificate `file`, PEM: serve HTTPS")
@@ -94,12 +94,15 @@ func (o *options) check(extra int) error {
 			return errors.New("-new-key: expected a name of one word")
 		}
 		return nil
-	case len(o.models) == 0 || extra > 0:
-		return errors.New("-model is required, and nothing beside the flags")
+	case extra > 0:
+		return errors.New("expected nothing beside the flags; a model is given by -model")
 	case (o.cert == "") != (o.key == ""):
 		return errors.New("-tls-cert and -tls-key come together")
 	case o.drain < 0 || o.serve.Timeout < 0 || o.serve.WriteTimeout < 0 || o.serve.MaxBody < 0:
 		return errors.New("a negative time or size")
+	}
+	if len(o.models) == 0 {
+		o.models = []modelFile{{name: "tiny"}} // without a path: the one that is built in
 	}
 	switch o.kv {
 	case "f16":
