@@ -264,7 +264,7 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// TestModel asks SmolLM2. With LLAMA31_SCREENSHOTS=docs it draws docs/page.png.
+// TestModel asks SmolLM2. Where LLAMA31_SCREENSHOTS is the path of docs it draws docs/page.png.
 func TestModel(t *testing.T) {
 	m, err := llama.Open(t.Context(), testenv.Fetched(t, "smollm2"), &llama.Options{Context: 2048})
 	if err != nil {
