@@ -59,6 +59,7 @@ type recording struct {
 	row, col  int
 	pieces    []piece
 	dim, bold bool
+	status    bool // within chat's line about speed, which begins with [
 }
 
 // A piece of text appears at a time and stays.
@@ -117,7 +118,7 @@ func (r *recording) print(s string) {
 			r.col, s = 0, s[1:]
 		case s[0] == '\n':
 			r.newline()
-			s = s[1:]
+			r.status, s = false, s[1:]
 		case s[0] < ' ':
 			s = s[1:]
 		default:
@@ -126,7 +127,8 @@ func (r *recording) print(s string) {
 				end = len(s)
 			}
 			class := ""
-			if r.dim || strings.HasPrefix(s, "[") {
+			r.status = r.status || r.col == 0 && s[0] == '['
+			if r.dim || r.status {
 				class = "dim"
 			}
 			if r.bold {
