@@ -27,7 +27,7 @@ func events(t *testing.T, body string) (kinds []string, data []any) {
 	return kinds, data
 }
 
-var weather = llamatest.Answer{Text: "Let me see.", ToolCalls: []llama.ToolCall{{ID: "call_1", Name: "weather", Arguments: json.RawMessage(`{"city": "Paris"}`)}, {ID: "call_2", Name: "time"}}}
+var weather = llamatest.Answer{Text: "Let me see.", ToolCalls: []llama.ToolCall{{ID: "call_1", Name: "weather", Arguments: json.RawMessage(`{"city": "Paris"}`)}, {ID: "call_2", Name: "time", Arguments: json.RawMessage(`{}`)}}}
 
 func TestResponses(t *testing.T) {
 	m := llamatest.New(llamatest.Answer{Text: "hello you"}, weather, llamatest.Answer{Text: "a b c", Usage: &llama.Usage{Prompt: 7, Cached: 3, Generated: 2}})
@@ -208,6 +208,6 @@ func TestChatCalls(t *testing.T) {
 	if r.get(t, "choices.0.message.tool_calls.0.function.arguments") != `{"city": "Paris"}` || r.get(t, "choices.0.message.tool_calls.1.type") != "function" || r.get(t, "choices.0.finish_reason") != "tool_calls" || r.get(t, "choices.0.message.content") != "Let me see." {
 		t.Errorf("%s", r.body)
 	}
-	ordered(t, s.post("/v1/chat/completions", `{`+hi+`,"stream":true}`).body, `"content":" see."`, `"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"weather","arguments":"{\"city\": \"Paris\"}"}}]`,
-		`"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"time","arguments":"{}"}}]`, `"finish_reason":"tool_calls"`)
+	ordered(t, s.post("/v1/chat/completions", `{`+hi+`,"stream":true}`).body, `"content":" see."`, `"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"weather","arguments":"`, `{\"city\": \"Paris\"}"}}]`,
+		`"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"time","arguments":"`, `"finish_reason":"tool_calls"`)
 }

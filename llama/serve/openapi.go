@@ -85,7 +85,7 @@ func (s *server) openapiSchemas() schema {
 	content := anyOf(text(""), array(textPart, 0, ""))
 	name := schema{"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[a-zA-Z0-9_-]+$"}
 	function := fields(schema{"name": name}, orNull(schema{"description": text(""), "parameters": typed("object", "JSON Schema of the arguments")}))
-	arguments := schema{"type": "string", "contentMediaType": "application/json", "examples": []string{`{"city": "Paris"}`}, "description": "a JSON object"}
+	arguments := schema{"type": []string{"string", "object"}, "contentMediaType": "application/json", "examples": []string{`{"city": "Paris"}`}, "description": "a JSON object"}
 	calls := array(fields(schema{"id": text(""), "type": enum("function"), "function": fields(schema{"name": name}, orNull(schema{"arguments": arguments}))}, nil), 1, "")
 	common := s.samplingFields()
 	maps.Copy(common, schema{"model": text("one of /v1/models; absent: the first"), "user": text("who asks, for sharing the model fairly"), "stream": flag("as server-sent events")})
@@ -115,11 +115,15 @@ func (s *server) openapiSchemas() schema {
 	return schema{
 		"Message": schema{"oneOf": []schema{
 			fields(schema{"role": enum("system", "developer", "user"), "content": content}, nil),
-			fields(schema{"role": enum("assistant"), "content": content}, schema{"tool_calls": calls}),
-			fields(schema{"role": enum("tool"), "content": content, "tool_call_id": text("")}, nil)}},
+			fields(schema{"role": enum("assistant")}, orNull(schema{"content": content, "tool_calls": calls})),
+			fields(schema{"role": enum("tool"), "content": content}, orNull(schema{"tool_call_id": text("")}))}},
 		"Tool": fields(schema{"type": enum("function"), "function": function}, nil),
 		"ChatRequest": fields(schema{"messages": array(ref("Message"), 1, "")}, with(schema{"max_completion_tokens": tokens(1), "max_tokens": tokens(1),
-			"n": integer(1, maxChoices, "choices"), "stop": stop, "logprobs": flag(""), "tools": array(ref("Tool"), 0, ""), "continue_final_message": flag("go on with the last message, which is the assistant's")})),
+			"n": integer(1, maxChoices, "choices"), "stop": stop, "logprobs": flag(""), "tools": array(ref("Tool"), 0, ""), "continue_final_message": flag("go on with the last message, which is the assistant's"),
+			"tool_choice": anyOf(enum("auto", "none", "required"), fields(schema{"type": enum("function"), "function": fields(schema{"name": name}, nil)}, nil)), "parallel_tool_calls": flag(""),
+			"top_logprobs": integer(0, maxTop, "alternatives per token, with logprobs"), "stream_options": fields(nil, orNull(schema{"include_usage": flag("with stream")})),
+			"response_format": anyOf(fields(schema{"type": enum("text", "json_object")}, nil), fields(schema{"type": enum("json_schema"), "json_schema": fields(schema{"schema": typed("object", "JSON Schema")},
+				orNull(schema{"name": text(""), "strict": flag("")}))}, nil))})),
 		"ChatResponse": answer("chat.completion", fields(schema{"index": count, "message": fields(schema{"role": enum("assistant"), "content": schema{"type": []string{"string", "null"}}}, nil), "finish_reason": finish}, nil)),
 		"CompletionRequest": fields(schema{"prompt": input}, with(schema{"max_tokens": tokens(0), "n": integer(1, maxChoices, "choices"), "stop": stop, "echo": flag("begin with the prompt"),
 			"logprobs": integer(0, maxTop, "alternatives per token")})),
@@ -134,7 +138,7 @@ func (s *server) openapiSchemas() schema {
 			"top_logprobs": integer(0, maxTop, ""), "truncation": enum("auto", "disabled"),
 			"tools": array(fields(schema{"type": enum("function"), "name": name}, orNull(schema{"description": text(""), "parameters": typed("object", "JSON Schema of the arguments")})), 0, "")})),
 		"ResponseResponse": fields(schema{"id": text(""), "object": enum("response"), "status": enum("completed", "incomplete"), "model": text(""), "output": array(typed("object", ""), 1, "")}, nil),
-		"Turn":             fields(schema{"role": enum("user", "assistant"), "content": anyOf(text(""), array(block, 1, ""))}, nil),
+		"Turn":             fields(schema{"role": enum("user", "assistant"), "content": anyOf(text(""), array(block, 0, ""))}, nil),
 		"MessagesRequest":  create,
 		"CountRequest":     messages,
 		"MessagesResponse": fields(schema{"id": text(""), "type": enum("message"), "role": enum("assistant"), "model": text(""), "content": array(typed("object", ""), 0, ""),

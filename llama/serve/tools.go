@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/llama31/llama31/llama"
 )
@@ -85,13 +86,20 @@ func readClientToolChoice(v value) llama.ToolChoice {
 	return c
 }
 
-// toolName reads the name of a function.
+// toolName reads the name of a function, of which OpenAI and Anthropic allow the same.
 func toolName(v value) string {
 	name := v.need().string()
 	if len(name) > 128 {
 		v.fail("string_above_max_length", "%s has %d characters, expected 128 at most", v.path, len(name))
 	}
+	if v.ok() && (name == "" || strings.ContainsFunc(name, notInName)) {
+		v.fail("invalid_value", "%s is %.128q, expected letters, digits, _ and - only", v.path, name)
+	}
 	return name
+}
+
+func notInName(r rune) bool {
+	return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
 // readTools reads OpenAI's tools: of chat completions with a function inside, or, flat, of responses.
