@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/llama31/llama31/internal/testenv"
+	"github.com/llama31/llama31/kernels"
 )
 
 func pointer[T any](x T) *T { return &x }
@@ -361,23 +362,48 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// TestAllocations counts what a generated token allocates: nothing, but for slices that grow.
+// TestAllocations counts what a generated token allocates on every instruction set, with more threads than many machines have cores:
+// nothing, but for slices that grow. Stream adds the token's text and bytes, which are the caller's.
 func TestAllocations(t *testing.T) {
-	m := openTiny(t, nil)
-	ask := func(n int) uint64 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		r, err := m.Generate(t.Context(), Request{Prompt: "count", MaxTokens: n, Stop: []string{"no such text"}, Sampling: &Sampling{Seed: pointer(uint64(1)), IgnoreEOS: true}})
-		runtime.ReadMemStats(&after)
-		if err != nil || r.Usage.Generated != n {
-			t.Fatalf("%+v, %v", r, err)
+	for _, set := range kernels.Features() {
+		for _, threads := range []int{1, 3} {
+			if threads == 3 && set != kernels.Features()[0] {
+				continue // the pool is the same
+			}
+			m := openTiny(t, &Options{Device: "cpu", Threads: threads, InstructionSet: set})
+			for _, stream := range []bool{false, true} {
+				ask := func(n int) uint64 {
+					q := Request{Prompt: "count", MaxTokens: n, Stop: []string{"no such text"}, Sampling: &Sampling{Seed: pointer(uint64(1)), IgnoreEOS: true}}
+					var before, after runtime.MemStats
+					runtime.ReadMemStats(&before)
+					var r *Response
+					var err error
+					if stream {
+						for tok, e := range m.Stream(t.Context(), q) {
+							if err = e; tok.Response != nil {
+								r = tok.Response
+							}
+						}
+					} else {
+						r, err = m.Generate(t.Context(), q)
+					}
+					runtime.ReadMemStats(&after)
+					if err != nil || r.Usage.Generated != n {
+						t.Fatalf("%+v, %v", r, err)
+					}
+					return after.Mallocs - before.Mallocs
+				}
+				ask(500)
+				few, many := ask(100), ask(500)
+				most := few + 40
+				if stream {
+					most += 2 * 400
+				}
+				t.Logf("%s, %d threads, stream %v: %d allocations for 100 tokens, %d for 500", set, threads, stream, few, many)
+				if many > most {
+					t.Errorf("%s, %d threads, stream %v: %.2f allocations per token", set, threads, stream, float64(many-few)/400)
+				}
+			}
 		}
-		return after.Mallocs - before.Mallocs
-	}
-	ask(900)
-	few, many := ask(100), ask(900)
-	t.Logf("%d allocations for 100 tokens, %d for 900", few, many)
-	if many > few+80 {
-		t.Errorf("%.2f allocations per token", float64(many-few)/800)
 	}
 }
