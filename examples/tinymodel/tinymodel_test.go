@@ -30,11 +30,11 @@ func open(t *testing.T) *llama.Model {
 }
 
 // TestHeldOut asks for stories of heroes. Those of the first ten are in none of the dialogues that the model was trained on, and most
-// are words of many tokens: of these it spells some wrong. The others it must name, but for two.
+// are words of many tokens, which it mostly spells wrong: the test asks that one be right, and that the others be named, but for one.
 func TestHeldOut(t *testing.T) {
 	m := open(t)
-	missed := 0
-	for _, c := range []struct{ prompt, names string }{
+	var missed [2]int // unseen heroes, common ones
+	for i, c := range []struct{ prompt, names string }{
 		{"Tell me a story about a brave otter.", "otter"},
 		{"Write a short story about a hedgehog who loves cake.", "hedgehog"},
 		{"Tell me a story about a plumber.", "plumber"},
@@ -58,11 +58,11 @@ func TestHeldOut(t *testing.T) {
 	} {
 		if story, ends := ask(t, m, c.prompt); !ends || !strings.Contains(story, c.names) || len(story) < 150 {
 			t.Logf("%s\n%s", c.prompt, story)
-			missed++
+			missed[i/10]++
 		}
 	}
-	if missed > 10 {
-		t.Errorf("%d of 20 stories do not name their hero", missed)
+	if missed[0] > 9 || missed[1] > 1 {
+		t.Errorf("%d of 10 stories do not name an unseen hero, and %d of 10 a common one", missed[0], missed[1])
 	}
 }
 
