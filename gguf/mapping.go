@@ -43,7 +43,7 @@ func (f *File) Prefetch(ctx context.Context, progress func(done, total int64)) e
 				return fmt.Errorf("gguf: prefetch: %w", ErrClosed)
 			}
 			if m := f.shards[i].mapping; m != nil {
-				populate(m[at : at+n])
+				populate(f.shards[i].r, at, m[at:at+n])
 			}
 			f.mu.RUnlock()
 			done += n

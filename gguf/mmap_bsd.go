@@ -2,7 +2,11 @@
 
 package gguf
 
-import "golang.org/x/sys/unix"
+import (
+	"io"
+
+	"golang.org/x/sys/unix"
+)
 
 // populate asks the system to read m ahead.
-func populate(m []byte) { _ = unix.Madvise(m, unix.MADV_WILLNEED) }
+func populate(_ io.ReaderAt, _ int64, m []byte) { _ = unix.Madvise(m, unix.MADV_WILLNEED) }

@@ -2,6 +2,7 @@ package gguf
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"unsafe"
@@ -33,4 +34,4 @@ func unmapFile(m []byte) error {
 }
 
 // populate does nothing: Windows reads mapped files ahead by itself.
-func populate([]byte) {}
+func populate(io.ReaderAt, int64, []byte) {}
