@@ -86,11 +86,12 @@ func (a *acts) fillTile(l *leaf, i int, ps []product, tmp []float32) {
 	}
 	at := i * w * nb // of scales; 32 times that of values
 	tile, ts, tsum, thalf := a.tile[32*at:32*(at+w*nb)], a.tscale[at:at+w*nb], a.tsum[at:at+w*nb], a.thalf[2*at:2*(at+w*nb)]
+	halves, scaled := wantsHalves(ps)
 	if from := rest + row; w == panelRows && row+w <= a.n {
 		l.interleave(nb, (*byte)(unsafe.Pointer(&a.q[from*a.k])), a.k, (*byte)(unsafe.Pointer(&tile[0]))) // bytes either way
 		l.columns(ts, a.scale[from*nb:], nb, 1, tmp)
 		l.columns(tsum, a.sum[from*nb:], nb, 1, tmp)
-		if wantsHalves(ps) {
+		if halves {
 			l.columns(thalf, unsafe.Slice((*float32)(unsafe.Pointer(&a.half[2*from*nb])), 2*w*nb), nb, 2, tmp) // only moved
 		}
 	} else {
@@ -104,7 +105,7 @@ func (a *acts) fillTile(l *leaf, i int, ps []product, tmp []float32) {
 			biases(ps[j].init[f.scales*at:][:f.scales*w*nb], thalf, f, w)
 		}
 	}
-	if wantsHalves(ps) {
+	if scaled {
 		for b := range nb {
 			scale := ts[w*b : w*b+w]
 			for h := range 2 {
@@ -117,25 +118,29 @@ func (a *acts) fillTile(l *leaf, i int, ps []product, tmp []float32) {
 	}
 }
 
-// wantsHalves says that a product takes sums of 16 values, in its offsets or its bias.
-func wantsHalves(ps []product) bool {
+// wantsHalves says whether a product takes sums of 16 values, in its bias or its offsets, and whether as its offsets' floats.
+func wantsHalves(ps []product) (wanted, scaled bool) {
 	for i := range ps {
-		if !ps[i].w.isFloat() && ps[i].dot == nil && (ps[i].init != nil || ps[i].w.format.offs == 2) {
-			return true
+		if !ps[i].w.isFloat() && ps[i].dot == nil {
+			wanted = wanted || ps[i].init != nil
+			scaled = scaled || ps[i].w.format.offs == 2
 		}
 	}
-	return false
+	return wanted || scaled, scaled
 }
 
 // biases makes the −bias·Σq that a format's integer sums begin with from a tile's sums of halves, which are int32.
 func biases(init []int32, half []float32, f *format, w int) {
-	for i := range init {
-		if f.scales == 2 {
-			init[i] = -f.bias * int32(math.Float32bits(half[i]))
-			continue
+	for b := range len(init) / (f.scales * w) {
+		low, high := half[2*b*w:][:w], half[(2*b+1)*w:][:w]
+		for t := range w {
+			l, h := int32(math.Float32bits(low[t])), int32(math.Float32bits(high[t]))
+			if f.scales == 2 {
+				init[2*b*w+t], init[(2*b+1)*w+t] = -f.bias*l, -f.bias*h
+			} else {
+				init[b*w+t] = -f.bias * (l + h)
+			}
 		}
-		b, t := i/w, i%w
-		init[i] = -f.bias * int32(math.Float32bits(half[2*b*w+t])+math.Float32bits(half[(2*b+1)*w+t]))
 	}
 }
 

@@ -99,9 +99,9 @@ func dot(f dotFormat, tokens int) {
 			VSHUFF64X2(U8(0xee), s[1], s[0], high)
 		}
 		for t := range tokens {
-			tail.turn(p[t], tail.forward())
+			tail.turn(p[t])
 			addGroup(f, d[t], low, high, tail.both(of(t, scale, 1)), func() VecVirtual { return tail.both(of(t, sum, 1)) }, shifts, p[t])
-			tail.turn(p[t], tail.backward())
+			tail.turnBack(p[t])
 		}
 	}
 
@@ -277,10 +277,10 @@ func dotMany(f dotFormat) {
 		}
 		p := ZMM()
 		VMOVUPS(acc, p)
-		tail.turn(p, tail.forward())
+		tail.turn(p)
 		a := tail.pair(at(scale, first, 1), at(scale, second, 1))
 		addGroup(f, d, low, high, a, func() VecVirtual { return tail.pair(at(sum, first, 1), at(sum, second, 1)) }, shifts, p)
-		tail.turn(p, tail.backward())
+		tail.turnBack(p)
 		VMOVUPS(p, acc)
 		ADDQ(U8(64), acc.Base)
 		LEAQ(Mem{Base: first, Index: step, Scale: 2}, first)

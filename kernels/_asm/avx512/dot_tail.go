@@ -62,24 +62,16 @@ func (t *dotTail) last(m Mem, size uint8) Mem {
 	return m
 }
 
-func (t *dotTail) forward() VecVirtual {
-	if t == nil {
-		return nil
-	}
-	return t.there
-}
-
-func (t *dotTail) backward() VecVirtual {
-	if t == nil {
-		return nil
-	}
-	return t.back
-}
-
-// turn brings partial sums to the lanes of the tail's blocks, or back.
-func (t *dotTail) turn(p, to VecVirtual) {
+// turn brings partial sums to the lanes of the tail's blocks, and turnBack where they were.
+func (t *dotTail) turn(p VecVirtual) {
 	if t != nil {
-		VPERMPS(p, to, p)
+		VPERMPS(p, t.there, p)
+	}
+}
+
+func (t *dotTail) turnBack(p VecVirtual) {
+	if t != nil {
+		VPERMPS(p, t.back, p)
 	}
 }
 
