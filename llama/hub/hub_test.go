@@ -622,7 +622,7 @@ func TestProcesses(t *testing.T) {
 	const name = "m-Q8_0.gguf"
 	s.files[name] = model(400_000)
 	var sent atomic.Int64
-	slow := make(chan struct{})
+	slow, gone := make(chan struct{}), make(chan struct{})
 	s.atStore = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 		from := 0
 		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
@@ -642,6 +642,7 @@ func TestProcesses(t *testing.T) {
 				select {
 				case <-slow:
 				case <-r.Context().Done():
+					close(gone)
 					return true
 				}
 			}
@@ -683,6 +684,7 @@ func TestProcesses(t *testing.T) {
 	if err := <-first; err == nil {
 		t.Fatal("the first was not killed")
 	}
+	<-gone // or the server would go on and count what it sends to nobody
 	close(slow)
 	var wg sync.WaitGroup
 	for i := range 8 {
