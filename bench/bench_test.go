@@ -96,10 +96,11 @@ func TestPerplexity(t *testing.T) {
 	}
 }
 
-// TestSpeed runs both tests beside a peer that prints what llama-bench does.
+// TestSpeed runs both tests beside a peer that prints what llama-bench does, then all three at a depth.
 func TestSpeed(t *testing.T) {
 	peer := filepath.Join(t.TempDir(), "llama-bench")
-	if err := os.WriteFile(peer, []byte("#!/bin/sh\necho '[{\"avg_ts\": 100.0}]'\n"), 0o777); err != nil {
+	if err := os.WriteFile(peer, []byte("#!/bin/sh\n"+
+		"case \"$*\" in -h) echo '-d, --n-depth <n>';; *'-d 64 -fa 1') echo '[{\"avg_ts\": 50.0}]';; *) echo '[{\"avg_ts\": 100.0}]';; esac\n"), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if err := exec.Command(peer).Run(); err != nil {
@@ -125,7 +126,20 @@ func TestSpeed(t *testing.T) {
 	if want := fmt.Sprintf("| pp40 | %.2f |", results[0].TokensPerSec); !strings.Contains(table, want) {
 		t.Errorf("%s\nhas no %q", table, want)
 	}
-	for _, bad := range []bench.Speed{{Model: s.Model}, {Model: s.Model, Prompt: 1}, {Model: "none", Prompt: 1, Runs: 1}, {Model: s.Model, Prompt: 1 << 20, Runs: 1}} {
+	s.Depth, s.Sequences, s.PeerFlags = 64, 3, []string{"-fa", "1"}
+	if _, results, err = s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != 3 || results[0].Test != "pp40 @ d64" || results[1].Test != "tg8 @ d64" || results[2].Test != "tg8 @ d64 x 3" {
+		t.Fatalf("%+v", results)
+	}
+	if peer != "" && (results[0].PeerPerSec != 50 || results[1].PeerPerSec != 50) || results[2].PeerPerSec != 0 || !(results[2].TimesAlone > 0) {
+		t.Errorf("at a depth: %+v", results)
+	}
+	if table := bench.Markdown(results); !strings.Contains(table, "times one alone") {
+		t.Error(table)
+	}
+	for _, bad := range []bench.Speed{{Model: s.Model}, {Model: s.Model, Prompt: 1}, {Model: s.Model, Prompt: 1, Runs: 1, Depth: 31}, {Model: s.Model, Prompt: 1, Runs: 1, Sequences: -1}, {Model: "none", Prompt: 1, Runs: 1}, {Model: s.Model, Prompt: 1 << 20, Runs: 1}} {
 		if _, _, err := bad.Run(t.Context()); err == nil {
 			t.Errorf("%+v: no error", bad)
 		}

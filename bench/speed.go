@@ -4,29 +4,28 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/llama31/llama31/gguf"
 	"github.com/llama31/llama31/kernels"
 	"github.com/llama31/llama31/kernels/cuda"
 	"github.com/llama31/llama31/llama"
 )
 
 // Speed measures a model's prompts and generation apart, as llama.cpp's
-// llama-bench does: random tokens, one sequence, generation from an empty
-// context, no stop token.
+// llama-bench does: random tokens, one sequence, no stop token.
 type Speed struct {
 	Model     string
 	Prompt    int    // tokens of the prompt; 0: leave that test out
 	Generate  int    // tokens to generate; 0: leave that test out
+	Depth     int    // tokens that are in the KV cache before; a multiple of kernels.PageSize
+	Sequences int    // that generate at once, in a test beside one that generates alone; 0 or 1: leave that test out
 	Runs      int    // of which the median counts, after one to warm up
 	Threads   int    // 0: physical cores
 	Device    string // of llama.Options, as the next one
 	GPULayers *int
-	Peer      string // path of llama-bench, run in turn with each of ours; "": none
+	Peer      string   // path of llama-bench, run in turn with each of ours; "": none
+	PeerFlags []string // more arguments for it
 
 	// Progress, if not nil, is called after every run.
 	Progress func(test string, run int, tokensPerSecond, peer float64)
@@ -34,15 +33,16 @@ type Speed struct {
 
 // SpeedResult is the median of a test's runs.
 type SpeedResult struct {
-	Test           string  `json:"test"`                        // pp512: a prompt of 512 tokens; tg128: 128 generated ones
+	Test           string  `json:"test"`                        // pp512: a prompt of 512 tokens; tg128: 128 generated ones; tg128 @ d1024: behind 1024 others; tg128 x 8: in each of 8 sequences
 	TokensPerSec   float64 `json:"tok_s"`                       //
-	GBPerSec       float64 `json:"gb_s"`                        // weights read, once per generated token or per prompt
+	GBPerSec       float64 `json:"gb_s"`                        // weights and KV cache read, once per generated token or per prompt
 	GMACPerSec     float64 `json:"gmac_s"`                      // over the products with weights
 	PercentOfProbe float64 `json:"percent_of_probe,omitempty"`  // on a CPU of kernels.ProbeMul for prompts, of ProbeRead for generation; on a GPU of cuda.RunProbe's for generation; run in turn
 	Launches       float64 `json:"launches_per_tok,omitempty"`  // kernels that a GPU started for each token
 	LaunchMicros   float64 `json:"launch_us_per_tok,omitempty"` // what starting them takes by itself, in a graph, in microseconds
 	PeerPerSec     float64 `json:"peer_tok_s,omitempty"`
-	Ratio          float64 `json:"ratio,omitempty"` // the median of the pairs' ratios, ours to the peer's
+	Ratio          float64 `json:"ratio,omitempty"`       // the median of the pairs' ratios, ours to the peer's
+	TimesAlone     float64 `json:"times_alone,omitempty"` // the median of the pairs' ratios, several sequences' total to one that generates alone
 }
 
 // Run opens the model and runs the tests.
@@ -52,22 +52,41 @@ func (s Speed) Run(ctx context.Context) (llama.Info, []SpeedResult, error) {
 		return llama.Info{}, nil, fmt.Errorf("a prompt of %d tokens and %d to generate: expected 0 or more, and one above 0", s.Prompt, s.Generate)
 	case s.Runs < 1:
 		return llama.Info{}, nil, fmt.Errorf("%d runs: expected 1 or more", s.Runs)
+	case s.Depth < 0 || s.Depth%kernels.PageSize != 0:
+		return llama.Info{}, nil, fmt.Errorf("a depth of %d tokens: expected a multiple of %d", s.Depth, kernels.PageSize)
+	case s.Sequences < 0:
+		return llama.Info{}, nil, fmt.Errorf("%d sequences: expected 0 or more", s.Sequences)
 	}
-	work, err := workOf(s.Model)
+	w, err := workOf(s.Model)
 	if err != nil {
 		return llama.Info{}, nil, err
 	}
+	sequences, window := max(1, s.Sequences), s.Depth+max(s.Prompt, s.Generate+1)+1
+	if sequences > 1 {
+		window += kernels.PageSize // to go on with
+	}
 	m, err := llama.Open(ctx, s.Model, &llama.Options{
-		Device: s.Device, GPULayers: s.GPULayers, Threads: s.Threads, MaxRunning: 1, NoSpeculation: true,
-		Context: max(s.Prompt, s.Generate+1) + 1,
-		KVBytes: 1, // of that context only: each run finds the same pages
+		Device: s.Device, GPULayers: s.GPULayers, Threads: s.Threads, MaxRunning: sequences, NoSpeculation: true, Context: window,
+		KVBytes: int64(sequences) * int64(window+kernels.PageSize) * w.token, // no more: each run finds the same pages
 	})
 	if err != nil {
 		return llama.Info{}, nil, err
 	}
 	defer m.Close()
+	l := load{m: m, depth: s.Depth, begun: make([][]int32, sequences)}
+	flags, err := s.peerFlags(ctx)
+	if err != nil {
+		return m.Info(), nil, err
+	}
+	tests := []test{l.prompt(s.Prompt, w), l.generation(s.Generate, 1, w)}
+	for i := range tests {
+		tests[i].flags = flags[i]
+	}
+	if sequences > 1 {
+		tests = append(tests, l.generation(s.Generate, sequences, w))
+	}
 	var results []SpeedResult
-	for _, t := range []test{s.prompts(m, work), s.generation(m, work)} {
+	for _, t := range tests {
 		if t.tokens == 0 {
 			continue
 		}
@@ -80,117 +99,13 @@ func (s Speed) Run(ctx context.Context) (llama.Info, []SpeedResult, error) {
 	return m.Info(), results, nil
 }
 
-// work is what a model's products cost.
-type work struct {
-	bytes  int64 // of weights that a token reads
-	layers int64 // products with the weights of the layers, per token
-	output int64 // products with the output head, per token whose logits are wanted
-}
-
-func workOf(path string) (w work, err error) {
-	f, err := gguf.Open(path, nil)
-	if err != nil {
-		return w, err
-	}
-	defer f.Close()
-	const embedding, output = "token_embd.weight", "output.weight"
-	head := embedding // of a tied model
-	if _, err := f.Info(output); err == nil {
-		head = output
-	}
-	for _, t := range f.Tensors() {
-		switch {
-		case t.Name == embedding && head != embedding:
-			continue // one row of it
-		case t.Name == head:
-			w.output = t.Values()
-		case len(t.Shape) == 2:
-			w.layers += t.Values()
-		}
-		w.bytes += t.Size
-	}
-	return w, nil
-}
-
-// A test is one of Speed's two.
-type test struct {
-	name   string
-	tokens int
-	flags  []string // of llama-bench
-	run    func(ctx context.Context) (time.Duration, error)
-	bytes  float64 // per run
-	macs   float64
-	probe  func(set string, threads int) (float64, error)
-	share  func(r SpeedResult) float64 // what the probe limits
-	reads  bool                        // reading memory limits it
-}
-
-func (s Speed) prompts(m *llama.Model, w work) test {
-	n := s.Prompt
-	return test{
-		name: fmt.Sprintf("pp%d", n), tokens: n, flags: []string{"-p", fmt.Sprint(n), "-n", "0"},
-		run: func(ctx context.Context) (time.Duration, error) {
-			r, err := generate(ctx, m, n, 1)
-			if err != nil {
-				return 0, err
-			}
-			return r.Timings.Prompt, nil
-		},
-		bytes: float64(w.bytes), macs: float64(n)*float64(w.layers) + float64(w.output),
-		probe: kernels.ProbeMul, share: func(r SpeedResult) float64 { return r.GMACPerSec },
-	}
-}
-
-func (s Speed) generation(m *llama.Model, w work) test {
-	n := s.Generate
-	return test{
-		name: fmt.Sprintf("tg%d", n), tokens: n, flags: []string{"-p", "0", "-n", fmt.Sprint(n)},
-		run: func(ctx context.Context) (time.Duration, error) {
-			// The prompt's step gives the first token; n more are timed.
-			r, err := generate(ctx, m, 1, n+1)
-			if err != nil {
-				return 0, err
-			}
-			if r.Usage.Generated != n+1 {
-				return 0, fmt.Errorf("%d tokens generated, expected %d", r.Usage.Generated, n+1)
-			}
-			return r.Timings.Generate, nil
-		},
-		bytes: float64(n) * float64(w.bytes), macs: float64(n) * float64(w.layers+w.output),
-		probe: kernels.ProbeRead, share: func(r SpeedResult) float64 { return r.GBPerSec }, reads: true,
-	}
-}
-
-// generate runs a prompt of random tokens, none of it in the cache.
-func generate(ctx context.Context, m *llama.Model, prompt, n int) (*llama.Response, error) {
-	t := m.Tokenizer()
-	ids := make([]int32, prompt)
-	for i := range ids {
-		for {
-			ids[i] = rand.Int32N(int32(t.Size()))
-			if !t.IsControl(ids[i]) {
-				break
-			}
-		}
-	}
-	greedy := 0.0
-	r, err := m.Generate(ctx, llama.Request{Tokens: ids, MaxTokens: n, Sampling: &llama.Sampling{Temperature: &greedy, IgnoreEOS: true}})
-	if err != nil {
-		return nil, err
-	}
-	if r.Usage.Cached != 0 {
-		return nil, fmt.Errorf("%d tokens of a random prompt were cached", r.Usage.Cached)
-	}
-	return r, nil
-}
-
 // measure runs a test, its probe and the peer in turn.
 func (s Speed) measure(ctx context.Context, info llama.Info, t test) (SpeedResult, error) {
 	if _, err := t.run(ctx); err != nil { // warm up
 		return SpeedResult{}, err
 	}
 	gpu := gpuOf(info.Device)
-	var ours, limits, peers, ratios, launches, micros []float64
+	var ours, limits, peers, ratios, alone, launches, micros []float64
 	for i := range s.Runs {
 		before := cuda.Launched()
 		took, err := t.run(ctx)
@@ -201,12 +116,19 @@ func (s Speed) measure(ctx context.Context, info llama.Info, t test) (SpeedResul
 		speed := float64(t.tokens) / took.Seconds()
 		ours = append(ours, speed)
 		peer := 0.0
-		if s.Peer != "" {
+		if t.flags != nil {
 			if peer, err = runPeer(ctx, s.Peer, s.Model, info.Threads, t.flags); err != nil {
 				return SpeedResult{}, err
 			}
 			peers = append(peers, peer)
 			ratios = append(ratios, speed/peer)
+		}
+		if t.one != nil {
+			took, err := t.one.run(ctx)
+			if err != nil {
+				return SpeedResult{}, err
+			}
+			alone = append(alone, speed*took.Seconds()/float64(t.one.tokens))
 		}
 		if info.Device == "cpu" {
 			limit, err := t.probe(info.Detail, info.Threads)
@@ -230,7 +152,7 @@ func (s Speed) measure(ctx context.Context, info llama.Info, t test) (SpeedResul
 			s.Progress(t.name, i+1, speed, peer)
 		}
 	}
-	r := SpeedResult{Test: t.name, TokensPerSec: median(ours), PeerPerSec: median(peers), Ratio: median(ratios), Launches: median(launches), LaunchMicros: median(micros)}
+	r := SpeedResult{Test: t.name, TokensPerSec: median(ours), PeerPerSec: median(peers), Ratio: median(ratios), TimesAlone: median(alone), Launches: median(launches), LaunchMicros: median(micros)}
 	perSec := r.TokensPerSec / float64(t.tokens) / 1e9
 	r.GBPerSec, r.GMACPerSec = t.bytes*perSec, t.macs*perSec
 	if len(limits) > 0 {
@@ -262,6 +184,7 @@ func median[T cmp.Ordered](s []T) T {
 func Markdown(results []SpeedResult) string {
 	peer := slices.ContainsFunc(results, func(r SpeedResult) bool { return r.PeerPerSec > 0 })
 	gpu := slices.ContainsFunc(results, func(r SpeedResult) bool { return r.Launches > 0 })
+	several := slices.ContainsFunc(results, func(r SpeedResult) bool { return r.TimesAlone > 0 })
 	var b strings.Builder
 	b.WriteString("| test | tok/s | GB/s | GMAC/s | % of probe |")
 	rule := "\n|---|--:|--:|--:|--:|"
@@ -273,18 +196,27 @@ func Markdown(results []SpeedResult) string {
 		b.WriteString(" peer tok/s | ratio |")
 		rule += "--:|--:|"
 	}
+	if several {
+		b.WriteString(" times one alone |")
+		rule += "--:|"
+	}
 	b.WriteString(rule)
 	for _, r := range results {
-		percent := "–"
-		if r.PercentOfProbe > 0 {
-			percent = fmt.Sprintf("%.0f", r.PercentOfProbe)
+		or := func(format string, x float64) string { // a dash for what was not measured
+			if x == 0 {
+				return "–"
+			}
+			return fmt.Sprintf(format, x)
 		}
-		fmt.Fprintf(&b, "\n| %s | %.2f | %.1f | %.1f | %s |", r.Test, r.TokensPerSec, r.GBPerSec, r.GMACPerSec, percent)
+		fmt.Fprintf(&b, "\n| %s | %.2f | %.1f | %.1f | %s |", r.Test, r.TokensPerSec, r.GBPerSec, r.GMACPerSec, or("%.0f", r.PercentOfProbe))
 		if gpu {
 			fmt.Fprintf(&b, " %.1f | %.1f |", r.Launches, r.LaunchMicros)
 		}
 		if peer {
-			fmt.Fprintf(&b, " %.2f | %.2f |", r.PeerPerSec, r.Ratio)
+			fmt.Fprintf(&b, " %s | %s |", or("%.2f", r.PeerPerSec), or("%.2f", r.Ratio))
+		}
+		if several {
+			fmt.Fprintf(&b, " %s |", or("%.2f", r.TimesAlone))
 		}
 	}
 	return b.String() + "\n"

@@ -187,6 +187,8 @@ func TestBadFlags(t *testing.T) {
 		{"-r", []string{"llamabench", "-model", model, "-r", "0"}},
 		{"-p 0 -n 0", []string{"llamabench", "-model", model, "-p", "0", "-n", "0"}},
 		{"-o", []string{"llamabench", "-model", model, "-o", "xml"}},
+		{"-d", []string{"llamabench", "-model", model, "-d", "33"}},
+		{"-seq", []string{"llamabench", "-model", model, "-seq", "0"}},
 		{"131072", []string{"llamabench", "-model", model, "-p", "200000", "-r", "1"}},
 		{"nosuch", []string{"llamabench", "-model", model, "-p", "4", "-n", "0", "-r", "1", "-peer", filepath.Join(dir, "nosuch")}},
 		{"-model", []string{"server", "model.gguf"}},

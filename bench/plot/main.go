@@ -8,14 +8,17 @@
 //	[{"model": "q4_k_m", "peer": "llama.cpp", "results": [{"test": "pp256", "tok_s": 200, "peer_tok_s": 125}]}]
 //
 // -add MODEL -peer PEER puts what it finds on standard input into the file, in
-// place of what is there for these two, before it draws:
+// place of what is there of the same tests for these two, before it draws:
 //
 //	go run ./bench/llamabench -model F -peer LLAMA_BENCH -o json | go run ./bench/plot -add q4_k_m -peer llama.cpp -o bench/results/cpu.svg bench/results/cpu.json
 //
-// There is a picture for each test, with a group of bars for each model.
+// There is a picture for each test, with a group of bars for each model. What a
+// model ran at several depths (llamabench -d), or prompts of several lengths, are
+// lines over these instead, in a picture of that model.
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -23,6 +26,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -74,11 +79,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 		if err := json.NewDecoder(stdin).Decode(&m.Results); err != nil {
 			return fmt.Errorf("standard input: expected what llamabench -o json prints: %w", err)
 		}
-		if i := slices.IndexFunc(all, func(o measured) bool { return o.Model == m.Model && o.Peer == m.Peer }); i >= 0 {
-			all[i] = m
-		} else {
-			all = append(all, m)
-		}
+		all = put(all, m)
 		b, err := json.MarshalIndent(all, "", "  ")
 		if err != nil {
 			return err
@@ -87,7 +88,24 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 			return err
 		}
 	}
-	return drawBars(*out, all)
+	return drawAll(*out, all)
+}
+
+// put adds results in place of those of the same tests.
+func put(all []measured, m measured) []measured {
+	i := slices.IndexFunc(all, func(o measured) bool { return o.Model == m.Model && o.Peer == m.Peer })
+	if i < 0 {
+		return append(all, m)
+	}
+	for _, r := range m.Results {
+		had := &all[i].Results
+		if j := slices.IndexFunc(*had, func(o bench.SpeedResult) bool { return o.Test == r.Test }); j >= 0 {
+			(*had)[j] = r
+		} else {
+			*had = append(*had, r)
+		}
+	}
+	return all
 }
 
 // read reads a file of results; one that is missing has none if it is to be made.
@@ -105,71 +123,93 @@ func read(path string, create bool) (all []measured, err error) {
 	return all, nil
 }
 
-// table is one picture: tokens per second by engine and model.
+// table is one picture: tokens per second by engine, and by model or by a number of tokens.
 type table struct {
-	test            string
-	engines, models []string
-	speed           map[[2]string]float64 // of engine and model
+	title   string
+	tokens  string // what the places are numbers of; "": they are models
+	engines []string
+	places  []string              // in the order of the results, numbers ascend
+	speed   map[[2]string]float64 // of engine and place
 }
 
 const ours = "llama31"
 
-// tables sorts the results by test. Where several runs beside peers measured ours, the last counts.
+// tables sorts the results. Where several runs beside peers measured ours, the last counts.
 func tables(all []measured) []*table {
-	var tests []*table
+	var tables []*table
 	for _, m := range all {
 		for _, r := range m.Results {
-			i := slices.IndexFunc(tests, func(t *table) bool { return t.test == r.Test })
+			title, tokens, place := r.Test, "", m.Model
+			name, depth, _ := strings.Cut(r.Test, depthMark)
+			switch {
+			case m.has(func(test string) bool { return strings.HasPrefix(test, name+depthMark) }):
+				title, tokens, place = m.Model+", "+name, "tokens in the KV cache", cmp.Or(depth, "0")
+			case m.has(func(test string) bool {
+				return test != name && strings.HasPrefix(name, "pp") && strings.HasPrefix(test, "pp")
+			}):
+				title, tokens, place = m.Model+", pp", "tokens of the prompt", name[len("pp"):]
+			}
+			i := slices.IndexFunc(tables, func(t *table) bool { return t.title == title })
 			if i < 0 {
-				i = len(tests)
-				tests = append(tests, &table{test: r.Test, engines: []string{ours}, speed: map[[2]string]float64{}})
+				i = len(tables)
+				tables = append(tables, &table{title: title, tokens: tokens, engines: []string{ours}, speed: map[[2]string]float64{}})
 			}
-			t := tests[i]
-			if !slices.Contains(t.models, m.Model) {
-				t.models = append(t.models, m.Model)
+			tables[i].add(ours, place, r.TokensPerSec)
+			if r.PeerPerSec > 0 {
+				tables[i].add(m.Peer, place, r.PeerPerSec)
 			}
-			t.speed[[2]string{ours, m.Model}] = r.TokensPerSec
-			if r.PeerPerSec == 0 {
-				continue
-			}
-			if !slices.Contains(t.engines, m.Peer) {
-				t.engines = append(t.engines, m.Peer)
-			}
-			t.speed[[2]string{m.Peer, m.Model}] = r.PeerPerSec
 		}
 	}
-	return tests
+	for _, t := range tables {
+		if t.tokens != "" {
+			slices.SortFunc(t.places, func(a, b string) int { return cmp.Compare(number(a), number(b)) })
+		}
+	}
+	return tables
 }
 
-// drawBars writes the pictures one below the other.
-func drawBars(path string, all []measured) (err error) {
-	tests := tables(all)
-	if len(tests) == 0 {
+const depthMark = " @ d" // of the names of llamabench's tests
+
+func (m *measured) has(test func(string) bool) bool {
+	return slices.ContainsFunc(m.Results, func(r bench.SpeedResult) bool { return test(r.Test) })
+}
+
+func (t *table) add(engine, place string, speed float64) {
+	if !slices.Contains(t.engines, engine) {
+		t.engines = append(t.engines, engine)
+	}
+	if !slices.Contains(t.places, place) {
+		t.places = append(t.places, place)
+	}
+	t.speed[[2]string{engine, place}] = speed
+}
+
+// number is a place's number of tokens.
+func number(place string) float64 {
+	n, _, _ := strings.Cut(place, " ") // of sequences
+	f, _ := strconv.ParseFloat(n, 64)
+	return f
+}
+
+// drawAll writes the pictures one below the other.
+func drawAll(path string, all []measured) (err error) {
+	tables := tables(all)
+	if len(tables) == 0 {
 		return errors.New("there are no results")
 	}
-	rows := make([][]*plot.Plot, len(tests))
-	for i, t := range tests {
+	rows := make([][]*plot.Plot, len(tables))
+	for i, t := range tables {
 		p := plot.New()
-		p.Title.Text, p.Y.Label.Text, p.Y.Min = t.test, "tokens per second", 0
+		p.Title.Text, p.Y.Label.Text, p.Y.Min = t.title, "tokens per second", 0
 		p.Legend.Top, p.Legend.Left = true, false
-		const width = 5 * vg.Millimeter
-		for e, engine := range t.engines {
-			var values plotter.Values
-			for _, model := range t.models {
-				values = append(values, t.speed[[2]string{engine, model}])
-			}
-			bars, err := plotter.NewBarChart(values, width)
-			if err != nil {
-				return err
-			}
-			bars.LineStyle.Width = 0
-			bars.Color = plotutil.Color(e)
-			bars.Offset = width * vg.Length(2*e-len(t.engines)+1) / 2
-			p.Add(bars)
-			p.Legend.Add(engine, bars)
+		draw := t.bars
+		if t.tokens != "" {
+			draw = t.lines
+		}
+		if err := draw(p); err != nil {
+			return err
 		}
 		p.Y.Max *= 1.25 // room for the legend
-		p.NominalX(t.models...)
 		rows[i] = []*plot.Plot{p}
 	}
 	c := vgsvg.New(20*vg.Centimeter, vg.Length(len(rows))*8*vg.Centimeter)
@@ -182,4 +222,56 @@ func drawBars(path string, all []measured) (err error) {
 	}
 	_, err = c.WriteTo(f)
 	return errors.Join(err, f.Close())
+}
+
+// bars has a group for each model.
+func (t *table) bars(p *plot.Plot) error {
+	const width = 5 * vg.Millimeter
+	for e, engine := range t.engines {
+		var values plotter.Values
+		for _, place := range t.places {
+			values = append(values, t.speed[[2]string{engine, place}])
+		}
+		bars, err := plotter.NewBarChart(values, width)
+		if err != nil {
+			return err
+		}
+		bars.LineStyle.Width = 0
+		bars.Color = plotutil.Color(e)
+		bars.Offset = width * vg.Length(2*e-len(t.engines)+1) / 2
+		p.Add(bars)
+		p.Legend.Add(engine, bars)
+	}
+	p.NominalX(t.places...)
+	return nil
+}
+
+// lines has a line for each engine.
+func (t *table) lines(p *plot.Plot) error {
+	p.X.Label.Text = t.tokens
+	for e, engine := range t.engines {
+		var points plotter.XYs
+		for _, place := range t.places {
+			if speed, ok := t.speed[[2]string{engine, place}]; ok {
+				points = append(points, plotter.XY{X: number(place), Y: speed})
+			}
+		}
+		line, dots, err := plotter.NewLinePoints(points)
+		if err != nil {
+			return err
+		}
+		line.Color, dots.Color, dots.Shape = plotutil.Color(e), plotutil.Color(e), draw.CircleGlyph{}
+		p.Add(line, dots)
+		p.Legend.Add(engine, line, dots)
+	}
+	p.X.Tick.Marker = t
+	return nil
+}
+
+// Ticks marks the places.
+func (t *table) Ticks(_, _ float64) (ticks []plot.Tick) {
+	for _, place := range t.places {
+		ticks = append(ticks, plot.Tick{Value: number(place), Label: place})
+	}
+	return ticks
 }
