@@ -10,14 +10,20 @@ type costs struct {
 
 type cost struct {
 	rows, seconds float64 // averages
-	last          int     // the step of the latest measurement; 0: none
+	count         int     // measurements
+	last          int     // the step of the latest; 0: none
 }
 
 // costRows are the upper ends of the classes of steps.
 var costRows = [...]int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1 << 30}
 
-// costMemory is for how many steps a measurement counts: what was slow once, for another program's sake, is tried again.
-const costMemory = 4096
+// costMemory is for how many steps measurements count, and costTrust for how many each does: what was slow, for another program's sake
+// or because it was the first time, is tried again, and the sooner the less is known. A single slow step of three rows had kept two
+// guesses from being run for a whole text.
+const (
+	costMemory = 4096
+	costTrust  = 64
+)
 
 func costClass(rows int) int {
 	i := 0
@@ -31,12 +37,17 @@ func costClass(rows int) int {
 func (c *costs) note(rows int, took time.Duration) {
 	c.steps++
 	x, s := &c.at[costClass(rows)], took.Seconds()
-	if x.last == 0 || c.steps-x.last > costMemory {
-		*x = cost{rows: float64(rows), seconds: s}
+	if !c.counts(x) {
+		x.rows, x.seconds = float64(rows), s
 	}
-	x.last = c.steps
+	x.count, x.last = x.count+1, c.steps
 	x.rows += (float64(rows) - x.rows) / 8
 	x.seconds += (min(s, 2*x.seconds) - x.seconds) / 8
+}
+
+// counts says that a class has been measured, and not too long ago.
+func (c *costs) counts(x *cost) bool {
+	return x.last > 0 && c.steps-x.last <= min(costMemory, costTrust*x.count)
 }
 
 // of estimates the seconds of a step, 0 if nothing is known: on a line between the measurements around it, in proportion beyond the
@@ -47,7 +58,7 @@ func (c *costs) of(rows int) float64 {
 	for i := range c.at {
 		x := &c.at[i]
 		switch {
-		case x.last == 0 || c.steps-x.last > costMemory:
+		case !c.counts(x):
 		case x.rows <= r:
 			if below == nil || x.seconds > below.seconds {
 				below = x

@@ -9,7 +9,8 @@ package llama
 // counts how often it is right whether or not a guess is run, so that it costs nothing to find out.
 type lookup struct {
 	at    int // index of the token that is the guess at the next one; 0: none
-	match int // tokens that are equal before both
+	match int // tokens that are equal before both, and editBonus more where it goes on after an edit
+	edit  int // index of the token that was expected where a long match ended; 0: none did
 	rate  [5]float64
 }
 
@@ -23,6 +24,12 @@ const (
 	leastMatch = 2       // fewer equal tokens say nothing
 	mostMatch  = 32      // more say no more
 	lookBack   = 1 << 15 // tokens searched: 10 µs
+
+	// A text that is given again with changes goes on soon after the place where it left the old one: a token that is among the next
+	// editReach of those counts as so many more. Over a corpus of such texts, and of others, it made speculation's gain a tenth more.
+	longMatch = 8
+	editReach = 8
+	editBonus = 4
 )
 
 func matchClass(n int) int {
@@ -50,6 +57,9 @@ func (l *lookup) update(tokens []int32) {
 			l.match = min(l.match+1, mostMatch)
 			return
 		}
+		if l.match >= longMatch {
+			l.edit = l.at
+		}
 	}
 	l.find(tokens)
 }
@@ -65,6 +75,9 @@ func (l *lookup) find(tokens []int32) {
 		n := 1
 		for n < mostMatch && n <= i && tokens[i-n] == tokens[last-n] {
 			n++
+		}
+		if l.edit > 0 && i >= l.edit && i < l.edit+editReach {
+			n = min(n+editBonus, mostMatch)
 		}
 		if n > l.match {
 			l.at, l.match = i+1, n

@@ -3,11 +3,13 @@ package llama
 import (
 	"bytes"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/llama31/llama31/internal/testenv"
 )
@@ -48,7 +50,27 @@ func TestLookup(t *testing.T) {
 	if g := guess(1); !slices.Equal(g, []int32{9}) {
 		t.Errorf("guess %v after %v", g, tokens)
 	}
+	// After an edit it goes on from where the old text was left, though another place has as much in common.
+	tokens, l = nil, lookup{}
+	add(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 50, 51, 52, 60, 11, 61, 62)
+	add(1, 2, 3, 4, 5, 6, 7, 8, 9, 99)
+	if g := guess(1); g != nil {
+		t.Errorf("guess %v after %v", g, tokens)
+	}
+	for _, c := range []struct {
+		edit []int32
+		want int32
+	}{{[]int32{10}, 11}, {[]int32{11}, 12}, {[]int32{98, 13}, 50}} { // 99 is put in, stands for 10, and with 98 for 10 to 12
+		saved, n := l, len(tokens)
+		add(c.edit...)
+		if g := guess(1); !slices.Equal(g, []int32{c.want}) {
+			t.Errorf("guess %v after %v, expected %d", g, tokens, c.want)
+		}
+		tokens, l = tokens[:n], saved
+	}
 	// What is never right is soon believed no more.
+	tokens, l = nil, lookup{}
+	add(1, 2, 3, 1, 2)
 	before := l.chance(0)
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 1000 {
@@ -57,6 +79,31 @@ func TestLookup(t *testing.T) {
 	add(1, 2)
 	if l.chance(0) > before/3 {
 		t.Errorf("chance %g of guesses that are all wrong, %g before", l.chance(0), before)
+	}
+}
+
+// TestCosts: a single slow step is soon tried again; what was measured often is believed for longer.
+func TestCosts(t *testing.T) {
+	var c costs
+	note := func(rows, ms, n int) {
+		for range n {
+			c.note(rows, time.Duration(ms)*time.Millisecond)
+		}
+	}
+	note(4, 8, 10)
+	note(3, 50, 1)
+	note(1, 5, 10)
+	if got := c.of(3); got < 0.049 {
+		t.Errorf("%g s for 3 rows, expected what was measured", got)
+	}
+	note(1, 5, 100)
+	if got := c.of(3); math.Abs(got-0.007) > 1e-6 {
+		t.Errorf("%g s for 3 rows, expected 7 ms, between those of 1 and 4", got)
+	}
+	note(4, 30, 10)
+	note(4, 8, 40)
+	if got := c.of(4); got > 0.009 {
+		t.Errorf("%g s for 4 rows, expected about 8 ms again", got)
 	}
 }
 
