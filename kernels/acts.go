@@ -32,10 +32,6 @@ type acts struct {
 	ptile []float32 // [tiles][k/2][tileFloat], as ftile
 }
 
-// dotTokens is the largest batch that runs as row dots: a dot reads the weights once for up to its own number of tokens, and the
-// panels' decoding pays from about twice that on.
-const dotTokens = 8
-
 // layout makes room for rows of k, or for wide operands of hidden.
 func (a *acts) layout(m *arena, l *leaf, rows, k, hidden int) {
 	most := max(k, 2*hidden)
@@ -129,6 +125,19 @@ func wantsHalves(ps []product) (wanted, scaled bool) {
 	return wanted || scaled, scaled
 }
 
+// rowBiases makes the −bias·Σq of a row from its sums of halves.
+func rowBiases(init, half []int32, f *format) {
+	if f.scales == 2 {
+		for i, s := range half {
+			init[i] = -f.bias * s
+		}
+		return
+	}
+	for b := range init {
+		init[b] = -f.bias * (half[2*b] + half[2*b+1])
+	}
+}
+
 // biases makes the −bias·Σq that a format's integer sums begin with from a tile's sums of halves, which are int32.
 func biases(init []int32, half []float32, f *format, w int) {
 	for b := range len(init) / (f.scales * w) {
@@ -219,7 +228,7 @@ type scratch struct {
 	panels    [2]panel
 	tmp       []float32    // [16][k] for lanes
 	frow      []float32    // [k]: 16 rows of a scale per 16 values
-	c         [2][]float32 // [max tile][16], or [dot.tokens][rows of an item]
+	c         [2][]float32 // [max tile][16], or [stripTokens][rows of an item]
 	attend    attendScratch
 	dotArgs   dotArgs // arguments live here because what a function value takes would be allocated
 	mulArgs   mulArgs
@@ -250,7 +259,7 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 			off:   take[float32](m, 2*nb*16),
 			w:     take[float32](m, wide*16),
 		}
-		s.c[i] = take[float32](m, max(16*l.tile, 16*l.tileFloat, dotTokens*itemRows))
+		s.c[i] = take[float32](m, max(16*l.tile, 16*l.tileFloat, stripTokens*itemRows))
 	}
 	s.attend.layout(m, sh)
 }

@@ -71,10 +71,18 @@ const dotBlocks = 8
 
 // dot multiplies rows of one block type by a few tokens, straight from the file's bytes. Rows of integers have dotBlocks or more.
 type dot struct {
-	tokens  int                            // most tokens in a call
+	tokens  int                            // most tokens in a call of run
 	arrange func(nb int, q *int8, o *int8) // puts a token's 32·nb int8 in the order that run wants; nil: as they are
 	run     func(a *dotArgs)
+	strip   func(a *dotArgs) // of integers: takes the place of run for more than tokens, up to stripTokens, as they are; nil: none does
 }
+
+// The largest batches that run as row dots: a dot reads the weights once for up to its own number of tokens, and the panels' decoding pays
+// from about twice that on. Strips decode once for 16 tokens.
+const (
+	dotTokens   = 8
+	stripTokens = 64
+)
 
 // dotArgs: y[t·ldy+r] = row r · token t, for rows rows and tokens tokens.
 type dotArgs struct {
@@ -83,10 +91,12 @@ type dotArgs struct {
 	rows   int
 	nb     int // blocks of 32 in a row
 	tokens int
-	q      *int8    // [tokens][32·nb], arranged; float formats: unused
+	q      *int8    // [tokens][32·nb], arranged for run; float formats: unused
 	scale  *float32 // [tokens][nb]
 	sum    *float32 // [tokens][nb]
-	half   *int32   // [tokens][2·nb]
+	half   *int32   // [tokens][2·nb]; strips: unused
+	scales int      // per 32 values, 1 or 2; strips only, as init
+	init   *int32   // [tokens][scales·nb]: −bias·Σq of 32 or 16, for formats with a bias
 	x      *float32 // [tokens][32·nb], float formats only
 	y      *float32
 	ldy    int // floats from token to token

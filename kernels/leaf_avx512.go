@@ -21,13 +21,13 @@ var avx512 = leaf{
 	mul:        avx512Mul,
 	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc) },
 	dots: map[block.Type]dot{
-		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Two, avx512DotQ4_0Many),
-		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Two, avx512DotQ4_1Many),
-		block.TypeQ8_0:   avx512Dot(avx512DotQ8_0, avx512DotQ8_0Two, avx512DotQ8_0Many),
-		block.TypeQ4_K:   avx512Dot(avx512DotQ4_K, avx512DotQ4_KTwo, avx512DotQ4_KMany),
-		block.TypeQ5_K:   avx512Dot(avx512DotQ5_K, avx512DotQ5_KTwo, avx512DotQ5_KMany),
-		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KTwo, avx512DotQ6_KMany),
-		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSTwo, avx512DotIQ4_XSMany),
+		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Two, avx512StripQ4_0),
+		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Two, avx512StripQ4_1),
+		block.TypeQ8_0:   avx512Dot(avx512DotQ8_0, avx512DotQ8_0Two, avx512StripQ8_0),
+		block.TypeQ4_K:   avx512Dot(avx512DotQ4_K, avx512DotQ4_KTwo, avx512StripQ4_K),
+		block.TypeQ5_K:   avx512Dot(avx512DotQ5_K, avx512DotQ5_KTwo, avx512StripQ5_K),
+		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KTwo, avx512StripQ6_K),
+		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSTwo, avx512StripIQ4_XS),
 		block.TypeF32:    avx512FloatDot(32, avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
 		block.TypeF16:    avx512FloatDot(32, avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
 		block.TypeBF16:   avx512FloatDot(32, avx512DotBF16_1, avx512DotBF16_2, avx512DotBF16_4),
@@ -72,22 +72,57 @@ func avx512Mul(f *format, a *mulArgs) {
 	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc)
 }
 
-// avx512Dot joins a format's functions, for one token, for two, and for 3 to 8.
+// avx512Dot joins a format's functions, for one token, for two, and for more.
 func avx512Dot(
 	one func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32),
 	two func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int),
-	many func(w *byte, stride, rows, nb, tokens int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int),
+	strip avx512Strip,
 ) dot {
-	return dot{tokens: 8, arrange: avx512ArrangeRow, run: func(a *dotArgs) {
-		switch a.tokens {
-		case 1:
-			one(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y)
-		case 2:
-			two(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
-		default:
-			many(a.w, a.stride, a.rows, a.nb, a.tokens, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
+	return dot{
+		tokens:  2,
+		arrange: avx512ArrangeRow,
+		run: func(a *dotArgs) {
+			if a.tokens == 1 {
+				one(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y)
+			} else {
+				two(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
+			}
+		},
+		strip: func(a *dotArgs) { avx512Strips(a, strip) },
+	}
+}
+
+type avx512Strip = func(w *byte, stride, nb, tokens int, next *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512Strips runs rows 16 at a time, and of the tokens 16. Meanwhile the bytes of the next rows are brought near: 16 rows of a file are read
+// here and there, the next 16 in order. What is left of the rows is run as 16 times the same.
+func avx512Strips(a *dotArgs, strip avx512Strip) {
+	run := func(r, stride, next int, y *float32, ldy, t int) {
+		var init *int32
+		if a.init != nil {
+			init = at(a.init, t*a.scales*a.nb)
 		}
-	}}
+		strip(at(a.w, r*a.stride), stride, a.nb, min(16, a.tokens-t), at(a.w, next*a.stride), at(a.q, 32*a.nb*t), at(a.scale, a.nb*t), at(a.sum, a.nb*t), init, y, ldy)
+	}
+	r := 0
+	for ; r+panelRows <= a.rows; r += panelRows {
+		next := r
+		if r+2*panelRows <= a.rows {
+			next += panelRows
+		}
+		for t := 0; t < a.tokens; t += 16 {
+			run(r, a.stride, next, at(a.y, t*a.ldy+r), a.ldy, t)
+		}
+	}
+	for ; r < a.rows; r++ {
+		for t := 0; t < a.tokens; t += 16 {
+			var y [16][panelRows]float32
+			run(r, 0, r, &y[0][0], panelRows, t)
+			for i := range min(16, a.tokens-t) {
+				*at(a.y, (t+i)*a.ldy+r) = y[i][0]
+			}
+		}
+	}
 }
 
 // avx512FloatDot joins a float format's functions for 1, 2 and 4 tokens. Each takes 4 rows at a time; more tokens come back to the

@@ -134,11 +134,6 @@ func avx512DotQ4_0(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //go:noescape
 func avx512DotQ4_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
-// avx512DotQ4_0Many multiplies rows by up to 8 tokens: see dotArgs.
-//
-//go:noescape
-func avx512DotQ4_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-
 // avx512DotQ4_1 multiplies rows by one token: see dotArgs.
 //
 //go:noescape
@@ -148,11 +143,6 @@ func avx512DotQ4_1(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //
 //go:noescape
 func avx512DotQ4_1Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-
-// avx512DotQ4_1Many multiplies rows by up to 8 tokens: see dotArgs.
-//
-//go:noescape
-func avx512DotQ4_1Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx512DotQ8_0 multiplies rows by one token: see dotArgs.
 //
@@ -164,11 +154,6 @@ func avx512DotQ8_0(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //go:noescape
 func avx512DotQ8_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
-// avx512DotQ8_0Many multiplies rows by up to 8 tokens: see dotArgs.
-//
-//go:noescape
-func avx512DotQ8_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-
 // avx512DotQ4_K multiplies rows by one token: see dotArgs.
 //
 //go:noescape
@@ -178,11 +163,6 @@ func avx512DotQ4_K(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //
 //go:noescape
 func avx512DotQ4_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-
-// avx512DotQ4_KMany multiplies rows by up to 8 tokens: see dotArgs.
-//
-//go:noescape
-func avx512DotQ4_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx512DotQ5_K multiplies rows by one token: see dotArgs.
 //
@@ -194,11 +174,6 @@ func avx512DotQ5_K(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //go:noescape
 func avx512DotQ5_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
-// avx512DotQ5_KMany multiplies rows by up to 8 tokens: see dotArgs.
-//
-//go:noescape
-func avx512DotQ5_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-
 // avx512DotQ6_K multiplies rows by one token: see dotArgs.
 //
 //go:noescape
@@ -208,11 +183,6 @@ func avx512DotQ6_K(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //
 //go:noescape
 func avx512DotQ6_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-
-// avx512DotQ6_KMany multiplies rows by up to 8 tokens: see dotArgs.
-//
-//go:noescape
-func avx512DotQ6_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx512DotIQ4_XS multiplies rows by one token: see dotArgs.
 //
@@ -224,10 +194,40 @@ func avx512DotIQ4_XS(w *byte, stride int, rows int, nb int, q *int8, scale *floa
 //go:noescape
 func avx512DotIQ4_XSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
-// avx512DotIQ4_XSMany multiplies rows by up to 8 tokens: see dotArgs.
+// avx512StripQ4_0 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
 //
 //go:noescape
-func avx512DotIQ4_XSMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512StripQ4_1 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+//
+//go:noescape
+func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512StripQ8_0 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+//
+//go:noescape
+func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512StripQ4_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+//
+//go:noescape
+func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512StripQ5_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+//
+//go:noescape
+func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512StripQ6_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+//
+//go:noescape
+func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512StripIQ4_XS multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+//
+//go:noescape
+func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 
 // avx512DotF32_4 multiplies rows by 4 tokens: see dotArgs.
 //

@@ -5321,253 +5321,6 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512DotQ4_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
-TEXT ·avx512DotQ4_0Many(SB), $256-88
-	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
-	VMOVDQU32    avx512_q4_0<>+0(SB), Z1
-	VMOVDQU32    avx512_q4_0_high<>+0(SB), Z2
-	VMOVDQU32    avx512_q4_0_d<>+0(SB), Z3
-	VMOVDQU32    avx512_halves<>+0(SB), Z4
-	MOVQ         nb+24(FP), AX
-	ANDQ         $0x07, AX
-	LEAQ         -8(AX), CX
-	IMUL3Q       $+18, CX, DX
-	VMOVDQU32    avx512_lanes<>+0(SB), Z6
-	VMOVDQU32    avx512_upper<>+0(SB), Z7
-	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z8
-	VPBROADCASTD AX, Z11
-	VPADDD       Z11, Z6, Z5
-	VPSUBD       Z11, Z6, Z6
-	VPTERNLOGD   $0xea, Z7, Z8, Z5
-	VPTERNLOGD   $0xea, Z7, Z8, Z6
-	MOVQ         CX, BX
-	NEGQ         BX
-	MOVQ         $0x000000ff, SI
-	SHLXQ        BX, SI, SI
-	ANDQ         $0x000000ff, SI
-	KMOVQ        SI, K2
-	MOVQ         SI, DI
-	ANDQ         $0x0f, SI
-	IMUL3Q       $0x11, SI, SI
-	SHRQ         $0x04, DI
-	IMUL3Q       $+4352, DI, DI
-	ORQ          DI, SI
-	KMOVQ        SI, K1
-	MOVQ         $0x0000ffff, SI
-	ADDQ         BX, BX
-	SHLXQ        BX, SI, SI
-	KMOVW        SI, K3
-	MOVQ         nb+24(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         tokens+32(FP), SI
-	DECQ         SI
-	IMULQ        BX, SI
-	MOVQ         w+0(FP), R9
-	MOVQ         y+72(FP), R10
-
-row:
-	VXORPS  Z7, Z7, Z7
-	VMOVUPS Z7, (SP)
-	VMOVUPS Z7, 64(SP)
-	VMOVUPS Z7, 128(SP)
-	VMOVUPS Z7, 192(SP)
-	MOVQ    q+40(FP), R12
-	MOVQ    scale+48(FP), R13
-	MOVQ    half+64(FP), R14
-	MOVQ    R9, R11
-	MOVQ    nb+24(FP), R15
-	SHRQ    $0x03, R15
-
-group:
-	PREFETCHT1 6144(R11)
-	PREFETCHT1 6208(R11)
-	PREFETCHT1 6272(R11)
-	VMOVDQU32  (R11), Z7
-	VMOVDQU32  64(R11), Z8
-	VMOVDQU32  80(R11), Z11
-	VMOVDQA32  Z1, Z12
-	VPERMI2W   Z8, Z7, Z12
-	VMOVDQA32  Z2, Z13
-	VPERMI2W   Z11, Z8, Z13
-	VPERMT2W   Z8, Z3, Z7
-	VCVTPH2PS  X7, Y7
-	VSHUFI32X4 $0x00, Z13, Z12, Z8
-	VPANDD     Z0, Z8, Z8
-	VSHUFI32X4 $0x55, Z13, Z12, Z11
-	VPANDD     Z0, Z11, Z11
-	VSHUFI32X4 $0xaa, Z13, Z12, Z14
-	VPANDD     Z0, Z14, Z14
-	VSHUFI32X4 $0xff, Z13, Z12, Z12
-	VPANDD     Z0, Z12, Z12
-	VSHUFF64X2 $0x44, Z7, Z7, Z7
-	LEAQ       (SP), BP
-	XORQ       DI, DI
-
-pair:
-	LEAQ         (DI)(BX*1), R8
-	CMPQ         R8, SI
-	CMOVQGT      SI, R8
-	VXORPS       Z13, Z13, Z13
-	VPERMD       (R14)(DI*2), Z4, Z15
-	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z15, Z13
-	VPDPBUSD     (R12)(DI*8), Z8, Z13
-	VPDPBUSD     64(R12)(DI*8), Z11, Z13
-	VPDPBUSD     128(R12)(DI*8), Z14, Z13
-	VPDPBUSD     192(R12)(DI*8), Z12, Z13
-	VXORPS       Z15, Z15, Z15
-	VPERMD       (R14)(R8*2), Z4, Z16
-	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z16, Z15
-	VPDPBUSD     (R12)(R8*8), Z8, Z15
-	VPDPBUSD     64(R12)(R8*8), Z11, Z15
-	VPDPBUSD     128(R12)(R8*8), Z14, Z15
-	VPDPBUSD     192(R12)(R8*8), Z12, Z15
-	VMOVUPS      (BP), Z16
-	VMOVUPS      (R13)(DI*1), Y9
-	VINSERTF64X4 $0x01, (R13)(R8*1), Z9, Z9
-	VSHUFI32X4   $0x88, Z15, Z13, Z17
-	VSHUFI32X4   $0xdd, Z15, Z13, Z13
-	VMULPS       Z9, Z7, Z9
-	VPSRAD       $0x04, Z13, Z13
-	VPADDD       Z13, Z17, Z17
-	VCVTDQ2PS    Z17, Z17
-	VFMADD231PS  Z9, Z17, Z16
-	VMOVUPS      Z16, (BP)
-	ADDQ         $0x40, BP
-	LEAQ         (DI)(BX*2), DI
-	CMPQ         DI, SI
-	JLE          pair
-	ADDQ         $+144, R11
-	ADDQ         $+256, R12
-	ADDQ         $+32, R13
-	ADDQ         $+64, R14
-	DECQ         R15
-	JNZ          group
-	TESTQ        AX, AX
-	JZ           end
-	ADDQ         DX, R11
-	VMOVDQU32    (R11), Z7
-	VMOVDQU32    64(R11), Z8
-	VMOVDQU32    80(R11), Z11
-	VMOVDQA32    Z1, Z12
-	VPERMI2W     Z8, Z7, Z12
-	VMOVDQA32    Z2, Z13
-	VPERMI2W     Z11, Z8, Z13
-	VPERMT2W     Z8, Z3, Z7
-	VCVTPH2PS    X7, Y7
-	VSHUFI32X4   $0x00, Z13, Z12, Z8
-	VPANDD       Z0, Z8, Z8
-	VSHUFI32X4   $0x55, Z13, Z12, Z11
-	VPANDD       Z0, Z11, Z11
-	VSHUFI32X4   $0xaa, Z13, Z12, Z14
-	VPANDD       Z0, Z14, Z14
-	VSHUFI32X4   $0xff, Z13, Z12, Z12
-	VPANDD       Z0, Z12, Z12
-	LEAQ         (R13)(CX*4), R13
-	LEAQ         (R14)(CX*8), R14
-	VSHUFF64X2   $0x44, Z7, Z7, Z7
-	LEAQ         (SP), R11
-	XORQ         DI, DI
-
-tailPair:
-	LEAQ         (DI)(BX*1), R8
-	CMPQ         R8, SI
-	CMOVQGT      SI, R8
-	VXORPS       Z13, Z13, Z13
-	VMOVDQU32.Z  (R14)(DI*2), K3, Z15
-	VPERMD       Z15, Z4, Z15
-	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z15, Z13
-	LEAQ         (R12)(DI*8), R15
-	VPEXPANDD.Z  (R15), K1, Z15
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z16
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z17
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z18
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z15, Z8, Z13
-	VPDPBUSD     Z16, Z11, Z13
-	VPDPBUSD     Z17, Z14, Z13
-	VPDPBUSD     Z18, Z12, Z13
-	VXORPS       Z15, Z15, Z15
-	VMOVDQU32.Z  (R14)(R8*2), K3, Z16
-	VPERMD       Z16, Z4, Z16
-	VPDPWSSD     avx512_minus_Q4_0<>+0(SB), Z16, Z15
-	LEAQ         (R12)(R8*8), R15
-	VPEXPANDD.Z  (R15), K1, Z16
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z17
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z18
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z19
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z16, Z8, Z15
-	VPDPBUSD     Z17, Z11, Z15
-	VPDPBUSD     Z18, Z14, Z15
-	VPDPBUSD     Z19, Z12, Z15
-	VMOVUPS      (R11), Z16
-	VPERMPS      Z16, Z5, Z16
-	VMOVUPS.Z    (R13)(DI*1), K2, Y10
-	VMOVUPS.Z    (R13)(R8*1), K2, Y9
-	VINSERTF64X4 $0x01, Y9, Z10, Z10
-	VSHUFI32X4   $0x88, Z15, Z13, Z17
-	VSHUFI32X4   $0xdd, Z15, Z13, Z13
-	VMULPS       Z10, Z7, Z10
-	VPSRAD       $0x04, Z13, Z13
-	VPADDD       Z13, Z17, Z17
-	VCVTDQ2PS    Z17, Z17
-	VFMADD231PS  Z10, Z17, Z16
-	VPERMPS      Z16, Z6, Z16
-	VMOVUPS      Z16, (R11)
-	ADDQ         $0x40, R11
-	LEAQ         (DI)(BX*2), DI
-	CMPQ         DI, SI
-	JLE          tailPair
-
-end:
-	MOVQ tokens+32(FP), R11
-	MOVQ ldy+80(FP), R12
-	LEAQ (SP), DI
-	MOVQ R10, R8
-
-out:
-	VMOVDQU32     (DI), Z7
-	VXORPS        Z11, Z11, Z11
-	VSHUFF32X4    $0xf5, Z7, Z7, Z8
-	VADDPS        Z7, Z11, Z11
-	VPERMILPS     $0x55, Z7, Z12
-	VADDPS        Z12, Z11, Z11
-	VPERMILPS     $0xaa, Z7, Z12
-	VADDPS        Z12, Z11, Z11
-	VPERMILPS     $0xff, Z7, Z7
-	VADDPS        Z7, Z11, Z11
-	VADDPS        Z8, Z11, Z11
-	VPERMILPS     $0x55, Z8, Z7
-	VADDPS        Z7, Z11, Z11
-	VPERMILPS     $0xaa, Z8, Z7
-	VADDPS        Z7, Z11, Z11
-	VPERMILPS     $0xff, Z8, Z7
-	VADDPS        Z7, Z11, Z11
-	VMOVSS        X11, (R8)
-	DECQ          R11
-	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z11, X7
-	VMOVSS        X7, (R8)(R12*4)
-	LEAQ          (R8)(R12*8), R8
-	ADDQ          $0x40, DI
-	DECQ          R11
-	JNZ           out
-
-rowEnd:
-	ADDQ $0x04, R10
-	ADDQ stride+8(FP), R9
-	DECQ rows+16(FP)
-	JNZ  row
-	VZEROUPPER
-	RET
-
 // func avx512DotQ4_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
 TEXT ·avx512DotQ4_1(SB), $0-72
@@ -6181,251 +5934,6 @@ end:
 	JNZ           row
 
 done:
-	VZEROUPPER
-	RET
-
-// func avx512DotQ4_1Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
-TEXT ·avx512DotQ4_1Many(SB), $256-88
-	VMOVDQU32    avx512_in_place_half<>+0(SB), Z0
-	VMOVDQU32    avx512_q4_1<>+0(SB), Z1
-	VMOVDQU32    avx512_q4_1_high<>+0(SB), Z2
-	VMOVDQU32    avx512_q4_1_dm<>+0(SB), Z3
-	MOVQ         nb+24(FP), AX
-	ANDQ         $0x07, AX
-	LEAQ         -8(AX), CX
-	IMUL3Q       $+20, CX, DX
-	VMOVDQU32    avx512_lanes<>+0(SB), Z5
-	VMOVDQU32    avx512_upper<>+0(SB), Z6
-	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z7
-	VPBROADCASTD AX, Z12
-	VPADDD       Z12, Z5, Z4
-	VPSUBD       Z12, Z5, Z5
-	VPTERNLOGD   $0xea, Z6, Z7, Z4
-	VPTERNLOGD   $0xea, Z6, Z7, Z5
-	MOVQ         CX, BX
-	NEGQ         BX
-	MOVQ         $0x000000ff, SI
-	SHLXQ        BX, SI, SI
-	ANDQ         $0x000000ff, SI
-	KMOVQ        SI, K2
-	MOVQ         SI, DI
-	ANDQ         $0x0f, SI
-	IMUL3Q       $0x11, SI, SI
-	SHRQ         $0x04, DI
-	IMUL3Q       $+4352, DI, DI
-	ORQ          DI, SI
-	KMOVQ        SI, K1
-	MOVQ         $0x0000ffff, SI
-	ADDQ         BX, BX
-	SHLXQ        BX, SI, SI
-	KMOVW        SI, K3
-	MOVQ         nb+24(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         tokens+32(FP), SI
-	DECQ         SI
-	IMULQ        BX, SI
-	MOVQ         w+0(FP), R9
-	MOVQ         y+72(FP), R10
-
-row:
-	VXORPS  Z6, Z6, Z6
-	VMOVUPS Z6, (SP)
-	VMOVUPS Z6, 64(SP)
-	VMOVUPS Z6, 128(SP)
-	VMOVUPS Z6, 192(SP)
-	MOVQ    q+40(FP), R12
-	MOVQ    scale+48(FP), R13
-	MOVQ    sum+56(FP), R14
-	MOVQ    R9, R11
-	MOVQ    nb+24(FP), R15
-	SHRQ    $0x03, R15
-
-group:
-	PREFETCHT1 6144(R11)
-	PREFETCHT1 6208(R11)
-	PREFETCHT1 6272(R11)
-	VMOVDQU32  (R11), Z6
-	VMOVDQU32  64(R11), Z7
-	VMOVDQU32  96(R11), Z12
-	VMOVDQA32  Z1, Z13
-	VPERMI2D   Z7, Z6, Z13
-	VMOVDQA32  Z2, Z14
-	VPERMI2D   Z12, Z7, Z14
-	VPERMT2W   80(R11), Z3, Z6
-	VCVTPH2PS  Y6, Z6
-	VSHUFI32X4 $0x00, Z14, Z13, Z7
-	VPANDD     Z0, Z7, Z7
-	VSHUFI32X4 $0x55, Z14, Z13, Z12
-	VPANDD     Z0, Z12, Z12
-	VSHUFI32X4 $0xaa, Z14, Z13, Z15
-	VPANDD     Z0, Z15, Z15
-	VSHUFI32X4 $0xff, Z14, Z13, Z13
-	VPANDD     Z0, Z13, Z13
-	VSHUFF64X2 $0x44, Z6, Z6, Z14
-	VSHUFF64X2 $0xee, Z6, Z6, Z6
-	LEAQ       (SP), BP
-	XORQ       DI, DI
-
-pair:
-	LEAQ         (DI)(BX*1), R8
-	CMPQ         R8, SI
-	CMOVQGT      SI, R8
-	VXORPS       Z16, Z16, Z16
-	VPDPBUSD     (R12)(DI*8), Z7, Z16
-	VPDPBUSD     64(R12)(DI*8), Z12, Z16
-	VPDPBUSD     128(R12)(DI*8), Z15, Z16
-	VPDPBUSD     192(R12)(DI*8), Z13, Z16
-	VXORPS       Z17, Z17, Z17
-	VPDPBUSD     (R12)(R8*8), Z7, Z17
-	VPDPBUSD     64(R12)(R8*8), Z12, Z17
-	VPDPBUSD     128(R12)(R8*8), Z15, Z17
-	VPDPBUSD     192(R12)(R8*8), Z13, Z17
-	VMOVUPS      (BP), Z18
-	VMOVUPS      (R13)(DI*1), Y8
-	VINSERTF64X4 $0x01, (R13)(R8*1), Z8, Z8
-	VSHUFI32X4   $0x88, Z17, Z16, Z19
-	VSHUFI32X4   $0xdd, Z17, Z16, Z16
-	VMULPS       Z8, Z14, Z8
-	VPSRAD       $0x04, Z16, Z16
-	VPADDD       Z16, Z19, Z19
-	VCVTDQ2PS    Z19, Z19
-	VFMADD231PS  Z8, Z19, Z18
-	VMOVUPS      (R14)(DI*1), Y9
-	VINSERTF64X4 $0x01, (R14)(R8*1), Z9, Z9
-	VFMADD231PS  Z9, Z6, Z18
-	VMOVUPS      Z18, (BP)
-	ADDQ         $0x40, BP
-	LEAQ         (DI)(BX*2), DI
-	CMPQ         DI, SI
-	JLE          pair
-	ADDQ         $+160, R11
-	ADDQ         $+256, R12
-	ADDQ         $+32, R13
-	ADDQ         $+32, R14
-	DECQ         R15
-	JNZ          group
-	TESTQ        AX, AX
-	JZ           end
-	ADDQ         DX, R11
-	VMOVDQU32    (R11), Z6
-	VMOVDQU32    64(R11), Z7
-	VMOVDQU32    96(R11), Z12
-	VMOVDQA32    Z1, Z13
-	VPERMI2D     Z7, Z6, Z13
-	VMOVDQA32    Z2, Z14
-	VPERMI2D     Z12, Z7, Z14
-	VPERMT2W     80(R11), Z3, Z6
-	VCVTPH2PS    Y6, Z6
-	VSHUFI32X4   $0x00, Z14, Z13, Z7
-	VPANDD       Z0, Z7, Z7
-	VSHUFI32X4   $0x55, Z14, Z13, Z12
-	VPANDD       Z0, Z12, Z12
-	VSHUFI32X4   $0xaa, Z14, Z13, Z15
-	VPANDD       Z0, Z15, Z15
-	VSHUFI32X4   $0xff, Z14, Z13, Z13
-	VPANDD       Z0, Z13, Z13
-	LEAQ         (R13)(CX*4), R13
-	LEAQ         (R14)(CX*4), R14
-	VSHUFF64X2   $0x44, Z6, Z6, Z14
-	VSHUFF64X2   $0xee, Z6, Z6, Z6
-	LEAQ         (SP), R11
-	XORQ         DI, DI
-
-tailPair:
-	LEAQ         (DI)(BX*1), R8
-	CMPQ         R8, SI
-	CMOVQGT      SI, R8
-	VXORPS       Z16, Z16, Z16
-	LEAQ         (R12)(DI*8), R15
-	VPEXPANDD.Z  (R15), K1, Z17
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z18
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z19
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z20
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z17, Z7, Z16
-	VPDPBUSD     Z18, Z12, Z16
-	VPDPBUSD     Z19, Z15, Z16
-	VPDPBUSD     Z20, Z13, Z16
-	VXORPS       Z17, Z17, Z17
-	LEAQ         (R12)(R8*8), R15
-	VPEXPANDD.Z  (R15), K1, Z18
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z19
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z20
-	LEAQ         (R15)(AX*8), R15
-	VPEXPANDD.Z  (R15), K1, Z21
-	LEAQ         (R15)(AX*8), R15
-	VPDPBUSD     Z18, Z7, Z17
-	VPDPBUSD     Z19, Z12, Z17
-	VPDPBUSD     Z20, Z15, Z17
-	VPDPBUSD     Z21, Z13, Z17
-	VMOVUPS      (R11), Z18
-	VPERMPS      Z18, Z4, Z18
-	VMOVUPS.Z    (R13)(DI*1), K2, Y10
-	VMOVUPS.Z    (R13)(R8*1), K2, Y8
-	VINSERTF64X4 $0x01, Y8, Z10, Z10
-	VSHUFI32X4   $0x88, Z17, Z16, Z19
-	VSHUFI32X4   $0xdd, Z17, Z16, Z16
-	VMULPS       Z10, Z14, Z10
-	VPSRAD       $0x04, Z16, Z16
-	VPADDD       Z16, Z19, Z19
-	VCVTDQ2PS    Z19, Z19
-	VFMADD231PS  Z10, Z19, Z18
-	VMOVUPS.Z    (R14)(DI*1), K2, Y11
-	VMOVUPS.Z    (R14)(R8*1), K2, Y8
-	VINSERTF64X4 $0x01, Y8, Z11, Z11
-	VFMADD231PS  Z11, Z6, Z18
-	VPERMPS      Z18, Z5, Z18
-	VMOVUPS      Z18, (R11)
-	ADDQ         $0x40, R11
-	LEAQ         (DI)(BX*2), DI
-	CMPQ         DI, SI
-	JLE          tailPair
-
-end:
-	MOVQ tokens+32(FP), R11
-	MOVQ ldy+80(FP), R12
-	LEAQ (SP), DI
-	MOVQ R10, R8
-
-out:
-	VMOVDQU32     (DI), Z6
-	VXORPS        Z12, Z12, Z12
-	VSHUFF32X4    $0xf5, Z6, Z6, Z7
-	VADDPS        Z6, Z12, Z12
-	VPERMILPS     $0x55, Z6, Z13
-	VADDPS        Z13, Z12, Z12
-	VPERMILPS     $0xaa, Z6, Z13
-	VADDPS        Z13, Z12, Z12
-	VPERMILPS     $0xff, Z6, Z6
-	VADDPS        Z6, Z12, Z12
-	VADDPS        Z7, Z12, Z12
-	VPERMILPS     $0x55, Z7, Z6
-	VADDPS        Z6, Z12, Z12
-	VPERMILPS     $0xaa, Z7, Z6
-	VADDPS        Z6, Z12, Z12
-	VPERMILPS     $0xff, Z7, Z6
-	VADDPS        Z6, Z12, Z12
-	VMOVSS        X12, (R8)
-	DECQ          R11
-	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z12, X6
-	VMOVSS        X6, (R8)(R12*4)
-	LEAQ          (R8)(R12*8), R8
-	ADDQ          $0x40, DI
-	DECQ          R11
-	JNZ           out
-
-rowEnd:
-	ADDQ $0x04, R10
-	ADDQ stride+8(FP), R9
-	DECQ rows+16(FP)
-	JNZ  row
 	VZEROUPPER
 	RET
 
@@ -7083,269 +6591,6 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512DotQ8_0Many(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
-TEXT ·avx512DotQ8_0Many(SB), $256-88
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
-	VMOVDQU32    avx512_q8_0_d<>+0(SB), Z1
-	VMOVDQU32    avx512_halves<>+0(SB), Z2
-	MOVQ         nb+24(FP), AX
-	ANDQ         $0x07, AX
-	LEAQ         -8(AX), CX
-	IMUL3Q       $+34, CX, DX
-	VMOVDQU32    avx512_lanes<>+0(SB), Z4
-	VMOVDQU32    avx512_upper<>+0(SB), Z5
-	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z6
-	VPBROADCASTD AX, Z9
-	VPADDD       Z9, Z4, Z3
-	VPSUBD       Z9, Z4, Z4
-	VPTERNLOGD   $0xea, Z5, Z6, Z3
-	VPTERNLOGD   $0xea, Z5, Z6, Z4
-	MOVQ         CX, BX
-	NEGQ         BX
-	MOVQ         $0x000000ff, SI
-	SHLXQ        BX, SI, SI
-	ANDQ         $0x000000ff, SI
-	KMOVQ        SI, K2
-	MOVQ         SI, DI
-	ANDQ         $0x0f, SI
-	IMUL3Q       $0x11, SI, SI
-	SHRQ         $0x04, DI
-	IMUL3Q       $+4352, DI, DI
-	ORQ          DI, SI
-	KMOVQ        SI, K1
-	MOVQ         $0x0000ffff, SI
-	ADDQ         BX, BX
-	SHLXQ        BX, SI, SI
-	KMOVW        SI, K3
-	MOVQ         nb+24(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         tokens+32(FP), SI
-	DECQ         SI
-	IMULQ        BX, SI
-	MOVQ         w+0(FP), R9
-	MOVQ         y+72(FP), R10
-
-row:
-	VXORPS  Z5, Z5, Z5
-	VMOVUPS Z5, (SP)
-	VMOVUPS Z5, 64(SP)
-	VMOVUPS Z5, 128(SP)
-	VMOVUPS Z5, 192(SP)
-	MOVQ    q+40(FP), R12
-	MOVQ    scale+48(FP), R13
-	MOVQ    half+64(FP), R14
-	MOVQ    R9, R11
-	MOVQ    nb+24(FP), R15
-	SHRQ    $0x03, R15
-
-group:
-	PREFETCHT1      6144(R11)
-	PREFETCHT1      6208(R11)
-	PREFETCHT1      6272(R11)
-	PREFETCHT1      6336(R11)
-	PREFETCHT1      6400(R11)
-	VBROADCASTI64X4 2(R11), Z5
-	VINSERTI64X4    $0x01, 138(R11), Z5, Z5
-	VPXORD          Z0, Z5, Z5
-	VBROADCASTI64X4 36(R11), Z6
-	VINSERTI64X4    $0x01, 172(R11), Z6, Z6
-	VPXORD          Z0, Z6, Z6
-	VBROADCASTI64X4 70(R11), Z9
-	VINSERTI64X4    $0x01, 206(R11), Z9, Z9
-	VPXORD          Z0, Z9, Z9
-	VBROADCASTI64X4 104(R11), Z10
-	VINSERTI64X4    $0x01, 240(R11), Z10, Z10
-	VPXORD          Z0, Z10, Z10
-	VMOVDQU32       (R11), Z11
-	VMOVDQU32       136(R11), Z12
-	VPERMT2W        64(R11), Z1, Z11
-	VPERMT2W        200(R11), Z1, Z12
-	VPUNPCKLQDQ     X12, X11, X11
-	VCVTPH2PS       X11, Y11
-	VPUNPCKHDQ      Z6, Z5, Z12
-	VPUNPCKLDQ      Z6, Z5, Z5
-	VPUNPCKHDQ      Z10, Z9, Z6
-	VPUNPCKLDQ      Z10, Z9, Z9
-	VPUNPCKLQDQ     Z9, Z5, Z10
-	VPUNPCKHQDQ     Z9, Z5, Z5
-	VPUNPCKLQDQ     Z6, Z12, Z9
-	VPUNPCKHQDQ     Z6, Z12, Z12
-	VSHUFF64X2      $0x44, Z11, Z11, Z6
-	LEAQ            (SP), BP
-	XORQ            DI, DI
-
-pair:
-	LEAQ            (DI)(BX*1), R8
-	CMPQ            R8, SI
-	CMOVQGT         SI, R8
-	VXORPS          Z11, Z11, Z11
-	VPERMD          (R14)(DI*2), Z2, Z13
-	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z13, Z11
-	VPDPBUSD        (R12)(DI*8), Z10, Z11
-	VPDPBUSD        64(R12)(DI*8), Z5, Z11
-	VPDPBUSD        128(R12)(DI*8), Z9, Z11
-	VPDPBUSD        192(R12)(DI*8), Z12, Z11
-	VXORPS          Z13, Z13, Z13
-	VPERMD          (R14)(R8*2), Z2, Z14
-	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z14, Z13
-	VPDPBUSD        (R12)(R8*8), Z10, Z13
-	VPDPBUSD        64(R12)(R8*8), Z5, Z13
-	VPDPBUSD        128(R12)(R8*8), Z9, Z13
-	VPDPBUSD        192(R12)(R8*8), Z12, Z13
-	VMOVUPS         (BP), Z14
-	VMOVUPS         (R13)(DI*1), Y7
-	VINSERTF64X4    $0x01, (R13)(R8*1), Z7, Z7
-	VSHUFI32X4      $0x88, Z13, Z11, Z15
-	VSHUFI32X4      $0xdd, Z13, Z11, Z11
-	VMULPS          Z7, Z6, Z7
-	VPADDD          Z11, Z15, Z15
-	VCVTDQ2PS       Z15, Z15
-	VFMADD231PS     Z7, Z15, Z14
-	VMOVUPS         Z14, (BP)
-	ADDQ            $0x40, BP
-	LEAQ            (DI)(BX*2), DI
-	CMPQ            DI, SI
-	JLE             pair
-	ADDQ            $+272, R11
-	ADDQ            $+256, R12
-	ADDQ            $+32, R13
-	ADDQ            $+64, R14
-	DECQ            R15
-	JNZ             group
-	TESTQ           AX, AX
-	JZ              end
-	ADDQ            DX, R11
-	VBROADCASTI64X4 2(R11), Z5
-	VINSERTI64X4    $0x01, 138(R11), Z5, Z5
-	VPXORD          Z0, Z5, Z5
-	VBROADCASTI64X4 36(R11), Z6
-	VINSERTI64X4    $0x01, 172(R11), Z6, Z6
-	VPXORD          Z0, Z6, Z6
-	VBROADCASTI64X4 70(R11), Z9
-	VINSERTI64X4    $0x01, 206(R11), Z9, Z9
-	VPXORD          Z0, Z9, Z9
-	VBROADCASTI64X4 104(R11), Z10
-	VINSERTI64X4    $0x01, 240(R11), Z10, Z10
-	VPXORD          Z0, Z10, Z10
-	VMOVDQU32       (R11), Z11
-	VMOVDQU32       136(R11), Z12
-	VPERMT2W        64(R11), Z1, Z11
-	VPERMT2W        200(R11), Z1, Z12
-	VPUNPCKLQDQ     X12, X11, X11
-	VCVTPH2PS       X11, Y11
-	VPUNPCKHDQ      Z6, Z5, Z12
-	VPUNPCKLDQ      Z6, Z5, Z5
-	VPUNPCKHDQ      Z10, Z9, Z6
-	VPUNPCKLDQ      Z10, Z9, Z9
-	VPUNPCKLQDQ     Z9, Z5, Z10
-	VPUNPCKHQDQ     Z9, Z5, Z5
-	VPUNPCKLQDQ     Z6, Z12, Z9
-	VPUNPCKHQDQ     Z6, Z12, Z12
-	LEAQ            (R13)(CX*4), R13
-	LEAQ            (R14)(CX*8), R14
-	VSHUFF64X2      $0x44, Z11, Z11, Z6
-	LEAQ            (SP), R11
-	XORQ            DI, DI
-
-tailPair:
-	LEAQ          (DI)(BX*1), R8
-	CMPQ          R8, SI
-	CMOVQGT       SI, R8
-	VXORPS        Z11, Z11, Z11
-	VMOVDQU32.Z   (R14)(DI*2), K3, Z13
-	VPERMD        Z13, Z2, Z13
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z13, Z11
-	LEAQ          (R12)(DI*8), R15
-	VPEXPANDD.Z   (R15), K1, Z13
-	LEAQ          (R15)(AX*8), R15
-	VPEXPANDD.Z   (R15), K1, Z14
-	LEAQ          (R15)(AX*8), R15
-	VPEXPANDD.Z   (R15), K1, Z15
-	LEAQ          (R15)(AX*8), R15
-	VPEXPANDD.Z   (R15), K1, Z16
-	LEAQ          (R15)(AX*8), R15
-	VPDPBUSD      Z13, Z10, Z11
-	VPDPBUSD      Z14, Z5, Z11
-	VPDPBUSD      Z15, Z9, Z11
-	VPDPBUSD      Z16, Z12, Z11
-	VXORPS        Z13, Z13, Z13
-	VMOVDQU32.Z   (R14)(R8*2), K3, Z14
-	VPERMD        Z14, Z2, Z14
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z14, Z13
-	LEAQ          (R12)(R8*8), R15
-	VPEXPANDD.Z   (R15), K1, Z14
-	LEAQ          (R15)(AX*8), R15
-	VPEXPANDD.Z   (R15), K1, Z15
-	LEAQ          (R15)(AX*8), R15
-	VPEXPANDD.Z   (R15), K1, Z16
-	LEAQ          (R15)(AX*8), R15
-	VPEXPANDD.Z   (R15), K1, Z17
-	LEAQ          (R15)(AX*8), R15
-	VPDPBUSD      Z14, Z10, Z13
-	VPDPBUSD      Z15, Z5, Z13
-	VPDPBUSD      Z16, Z9, Z13
-	VPDPBUSD      Z17, Z12, Z13
-	VMOVUPS       (R11), Z14
-	VPERMPS       Z14, Z3, Z14
-	VMOVUPS.Z     (R13)(DI*1), K2, Y8
-	VMOVUPS.Z     (R13)(R8*1), K2, Y7
-	VINSERTF64X4  $0x01, Y7, Z8, Z8
-	VSHUFI32X4    $0x88, Z13, Z11, Z15
-	VSHUFI32X4    $0xdd, Z13, Z11, Z11
-	VMULPS        Z8, Z6, Z8
-	VPADDD        Z11, Z15, Z15
-	VCVTDQ2PS     Z15, Z15
-	VFMADD231PS   Z8, Z15, Z14
-	VPERMPS       Z14, Z4, Z14
-	VMOVUPS       Z14, (R11)
-	ADDQ          $0x40, R11
-	LEAQ          (DI)(BX*2), DI
-	CMPQ          DI, SI
-	JLE           tailPair
-
-end:
-	MOVQ tokens+32(FP), R11
-	MOVQ ldy+80(FP), R12
-	LEAQ (SP), DI
-	MOVQ R10, R8
-
-out:
-	VMOVDQU32     (DI), Z5
-	VXORPS        Z9, Z9, Z9
-	VSHUFF32X4    $0xf5, Z5, Z5, Z6
-	VADDPS        Z5, Z9, Z9
-	VPERMILPS     $0x55, Z5, Z10
-	VADDPS        Z10, Z9, Z9
-	VPERMILPS     $0xaa, Z5, Z10
-	VADDPS        Z10, Z9, Z9
-	VPERMILPS     $0xff, Z5, Z5
-	VADDPS        Z5, Z9, Z9
-	VADDPS        Z6, Z9, Z9
-	VPERMILPS     $0x55, Z6, Z5
-	VADDPS        Z5, Z9, Z9
-	VPERMILPS     $0xaa, Z6, Z5
-	VADDPS        Z5, Z9, Z9
-	VPERMILPS     $0xff, Z6, Z5
-	VADDPS        Z5, Z9, Z9
-	VMOVSS        X9, (R8)
-	DECQ          R11
-	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z9, X5
-	VMOVSS        X5, (R8)(R12*4)
-	LEAQ          (R8)(R12*8), R8
-	ADDQ          $0x40, DI
-	DECQ          R11
-	JNZ           out
-
-rowEnd:
-	ADDQ $0x04, R10
-	ADDQ stride+8(FP), R9
-	DECQ rows+16(FP)
-	JNZ  row
-	VZEROUPPER
-	RET
-
 // func avx512DotQ4_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotQ4_K(SB), NOSPLIT, $0-72
@@ -7839,154 +7084,6 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512DotQ4_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
-TEXT ·avx512DotQ4_KMany(SB), NOSPLIT, $256-88
-	VMOVDQU32 avx512_in_place_odd<>+0(SB), Z0
-	VMOVDQU32 avx512_scalemin_shift<>+0(SB), X1
-	VMOVDQU32 avx512_scalemin_mask<>+0(SB), X2
-	VMOVDQU32 avx512_scalemin_mask2<>+0(SB), X3
-	VMOVDQU32 avx512_scalemin_split<>+0(SB), Z4
-	VMOVDQU32 avx512_q4_k_0<>+0(SB), Z5
-	VMOVDQU32 avx512_q4_k_1<>+0(SB), Z6
-	VMOVDQU32 avx512_q4_k_2<>+0(SB), Z7
-	VMOVDQU32 avx512_q4_k_3<>+0(SB), Z8
-	VMOVDQU32 avx512_shifts_Q4_K<>+0(SB), Z9
-	MOVQ      nb+24(FP), AX
-	SHLQ      $0x02, AX
-	MOVQ      tokens+32(FP), CX
-	DECQ      CX
-	IMULQ     AX, CX
-	MOVQ      w+0(FP), SI
-	MOVQ      y+72(FP), DI
-
-row:
-	VXORPS  Z10, Z10, Z10
-	VMOVUPS Z10, (SP)
-	VMOVUPS Z10, 64(SP)
-	VMOVUPS Z10, 128(SP)
-	VMOVUPS Z10, 192(SP)
-	MOVQ    q+40(FP), R9
-	MOVQ    scale+48(FP), R10
-	MOVQ    sum+56(FP), R11
-	MOVQ    SI, R8
-	MOVQ    nb+24(FP), R12
-	SHRQ    $0x03, R12
-
-group:
-	PREFETCHT1 6144(R8)
-	PREFETCHT1 6208(R8)
-	PREFETCHT1 6272(R8)
-	VMOVDQU32  16(R8), Z10
-	VMOVDQU32  80(R8), Z14
-	VMOVDQA32  Z5, Z15
-	VPERMI2D   Z14, Z10, Z15
-	VMOVDQA32  Z6, Z16
-	VPERMI2D   Z14, Z10, Z16
-	VMOVDQA32  Z7, Z17
-	VPERMI2D   Z14, Z10, Z17
-	VMOVDQA32  Z8, Z18
-	VPERMI2D   Z14, Z10, Z18
-	VPANDD     Z0, Z15, Z15
-	VPANDD     Z0, Z16, Z16
-	VPANDD     Z0, Z17, Z17
-	VPANDD     Z0, Z18, Z18
-	VMOVDQU32  (R8), X11
-	VPSHUFD    $0xed, X11, X10
-	VPSHUFD    $0xa5, X11, X12
-	VPSRLVD    X1, X10, X10
-	VPSRLD     $0x02, X12, X12
-	VPANDD     X3, X12, X12
-	VPTERNLOGD $0xf8, X2, X10, X12
-	VPMOVZXBD  X12, Z10
-	VCVTDQ2PS  Z10, Z10
-	VCVTPH2PS  X11, X11
-	VPERMPS    Z11, Z4, Z11
-	VMULPS     Z11, Z10, Z10
-	VSHUFF64X2 $0x44, Z10, Z10, Z14
-	VSHUFF64X2 $0xee, Z10, Z10, Z10
-	LEAQ       (SP), R13
-	XORQ       DX, DX
-
-pair:
-	LEAQ         (DX)(AX*1), BX
-	CMPQ         BX, CX
-	CMOVQGT      CX, BX
-	VXORPS       Z19, Z19, Z19
-	VPDPBUSD     (R9)(DX*8), Z15, Z19
-	VPDPBUSD     64(R9)(DX*8), Z16, Z19
-	VPDPBUSD     128(R9)(DX*8), Z17, Z19
-	VPDPBUSD     192(R9)(DX*8), Z18, Z19
-	VXORPS       Z20, Z20, Z20
-	VPDPBUSD     (R9)(BX*8), Z15, Z20
-	VPDPBUSD     64(R9)(BX*8), Z16, Z20
-	VPDPBUSD     128(R9)(BX*8), Z17, Z20
-	VPDPBUSD     192(R9)(BX*8), Z18, Z20
-	VMOVUPS      (R13), Z21
-	VMOVUPS      (R10)(DX*1), Y12
-	VINSERTF64X4 $0x01, (R10)(BX*1), Z12, Z12
-	VSHUFI32X4   $0x88, Z20, Z19, Z22
-	VSHUFI32X4   $0xdd, Z20, Z19, Z19
-	VMULPS       Z12, Z14, Z12
-	VPADDD       Z19, Z22, Z22
-	VPSRAVD      Z9, Z22, Z22
-	VCVTDQ2PS    Z22, Z22
-	VFMADD231PS  Z12, Z22, Z21
-	VMOVUPS      (R11)(DX*1), Y13
-	VINSERTF64X4 $0x01, (R11)(BX*1), Z13, Z13
-	VFNMADD231PS Z13, Z10, Z21
-	VMOVUPS      Z21, (R13)
-	ADDQ         $0x40, R13
-	LEAQ         (DX)(AX*2), DX
-	CMPQ         DX, CX
-	JLE          pair
-	ADDQ         $+144, R8
-	ADDQ         $+256, R9
-	ADDQ         $+32, R10
-	ADDQ         $+32, R11
-	DECQ         R12
-	JNZ          group
-	MOVQ         tokens+32(FP), R8
-	MOVQ         ldy+80(FP), R9
-	LEAQ         (SP), DX
-	MOVQ         DI, BX
-
-out:
-	VMOVDQU32     (DX), Z10
-	VXORPS        Z15, Z15, Z15
-	VSHUFF32X4    $0xf5, Z10, Z10, Z14
-	VADDPS        Z10, Z15, Z15
-	VPERMILPS     $0x55, Z10, Z16
-	VADDPS        Z16, Z15, Z15
-	VPERMILPS     $0xaa, Z10, Z16
-	VADDPS        Z16, Z15, Z15
-	VPERMILPS     $0xff, Z10, Z10
-	VADDPS        Z10, Z15, Z15
-	VADDPS        Z14, Z15, Z15
-	VPERMILPS     $0x55, Z14, Z10
-	VADDPS        Z10, Z15, Z15
-	VPERMILPS     $0xaa, Z14, Z10
-	VADDPS        Z10, Z15, Z15
-	VPERMILPS     $0xff, Z14, Z10
-	VADDPS        Z10, Z15, Z15
-	VMOVSS        X15, (BX)
-	DECQ          R8
-	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z15, X10
-	VMOVSS        X10, (BX)(R9*4)
-	LEAQ          (BX)(R9*8), BX
-	ADDQ          $0x40, DX
-	DECQ          R8
-	JNZ           out
-
-rowEnd:
-	ADDQ $0x04, DI
-	ADDQ stride+8(FP), SI
-	DECQ rows+16(FP)
-	JNZ  row
-	VZEROUPPER
-	RET
-
 // func avx512DotQ5_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
 TEXT ·avx512DotQ5_K(SB), NOSPLIT, $0-72
@@ -8444,172 +7541,6 @@ group:
 	JNZ             row
 
 done:
-	VZEROUPPER
-	RET
-
-// func avx512DotQ5_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
-TEXT ·avx512DotQ5_KMany(SB), NOSPLIT, $256-88
-	VMOVDQU32    avx512_shift_odd<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_scalemin_shift<>+0(SB), X2
-	VMOVDQU32    avx512_scalemin_mask<>+0(SB), X3
-	VMOVDQU32    avx512_scalemin_mask2<>+0(SB), X4
-	VMOVDQU32    avx512_scalemin_split<>+0(SB), Z5
-	VMOVDQU32    avx512_q4_k_0<>+0(SB), Z6
-	VMOVDQU32    avx512_q4_k_1<>+0(SB), Z7
-	VMOVDQU32    avx512_q4_k_2<>+0(SB), Z8
-	VMOVDQU32    avx512_q4_k_3<>+0(SB), Z9
-	VMOVDQU32    avx512_q5_k_turn<>+0(SB), Z10
-	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z11
-	MOVQ         nb+24(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         tokens+32(FP), CX
-	DECQ         CX
-	IMULQ        AX, CX
-	MOVQ         w+0(FP), SI
-	MOVQ         y+72(FP), DI
-
-row:
-	VXORPS  Z12, Z12, Z12
-	VMOVUPS Z12, (SP)
-	VMOVUPS Z12, 64(SP)
-	VMOVUPS Z12, 128(SP)
-	VMOVUPS Z12, 192(SP)
-	MOVQ    q+40(FP), R9
-	MOVQ    scale+48(FP), R10
-	MOVQ    sum+56(FP), R11
-	MOVQ    SI, R8
-	MOVQ    nb+24(FP), R12
-	SHRQ    $0x03, R12
-
-group:
-	PREFETCHT1      6144(R8)
-	PREFETCHT1      6208(R8)
-	PREFETCHT1      6272(R8)
-	VMOVDQU32       48(R8), Z12
-	VMOVDQU32       112(R8), Z16
-	VMOVDQA32       Z6, Z17
-	VPERMI2D        Z16, Z12, Z17
-	VMOVDQA32       Z7, Z18
-	VPERMI2D        Z16, Z12, Z18
-	VMOVDQA32       Z8, Z19
-	VPERMI2D        Z16, Z12, Z19
-	VMOVDQA32       Z9, Z20
-	VPERMI2D        Z16, Z12, Z20
-	VBROADCASTI64X4 16(R8), Z12
-	VPSRLVD         Z0, Z17, Z17
-	VPANDD          Z1, Z17, Z17
-	VPSHUFD         $0x00, Z12, Z16
-	VPRORVD         Z10, Z16, Z16
-	VPTERNLOGD      $0xf8, Z11, Z16, Z17
-	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFD         $0x55, Z12, Z16
-	VPRORVD         Z10, Z16, Z16
-	VPTERNLOGD      $0xf8, Z11, Z16, Z18
-	VPSRLVD         Z0, Z19, Z19
-	VPANDD          Z1, Z19, Z19
-	VPSHUFD         $0xaa, Z12, Z16
-	VPRORVD         Z10, Z16, Z16
-	VPTERNLOGD      $0xf8, Z11, Z16, Z19
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VPSHUFD         $0xff, Z12, Z12
-	VPRORVD         Z10, Z12, Z12
-	VPTERNLOGD      $0xf8, Z11, Z12, Z20
-	VMOVDQU32       (R8), X13
-	VPSHUFD         $0xed, X13, X12
-	VPSHUFD         $0xa5, X13, X14
-	VPSRLVD         X2, X12, X12
-	VPSRLD          $0x02, X14, X14
-	VPANDD          X4, X14, X14
-	VPTERNLOGD      $0xf8, X3, X12, X14
-	VPMOVZXBD       X14, Z12
-	VCVTDQ2PS       Z12, Z12
-	VCVTPH2PS       X13, X13
-	VPERMPS         Z13, Z5, Z13
-	VMULPS          Z13, Z12, Z12
-	VSHUFF64X2      $0x44, Z12, Z12, Z16
-	VSHUFF64X2      $0xee, Z12, Z12, Z12
-	LEAQ            (SP), R13
-	XORQ            DX, DX
-
-pair:
-	LEAQ         (DX)(AX*1), BX
-	CMPQ         BX, CX
-	CMOVQGT      CX, BX
-	VXORPS       Z21, Z21, Z21
-	VPDPBUSD     (R9)(DX*8), Z17, Z21
-	VPDPBUSD     64(R9)(DX*8), Z18, Z21
-	VPDPBUSD     128(R9)(DX*8), Z19, Z21
-	VPDPBUSD     192(R9)(DX*8), Z20, Z21
-	VXORPS       Z22, Z22, Z22
-	VPDPBUSD     (R9)(BX*8), Z17, Z22
-	VPDPBUSD     64(R9)(BX*8), Z18, Z22
-	VPDPBUSD     128(R9)(BX*8), Z19, Z22
-	VPDPBUSD     192(R9)(BX*8), Z20, Z22
-	VMOVUPS      (R13), Z23
-	VMOVUPS      (R10)(DX*1), Y14
-	VINSERTF64X4 $0x01, (R10)(BX*1), Z14, Z14
-	VSHUFI32X4   $0x88, Z22, Z21, Z24
-	VSHUFI32X4   $0xdd, Z22, Z21, Z21
-	VMULPS       Z14, Z16, Z14
-	VPADDD       Z21, Z24, Z24
-	VCVTDQ2PS    Z24, Z24
-	VFMADD231PS  Z14, Z24, Z23
-	VMOVUPS      (R11)(DX*1), Y15
-	VINSERTF64X4 $0x01, (R11)(BX*1), Z15, Z15
-	VFNMADD231PS Z15, Z12, Z23
-	VMOVUPS      Z23, (R13)
-	ADDQ         $0x40, R13
-	LEAQ         (DX)(AX*2), DX
-	CMPQ         DX, CX
-	JLE          pair
-	ADDQ         $+176, R8
-	ADDQ         $+256, R9
-	ADDQ         $+32, R10
-	ADDQ         $+32, R11
-	DECQ         R12
-	JNZ          group
-	MOVQ         tokens+32(FP), R8
-	MOVQ         ldy+80(FP), R9
-	LEAQ         (SP), DX
-	MOVQ         DI, BX
-
-out:
-	VMOVDQU32     (DX), Z12
-	VXORPS        Z17, Z17, Z17
-	VSHUFF32X4    $0xf5, Z12, Z12, Z16
-	VADDPS        Z12, Z17, Z17
-	VPERMILPS     $0x55, Z12, Z18
-	VADDPS        Z18, Z17, Z17
-	VPERMILPS     $0xaa, Z12, Z18
-	VADDPS        Z18, Z17, Z17
-	VPERMILPS     $0xff, Z12, Z12
-	VADDPS        Z12, Z17, Z17
-	VADDPS        Z16, Z17, Z17
-	VPERMILPS     $0x55, Z16, Z12
-	VADDPS        Z12, Z17, Z17
-	VPERMILPS     $0xaa, Z16, Z12
-	VADDPS        Z12, Z17, Z17
-	VPERMILPS     $0xff, Z16, Z12
-	VADDPS        Z12, Z17, Z17
-	VMOVSS        X17, (BX)
-	DECQ          R8
-	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z17, X12
-	VMOVSS        X12, (BX)(R9*4)
-	LEAQ          (BX)(R9*8), BX
-	ADDQ          $0x40, DX
-	DECQ          R8
-	JNZ           out
-
-rowEnd:
-	ADDQ $0x04, DI
-	ADDQ stride+8(FP), SI
-	DECQ rows+16(FP)
-	JNZ  row
 	VZEROUPPER
 	RET
 
@@ -9134,169 +8065,6 @@ group:
 	JNZ             row
 
 done:
-	VZEROUPPER
-	RET
-
-// func avx512DotQ6_KMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
-TEXT ·avx512DotQ6_KMany(SB), NOSPLIT, $256-88
-	VMOVDQU32    avx512_shift_q6_k<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_q6_k_0<>+0(SB), Z2
-	VMOVDQU32    avx512_q6_k_1<>+0(SB), Z3
-	VMOVDQU32    avx512_q6_k_2<>+0(SB), Z4
-	VMOVDQU32    avx512_q6_k_3<>+0(SB), Z5
-	VMOVDQU32    avx512_q6_k_turn<>+0(SB), Z6
-	VPBROADCASTD avx512_splat_30303030<>+0(SB), Z7
-	VMOVDQU32    avx512_q6_k_scales<>+0(SB), X8
-	VMOVDQU32    avx512_halves<>+0(SB), Z9
-	MOVQ         nb+24(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         tokens+32(FP), CX
-	DECQ         CX
-	IMULQ        AX, CX
-	MOVQ         w+0(FP), SI
-	MOVQ         y+72(FP), DI
-
-row:
-	VXORPS  Z10, Z10, Z10
-	VMOVUPS Z10, (SP)
-	VMOVUPS Z10, 64(SP)
-	VMOVUPS Z10, 128(SP)
-	VMOVUPS Z10, 192(SP)
-	MOVQ    q+40(FP), R9
-	MOVQ    scale+48(FP), R10
-	MOVQ    half+64(FP), R11
-	MOVQ    SI, R8
-	MOVQ    nb+24(FP), R12
-	SHRQ    $0x03, R12
-
-group:
-	PREFETCHT1   6144(R8)
-	PREFETCHT1   6208(R8)
-	PREFETCHT1   6272(R8)
-	PREFETCHT1   6336(R8)
-	VMOVDQU32    (R8), Z10
-	VMOVDQU32    64(R8), Z12
-	VMOVDQA32    Z2, Z13
-	VPERMI2D     Z12, Z10, Z13
-	VMOVDQA32    Z3, Z14
-	VPERMI2D     Z12, Z10, Z14
-	VMOVDQA32    Z4, Z15
-	VPERMI2D     Z12, Z10, Z15
-	VMOVDQA32    Z5, Z16
-	VPERMI2D     Z12, Z10, Z16
-	VMOVDQU32    128(R8), Z10
-	VPSRLVD      Z0, Z13, Z13
-	VPANDD       Z1, Z13, Z13
-	VPSHUFD      $0x00, Z10, Z12
-	VPRORVD      Z6, Z12, Z12
-	VPTERNLOGD   $0xf8, Z7, Z12, Z13
-	VPSRLVD      Z0, Z14, Z14
-	VPANDD       Z1, Z14, Z14
-	VPSHUFD      $0x55, Z10, Z12
-	VPRORVD      Z6, Z12, Z12
-	VPTERNLOGD   $0xf8, Z7, Z12, Z14
-	VPSRLVD      Z0, Z15, Z15
-	VPANDD       Z1, Z15, Z15
-	VPSHUFD      $0xaa, Z10, Z12
-	VPRORVD      Z6, Z12, Z12
-	VPTERNLOGD   $0xf8, Z7, Z12, Z15
-	VPSRLVD      Z0, Z16, Z16
-	VPANDD       Z1, Z16, Z16
-	VPSHUFD      $0xff, Z10, Z10
-	VPRORVD      Z6, Z10, Z10
-	VPTERNLOGD   $0xf8, Z7, Z10, Z16
-	VMOVDQU32    192(R8), X10
-	VPSHUFB      X8, X10, X10
-	VPMOVSXBD    X10, Z10
-	VCVTDQ2PS    Z10, Z10
-	VPBROADCASTW 208(R8), Y12
-	VCVTPH2PS    Y12, Z12
-	VMULPS       Z12, Z10, Z10
-	VSHUFF64X2   $0x44, Z10, Z10, Z12
-	VSHUFF64X2   $0xee, Z10, Z10, Z10
-	LEAQ         (SP), R13
-	XORQ         DX, DX
-
-pair:
-	LEAQ          (DX)(AX*1), BX
-	CMPQ          BX, CX
-	CMOVQGT       CX, BX
-	VXORPS        Z17, Z17, Z17
-	VPERMD        (R11)(DX*2), Z9, Z18
-	VPDPWSSD.BCST avx512_splat_0000ffe0<>+0(SB), Z18, Z17
-	VPDPBUSD      (R9)(DX*8), Z13, Z17
-	VPDPBUSD      64(R9)(DX*8), Z14, Z17
-	VPDPBUSD      128(R9)(DX*8), Z15, Z17
-	VPDPBUSD      192(R9)(DX*8), Z16, Z17
-	VXORPS        Z18, Z18, Z18
-	VPERMD        (R11)(BX*2), Z9, Z19
-	VPDPWSSD.BCST avx512_splat_0000ffe0<>+0(SB), Z19, Z18
-	VPDPBUSD      (R9)(BX*8), Z13, Z18
-	VPDPBUSD      64(R9)(BX*8), Z14, Z18
-	VPDPBUSD      128(R9)(BX*8), Z15, Z18
-	VPDPBUSD      192(R9)(BX*8), Z16, Z18
-	VMOVUPS       (R13), Z19
-	VMOVUPS       (R10)(DX*1), Y11
-	VINSERTF64X4  $0x01, (R10)(BX*1), Z11, Z11
-	VSHUFI32X4    $0x88, Z18, Z17, Z20
-	VSHUFI32X4    $0xdd, Z18, Z17, Z17
-	VMULPS        Z11, Z10, Z18
-	VMULPS        Z11, Z12, Z11
-	VCVTDQ2PS     Z20, Z20
-	VCVTDQ2PS     Z17, Z17
-	VFMADD231PS   Z11, Z20, Z19
-	VFMADD231PS   Z18, Z17, Z19
-	VMOVUPS       Z19, (R13)
-	ADDQ          $0x40, R13
-	LEAQ          (DX)(AX*2), DX
-	CMPQ          DX, CX
-	JLE           pair
-	ADDQ          $+210, R8
-	ADDQ          $+256, R9
-	ADDQ          $+32, R10
-	ADDQ          $+64, R11
-	DECQ          R12
-	JNZ           group
-	MOVQ          tokens+32(FP), R8
-	MOVQ          ldy+80(FP), R9
-	LEAQ          (SP), DX
-	MOVQ          DI, BX
-
-out:
-	VMOVDQU32     (DX), Z10
-	VXORPS        Z13, Z13, Z13
-	VSHUFF32X4    $0xf5, Z10, Z10, Z12
-	VADDPS        Z10, Z13, Z13
-	VPERMILPS     $0x55, Z10, Z14
-	VADDPS        Z14, Z13, Z13
-	VPERMILPS     $0xaa, Z10, Z14
-	VADDPS        Z14, Z13, Z13
-	VPERMILPS     $0xff, Z10, Z10
-	VADDPS        Z10, Z13, Z13
-	VADDPS        Z12, Z13, Z13
-	VPERMILPS     $0x55, Z12, Z10
-	VADDPS        Z10, Z13, Z13
-	VPERMILPS     $0xaa, Z12, Z10
-	VADDPS        Z10, Z13, Z13
-	VPERMILPS     $0xff, Z12, Z10
-	VADDPS        Z10, Z13, Z13
-	VMOVSS        X13, (BX)
-	DECQ          R8
-	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z13, X10
-	VMOVSS        X10, (BX)(R9*4)
-	LEAQ          (BX)(R9*8), BX
-	ADDQ          $0x40, DX
-	DECQ          R8
-	JNZ           out
-
-rowEnd:
-	ADDQ $0x04, DI
-	ADDQ stride+8(FP), SI
-	DECQ rows+16(FP)
-	JNZ  row
 	VZEROUPPER
 	RET
 
@@ -9831,160 +8599,3652 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512DotIQ4_XSMany(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
-TEXT ·avx512DotIQ4_XSMany(SB), NOSPLIT, $256-88
-	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_iq4_xs_low<>+0(SB), Z2
-	VMOVDQU32    avx512_iq4_xs_high<>+0(SB), Z3
-	VPBROADCASTD avx512_splat_0000000f<>+0(SB), Z4
-	VPBROADCASTD avx512_splat_00000030<>+0(SB), Z5
-	VPBROADCASTD avx512_splat_00000020<>+0(SB), Z6
-	VMOVDQU32    avx512_iq4_levels<>+0(SB), Z7
-	VMOVDQU32    avx512_iq4_xs_0<>+0(SB), Z8
-	VMOVDQU32    avx512_iq4_xs_1<>+0(SB), Z9
-	VMOVDQU32    avx512_iq4_xs_2<>+0(SB), Z10
-	VMOVDQU32    avx512_iq4_xs_3<>+0(SB), Z11
-	VMOVDQU32    avx512_halves<>+0(SB), Z12
-	MOVQ         nb+24(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         tokens+32(FP), CX
-	DECQ         CX
-	IMULQ        AX, CX
-	MOVQ         w+0(FP), SI
-	MOVQ         y+72(FP), DI
+// func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
+TEXT ·avx512StripQ4_0(SB), $8192-88
+	MOVQ   w+0(FP), DI
+	MOVQ   next+32(FP), R8
+	MOVQ   stride+8(FP), AX
+	LEAQ   (AX)(AX*2), CX
+	LEAQ   (DI)(AX*4), R9
+	LEAQ   (R9)(AX*4), R10
+	LEAQ   (R10)(AX*4), R11
+	MOVQ   nb+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   q+40(FP), R12
+	MOVQ   scale+48(FP), R13
+	MOVQ   init+64(FP), R14
+	MOVQ   tokens+24(FP), BX
+	VXORPS Z0, Z0, Z0
+	LEAQ   (SP), SI
 
-row:
-	VXORPS  Z13, Z13, Z13
-	VMOVUPS Z13, (SP)
-	VMOVUPS Z13, 64(SP)
-	VMOVUPS Z13, 128(SP)
-	VMOVUPS Z13, 192(SP)
-	MOVQ    q+40(FP), R9
-	MOVQ    scale+48(FP), R10
-	MOVQ    half+64(FP), R11
-	MOVQ    SI, R8
-	MOVQ    nb+24(FP), R12
-	SHRQ    $0x03, R12
+clear:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z0, 1024(SI)
+	VMOVUPS Z0, 2048(SI)
+	VMOVUPS Z0, 3072(SI)
+	VMOVUPS Z0, 4096(SI)
+	VMOVUPS Z0, 5120(SI)
+	VMOVUPS Z0, 6144(SI)
+	VMOVUPS Z0, 7168(SI)
+	ADDQ    $0x40, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    tokens+24(FP), BX
+	IMULQ   DX, BX
+	MOVQ    BX, tokens+24(FP)
+	LEAQ    (SP), SI
 
 group:
-	PREFETCHT1   6144(R8)
-	PREFETCHT1   6208(R8)
-	PREFETCHT1   6272(R8)
-	VMOVDQU32    8(R8), Z13
-	VMOVDQU32    72(R8), Z16
-	VMOVDQA32    Z8, Z17
-	VPERMI2D     Z16, Z13, Z17
-	VMOVDQA32    Z9, Z18
-	VPERMI2D     Z16, Z13, Z18
-	VMOVDQA32    Z10, Z19
-	VPERMI2D     Z16, Z13, Z19
-	VMOVDQA32    Z11, Z20
-	VPERMI2D     Z16, Z13, Z20
-	VPSRLVD      Z0, Z17, Z17
-	VPANDD       Z1, Z17, Z17
-	VPSHUFB      Z17, Z7, Z17
-	VPSRLVD      Z0, Z18, Z18
-	VPANDD       Z1, Z18, Z18
-	VPSHUFB      Z18, Z7, Z18
-	VPSRLVD      Z0, Z19, Z19
-	VPANDD       Z1, Z19, Z19
-	VPSHUFB      Z19, Z7, Z19
-	VPSRLVD      Z0, Z20, Z20
-	VPANDD       Z1, Z20, Z20
-	VPSHUFB      Z20, Z7, Z20
-	VPBROADCASTD 4(R8), Y13
-	VPBROADCASTD (R8), Y14
-	VPSRLVD      Y2, Y13, Y13
-	VPSRLVD      Y3, Y14, Y14
-	VPANDD       Y5, Y14, Y14
-	VPTERNLOGD   $0xf8, Y4, Y13, Y14
-	VPSUBD       Y6, Y14, Y14
-	VCVTDQ2PS    Y14, Y14
-	VPBROADCASTW (R8), X13
-	VCVTPH2PS    X13, Y13
-	VMULPS       Y13, Y14, Y14
-	VSHUFF64X2   $0x44, Z14, Z14, Z13
-	LEAQ         (SP), R13
-	XORQ         DX, DX
+	VXORPS          Z2, Z2, Z2
+	VPBROADCASTW    (DI), X0
+	VPBROADCASTW    (R10), X1
+	VPINSRW         $0x01, (DI)(AX*1), X0, X0
+	VPINSRW         $0x01, (R10)(AX*1), X1, X1
+	VPINSRW         $0x02, (DI)(AX*2), X0, X0
+	VPINSRW         $0x02, (R10)(AX*2), X1, X1
+	VPINSRW         $0x03, (DI)(CX*1), X0, X0
+	VPINSRW         $0x03, (R10)(CX*1), X1, X1
+	VPINSRW         $0x04, (R9), X0, X0
+	VPINSRW         $0x04, (R11), X1, X1
+	VPINSRW         $0x05, (R9)(AX*1), X0, X0
+	VPINSRW         $0x05, (R11)(AX*1), X1, X1
+	VPINSRW         $0x06, (R9)(AX*2), X0, X0
+	VPINSRW         $0x06, (R11)(AX*2), X1, X1
+	VPINSRW         $0x07, (R9)(CX*1), X0, X0
+	VPINSRW         $0x07, (R11)(CX*1), X1, X1
+	VCVTPH2PS       X0, Y0
+	VINSERTF64X4    $0x00, Y0, Z2, Z2
+	VCVTPH2PS       X1, Y0
+	VINSERTF64X4    $0x01, Y0, Z2, Z2
+	VBROADCASTI32X4 2(DI), Z0
+	VINSERTI32X4    $0x01, 2(R9), Z0, Z0
+	VINSERTI32X4    $0x02, 2(R10), Z0, Z0
+	VINSERTI32X4    $0x03, 2(R11), Z0, Z0
+	VBROADCASTI32X4 2(DI)(AX*1), Z1
+	VINSERTI32X4    $0x01, 2(R9)(AX*1), Z1, Z1
+	VINSERTI32X4    $0x02, 2(R10)(AX*1), Z1, Z1
+	VINSERTI32X4    $0x03, 2(R11)(AX*1), Z1, Z1
+	VBROADCASTI32X4 2(DI)(AX*2), Z3
+	VINSERTI32X4    $0x01, 2(R9)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 2(R10)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 2(R11)(AX*2), Z3, Z3
+	VBROADCASTI32X4 2(DI)(CX*1), Z4
+	VINSERTI32X4    $0x01, 2(R9)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 2(R10)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 2(R11)(CX*1), Z4, Z4
+	VPUNPCKHDQ      Z1, Z0, Z5
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKHDQ      Z4, Z3, Z1
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z0, Z4
+	VPUNPCKHQDQ     Z3, Z0, Z0
+	VPUNPCKLQDQ     Z1, Z5, Z3
+	VPUNPCKHQDQ     Z1, Z5, Z5
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z1
+	VPSRLD          $0x04, Z4, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z0, Z6
+	VPSRLD          $0x04, Z0, Z0
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z0, Z0
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z7
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z8
+	VPSRLD          $0x04, Z5, Z5
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	MOVQ            SI, R15
+	PREFETCHT1      (R8)
+	PREFETCHT1      64(R8)
+	PREFETCHT1      128(R8)
+	PREFETCHT1      192(R8)
+	PREFETCHT1      256(R8)
+	XORQ            BX, BX
 
-pair:
-	LEAQ          (DX)(AX*1), BX
-	CMPQ          BX, CX
-	CMOVQGT       CX, BX
-	VXORPS        Z16, Z16, Z16
-	VPERMD        (R11)(DX*2), Z12, Z21
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z21, Z16
-	VPDPBUSD      (R9)(DX*8), Z17, Z16
-	VPDPBUSD      64(R9)(DX*8), Z18, Z16
-	VPDPBUSD      128(R9)(DX*8), Z19, Z16
-	VPDPBUSD      192(R9)(DX*8), Z20, Z16
-	VXORPS        Z21, Z21, Z21
-	VPERMD        (R11)(BX*2), Z12, Z22
-	VPDPWSSD.BCST avx512_splat_0000ff80<>+0(SB), Z22, Z21
-	VPDPBUSD      (R9)(BX*8), Z17, Z21
-	VPDPBUSD      64(R9)(BX*8), Z18, Z21
-	VPDPBUSD      128(R9)(BX*8), Z19, Z21
-	VPDPBUSD      192(R9)(BX*8), Z20, Z21
-	VMOVUPS       (R13), Z22
-	VMOVUPS       (R10)(DX*1), Y15
-	VINSERTF64X4  $0x01, (R10)(BX*1), Z15, Z15
-	VSHUFI32X4    $0x88, Z21, Z16, Z23
-	VSHUFI32X4    $0xdd, Z21, Z16, Z16
-	VMULPS        Z15, Z13, Z15
-	VPADDD        Z16, Z23, Z23
-	VCVTDQ2PS     Z23, Z23
-	VFMADD231PS   Z15, Z23, Z22
-	VMOVUPS       Z22, (R13)
-	ADDQ          $0x40, R13
-	LEAQ          (DX)(AX*2), DX
-	CMPQ          DX, CX
-	JLE           pair
-	ADDQ          $+136, R8
-	ADDQ          $+256, R9
-	ADDQ          $+32, R10
-	ADDQ          $+64, R11
-	DECQ          R12
-	JNZ           group
-	MOVQ          tokens+32(FP), R8
-	MOVQ          ldy+80(FP), R9
-	LEAQ          (SP), DX
-	MOVQ          DI, BX
+tokens1:
+	VPBROADCASTD  (R14)(BX*1), Z9
+	VPDPBUSD.BCST (R12)(BX*8), Z1, Z9
+	VPDPBUSD.BCST 4(R12)(BX*8), Z6, Z9
+	VPDPBUSD.BCST 8(R12)(BX*8), Z7, Z9
+	VPDPBUSD.BCST 12(R12)(BX*8), Z8, Z9
+	VPDPBUSD.BCST 16(R12)(BX*8), Z4, Z9
+	VPDPBUSD.BCST 20(R12)(BX*8), Z0, Z9
+	VPDPBUSD.BCST 24(R12)(BX*8), Z3, Z9
+	VPDPBUSD.BCST 28(R12)(BX*8), Z5, Z9
+	VMOVDQU32     (R15), Z10
+	VMULPS.BCST   (R13)(BX*1), Z2, Z11
+	VCVTDQ2PS     Z9, Z9
+	VFMADD231PS   Z11, Z9, Z10
+	VMOVUPS       Z10, (R15)
+	ADDQ          $0x40, R15
+	ADDQ          DX, BX
+	CMPQ          BX, tokens+24(FP)
+	JNE           tokens1
+	ADDQ          $+288, R8
+	ADDQ          $+18, DI
+	ADDQ          $+18, R9
+	ADDQ          $+18, R10
+	ADDQ          $+18, R11
+	ADDQ          $+32, R12
+	ADDQ          $+4, R13
+	ADDQ          $+4, R14
+	ADDQ          $+1024, SI
+	LEAQ          8192(SP), BX
+	CMPQ          SI, BX
+	JNE           turned
+	LEAQ          (SP), SI
+
+turned:
+	DECQ nb+16(FP)
+	JNZ  group
+	MOVQ y+72(FP), AX
+	MOVQ ldy+80(FP), CX
+	MOVQ tokens+24(FP), SI
+	SHLQ $0x02, CX
+	LEAQ (SP), BX
 
 out:
-	VMOVDQU32     (DX), Z13
-	VXORPS        Z17, Z17, Z17
-	VSHUFF32X4    $0xf5, Z13, Z13, Z16
-	VADDPS        Z13, Z17, Z17
-	VPERMILPS     $0x55, Z13, Z18
-	VADDPS        Z18, Z17, Z17
-	VPERMILPS     $0xaa, Z13, Z18
-	VADDPS        Z18, Z17, Z17
-	VPERMILPS     $0xff, Z13, Z13
-	VADDPS        Z13, Z17, Z17
-	VADDPS        Z16, Z17, Z17
-	VPERMILPS     $0x55, Z16, Z13
-	VADDPS        Z13, Z17, Z17
-	VPERMILPS     $0xaa, Z16, Z13
-	VADDPS        Z13, Z17, Z17
-	VPERMILPS     $0xff, Z16, Z13
-	VADDPS        Z13, Z17, Z17
-	VMOVSS        X17, (BX)
-	DECQ          R8
-	JZ            rowEnd
-	VEXTRACTF32X4 $0x02, Z17, X13
-	VMOVSS        X13, (BX)(R9*4)
-	LEAQ          (BX)(R9*8), BX
-	ADDQ          $0x40, DX
-	DECQ          R8
-	JNZ           out
+	VXORPS  Z0, Z0, Z0
+	VADDPS  (BX), Z0, Z0
+	VADDPS  1024(BX), Z0, Z0
+	VADDPS  2048(BX), Z0, Z0
+	VADDPS  3072(BX), Z0, Z0
+	VADDPS  4096(BX), Z0, Z0
+	VADDPS  5120(BX), Z0, Z0
+	VADDPS  6144(BX), Z0, Z0
+	VADDPS  7168(BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, BX
+	SUBQ    DX, SI
+	JNZ     out
+	VZEROUPPER
+	RET
 
-rowEnd:
-	ADDQ $0x04, DI
-	ADDQ stride+8(FP), SI
-	DECQ rows+16(FP)
-	JNZ  row
+// func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512StripQ4_1(SB), $8192-88
+	MOVQ   w+0(FP), DI
+	MOVQ   next+32(FP), R8
+	MOVQ   stride+8(FP), AX
+	LEAQ   (AX)(AX*2), CX
+	LEAQ   (DI)(AX*4), R9
+	LEAQ   (R9)(AX*4), R10
+	LEAQ   (R10)(AX*4), R11
+	MOVQ   nb+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   q+40(FP), R12
+	MOVQ   scale+48(FP), R13
+	MOVQ   sum+56(FP), R14
+	MOVQ   tokens+24(FP), BX
+	VXORPS Z0, Z0, Z0
+	LEAQ   (SP), SI
+
+clear:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z0, 1024(SI)
+	VMOVUPS Z0, 2048(SI)
+	VMOVUPS Z0, 3072(SI)
+	VMOVUPS Z0, 4096(SI)
+	VMOVUPS Z0, 5120(SI)
+	VMOVUPS Z0, 6144(SI)
+	VMOVUPS Z0, 7168(SI)
+	ADDQ    $0x40, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    tokens+24(FP), BX
+	IMULQ   DX, BX
+	MOVQ    BX, tokens+24(FP)
+	LEAQ    (SP), SI
+
+group:
+	VXORPS          Z0, Z0, Z0
+	VMOVD           (DI), X1
+	VPINSRD         $0x01, (DI)(AX*1), X1, X1
+	VPINSRD         $0x02, (DI)(AX*2), X1, X1
+	VPINSRD         $0x03, (DI)(CX*1), X1, X1
+	VINSERTI32X4    $0x00, X1, Z0, Z0
+	VMOVD           (R9), X1
+	VPINSRD         $0x01, (R9)(AX*1), X1, X1
+	VPINSRD         $0x02, (R9)(AX*2), X1, X1
+	VPINSRD         $0x03, (R9)(CX*1), X1, X1
+	VINSERTI32X4    $0x01, X1, Z0, Z0
+	VMOVD           (R10), X1
+	VPINSRD         $0x01, (R10)(AX*1), X1, X1
+	VPINSRD         $0x02, (R10)(AX*2), X1, X1
+	VPINSRD         $0x03, (R10)(CX*1), X1, X1
+	VINSERTI32X4    $0x02, X1, Z0, Z0
+	VMOVD           (R11), X1
+	VPINSRD         $0x01, (R11)(AX*1), X1, X1
+	VPINSRD         $0x02, (R11)(AX*2), X1, X1
+	VPINSRD         $0x03, (R11)(CX*1), X1, X1
+	VINSERTI32X4    $0x03, X1, Z0, Z0
+	VPMOVDW         Z0, Y1
+	VCVTPH2PS       Y1, Z1
+	VPSRLD          $0x10, Z0, Z0
+	VPMOVDW         Z0, Y0
+	VCVTPH2PS       Y0, Z0
+	VPXORD.BCST     avx512_splat_80000000<>+0(SB), Z0, Z0
+	VBROADCASTI32X4 4(DI), Z2
+	VINSERTI32X4    $0x01, 4(R9), Z2, Z2
+	VINSERTI32X4    $0x02, 4(R10), Z2, Z2
+	VINSERTI32X4    $0x03, 4(R11), Z2, Z2
+	VBROADCASTI32X4 4(DI)(AX*1), Z3
+	VINSERTI32X4    $0x01, 4(R9)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 4(R10)(AX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 4(R11)(AX*1), Z3, Z3
+	VBROADCASTI32X4 4(DI)(AX*2), Z4
+	VINSERTI32X4    $0x01, 4(R9)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 4(R10)(AX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 4(R11)(AX*2), Z4, Z4
+	VBROADCASTI32X4 4(DI)(CX*1), Z5
+	VINSERTI32X4    $0x01, 4(R9)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 4(R10)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 4(R11)(CX*1), Z5, Z5
+	VPUNPCKHDQ      Z3, Z2, Z6
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKHDQ      Z5, Z4, Z3
+	VPUNPCKLDQ      Z5, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z2, Z5
+	VPUNPCKHQDQ     Z4, Z2, Z2
+	VPUNPCKLQDQ     Z3, Z6, Z4
+	VPUNPCKHQDQ     Z3, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z3
+	VPSRLD          $0x04, Z5, Z5
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z7
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z8
+	VPSRLD          $0x04, Z4, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	MOVQ            SI, R15
+	PREFETCHT1      (R8)
+	PREFETCHT1      64(R8)
+	PREFETCHT1      128(R8)
+	PREFETCHT1      192(R8)
+	PREFETCHT1      256(R8)
+	XORQ            BX, BX
+
+tokens1:
+	VXORPS            Z10, Z10, Z10
+	VPDPBUSD.BCST     (R12)(BX*8), Z3, Z10
+	VPDPBUSD.BCST     4(R12)(BX*8), Z7, Z10
+	VPDPBUSD.BCST     8(R12)(BX*8), Z8, Z10
+	VPDPBUSD.BCST     12(R12)(BX*8), Z9, Z10
+	VPDPBUSD.BCST     16(R12)(BX*8), Z5, Z10
+	VPDPBUSD.BCST     20(R12)(BX*8), Z2, Z10
+	VPDPBUSD.BCST     24(R12)(BX*8), Z4, Z10
+	VPDPBUSD.BCST     28(R12)(BX*8), Z6, Z10
+	VMOVDQU32         (R15), Z11
+	VMULPS.BCST       (R13)(BX*1), Z1, Z12
+	VCVTDQ2PS         Z10, Z10
+	VFMADD231PS       Z12, Z10, Z11
+	VFNMADD231PS.BCST (R14)(BX*1), Z0, Z11
+	VMOVUPS           Z11, (R15)
+	ADDQ              $0x40, R15
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens1
+	ADDQ              $+320, R8
+	ADDQ              $+20, DI
+	ADDQ              $+20, R9
+	ADDQ              $+20, R10
+	ADDQ              $+20, R11
+	ADDQ              $+32, R12
+	ADDQ              $+4, R13
+	ADDQ              $+4, R14
+	ADDQ              $+1024, SI
+	LEAQ              8192(SP), BX
+	CMPQ              SI, BX
+	JNE               turned
+	LEAQ              (SP), SI
+
+turned:
+	DECQ nb+16(FP)
+	JNZ  group
+	MOVQ y+72(FP), AX
+	MOVQ ldy+80(FP), CX
+	MOVQ tokens+24(FP), SI
+	SHLQ $0x02, CX
+	LEAQ (SP), BX
+
+out:
+	VXORPS  Z0, Z0, Z0
+	VADDPS  (BX), Z0, Z0
+	VADDPS  1024(BX), Z0, Z0
+	VADDPS  2048(BX), Z0, Z0
+	VADDPS  3072(BX), Z0, Z0
+	VADDPS  4096(BX), Z0, Z0
+	VADDPS  5120(BX), Z0, Z0
+	VADDPS  6144(BX), Z0, Z0
+	VADDPS  7168(BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, BX
+	SUBQ    DX, SI
+	JNZ     out
+	VZEROUPPER
+	RET
+
+// func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
+TEXT ·avx512StripQ8_0(SB), $8192-88
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	MOVQ         w+0(FP), DI
+	MOVQ         next+32(FP), R8
+	MOVQ         stride+8(FP), AX
+	LEAQ         (AX)(AX*2), CX
+	LEAQ         (DI)(AX*4), R9
+	LEAQ         (R9)(AX*4), R10
+	LEAQ         (R10)(AX*4), R11
+	MOVQ         nb+16(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         q+40(FP), R12
+	MOVQ         scale+48(FP), R13
+	MOVQ         init+64(FP), R14
+	MOVQ         tokens+24(FP), BX
+	VXORPS       Z1, Z1, Z1
+	LEAQ         (SP), SI
+
+clear:
+	VMOVUPS Z1, (SI)
+	VMOVUPS Z1, 1024(SI)
+	VMOVUPS Z1, 2048(SI)
+	VMOVUPS Z1, 3072(SI)
+	VMOVUPS Z1, 4096(SI)
+	VMOVUPS Z1, 5120(SI)
+	VMOVUPS Z1, 6144(SI)
+	VMOVUPS Z1, 7168(SI)
+	ADDQ    $0x40, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    tokens+24(FP), BX
+	IMULQ   DX, BX
+	MOVQ    BX, tokens+24(FP)
+	LEAQ    (SP), SI
+
+group:
+	VXORPS          Z3, Z3, Z3
+	VPBROADCASTW    (DI), X1
+	VPBROADCASTW    (R10), X2
+	VPINSRW         $0x01, (DI)(AX*1), X1, X1
+	VPINSRW         $0x01, (R10)(AX*1), X2, X2
+	VPINSRW         $0x02, (DI)(AX*2), X1, X1
+	VPINSRW         $0x02, (R10)(AX*2), X2, X2
+	VPINSRW         $0x03, (DI)(CX*1), X1, X1
+	VPINSRW         $0x03, (R10)(CX*1), X2, X2
+	VPINSRW         $0x04, (R9), X1, X1
+	VPINSRW         $0x04, (R11), X2, X2
+	VPINSRW         $0x05, (R9)(AX*1), X1, X1
+	VPINSRW         $0x05, (R11)(AX*1), X2, X2
+	VPINSRW         $0x06, (R9)(AX*2), X1, X1
+	VPINSRW         $0x06, (R11)(AX*2), X2, X2
+	VPINSRW         $0x07, (R9)(CX*1), X1, X1
+	VPINSRW         $0x07, (R11)(CX*1), X2, X2
+	VCVTPH2PS       X1, Y1
+	VINSERTF64X4    $0x00, Y1, Z3, Z3
+	VCVTPH2PS       X2, Y1
+	VINSERTF64X4    $0x01, Y1, Z3, Z3
+	VBROADCASTI64X4 2(DI), Z1
+	VINSERTI64X4    $0x01, 2(R9), Z1, Z1
+	VBROADCASTI64X4 2(DI)(AX*1), Z2
+	VINSERTI64X4    $0x01, 2(R9)(AX*1), Z2, Z2
+	VBROADCASTI64X4 2(DI)(AX*2), Z4
+	VINSERTI64X4    $0x01, 2(R9)(AX*2), Z4, Z4
+	VBROADCASTI64X4 2(DI)(CX*1), Z5
+	VINSERTI64X4    $0x01, 2(R9)(CX*1), Z5, Z5
+	VPUNPCKHDQ      Z2, Z1, Z6
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z5, Z4, Z2
+	VPUNPCKLDQ      Z5, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z1, Z5
+	VPUNPCKHQDQ     Z4, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z6, Z4
+	VPUNPCKHQDQ     Z2, Z6, Z6
+	VBROADCASTI64X4 2(R10), Z2
+	VINSERTI64X4    $0x01, 2(R11), Z2, Z2
+	VBROADCASTI64X4 2(R10)(AX*1), Z7
+	VINSERTI64X4    $0x01, 2(R11)(AX*1), Z7, Z7
+	VBROADCASTI64X4 2(R10)(AX*2), Z8
+	VINSERTI64X4    $0x01, 2(R11)(AX*2), Z8, Z8
+	VBROADCASTI64X4 2(R10)(CX*1), Z9
+	VINSERTI64X4    $0x01, 2(R11)(CX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z2, Z10
+	VPUNPCKLDQ      Z7, Z2, Z2
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z2, Z9
+	VPUNPCKHQDQ     Z8, Z2, Z2
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VSHUFI32X4      $0x88, Z9, Z5, Z7
+	VSHUFI32X4      $0xdd, Z9, Z5, Z9
+	VSHUFI32X4      $0x88, Z2, Z1, Z5
+	VSHUFI32X4      $0xdd, Z2, Z1, Z2
+	VSHUFI32X4      $0x88, Z8, Z4, Z1
+	VSHUFI32X4      $0xdd, Z8, Z4, Z8
+	VSHUFI32X4      $0x88, Z10, Z6, Z4
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VPXORD          Z0, Z7, Z7
+	VPXORD          Z0, Z5, Z5
+	VPXORD          Z0, Z1, Z1
+	VPXORD          Z0, Z4, Z4
+	VPXORD          Z0, Z9, Z9
+	VPXORD          Z0, Z2, Z2
+	VPXORD          Z0, Z8, Z8
+	VPXORD          Z0, Z10, Z10
+	MOVQ            SI, R15
+	PREFETCHT1      (R8)
+	PREFETCHT1      64(R8)
+	PREFETCHT1      128(R8)
+	PREFETCHT1      192(R8)
+	PREFETCHT1      256(R8)
+	PREFETCHT1      320(R8)
+	PREFETCHT1      384(R8)
+	PREFETCHT1      448(R8)
+	PREFETCHT1      512(R8)
+	XORQ            BX, BX
+
+tokens1:
+	VPBROADCASTD  (R14)(BX*1), Z6
+	VPDPBUSD.BCST (R12)(BX*8), Z7, Z6
+	VPDPBUSD.BCST 4(R12)(BX*8), Z5, Z6
+	VPDPBUSD.BCST 8(R12)(BX*8), Z1, Z6
+	VPDPBUSD.BCST 12(R12)(BX*8), Z4, Z6
+	VPDPBUSD.BCST 16(R12)(BX*8), Z9, Z6
+	VPDPBUSD.BCST 20(R12)(BX*8), Z2, Z6
+	VPDPBUSD.BCST 24(R12)(BX*8), Z8, Z6
+	VPDPBUSD.BCST 28(R12)(BX*8), Z10, Z6
+	VMOVDQU32     (R15), Z11
+	VMULPS.BCST   (R13)(BX*1), Z3, Z12
+	VCVTDQ2PS     Z6, Z6
+	VFMADD231PS   Z12, Z6, Z11
+	VMOVUPS       Z11, (R15)
+	ADDQ          $0x40, R15
+	ADDQ          DX, BX
+	CMPQ          BX, tokens+24(FP)
+	JNE           tokens1
+	ADDQ          $+544, R8
+	ADDQ          $+34, DI
+	ADDQ          $+34, R9
+	ADDQ          $+34, R10
+	ADDQ          $+34, R11
+	ADDQ          $+32, R12
+	ADDQ          $+4, R13
+	ADDQ          $+4, R14
+	ADDQ          $+1024, SI
+	LEAQ          8192(SP), BX
+	CMPQ          SI, BX
+	JNE           turned
+	LEAQ          (SP), SI
+
+turned:
+	DECQ nb+16(FP)
+	JNZ  group
+	MOVQ y+72(FP), AX
+	MOVQ ldy+80(FP), CX
+	MOVQ tokens+24(FP), SI
+	SHLQ $0x02, CX
+	LEAQ (SP), BX
+
+out:
+	VXORPS  Z0, Z0, Z0
+	VADDPS  (BX), Z0, Z0
+	VADDPS  1024(BX), Z0, Z0
+	VADDPS  2048(BX), Z0, Z0
+	VADDPS  3072(BX), Z0, Z0
+	VADDPS  4096(BX), Z0, Z0
+	VADDPS  5120(BX), Z0, Z0
+	VADDPS  6144(BX), Z0, Z0
+	VADDPS  7168(BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, BX
+	SUBQ    DX, SI
+	JNZ     out
+	VZEROUPPER
+	RET
+
+// func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512StripQ4_K(SB), $8192-88
+	MOVQ   w+0(FP), SI
+	MOVQ   next+32(FP), DI
+	MOVQ   stride+8(FP), AX
+	LEAQ   (AX)(AX*2), CX
+	LEAQ   (SI)(AX*4), R8
+	LEAQ   (R8)(AX*4), R9
+	LEAQ   (R9)(AX*4), R10
+	MOVQ   nb+16(FP), DX
+	SHLQ   $0x02, DX
+	SHRQ   $0x03, nb+16(FP)
+	MOVQ   q+40(FP), R11
+	MOVQ   scale+48(FP), R12
+	MOVQ   sum+56(FP), R13
+	MOVQ   tokens+24(FP), R14
+	VXORPS Z0, Z0, Z0
+	LEAQ   (SP), BX
+
+clear:
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z0, 1024(BX)
+	VMOVUPS Z0, 2048(BX)
+	VMOVUPS Z0, 3072(BX)
+	VMOVUPS Z0, 4096(BX)
+	VMOVUPS Z0, 5120(BX)
+	VMOVUPS Z0, 6144(BX)
+	VMOVUPS Z0, 7168(BX)
+	ADDQ    $0x40, BX
+	DECQ    R14
+	JNZ     clear
+	MOVQ    tokens+24(FP), R14
+	IMULQ   DX, R14
+	MOVQ    R14, tokens+24(FP)
+	LEAQ    (SP), BX
+
+group:
+	VBROADCASTI32X4 (SI), Z0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VBROADCASTI32X4 (SI)(AX*1), Z1
+	VINSERTI32X4    $0x01, (R8)(AX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(AX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(AX*1), Z1, Z1
+	VBROADCASTI32X4 (SI)(AX*2), Z2
+	VINSERTI32X4    $0x01, (R8)(AX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(AX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(AX*2), Z2, Z2
+	VBROADCASTI32X4 (SI)(CX*1), Z3
+	VINSERTI32X4    $0x01, (R8)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(CX*1), Z3, Z3
+	VPUNPCKHDQ      Z1, Z0, Z4
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKHDQ      Z3, Z2, Z1
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z3
+	VPUNPCKHQDQ     Z2, Z0, Z0
+	VPUNPCKLQDQ     Z1, Z4, Z2
+	VPUNPCKHQDQ     Z1, Z4, Z4
+	VPMOVDW         Z3, Y1
+	VCVTPH2PS       Y1, Z1
+	VPSRLD          $0x10, Z3, Z3
+	VPMOVDW         Z3, Y3
+	VCVTPH2PS       Y3, Z3
+	VBROADCASTI64X4 16(SI), Z5
+	VINSERTI64X4    $0x01, 16(R8), Z5, Z5
+	VBROADCASTI64X4 16(SI)(AX*1), Z6
+	VINSERTI64X4    $0x01, 16(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4 16(SI)(AX*2), Z7
+	VINSERTI64X4    $0x01, 16(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4 16(SI)(CX*1), Z8
+	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z5, Z9
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z5, Z8
+	VPUNPCKHQDQ     Z7, Z5, Z5
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 16(R9), Z6
+	VINSERTI64X4    $0x01, 16(R10), Z6, Z6
+	VBROADCASTI64X4 16(R9)(AX*1), Z10
+	VINSERTI64X4    $0x01, 16(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4 16(R9)(AX*2), Z11
+	VINSERTI64X4    $0x01, 16(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4 16(R9)(CX*1), Z12
+	VINSERTI64X4    $0x01, 16(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ      Z10, Z6, Z13
+	VPUNPCKLDQ      Z10, Z6, Z6
+	VPUNPCKHDQ      Z12, Z11, Z10
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z6, Z12
+	VPUNPCKHQDQ     Z11, Z6, Z6
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z8, Z10
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z6, Z5, Z8
+	VSHUFI32X4      $0xdd, Z6, Z5, Z6
+	VSHUFI32X4      $0x88, Z11, Z7, Z5
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z0, Z21
+	VCVTDQ2PS       Z21, Z21
+	VMULPS          Z1, Z21, Z21
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z2, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z3, Z22, Z22
+	LEAQ            (SP), R14
+	PREFETCHT1      (DI)
+	PREFETCHT1      64(DI)
+	PREFETCHT1      128(DI)
+	PREFETCHT1      192(DI)
+	PREFETCHT1      256(DI)
+	XORQ            BX, BX
+
+tokens1:
+	VXORPS            Z23, Z23, Z23
+	VPDPBUSD.BCST     (R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST     4(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST     8(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST     12(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST     16(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST     20(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST     24(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST     28(R11)(BX*8), Z20, Z23
+	VMOVDQU32         (R14), Z24
+	VMULPS.BCST       (R12)(BX*1), Z21, Z25
+	VCVTDQ2PS         Z23, Z23
+	VFMADD231PS       Z25, Z23, Z24
+	VFNMADD231PS.BCST (R13)(BX*1), Z22, Z24
+	VMOVUPS           Z24, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens1
+	VPSRLD            $0x04, Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSRLD            $0x04, Z5, Z5
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPSRLD            $0x04, Z12, Z10
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD            $0x04, Z6, Z6
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPSRLD            $0x04, Z11, Z11
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPSRLD            $0x04, Z13, Z12
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPSRLD            $0x08, Z0, Z13
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z1, Z13, Z13
+	VPSRLD            $0x08, Z2, Z14
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
+	VCVTDQ2PS         Z14, Z14
+	VMULPS            Z3, Z14, Z14
+	LEAQ              1024(SP), R14
+	PREFETCHT1        320(DI)
+	PREFETCHT1        384(DI)
+	PREFETCHT1        448(DI)
+	PREFETCHT1        512(DI)
+	XORQ              BX, BX
+
+tokens2:
+	VXORPS            Z15, Z15, Z15
+	VPDPBUSD.BCST     32(R11)(BX*8), Z9, Z15
+	VPDPBUSD.BCST     36(R11)(BX*8), Z8, Z15
+	VPDPBUSD.BCST     40(R11)(BX*8), Z5, Z15
+	VPDPBUSD.BCST     44(R11)(BX*8), Z7, Z15
+	VPDPBUSD.BCST     48(R11)(BX*8), Z10, Z15
+	VPDPBUSD.BCST     52(R11)(BX*8), Z6, Z15
+	VPDPBUSD.BCST     56(R11)(BX*8), Z11, Z15
+	VPDPBUSD.BCST     60(R11)(BX*8), Z12, Z15
+	VMOVDQU32         (R14), Z16
+	VMULPS.BCST       4(R12)(BX*1), Z13, Z17
+	VCVTDQ2PS         Z15, Z15
+	VFMADD231PS       Z17, Z15, Z16
+	VFNMADD231PS.BCST 4(R13)(BX*1), Z14, Z16
+	VMOVUPS           Z16, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens2
+	VBROADCASTI64X4   48(SI), Z5
+	VINSERTI64X4      $0x01, 48(R8), Z5, Z5
+	VBROADCASTI64X4   48(SI)(AX*1), Z6
+	VINSERTI64X4      $0x01, 48(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4   48(SI)(AX*2), Z7
+	VINSERTI64X4      $0x01, 48(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4   48(SI)(CX*1), Z8
+	VINSERTI64X4      $0x01, 48(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ        Z6, Z5, Z9
+	VPUNPCKLDQ        Z6, Z5, Z5
+	VPUNPCKHDQ        Z8, Z7, Z6
+	VPUNPCKLDQ        Z8, Z7, Z7
+	VPUNPCKLQDQ       Z7, Z5, Z8
+	VPUNPCKHQDQ       Z7, Z5, Z5
+	VPUNPCKLQDQ       Z6, Z9, Z7
+	VPUNPCKHQDQ       Z6, Z9, Z9
+	VBROADCASTI64X4   48(R9), Z6
+	VINSERTI64X4      $0x01, 48(R10), Z6, Z6
+	VBROADCASTI64X4   48(R9)(AX*1), Z10
+	VINSERTI64X4      $0x01, 48(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4   48(R9)(AX*2), Z11
+	VINSERTI64X4      $0x01, 48(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4   48(R9)(CX*1), Z12
+	VINSERTI64X4      $0x01, 48(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ        Z10, Z6, Z13
+	VPUNPCKLDQ        Z10, Z6, Z6
+	VPUNPCKHDQ        Z12, Z11, Z10
+	VPUNPCKLDQ        Z12, Z11, Z11
+	VPUNPCKLQDQ       Z11, Z6, Z12
+	VPUNPCKHQDQ       Z11, Z6, Z6
+	VPUNPCKLQDQ       Z10, Z13, Z11
+	VPUNPCKHQDQ       Z10, Z13, Z13
+	VSHUFI32X4        $0x88, Z12, Z8, Z10
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z6, Z5, Z8
+	VSHUFI32X4        $0xdd, Z6, Z5, Z6
+	VSHUFI32X4        $0x88, Z11, Z7, Z5
+	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VSHUFI32X4        $0xdd, Z13, Z9, Z13
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPSRLD            $0x10, Z0, Z21
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z21, Z21
+	VCVTDQ2PS         Z21, Z21
+	VMULPS            Z1, Z21, Z21
+	VPSRLD            $0x10, Z2, Z22
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z22, Z22
+	VCVTDQ2PS         Z22, Z22
+	VMULPS            Z3, Z22, Z22
+	LEAQ              2048(SP), R14
+	PREFETCHT1        576(DI)
+	PREFETCHT1        640(DI)
+	PREFETCHT1        704(DI)
+	PREFETCHT1        768(DI)
+	PREFETCHT1        832(DI)
+	XORQ              BX, BX
+
+tokens3:
+	VXORPS            Z23, Z23, Z23
+	VPDPBUSD.BCST     64(R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST     68(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST     72(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST     76(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST     80(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST     84(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST     88(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST     92(R11)(BX*8), Z20, Z23
+	VMOVDQU32         (R14), Z24
+	VMULPS.BCST       8(R12)(BX*1), Z21, Z25
+	VCVTDQ2PS         Z23, Z23
+	VFMADD231PS       Z25, Z23, Z24
+	VFNMADD231PS.BCST 8(R13)(BX*1), Z22, Z24
+	VMOVUPS           Z24, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens3
+	VPSRLD            $0x04, Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSRLD            $0x04, Z5, Z5
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPSRLD            $0x04, Z12, Z10
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD            $0x04, Z6, Z6
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPSRLD            $0x04, Z11, Z11
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPSRLD            $0x04, Z13, Z12
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPSRLD            $0x18, Z0, Z13
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z1, Z13, Z13
+	VPSRLD            $0x18, Z2, Z14
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
+	VCVTDQ2PS         Z14, Z14
+	VMULPS            Z3, Z14, Z14
+	LEAQ              3072(SP), R14
+	PREFETCHT1        896(DI)
+	PREFETCHT1        960(DI)
+	PREFETCHT1        1024(DI)
+	PREFETCHT1        1088(DI)
+	XORQ              BX, BX
+
+tokens4:
+	VXORPS            Z15, Z15, Z15
+	VPDPBUSD.BCST     96(R11)(BX*8), Z9, Z15
+	VPDPBUSD.BCST     100(R11)(BX*8), Z8, Z15
+	VPDPBUSD.BCST     104(R11)(BX*8), Z5, Z15
+	VPDPBUSD.BCST     108(R11)(BX*8), Z7, Z15
+	VPDPBUSD.BCST     112(R11)(BX*8), Z10, Z15
+	VPDPBUSD.BCST     116(R11)(BX*8), Z6, Z15
+	VPDPBUSD.BCST     120(R11)(BX*8), Z11, Z15
+	VPDPBUSD.BCST     124(R11)(BX*8), Z12, Z15
+	VMOVDQU32         (R14), Z16
+	VMULPS.BCST       12(R12)(BX*1), Z13, Z17
+	VCVTDQ2PS         Z15, Z15
+	VFMADD231PS       Z17, Z15, Z16
+	VFNMADD231PS.BCST 12(R13)(BX*1), Z14, Z16
+	VMOVUPS           Z16, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens4
+	VBROADCASTI64X4   80(SI), Z5
+	VINSERTI64X4      $0x01, 80(R8), Z5, Z5
+	VBROADCASTI64X4   80(SI)(AX*1), Z6
+	VINSERTI64X4      $0x01, 80(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4   80(SI)(AX*2), Z7
+	VINSERTI64X4      $0x01, 80(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4   80(SI)(CX*1), Z8
+	VINSERTI64X4      $0x01, 80(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ        Z6, Z5, Z9
+	VPUNPCKLDQ        Z6, Z5, Z5
+	VPUNPCKHDQ        Z8, Z7, Z6
+	VPUNPCKLDQ        Z8, Z7, Z7
+	VPUNPCKLQDQ       Z7, Z5, Z8
+	VPUNPCKHQDQ       Z7, Z5, Z5
+	VPUNPCKLQDQ       Z6, Z9, Z7
+	VPUNPCKHQDQ       Z6, Z9, Z9
+	VBROADCASTI64X4   80(R9), Z6
+	VINSERTI64X4      $0x01, 80(R10), Z6, Z6
+	VBROADCASTI64X4   80(R9)(AX*1), Z10
+	VINSERTI64X4      $0x01, 80(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4   80(R9)(AX*2), Z11
+	VINSERTI64X4      $0x01, 80(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4   80(R9)(CX*1), Z12
+	VINSERTI64X4      $0x01, 80(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ        Z10, Z6, Z13
+	VPUNPCKLDQ        Z10, Z6, Z6
+	VPUNPCKHDQ        Z12, Z11, Z10
+	VPUNPCKLDQ        Z12, Z11, Z11
+	VPUNPCKLQDQ       Z11, Z6, Z12
+	VPUNPCKHQDQ       Z11, Z6, Z6
+	VPUNPCKLQDQ       Z10, Z13, Z11
+	VPUNPCKHQDQ       Z10, Z13, Z13
+	VSHUFI32X4        $0x88, Z12, Z8, Z10
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z6, Z5, Z8
+	VSHUFI32X4        $0xdd, Z6, Z5, Z6
+	VSHUFI32X4        $0x88, Z11, Z7, Z5
+	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VSHUFI32X4        $0xdd, Z13, Z9, Z13
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z21
+	VPSRLD            $0x04, Z4, Z22
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z22, Z22
+	VPSRLD            $0x02, Z0, Z23
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z21
+	VPSRLD            $0x02, Z2, Z23
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z22
+	VCVTDQ2PS         Z21, Z21
+	VMULPS            Z1, Z21, Z21
+	VCVTDQ2PS         Z22, Z22
+	VMULPS            Z3, Z22, Z22
+	LEAQ              4096(SP), R14
+	PREFETCHT1        1152(DI)
+	PREFETCHT1        1216(DI)
+	PREFETCHT1        1280(DI)
+	PREFETCHT1        1344(DI)
+	PREFETCHT1        1408(DI)
+	XORQ              BX, BX
+
+tokens5:
+	VXORPS            Z23, Z23, Z23
+	VPDPBUSD.BCST     128(R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST     132(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST     136(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST     140(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST     144(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST     148(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST     152(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST     156(R11)(BX*8), Z20, Z23
+	VMOVDQU32         (R14), Z24
+	VMULPS.BCST       16(R12)(BX*1), Z21, Z25
+	VCVTDQ2PS         Z23, Z23
+	VFMADD231PS       Z25, Z23, Z24
+	VFNMADD231PS.BCST 16(R13)(BX*1), Z22, Z24
+	VMOVUPS           Z24, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens5
+	VPSRLD            $0x04, Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSRLD            $0x04, Z5, Z5
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPSRLD            $0x04, Z12, Z10
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD            $0x04, Z6, Z6
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPSRLD            $0x04, Z11, Z11
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPSRLD            $0x04, Z13, Z12
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPSRLD            $0x08, Z4, Z13
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
+	VPSRLD            $0x0c, Z4, Z14
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z14, Z14
+	VPSRLD            $0x0a, Z0, Z15
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z15, Z13
+	VPSRLD            $0x0a, Z2, Z15
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z15, Z14
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z1, Z13, Z13
+	VCVTDQ2PS         Z14, Z14
+	VMULPS            Z3, Z14, Z14
+	LEAQ              5120(SP), R14
+	PREFETCHT1        1472(DI)
+	PREFETCHT1        1536(DI)
+	PREFETCHT1        1600(DI)
+	PREFETCHT1        1664(DI)
+	XORQ              BX, BX
+
+tokens6:
+	VXORPS            Z15, Z15, Z15
+	VPDPBUSD.BCST     160(R11)(BX*8), Z9, Z15
+	VPDPBUSD.BCST     164(R11)(BX*8), Z8, Z15
+	VPDPBUSD.BCST     168(R11)(BX*8), Z5, Z15
+	VPDPBUSD.BCST     172(R11)(BX*8), Z7, Z15
+	VPDPBUSD.BCST     176(R11)(BX*8), Z10, Z15
+	VPDPBUSD.BCST     180(R11)(BX*8), Z6, Z15
+	VPDPBUSD.BCST     184(R11)(BX*8), Z11, Z15
+	VPDPBUSD.BCST     188(R11)(BX*8), Z12, Z15
+	VMOVDQU32         (R14), Z16
+	VMULPS.BCST       20(R12)(BX*1), Z13, Z17
+	VCVTDQ2PS         Z15, Z15
+	VFMADD231PS       Z17, Z15, Z16
+	VFNMADD231PS.BCST 20(R13)(BX*1), Z14, Z16
+	VMOVUPS           Z16, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens6
+	VBROADCASTI64X4   112(SI), Z5
+	VINSERTI64X4      $0x01, 112(R8), Z5, Z5
+	VBROADCASTI64X4   112(SI)(AX*1), Z6
+	VINSERTI64X4      $0x01, 112(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4   112(SI)(AX*2), Z7
+	VINSERTI64X4      $0x01, 112(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4   112(SI)(CX*1), Z8
+	VINSERTI64X4      $0x01, 112(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ        Z6, Z5, Z9
+	VPUNPCKLDQ        Z6, Z5, Z5
+	VPUNPCKHDQ        Z8, Z7, Z6
+	VPUNPCKLDQ        Z8, Z7, Z7
+	VPUNPCKLQDQ       Z7, Z5, Z8
+	VPUNPCKHQDQ       Z7, Z5, Z5
+	VPUNPCKLQDQ       Z6, Z9, Z7
+	VPUNPCKHQDQ       Z6, Z9, Z9
+	VBROADCASTI64X4   112(R9), Z6
+	VINSERTI64X4      $0x01, 112(R10), Z6, Z6
+	VBROADCASTI64X4   112(R9)(AX*1), Z10
+	VINSERTI64X4      $0x01, 112(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4   112(R9)(AX*2), Z11
+	VINSERTI64X4      $0x01, 112(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4   112(R9)(CX*1), Z12
+	VINSERTI64X4      $0x01, 112(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ        Z10, Z6, Z13
+	VPUNPCKLDQ        Z10, Z6, Z6
+	VPUNPCKHDQ        Z12, Z11, Z10
+	VPUNPCKLDQ        Z12, Z11, Z11
+	VPUNPCKLQDQ       Z11, Z6, Z12
+	VPUNPCKHQDQ       Z11, Z6, Z6
+	VPUNPCKLQDQ       Z10, Z13, Z11
+	VPUNPCKHQDQ       Z10, Z13, Z13
+	VSHUFI32X4        $0x88, Z12, Z8, Z10
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z6, Z5, Z8
+	VSHUFI32X4        $0xdd, Z6, Z5, Z6
+	VSHUFI32X4        $0x88, Z11, Z7, Z5
+	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VSHUFI32X4        $0xdd, Z13, Z9, Z13
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPSRLD            $0x10, Z4, Z21
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z21, Z21
+	VPSRLD            $0x14, Z4, Z22
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z22, Z22
+	VPSRLD            $0x12, Z0, Z23
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z21
+	VPSRLD            $0x12, Z2, Z23
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z22
+	VCVTDQ2PS         Z21, Z21
+	VMULPS            Z1, Z21, Z21
+	VCVTDQ2PS         Z22, Z22
+	VMULPS            Z3, Z22, Z22
+	LEAQ              6144(SP), R14
+	PREFETCHT1        1728(DI)
+	PREFETCHT1        1792(DI)
+	PREFETCHT1        1856(DI)
+	PREFETCHT1        1920(DI)
+	PREFETCHT1        1984(DI)
+	XORQ              BX, BX
+
+tokens7:
+	VXORPS            Z23, Z23, Z23
+	VPDPBUSD.BCST     192(R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST     196(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST     200(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST     204(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST     208(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST     212(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST     216(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST     220(R11)(BX*8), Z20, Z23
+	VMOVDQU32         (R14), Z24
+	VMULPS.BCST       24(R12)(BX*1), Z21, Z25
+	VCVTDQ2PS         Z23, Z23
+	VFMADD231PS       Z25, Z23, Z24
+	VFNMADD231PS.BCST 24(R13)(BX*1), Z22, Z24
+	VMOVUPS           Z24, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens7
+	VPSRLD            $0x04, Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSRLD            $0x04, Z5, Z5
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPSRLD            $0x04, Z12, Z10
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD            $0x04, Z6, Z6
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPSRLD            $0x04, Z11, Z11
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPSRLD            $0x04, Z13, Z12
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPSRLD            $0x18, Z4, Z13
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
+	VPSRLD            $0x1c, Z4, Z4
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z4
+	VPSRLD            $0x1a, Z0, Z0
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z0, Z13
+	VPSRLD            $0x1a, Z2, Z0
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z0, Z4
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z1, Z13, Z13
+	VCVTDQ2PS         Z4, Z4
+	VMULPS            Z3, Z4, Z4
+	LEAQ              7168(SP), R14
+	PREFETCHT1        2048(DI)
+	PREFETCHT1        2112(DI)
+	PREFETCHT1        2176(DI)
+	PREFETCHT1        2240(DI)
+	XORQ              BX, BX
+
+tokens8:
+	VXORPS            Z0, Z0, Z0
+	VPDPBUSD.BCST     224(R11)(BX*8), Z9, Z0
+	VPDPBUSD.BCST     228(R11)(BX*8), Z8, Z0
+	VPDPBUSD.BCST     232(R11)(BX*8), Z5, Z0
+	VPDPBUSD.BCST     236(R11)(BX*8), Z7, Z0
+	VPDPBUSD.BCST     240(R11)(BX*8), Z10, Z0
+	VPDPBUSD.BCST     244(R11)(BX*8), Z6, Z0
+	VPDPBUSD.BCST     248(R11)(BX*8), Z11, Z0
+	VPDPBUSD.BCST     252(R11)(BX*8), Z12, Z0
+	VMOVDQU32         (R14), Z1
+	VMULPS.BCST       28(R12)(BX*1), Z13, Z2
+	VCVTDQ2PS         Z0, Z0
+	VFMADD231PS       Z2, Z0, Z1
+	VFNMADD231PS.BCST 28(R13)(BX*1), Z4, Z1
+	VMOVUPS           Z1, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens8
+	ADDQ              $+2304, DI
+	ADDQ              $+144, SI
+	ADDQ              $+144, R8
+	ADDQ              $+144, R9
+	ADDQ              $+144, R10
+	ADDQ              $+256, R11
+	ADDQ              $+32, R12
+	ADDQ              $+32, R13
+	DECQ              nb+16(FP)
+	JNZ               group
+	MOVQ              y+72(FP), AX
+	MOVQ              ldy+80(FP), CX
+	MOVQ              tokens+24(FP), SI
+	SHLQ              $0x02, CX
+	LEAQ              (SP), BX
+
+out:
+	VXORPS  Z0, Z0, Z0
+	VADDPS  (BX), Z0, Z0
+	VADDPS  1024(BX), Z0, Z0
+	VADDPS  2048(BX), Z0, Z0
+	VADDPS  3072(BX), Z0, Z0
+	VADDPS  4096(BX), Z0, Z0
+	VADDPS  5120(BX), Z0, Z0
+	VADDPS  6144(BX), Z0, Z0
+	VADDPS  7168(BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, BX
+	SUBQ    DX, SI
+	JNZ     out
+	VZEROUPPER
+	RET
+
+DATA avx512_splat_0000003f<>+0(SB)/4, $0x0000003f
+GLOBL avx512_splat_0000003f<>(SB), RODATA|NOPTR, $4
+
+// func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512StripQ5_K(SB), $8704-88
+	MOVQ   w+0(FP), SI
+	MOVQ   next+32(FP), DI
+	MOVQ   stride+8(FP), AX
+	LEAQ   (AX)(AX*2), CX
+	LEAQ   (SI)(AX*4), R8
+	LEAQ   (R8)(AX*4), R9
+	LEAQ   (R9)(AX*4), R10
+	MOVQ   nb+16(FP), DX
+	SHLQ   $0x02, DX
+	SHRQ   $0x03, nb+16(FP)
+	MOVQ   q+40(FP), R11
+	MOVQ   scale+48(FP), R12
+	MOVQ   sum+56(FP), R13
+	MOVQ   tokens+24(FP), R14
+	VXORPS Z0, Z0, Z0
+	LEAQ   (SP), BX
+
+clear:
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z0, 1024(BX)
+	VMOVUPS Z0, 2048(BX)
+	VMOVUPS Z0, 3072(BX)
+	VMOVUPS Z0, 4096(BX)
+	VMOVUPS Z0, 5120(BX)
+	VMOVUPS Z0, 6144(BX)
+	VMOVUPS Z0, 7168(BX)
+	ADDQ    $0x40, BX
+	DECQ    R14
+	JNZ     clear
+	MOVQ    tokens+24(FP), R14
+	IMULQ   DX, R14
+	MOVQ    R14, tokens+24(FP)
+	LEAQ    (SP), BX
+
+group:
+	VBROADCASTI64X4 16(SI), Z0
+	VINSERTI64X4    $0x01, 16(R8), Z0, Z0
+	VBROADCASTI64X4 16(SI)(AX*1), Z1
+	VINSERTI64X4    $0x01, 16(R8)(AX*1), Z1, Z1
+	VBROADCASTI64X4 16(SI)(AX*2), Z2
+	VINSERTI64X4    $0x01, 16(R8)(AX*2), Z2, Z2
+	VBROADCASTI64X4 16(SI)(CX*1), Z3
+	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z3, Z3
+	VPUNPCKHDQ      Z1, Z0, Z4
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKHDQ      Z3, Z2, Z1
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z3
+	VPUNPCKHQDQ     Z2, Z0, Z0
+	VPUNPCKLQDQ     Z1, Z4, Z2
+	VPUNPCKHQDQ     Z1, Z4, Z4
+	VBROADCASTI64X4 16(R9), Z1
+	VINSERTI64X4    $0x01, 16(R10), Z1, Z1
+	VBROADCASTI64X4 16(R9)(AX*1), Z5
+	VINSERTI64X4    $0x01, 16(R10)(AX*1), Z5, Z5
+	VBROADCASTI64X4 16(R9)(AX*2), Z6
+	VINSERTI64X4    $0x01, 16(R10)(AX*2), Z6, Z6
+	VBROADCASTI64X4 16(R9)(CX*1), Z7
+	VINSERTI64X4    $0x01, 16(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z1, Z8
+	VPUNPCKLDQ      Z5, Z1, Z1
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z1, Z7
+	VPUNPCKHQDQ     Z6, Z1, Z1
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VSHUFI32X4      $0x88, Z7, Z3, Z5
+	VSHUFI32X4      $0xdd, Z7, Z3, Z7
+	VSHUFI32X4      $0x88, Z1, Z0, Z3
+	VSHUFI32X4      $0xdd, Z1, Z0, Z1
+	VSHUFI32X4      $0x88, Z6, Z2, Z0
+	VSHUFI32X4      $0xdd, Z6, Z2, Z6
+	VSHUFI32X4      $0x88, Z8, Z4, Z2
+	VSHUFI32X4      $0xdd, Z8, Z4, Z8
+	VMOVDQU32       Z5, 8192(SP)
+	VMOVDQU32       Z3, 8256(SP)
+	VMOVDQU32       Z0, 8320(SP)
+	VMOVDQU32       Z2, 8384(SP)
+	VMOVDQU32       Z7, 8448(SP)
+	VMOVDQU32       Z1, 8512(SP)
+	VMOVDQU32       Z6, 8576(SP)
+	VMOVDQU32       Z8, 8640(SP)
+	VBROADCASTI32X4 (SI), Z0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VBROADCASTI32X4 (SI)(AX*1), Z1
+	VINSERTI32X4    $0x01, (R8)(AX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(AX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(AX*1), Z1, Z1
+	VBROADCASTI32X4 (SI)(AX*2), Z2
+	VINSERTI32X4    $0x01, (R8)(AX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(AX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(AX*2), Z2, Z2
+	VBROADCASTI32X4 (SI)(CX*1), Z3
+	VINSERTI32X4    $0x01, (R8)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(CX*1), Z3, Z3
+	VPUNPCKHDQ      Z1, Z0, Z4
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKHDQ      Z3, Z2, Z1
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z3
+	VPUNPCKHQDQ     Z2, Z0, Z0
+	VPUNPCKLQDQ     Z1, Z4, Z2
+	VPUNPCKHQDQ     Z1, Z4, Z4
+	VPMOVDW         Z3, Y1
+	VCVTPH2PS       Y1, Z1
+	VPSRLD          $0x10, Z3, Z3
+	VPMOVDW         Z3, Y3
+	VCVTPH2PS       Y3, Z3
+	VBROADCASTI64X4 48(SI), Z5
+	VINSERTI64X4    $0x01, 48(R8), Z5, Z5
+	VBROADCASTI64X4 48(SI)(AX*1), Z6
+	VINSERTI64X4    $0x01, 48(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4 48(SI)(AX*2), Z7
+	VINSERTI64X4    $0x01, 48(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4 48(SI)(CX*1), Z8
+	VINSERTI64X4    $0x01, 48(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z5, Z9
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z5, Z8
+	VPUNPCKHQDQ     Z7, Z5, Z5
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 48(R9), Z6
+	VINSERTI64X4    $0x01, 48(R10), Z6, Z6
+	VBROADCASTI64X4 48(R9)(AX*1), Z10
+	VINSERTI64X4    $0x01, 48(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4 48(R9)(AX*2), Z11
+	VINSERTI64X4    $0x01, 48(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4 48(R9)(CX*1), Z12
+	VINSERTI64X4    $0x01, 48(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ      Z10, Z6, Z13
+	VPUNPCKLDQ      Z10, Z6, Z6
+	VPUNPCKHDQ      Z12, Z11, Z10
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z6, Z12
+	VPUNPCKHQDQ     Z11, Z6, Z6
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z8, Z10
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z6, Z5, Z8
+	VSHUFI32X4      $0xdd, Z6, Z5, Z6
+	VSHUFI32X4      $0x88, Z11, Z7, Z5
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPRORD          $0x1c, 8192(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPRORD          $0x1c, 8256(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
+	VPRORD          $0x1c, 8320(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPRORD          $0x1c, 8384(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPRORD          $0x1c, 8448(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPRORD          $0x1c, 8512(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPRORD          $0x1c, 8576(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPRORD          $0x1c, 8640(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z0, Z21
+	VCVTDQ2PS       Z21, Z21
+	VMULPS          Z1, Z21, Z21
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z2, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z3, Z22, Z22
+	LEAQ            (SP), R14
+	PREFETCHT1      (DI)
+	PREFETCHT1      64(DI)
+	PREFETCHT1      128(DI)
+	PREFETCHT1      192(DI)
+	PREFETCHT1      256(DI)
+	PREFETCHT1      320(DI)
+	XORQ            BX, BX
+
+tokens1:
+	VXORPS            Z23, Z23, Z23
+	VPDPBUSD.BCST     (R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST     4(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST     8(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST     12(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST     16(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST     20(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST     24(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST     28(R11)(BX*8), Z20, Z23
+	VMOVDQU32         (R14), Z24
+	VMULPS.BCST       (R12)(BX*1), Z21, Z25
+	VCVTDQ2PS         Z23, Z23
+	VFMADD231PS       Z25, Z23, Z24
+	VFNMADD231PS.BCST (R13)(BX*1), Z22, Z24
+	VMOVUPS           Z24, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens1
+	VPSRLD            $0x04, Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD            $0x1d, 8192(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD            $0x1d, 8256(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
+	VPSRLD            $0x04, Z5, Z5
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPRORD            $0x1d, 8320(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD            $0x1d, 8384(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
+	VPSRLD            $0x04, Z12, Z10
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD            $0x1d, 8448(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
+	VPSRLD            $0x04, Z6, Z6
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD            $0x1d, 8512(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
+	VPSRLD            $0x04, Z11, Z11
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD            $0x1d, 8576(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
+	VPSRLD            $0x04, Z13, Z12
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD            $0x1d, 8640(SP), Z13
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
+	VPSRLD            $0x08, Z0, Z13
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z1, Z13, Z13
+	VPSRLD            $0x08, Z2, Z14
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
+	VCVTDQ2PS         Z14, Z14
+	VMULPS            Z3, Z14, Z14
+	LEAQ              1024(SP), R14
+	PREFETCHT1        384(DI)
+	PREFETCHT1        448(DI)
+	PREFETCHT1        512(DI)
+	PREFETCHT1        576(DI)
+	PREFETCHT1        640(DI)
+	XORQ              BX, BX
+
+tokens2:
+	VXORPS            Z15, Z15, Z15
+	VPDPBUSD.BCST     32(R11)(BX*8), Z9, Z15
+	VPDPBUSD.BCST     36(R11)(BX*8), Z8, Z15
+	VPDPBUSD.BCST     40(R11)(BX*8), Z5, Z15
+	VPDPBUSD.BCST     44(R11)(BX*8), Z7, Z15
+	VPDPBUSD.BCST     48(R11)(BX*8), Z10, Z15
+	VPDPBUSD.BCST     52(R11)(BX*8), Z6, Z15
+	VPDPBUSD.BCST     56(R11)(BX*8), Z11, Z15
+	VPDPBUSD.BCST     60(R11)(BX*8), Z12, Z15
+	VMOVDQU32         (R14), Z16
+	VMULPS.BCST       4(R12)(BX*1), Z13, Z17
+	VCVTDQ2PS         Z15, Z15
+	VFMADD231PS       Z17, Z15, Z16
+	VFNMADD231PS.BCST 4(R13)(BX*1), Z14, Z16
+	VMOVUPS           Z16, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens2
+	VBROADCASTI64X4   80(SI), Z5
+	VINSERTI64X4      $0x01, 80(R8), Z5, Z5
+	VBROADCASTI64X4   80(SI)(AX*1), Z6
+	VINSERTI64X4      $0x01, 80(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4   80(SI)(AX*2), Z7
+	VINSERTI64X4      $0x01, 80(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4   80(SI)(CX*1), Z8
+	VINSERTI64X4      $0x01, 80(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ        Z6, Z5, Z9
+	VPUNPCKLDQ        Z6, Z5, Z5
+	VPUNPCKHDQ        Z8, Z7, Z6
+	VPUNPCKLDQ        Z8, Z7, Z7
+	VPUNPCKLQDQ       Z7, Z5, Z8
+	VPUNPCKHQDQ       Z7, Z5, Z5
+	VPUNPCKLQDQ       Z6, Z9, Z7
+	VPUNPCKHQDQ       Z6, Z9, Z9
+	VBROADCASTI64X4   80(R9), Z6
+	VINSERTI64X4      $0x01, 80(R10), Z6, Z6
+	VBROADCASTI64X4   80(R9)(AX*1), Z10
+	VINSERTI64X4      $0x01, 80(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4   80(R9)(AX*2), Z11
+	VINSERTI64X4      $0x01, 80(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4   80(R9)(CX*1), Z12
+	VINSERTI64X4      $0x01, 80(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ        Z10, Z6, Z13
+	VPUNPCKLDQ        Z10, Z6, Z6
+	VPUNPCKHDQ        Z12, Z11, Z10
+	VPUNPCKLDQ        Z12, Z11, Z11
+	VPUNPCKLQDQ       Z11, Z6, Z12
+	VPUNPCKHQDQ       Z11, Z6, Z6
+	VPUNPCKLQDQ       Z10, Z13, Z11
+	VPUNPCKHQDQ       Z10, Z13, Z13
+	VSHUFI32X4        $0x88, Z12, Z8, Z10
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z6, Z5, Z8
+	VSHUFI32X4        $0xdd, Z6, Z5, Z6
+	VSHUFI32X4        $0x88, Z11, Z7, Z5
+	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VSHUFI32X4        $0xdd, Z13, Z9, Z13
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPRORD            $0x1e, 8192(SP), Z14
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPRORD            $0x1e, 8256(SP), Z15
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
+	VPRORD            $0x1e, 8320(SP), Z16
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPRORD            $0x1e, 8384(SP), Z17
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPRORD            $0x1e, 8448(SP), Z18
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPRORD            $0x1e, 8512(SP), Z19
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPRORD            $0x1e, 8576(SP), Z20
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPRORD            $0x1e, 8640(SP), Z21
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
+	VPSRLD            $0x10, Z0, Z21
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z21, Z21
+	VCVTDQ2PS         Z21, Z21
+	VMULPS            Z1, Z21, Z21
+	VPSRLD            $0x10, Z2, Z22
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z22, Z22
+	VCVTDQ2PS         Z22, Z22
+	VMULPS            Z3, Z22, Z22
+	LEAQ              2048(SP), R14
+	PREFETCHT1        704(DI)
+	PREFETCHT1        768(DI)
+	PREFETCHT1        832(DI)
+	PREFETCHT1        896(DI)
+	PREFETCHT1        960(DI)
+	PREFETCHT1        1024(DI)
+	XORQ              BX, BX
+
+tokens3:
+	VXORPS            Z23, Z23, Z23
+	VPDPBUSD.BCST     64(R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST     68(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST     72(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST     76(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST     80(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST     84(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST     88(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST     92(R11)(BX*8), Z20, Z23
+	VMOVDQU32         (R14), Z24
+	VMULPS.BCST       8(R12)(BX*1), Z21, Z25
+	VCVTDQ2PS         Z23, Z23
+	VFMADD231PS       Z25, Z23, Z24
+	VFNMADD231PS.BCST 8(R13)(BX*1), Z22, Z24
+	VMOVUPS           Z24, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens3
+	VPSRLD            $0x04, Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD            $0x1f, 8192(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD            $0x1f, 8256(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
+	VPSRLD            $0x04, Z5, Z5
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPRORD            $0x1f, 8320(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD            $0x1f, 8384(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
+	VPSRLD            $0x04, Z12, Z10
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD            $0x1f, 8448(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
+	VPSRLD            $0x04, Z6, Z6
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD            $0x1f, 8512(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
+	VPSRLD            $0x04, Z11, Z11
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD            $0x1f, 8576(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
+	VPSRLD            $0x04, Z13, Z12
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD            $0x1f, 8640(SP), Z13
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
+	VPSRLD            $0x18, Z0, Z13
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z1, Z13, Z13
+	VPSRLD            $0x18, Z2, Z14
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
+	VCVTDQ2PS         Z14, Z14
+	VMULPS            Z3, Z14, Z14
+	LEAQ              3072(SP), R14
+	PREFETCHT1        1088(DI)
+	PREFETCHT1        1152(DI)
+	PREFETCHT1        1216(DI)
+	PREFETCHT1        1280(DI)
+	PREFETCHT1        1344(DI)
+	XORQ              BX, BX
+
+tokens4:
+	VXORPS            Z15, Z15, Z15
+	VPDPBUSD.BCST     96(R11)(BX*8), Z9, Z15
+	VPDPBUSD.BCST     100(R11)(BX*8), Z8, Z15
+	VPDPBUSD.BCST     104(R11)(BX*8), Z5, Z15
+	VPDPBUSD.BCST     108(R11)(BX*8), Z7, Z15
+	VPDPBUSD.BCST     112(R11)(BX*8), Z10, Z15
+	VPDPBUSD.BCST     116(R11)(BX*8), Z6, Z15
+	VPDPBUSD.BCST     120(R11)(BX*8), Z11, Z15
+	VPDPBUSD.BCST     124(R11)(BX*8), Z12, Z15
+	VMOVDQU32         (R14), Z16
+	VMULPS.BCST       12(R12)(BX*1), Z13, Z17
+	VCVTDQ2PS         Z15, Z15
+	VFMADD231PS       Z17, Z15, Z16
+	VFNMADD231PS.BCST 12(R13)(BX*1), Z14, Z16
+	VMOVUPS           Z16, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens4
+	VBROADCASTI64X4   112(SI), Z5
+	VINSERTI64X4      $0x01, 112(R8), Z5, Z5
+	VBROADCASTI64X4   112(SI)(AX*1), Z6
+	VINSERTI64X4      $0x01, 112(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4   112(SI)(AX*2), Z7
+	VINSERTI64X4      $0x01, 112(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4   112(SI)(CX*1), Z8
+	VINSERTI64X4      $0x01, 112(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ        Z6, Z5, Z9
+	VPUNPCKLDQ        Z6, Z5, Z5
+	VPUNPCKHDQ        Z8, Z7, Z6
+	VPUNPCKLDQ        Z8, Z7, Z7
+	VPUNPCKLQDQ       Z7, Z5, Z8
+	VPUNPCKHQDQ       Z7, Z5, Z5
+	VPUNPCKLQDQ       Z6, Z9, Z7
+	VPUNPCKHQDQ       Z6, Z9, Z9
+	VBROADCASTI64X4   112(R9), Z6
+	VINSERTI64X4      $0x01, 112(R10), Z6, Z6
+	VBROADCASTI64X4   112(R9)(AX*1), Z10
+	VINSERTI64X4      $0x01, 112(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4   112(R9)(AX*2), Z11
+	VINSERTI64X4      $0x01, 112(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4   112(R9)(CX*1), Z12
+	VINSERTI64X4      $0x01, 112(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ        Z10, Z6, Z13
+	VPUNPCKLDQ        Z10, Z6, Z6
+	VPUNPCKHDQ        Z12, Z11, Z10
+	VPUNPCKLDQ        Z12, Z11, Z11
+	VPUNPCKLQDQ       Z11, Z6, Z12
+	VPUNPCKHQDQ       Z11, Z6, Z6
+	VPUNPCKLQDQ       Z10, Z13, Z11
+	VPUNPCKHQDQ       Z10, Z13, Z13
+	VSHUFI32X4        $0x88, Z12, Z8, Z10
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z6, Z5, Z8
+	VSHUFI32X4        $0xdd, Z6, Z5, Z6
+	VSHUFI32X4        $0x88, Z11, Z7, Z5
+	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VSHUFI32X4        $0xdd, Z13, Z9, Z13
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPRORD            $0x00, 8192(SP), Z14
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPRORD            $0x00, 8256(SP), Z15
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
+	VPRORD            $0x00, 8320(SP), Z16
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPRORD            $0x00, 8384(SP), Z17
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPRORD            $0x00, 8448(SP), Z18
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPRORD            $0x00, 8512(SP), Z19
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPRORD            $0x00, 8576(SP), Z20
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPRORD            $0x00, 8640(SP), Z21
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z21
+	VPSRLD            $0x04, Z4, Z22
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z22, Z22
+	VPSRLD            $0x02, Z0, Z23
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z21
+	VPSRLD            $0x02, Z2, Z23
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z22
+	VCVTDQ2PS         Z21, Z21
+	VMULPS            Z1, Z21, Z21
+	VCVTDQ2PS         Z22, Z22
+	VMULPS            Z3, Z22, Z22
+	LEAQ              4096(SP), R14
+	PREFETCHT1        1408(DI)
+	PREFETCHT1        1472(DI)
+	PREFETCHT1        1536(DI)
+	PREFETCHT1        1600(DI)
+	PREFETCHT1        1664(DI)
+	PREFETCHT1        1728(DI)
+	XORQ              BX, BX
+
+tokens5:
+	VXORPS            Z23, Z23, Z23
+	VPDPBUSD.BCST     128(R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST     132(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST     136(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST     140(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST     144(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST     148(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST     152(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST     156(R11)(BX*8), Z20, Z23
+	VMOVDQU32         (R14), Z24
+	VMULPS.BCST       16(R12)(BX*1), Z21, Z25
+	VCVTDQ2PS         Z23, Z23
+	VFMADD231PS       Z25, Z23, Z24
+	VFNMADD231PS.BCST 16(R13)(BX*1), Z22, Z24
+	VMOVUPS           Z24, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens5
+	VPSRLD            $0x04, Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD            $0x01, 8192(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD            $0x01, 8256(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
+	VPSRLD            $0x04, Z5, Z5
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPRORD            $0x01, 8320(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD            $0x01, 8384(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
+	VPSRLD            $0x04, Z12, Z10
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD            $0x01, 8448(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
+	VPSRLD            $0x04, Z6, Z6
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD            $0x01, 8512(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
+	VPSRLD            $0x04, Z11, Z11
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD            $0x01, 8576(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
+	VPSRLD            $0x04, Z13, Z12
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD            $0x01, 8640(SP), Z13
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
+	VPSRLD            $0x08, Z4, Z13
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
+	VPSRLD            $0x0c, Z4, Z14
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z14, Z14
+	VPSRLD            $0x0a, Z0, Z15
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z15, Z13
+	VPSRLD            $0x0a, Z2, Z15
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z15, Z14
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z1, Z13, Z13
+	VCVTDQ2PS         Z14, Z14
+	VMULPS            Z3, Z14, Z14
+	LEAQ              5120(SP), R14
+	PREFETCHT1        1792(DI)
+	PREFETCHT1        1856(DI)
+	PREFETCHT1        1920(DI)
+	PREFETCHT1        1984(DI)
+	PREFETCHT1        2048(DI)
+	XORQ              BX, BX
+
+tokens6:
+	VXORPS            Z15, Z15, Z15
+	VPDPBUSD.BCST     160(R11)(BX*8), Z9, Z15
+	VPDPBUSD.BCST     164(R11)(BX*8), Z8, Z15
+	VPDPBUSD.BCST     168(R11)(BX*8), Z5, Z15
+	VPDPBUSD.BCST     172(R11)(BX*8), Z7, Z15
+	VPDPBUSD.BCST     176(R11)(BX*8), Z10, Z15
+	VPDPBUSD.BCST     180(R11)(BX*8), Z6, Z15
+	VPDPBUSD.BCST     184(R11)(BX*8), Z11, Z15
+	VPDPBUSD.BCST     188(R11)(BX*8), Z12, Z15
+	VMOVDQU32         (R14), Z16
+	VMULPS.BCST       20(R12)(BX*1), Z13, Z17
+	VCVTDQ2PS         Z15, Z15
+	VFMADD231PS       Z17, Z15, Z16
+	VFNMADD231PS.BCST 20(R13)(BX*1), Z14, Z16
+	VMOVUPS           Z16, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens6
+	VBROADCASTI64X4   144(SI), Z5
+	VINSERTI64X4      $0x01, 144(R8), Z5, Z5
+	VBROADCASTI64X4   144(SI)(AX*1), Z6
+	VINSERTI64X4      $0x01, 144(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4   144(SI)(AX*2), Z7
+	VINSERTI64X4      $0x01, 144(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4   144(SI)(CX*1), Z8
+	VINSERTI64X4      $0x01, 144(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ        Z6, Z5, Z9
+	VPUNPCKLDQ        Z6, Z5, Z5
+	VPUNPCKHDQ        Z8, Z7, Z6
+	VPUNPCKLDQ        Z8, Z7, Z7
+	VPUNPCKLQDQ       Z7, Z5, Z8
+	VPUNPCKHQDQ       Z7, Z5, Z5
+	VPUNPCKLQDQ       Z6, Z9, Z7
+	VPUNPCKHQDQ       Z6, Z9, Z9
+	VBROADCASTI64X4   144(R9), Z6
+	VINSERTI64X4      $0x01, 144(R10), Z6, Z6
+	VBROADCASTI64X4   144(R9)(AX*1), Z10
+	VINSERTI64X4      $0x01, 144(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4   144(R9)(AX*2), Z11
+	VINSERTI64X4      $0x01, 144(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4   144(R9)(CX*1), Z12
+	VINSERTI64X4      $0x01, 144(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ        Z10, Z6, Z13
+	VPUNPCKLDQ        Z10, Z6, Z6
+	VPUNPCKHDQ        Z12, Z11, Z10
+	VPUNPCKLDQ        Z12, Z11, Z11
+	VPUNPCKLQDQ       Z11, Z6, Z12
+	VPUNPCKHQDQ       Z11, Z6, Z6
+	VPUNPCKLQDQ       Z10, Z13, Z11
+	VPUNPCKHQDQ       Z10, Z13, Z13
+	VSHUFI32X4        $0x88, Z12, Z8, Z10
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z6, Z5, Z8
+	VSHUFI32X4        $0xdd, Z6, Z5, Z6
+	VSHUFI32X4        $0x88, Z11, Z7, Z5
+	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VSHUFI32X4        $0xdd, Z13, Z9, Z13
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPRORD            $0x02, 8192(SP), Z14
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPRORD            $0x02, 8256(SP), Z15
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
+	VPRORD            $0x02, 8320(SP), Z16
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPRORD            $0x02, 8384(SP), Z17
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPRORD            $0x02, 8448(SP), Z18
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPRORD            $0x02, 8512(SP), Z19
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPRORD            $0x02, 8576(SP), Z20
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPRORD            $0x02, 8640(SP), Z21
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
+	VPSRLD            $0x10, Z4, Z21
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z21, Z21
+	VPSRLD            $0x14, Z4, Z22
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z22, Z22
+	VPSRLD            $0x12, Z0, Z23
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z21
+	VPSRLD            $0x12, Z2, Z23
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z22
+	VCVTDQ2PS         Z21, Z21
+	VMULPS            Z1, Z21, Z21
+	VCVTDQ2PS         Z22, Z22
+	VMULPS            Z3, Z22, Z22
+	LEAQ              6144(SP), R14
+	PREFETCHT1        2112(DI)
+	PREFETCHT1        2176(DI)
+	PREFETCHT1        2240(DI)
+	PREFETCHT1        2304(DI)
+	PREFETCHT1        2368(DI)
+	PREFETCHT1        2432(DI)
+	XORQ              BX, BX
+
+tokens7:
+	VXORPS            Z23, Z23, Z23
+	VPDPBUSD.BCST     192(R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST     196(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST     200(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST     204(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST     208(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST     212(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST     216(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST     220(R11)(BX*8), Z20, Z23
+	VMOVDQU32         (R14), Z24
+	VMULPS.BCST       24(R12)(BX*1), Z21, Z25
+	VCVTDQ2PS         Z23, Z23
+	VFMADD231PS       Z25, Z23, Z24
+	VFNMADD231PS.BCST 24(R13)(BX*1), Z22, Z24
+	VMOVUPS           Z24, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens7
+	VPSRLD            $0x04, Z10, Z9
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD            $0x03, 8192(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD            $0x03, 8256(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
+	VPSRLD            $0x04, Z5, Z5
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
+	VPRORD            $0x03, 8320(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD            $0x03, 8384(SP), Z10
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
+	VPSRLD            $0x04, Z12, Z10
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD            $0x03, 8448(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
+	VPSRLD            $0x04, Z6, Z6
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD            $0x03, 8512(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
+	VPSRLD            $0x04, Z11, Z11
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD            $0x03, 8576(SP), Z12
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
+	VPSRLD            $0x04, Z13, Z12
+	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD            $0x03, 8640(SP), Z13
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
+	VPSRLD            $0x18, Z4, Z13
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
+	VPSRLD            $0x1c, Z4, Z4
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z4
+	VPSRLD            $0x1a, Z0, Z0
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z0, Z13
+	VPSRLD            $0x1a, Z2, Z0
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z0, Z4
+	VCVTDQ2PS         Z13, Z13
+	VMULPS            Z1, Z13, Z13
+	VCVTDQ2PS         Z4, Z4
+	VMULPS            Z3, Z4, Z4
+	LEAQ              7168(SP), R14
+	PREFETCHT1        2496(DI)
+	PREFETCHT1        2560(DI)
+	PREFETCHT1        2624(DI)
+	PREFETCHT1        2688(DI)
+	PREFETCHT1        2752(DI)
+	XORQ              BX, BX
+
+tokens8:
+	VXORPS            Z0, Z0, Z0
+	VPDPBUSD.BCST     224(R11)(BX*8), Z9, Z0
+	VPDPBUSD.BCST     228(R11)(BX*8), Z8, Z0
+	VPDPBUSD.BCST     232(R11)(BX*8), Z5, Z0
+	VPDPBUSD.BCST     236(R11)(BX*8), Z7, Z0
+	VPDPBUSD.BCST     240(R11)(BX*8), Z10, Z0
+	VPDPBUSD.BCST     244(R11)(BX*8), Z6, Z0
+	VPDPBUSD.BCST     248(R11)(BX*8), Z11, Z0
+	VPDPBUSD.BCST     252(R11)(BX*8), Z12, Z0
+	VMOVDQU32         (R14), Z1
+	VMULPS.BCST       28(R12)(BX*1), Z13, Z2
+	VCVTDQ2PS         Z0, Z0
+	VFMADD231PS       Z2, Z0, Z1
+	VFNMADD231PS.BCST 28(R13)(BX*1), Z4, Z1
+	VMOVUPS           Z1, (R14)
+	ADDQ              $0x40, R14
+	ADDQ              DX, BX
+	CMPQ              BX, tokens+24(FP)
+	JNE               tokens8
+	ADDQ              $+2816, DI
+	ADDQ              $+176, SI
+	ADDQ              $+176, R8
+	ADDQ              $+176, R9
+	ADDQ              $+176, R10
+	ADDQ              $+256, R11
+	ADDQ              $+32, R12
+	ADDQ              $+32, R13
+	DECQ              nb+16(FP)
+	JNZ               group
+	MOVQ              y+72(FP), AX
+	MOVQ              ldy+80(FP), CX
+	MOVQ              tokens+24(FP), SI
+	SHLQ              $0x02, CX
+	LEAQ              (SP), BX
+
+out:
+	VXORPS  Z0, Z0, Z0
+	VADDPS  (BX), Z0, Z0
+	VADDPS  1024(BX), Z0, Z0
+	VADDPS  2048(BX), Z0, Z0
+	VADDPS  3072(BX), Z0, Z0
+	VADDPS  4096(BX), Z0, Z0
+	VADDPS  5120(BX), Z0, Z0
+	VADDPS  6144(BX), Z0, Z0
+	VADDPS  7168(BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, BX
+	SUBQ    DX, SI
+	JNZ     out
+	VZEROUPPER
+	RET
+
+// func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512StripQ6_K(SB), $8704-88
+	MOVQ   w+0(FP), SI
+	MOVQ   next+32(FP), DI
+	MOVQ   stride+8(FP), AX
+	LEAQ   (AX)(AX*2), CX
+	LEAQ   (SI)(AX*4), R8
+	LEAQ   (R8)(AX*4), R9
+	LEAQ   (R9)(AX*4), R10
+	MOVQ   nb+16(FP), DX
+	SHLQ   $0x02, DX
+	SHRQ   $0x03, nb+16(FP)
+	MOVQ   q+40(FP), R11
+	MOVQ   scale+48(FP), R12
+	MOVQ   init+64(FP), R13
+	MOVQ   tokens+24(FP), R14
+	VXORPS Z0, Z0, Z0
+	LEAQ   (SP), BX
+
+clear:
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z0, 1024(BX)
+	VMOVUPS Z0, 2048(BX)
+	VMOVUPS Z0, 3072(BX)
+	VMOVUPS Z0, 4096(BX)
+	VMOVUPS Z0, 5120(BX)
+	VMOVUPS Z0, 6144(BX)
+	VMOVUPS Z0, 7168(BX)
+	ADDQ    $0x40, BX
+	DECQ    R14
+	JNZ     clear
+	MOVQ    tokens+24(FP), R14
+	IMULQ   DX, R14
+	MOVQ    R14, tokens+24(FP)
+	LEAQ    (SP), BX
+
+group:
+	VBROADCASTI32X4 194(SI), Z0
+	VINSERTI32X4    $0x01, 194(R8), Z0, Z0
+	VINSERTI32X4    $0x02, 194(R9), Z0, Z0
+	VINSERTI32X4    $0x03, 194(R10), Z0, Z0
+	VBROADCASTI32X4 194(SI)(AX*1), Z1
+	VINSERTI32X4    $0x01, 194(R8)(AX*1), Z1, Z1
+	VINSERTI32X4    $0x02, 194(R9)(AX*1), Z1, Z1
+	VINSERTI32X4    $0x03, 194(R10)(AX*1), Z1, Z1
+	VBROADCASTI32X4 194(SI)(AX*2), Z2
+	VINSERTI32X4    $0x01, 194(R8)(AX*2), Z2, Z2
+	VINSERTI32X4    $0x02, 194(R9)(AX*2), Z2, Z2
+	VINSERTI32X4    $0x03, 194(R10)(AX*2), Z2, Z2
+	VBROADCASTI32X4 194(SI)(CX*1), Z3
+	VINSERTI32X4    $0x01, 194(R8)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 194(R9)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 194(R10)(CX*1), Z3, Z3
+	VPUNPCKHDQ      Z1, Z0, Z4
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKHDQ      Z3, Z2, Z1
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z3
+	VPUNPCKHQDQ     Z2, Z0, Z0
+	VPUNPCKLQDQ     Z1, Z4, Z2
+	VPUNPCKHQDQ     Z1, Z4, Z4
+	VPSRLD          $0x10, Z4, Z0
+	VPMOVDW         Z0, Y0
+	VCVTPH2PS       Y0, Z0
+	VBROADCASTI32X4 192(SI), Z1
+	VINSERTI32X4    $0x01, 192(R8), Z1, Z1
+	VINSERTI32X4    $0x02, 192(R9), Z1, Z1
+	VINSERTI32X4    $0x03, 192(R10), Z1, Z1
+	VBROADCASTI32X4 192(SI)(AX*1), Z2
+	VINSERTI32X4    $0x01, 192(R8)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 192(R9)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 192(R10)(AX*1), Z2, Z2
+	VBROADCASTI32X4 192(SI)(AX*2), Z3
+	VINSERTI32X4    $0x01, 192(R8)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 192(R9)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 192(R10)(AX*2), Z3, Z3
+	VBROADCASTI32X4 192(SI)(CX*1), Z4
+	VINSERTI32X4    $0x01, 192(R8)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 192(R9)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 192(R10)(CX*1), Z4, Z4
+	VPUNPCKHDQ      Z2, Z1, Z5
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z4, Z3, Z2
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z1, Z4
+	VPUNPCKHQDQ     Z3, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z5, Z3
+	VPUNPCKHQDQ     Z2, Z5, Z5
+	VBROADCASTI64X4 128(SI), Z2
+	VINSERTI64X4    $0x01, 128(R8), Z2, Z2
+	VBROADCASTI64X4 128(SI)(AX*1), Z6
+	VINSERTI64X4    $0x01, 128(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4 128(SI)(AX*2), Z7
+	VINSERTI64X4    $0x01, 128(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4 128(SI)(CX*1), Z8
+	VINSERTI64X4    $0x01, 128(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z2, Z9
+	VPUNPCKLDQ      Z6, Z2, Z2
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z2, Z8
+	VPUNPCKHQDQ     Z7, Z2, Z2
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 128(R9), Z6
+	VINSERTI64X4    $0x01, 128(R10), Z6, Z6
+	VBROADCASTI64X4 128(R9)(AX*1), Z10
+	VINSERTI64X4    $0x01, 128(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4 128(R9)(AX*2), Z11
+	VINSERTI64X4    $0x01, 128(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4 128(R9)(CX*1), Z12
+	VINSERTI64X4    $0x01, 128(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ      Z10, Z6, Z13
+	VPUNPCKLDQ      Z10, Z6, Z6
+	VPUNPCKHDQ      Z12, Z11, Z10
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z6, Z12
+	VPUNPCKHQDQ     Z11, Z6, Z6
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z8, Z10
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z6, Z2, Z8
+	VSHUFI32X4      $0xdd, Z6, Z2, Z6
+	VSHUFI32X4      $0x88, Z11, Z7, Z2
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VMOVDQU32       Z10, 8192(SP)
+	VMOVDQU32       Z8, 8256(SP)
+	VMOVDQU32       Z2, 8320(SP)
+	VMOVDQU32       Z7, 8384(SP)
+	VMOVDQU32       Z12, 8448(SP)
+	VMOVDQU32       Z6, 8512(SP)
+	VMOVDQU32       Z11, 8576(SP)
+	VMOVDQU32       Z13, 8640(SP)
+	VBROADCASTI64X4 (SI), Z2
+	VINSERTI64X4    $0x01, (R8), Z2, Z2
+	VBROADCASTI64X4 (SI)(AX*1), Z6
+	VINSERTI64X4    $0x01, (R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4 (SI)(AX*2), Z7
+	VINSERTI64X4    $0x01, (R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4 (SI)(CX*1), Z8
+	VINSERTI64X4    $0x01, (R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z2, Z9
+	VPUNPCKLDQ      Z6, Z2, Z2
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z2, Z8
+	VPUNPCKHQDQ     Z7, Z2, Z2
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 (R9), Z6
+	VINSERTI64X4    $0x01, (R10), Z6, Z6
+	VBROADCASTI64X4 (R9)(AX*1), Z10
+	VINSERTI64X4    $0x01, (R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4 (R9)(AX*2), Z11
+	VINSERTI64X4    $0x01, (R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4 (R9)(CX*1), Z12
+	VINSERTI64X4    $0x01, (R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ      Z10, Z6, Z13
+	VPUNPCKLDQ      Z10, Z6, Z6
+	VPUNPCKHDQ      Z12, Z11, Z10
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z6, Z12
+	VPUNPCKHQDQ     Z11, Z6, Z6
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z8, Z10
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z6, Z2, Z8
+	VSHUFI32X4      $0xdd, Z6, Z2, Z6
+	VSHUFI32X4      $0x88, Z11, Z7, Z2
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPRORD          $0x1c, 8192(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPRORD          $0x1c, 8256(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
+	VPRORD          $0x1c, 8320(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPRORD          $0x1c, 8384(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPRORD          $0x1c, 8448(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPRORD          $0x1c, 8512(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPRORD          $0x1c, 8576(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPRORD          $0x1c, 8640(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
+	VPSLLD          $0x18, Z4, Z21
+	VPSRAD          $0x18, Z21, Z21
+	VCVTDQ2PS       Z21, Z21
+	VMULPS          Z0, Z21, Z21
+	VPSLLD          $0x10, Z4, Z22
+	VPSRAD          $0x18, Z22, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z0, Z22, Z22
+	LEAQ            (SP), R14
+	PREFETCHT1      (DI)
+	PREFETCHT1      64(DI)
+	PREFETCHT1      128(DI)
+	PREFETCHT1      192(DI)
+	PREFETCHT1      256(DI)
+	PREFETCHT1      320(DI)
+	PREFETCHT1      384(DI)
+	XORQ            BX, BX
+
+tokens1:
+	VPBROADCASTD    (R13)(BX*2), Z23
+	VPBROADCASTD    4(R13)(BX*2), Z24
+	VPDPBUSD.BCST   (R11)(BX*8), Z9, Z23
+	VPDPBUSD.BCST   4(R11)(BX*8), Z14, Z23
+	VPDPBUSD.BCST   8(R11)(BX*8), Z15, Z23
+	VPDPBUSD.BCST   12(R11)(BX*8), Z16, Z23
+	VPDPBUSD.BCST   16(R11)(BX*8), Z17, Z24
+	VPDPBUSD.BCST   20(R11)(BX*8), Z18, Z24
+	VPDPBUSD.BCST   24(R11)(BX*8), Z19, Z24
+	VPDPBUSD.BCST   28(R11)(BX*8), Z20, Z24
+	VMOVDQU32       (R14), Z25
+	VMULPS.BCST     (R12)(BX*1), Z21, Z26
+	VCVTDQ2PS       Z23, Z23
+	VFMADD231PS     Z26, Z23, Z25
+	VMULPS.BCST     (R12)(BX*1), Z22, Z23
+	VCVTDQ2PS       Z24, Z24
+	VFMADD231PS     Z23, Z24, Z25
+	VMOVUPS         Z25, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens1
+	VPSRLD          $0x04, Z10, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x00, 8192(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x00, 8256(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPRORD          $0x00, 8320(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x00, 8384(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z7
+	VPSRLD          $0x04, Z12, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x00, 8448(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x00, 8512(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z6
+	VPSRLD          $0x04, Z11, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD          $0x00, 8576(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
+	VPSRLD          $0x04, Z13, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD          $0x00, 8640(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
+	VPSLLD          $0x18, Z1, Z13
+	VPSRAD          $0x18, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VMULPS          Z0, Z13, Z13
+	VPSLLD          $0x10, Z1, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z0, Z14, Z14
+	LEAQ            2048(SP), R14
+	PREFETCHT1      448(DI)
+	PREFETCHT1      512(DI)
+	PREFETCHT1      576(DI)
+	PREFETCHT1      640(DI)
+	PREFETCHT1      704(DI)
+	PREFETCHT1      768(DI)
+	PREFETCHT1      832(DI)
+	XORQ            BX, BX
+
+tokens2:
+	VPBROADCASTD    16(R13)(BX*2), Z15
+	VPBROADCASTD    20(R13)(BX*2), Z16
+	VPDPBUSD.BCST   64(R11)(BX*8), Z9, Z15
+	VPDPBUSD.BCST   68(R11)(BX*8), Z8, Z15
+	VPDPBUSD.BCST   72(R11)(BX*8), Z2, Z15
+	VPDPBUSD.BCST   76(R11)(BX*8), Z7, Z15
+	VPDPBUSD.BCST   80(R11)(BX*8), Z10, Z16
+	VPDPBUSD.BCST   84(R11)(BX*8), Z6, Z16
+	VPDPBUSD.BCST   88(R11)(BX*8), Z11, Z16
+	VPDPBUSD.BCST   92(R11)(BX*8), Z12, Z16
+	VMOVDQU32       (R14), Z17
+	VMULPS.BCST     8(R12)(BX*1), Z13, Z18
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z18, Z15, Z17
+	VMULPS.BCST     8(R12)(BX*1), Z14, Z15
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z15, Z16, Z17
+	VMOVUPS         Z17, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens2
+	VBROADCASTI64X4 32(SI), Z2
+	VINSERTI64X4    $0x01, 32(R8), Z2, Z2
+	VBROADCASTI64X4 32(SI)(AX*1), Z6
+	VINSERTI64X4    $0x01, 32(R8)(AX*1), Z6, Z6
+	VBROADCASTI64X4 32(SI)(AX*2), Z7
+	VINSERTI64X4    $0x01, 32(R8)(AX*2), Z7, Z7
+	VBROADCASTI64X4 32(SI)(CX*1), Z8
+	VINSERTI64X4    $0x01, 32(R8)(CX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z2, Z9
+	VPUNPCKLDQ      Z6, Z2, Z2
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z2, Z8
+	VPUNPCKHQDQ     Z7, Z2, Z2
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 32(R9), Z6
+	VINSERTI64X4    $0x01, 32(R10), Z6, Z6
+	VBROADCASTI64X4 32(R9)(AX*1), Z10
+	VINSERTI64X4    $0x01, 32(R10)(AX*1), Z10, Z10
+	VBROADCASTI64X4 32(R9)(AX*2), Z11
+	VINSERTI64X4    $0x01, 32(R10)(AX*2), Z11, Z11
+	VBROADCASTI64X4 32(R9)(CX*1), Z12
+	VINSERTI64X4    $0x01, 32(R10)(CX*1), Z12, Z12
+	VPUNPCKHDQ      Z10, Z6, Z13
+	VPUNPCKLDQ      Z10, Z6, Z6
+	VPUNPCKHDQ      Z12, Z11, Z10
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z6, Z12
+	VPUNPCKHQDQ     Z11, Z6, Z6
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z8, Z10
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z6, Z2, Z8
+	VSHUFI32X4      $0xdd, Z6, Z2, Z6
+	VSHUFI32X4      $0x88, Z11, Z7, Z2
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPRORD          $0x1e, 8192(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPRORD          $0x1e, 8256(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
+	VPRORD          $0x1e, 8320(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPRORD          $0x1e, 8384(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPRORD          $0x1e, 8448(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPRORD          $0x1e, 8512(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPRORD          $0x1e, 8576(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPRORD          $0x1e, 8640(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
+	VPSLLD          $0x08, Z4, Z21
+	VPSRAD          $0x18, Z21, Z21
+	VCVTDQ2PS       Z21, Z21
+	VMULPS          Z0, Z21, Z21
+	VPSLLD          $0x00, Z4, Z4
+	VPSRAD          $0x18, Z4, Z4
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z0, Z4, Z4
+	LEAQ            1024(SP), R14
+	PREFETCHT1      896(DI)
+	PREFETCHT1      960(DI)
+	PREFETCHT1      1024(DI)
+	PREFETCHT1      1088(DI)
+	PREFETCHT1      1152(DI)
+	PREFETCHT1      1216(DI)
+	XORQ            BX, BX
+
+tokens3:
+	VPBROADCASTD    8(R13)(BX*2), Z22
+	VPBROADCASTD    12(R13)(BX*2), Z23
+	VPDPBUSD.BCST   32(R11)(BX*8), Z9, Z22
+	VPDPBUSD.BCST   36(R11)(BX*8), Z14, Z22
+	VPDPBUSD.BCST   40(R11)(BX*8), Z15, Z22
+	VPDPBUSD.BCST   44(R11)(BX*8), Z16, Z22
+	VPDPBUSD.BCST   48(R11)(BX*8), Z17, Z23
+	VPDPBUSD.BCST   52(R11)(BX*8), Z18, Z23
+	VPDPBUSD.BCST   56(R11)(BX*8), Z19, Z23
+	VPDPBUSD.BCST   60(R11)(BX*8), Z20, Z23
+	VMOVDQU32       (R14), Z24
+	VMULPS.BCST     4(R12)(BX*1), Z21, Z25
+	VCVTDQ2PS       Z22, Z22
+	VFMADD231PS     Z25, Z22, Z24
+	VMULPS.BCST     4(R12)(BX*1), Z4, Z22
+	VCVTDQ2PS       Z23, Z23
+	VFMADD231PS     Z22, Z23, Z24
+	VMOVUPS         Z24, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens3
+	VPSRLD          $0x04, Z10, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
+	VPRORD          $0x02, 8192(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z4
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x02, 8256(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPRORD          $0x02, 8320(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z2
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x02, 8384(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z7
+	VPSRLD          $0x04, Z12, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x02, 8448(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x02, 8512(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z6
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x02, 8576(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD          $0x02, 8640(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
+	VPSLLD          $0x08, Z1, Z12
+	VPSRAD          $0x18, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z0, Z12, Z12
+	VPSLLD          $0x00, Z1, Z1
+	VPSRAD          $0x18, Z1, Z1
+	VCVTDQ2PS       Z1, Z1
+	VMULPS          Z0, Z1, Z1
+	LEAQ            3072(SP), R14
+	PREFETCHT1      1280(DI)
+	PREFETCHT1      1344(DI)
+	PREFETCHT1      1408(DI)
+	PREFETCHT1      1472(DI)
+	PREFETCHT1      1536(DI)
+	PREFETCHT1      1600(DI)
+	PREFETCHT1      1664(DI)
+	XORQ            BX, BX
+
+tokens4:
+	VPBROADCASTD    24(R13)(BX*2), Z13
+	VPBROADCASTD    28(R13)(BX*2), Z14
+	VPDPBUSD.BCST   96(R11)(BX*8), Z4, Z13
+	VPDPBUSD.BCST   100(R11)(BX*8), Z8, Z13
+	VPDPBUSD.BCST   104(R11)(BX*8), Z2, Z13
+	VPDPBUSD.BCST   108(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   112(R11)(BX*8), Z9, Z14
+	VPDPBUSD.BCST   116(R11)(BX*8), Z6, Z14
+	VPDPBUSD.BCST   120(R11)(BX*8), Z10, Z14
+	VPDPBUSD.BCST   124(R11)(BX*8), Z11, Z14
+	VMOVDQU32       (R14), Z15
+	VMULPS.BCST     12(R12)(BX*1), Z12, Z16
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z16, Z13, Z15
+	VMULPS.BCST     12(R12)(BX*1), Z1, Z13
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z13, Z14, Z15
+	VMOVUPS         Z15, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens4
+	VBROADCASTI64X4 160(SI), Z1
+	VINSERTI64X4    $0x01, 160(R8), Z1, Z1
+	VBROADCASTI64X4 160(SI)(AX*1), Z2
+	VINSERTI64X4    $0x01, 160(R8)(AX*1), Z2, Z2
+	VBROADCASTI64X4 160(SI)(AX*2), Z4
+	VINSERTI64X4    $0x01, 160(R8)(AX*2), Z4, Z4
+	VBROADCASTI64X4 160(SI)(CX*1), Z6
+	VINSERTI64X4    $0x01, 160(R8)(CX*1), Z6, Z6
+	VPUNPCKHDQ      Z2, Z1, Z7
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z6, Z4, Z2
+	VPUNPCKLDQ      Z6, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z1, Z6
+	VPUNPCKHQDQ     Z4, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z7, Z4
+	VPUNPCKHQDQ     Z2, Z7, Z7
+	VBROADCASTI64X4 160(R9), Z2
+	VINSERTI64X4    $0x01, 160(R10), Z2, Z2
+	VBROADCASTI64X4 160(R9)(AX*1), Z8
+	VINSERTI64X4    $0x01, 160(R10)(AX*1), Z8, Z8
+	VBROADCASTI64X4 160(R9)(AX*2), Z9
+	VINSERTI64X4    $0x01, 160(R10)(AX*2), Z9, Z9
+	VBROADCASTI64X4 160(R9)(CX*1), Z10
+	VINSERTI64X4    $0x01, 160(R10)(CX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z2, Z11
+	VPUNPCKLDQ      Z8, Z2, Z2
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z2, Z10
+	VPUNPCKHQDQ     Z9, Z2, Z2
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VSHUFI32X4      $0x88, Z10, Z6, Z8
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VSHUFI32X4      $0x88, Z2, Z1, Z6
+	VSHUFI32X4      $0xdd, Z2, Z1, Z2
+	VSHUFI32X4      $0x88, Z9, Z4, Z1
+	VSHUFI32X4      $0xdd, Z9, Z4, Z9
+	VSHUFI32X4      $0x88, Z11, Z7, Z4
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VMOVDQU32       Z8, 8192(SP)
+	VMOVDQU32       Z6, 8256(SP)
+	VMOVDQU32       Z1, 8320(SP)
+	VMOVDQU32       Z4, 8384(SP)
+	VMOVDQU32       Z10, 8448(SP)
+	VMOVDQU32       Z2, 8512(SP)
+	VMOVDQU32       Z9, 8576(SP)
+	VMOVDQU32       Z11, 8640(SP)
+	VBROADCASTI64X4 64(SI), Z1
+	VINSERTI64X4    $0x01, 64(R8), Z1, Z1
+	VBROADCASTI64X4 64(SI)(AX*1), Z2
+	VINSERTI64X4    $0x01, 64(R8)(AX*1), Z2, Z2
+	VBROADCASTI64X4 64(SI)(AX*2), Z4
+	VINSERTI64X4    $0x01, 64(R8)(AX*2), Z4, Z4
+	VBROADCASTI64X4 64(SI)(CX*1), Z6
+	VINSERTI64X4    $0x01, 64(R8)(CX*1), Z6, Z6
+	VPUNPCKHDQ      Z2, Z1, Z7
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z6, Z4, Z2
+	VPUNPCKLDQ      Z6, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z1, Z6
+	VPUNPCKHQDQ     Z4, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z7, Z4
+	VPUNPCKHQDQ     Z2, Z7, Z7
+	VBROADCASTI64X4 64(R9), Z2
+	VINSERTI64X4    $0x01, 64(R10), Z2, Z2
+	VBROADCASTI64X4 64(R9)(AX*1), Z8
+	VINSERTI64X4    $0x01, 64(R10)(AX*1), Z8, Z8
+	VBROADCASTI64X4 64(R9)(AX*2), Z9
+	VINSERTI64X4    $0x01, 64(R10)(AX*2), Z9, Z9
+	VBROADCASTI64X4 64(R9)(CX*1), Z10
+	VINSERTI64X4    $0x01, 64(R10)(CX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z2, Z11
+	VPUNPCKLDQ      Z8, Z2, Z2
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z2, Z10
+	VPUNPCKHQDQ     Z9, Z2, Z2
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VSHUFI32X4      $0x88, Z10, Z6, Z8
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VSHUFI32X4      $0x88, Z2, Z1, Z6
+	VSHUFI32X4      $0xdd, Z2, Z1, Z2
+	VSHUFI32X4      $0x88, Z9, Z4, Z1
+	VSHUFI32X4      $0xdd, Z9, Z4, Z9
+	VSHUFI32X4      $0x88, Z11, Z7, Z4
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
+	VPRORD          $0x1c, 8192(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
+	VPRORD          $0x1c, 8256(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
+	VPRORD          $0x1c, 8320(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
+	VPRORD          $0x1c, 8384(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
+	VPRORD          $0x1c, 8448(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
+	VPRORD          $0x1c, 8512(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
+	VPRORD          $0x1c, 8576(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
+	VPRORD          $0x1c, 8640(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
+	VPSLLD          $0x18, Z3, Z19
+	VPSRAD          $0x18, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VMULPS          Z0, Z19, Z19
+	VPSLLD          $0x10, Z3, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VCVTDQ2PS       Z20, Z20
+	VMULPS          Z0, Z20, Z20
+	LEAQ            4096(SP), R14
+	PREFETCHT1      1728(DI)
+	PREFETCHT1      1792(DI)
+	PREFETCHT1      1856(DI)
+	PREFETCHT1      1920(DI)
+	PREFETCHT1      1984(DI)
+	PREFETCHT1      2048(DI)
+	XORQ            BX, BX
+
+tokens5:
+	VPBROADCASTD    32(R13)(BX*2), Z21
+	VPBROADCASTD    36(R13)(BX*2), Z22
+	VPDPBUSD.BCST   128(R11)(BX*8), Z7, Z21
+	VPDPBUSD.BCST   132(R11)(BX*8), Z12, Z21
+	VPDPBUSD.BCST   136(R11)(BX*8), Z13, Z21
+	VPDPBUSD.BCST   140(R11)(BX*8), Z14, Z21
+	VPDPBUSD.BCST   144(R11)(BX*8), Z15, Z22
+	VPDPBUSD.BCST   148(R11)(BX*8), Z16, Z22
+	VPDPBUSD.BCST   152(R11)(BX*8), Z17, Z22
+	VPDPBUSD.BCST   156(R11)(BX*8), Z18, Z22
+	VMOVDQU32       (R14), Z23
+	VMULPS.BCST     16(R12)(BX*1), Z19, Z24
+	VCVTDQ2PS       Z21, Z21
+	VFMADD231PS     Z24, Z21, Z23
+	VMULPS.BCST     16(R12)(BX*1), Z20, Z21
+	VCVTDQ2PS       Z22, Z22
+	VFMADD231PS     Z21, Z22, Z23
+	VMOVUPS         Z23, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens5
+	VPSRLD          $0x04, Z8, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x00, 8192(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x00, 8256(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z6
+	VPSRLD          $0x04, Z1, Z1
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
+	VPRORD          $0x00, 8320(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z1
+	VPSRLD          $0x04, Z4, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
+	VPRORD          $0x00, 8384(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z4
+	VPSRLD          $0x04, Z10, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x00, 8448(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPRORD          $0x00, 8512(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x00, 8576(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x00, 8640(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
+	VPSLLD          $0x18, Z5, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VCVTDQ2PS       Z11, Z11
+	VMULPS          Z0, Z11, Z11
+	VPSLLD          $0x10, Z5, Z12
+	VPSRAD          $0x18, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z0, Z12, Z12
+	LEAQ            6144(SP), R14
+	PREFETCHT1      2112(DI)
+	PREFETCHT1      2176(DI)
+	PREFETCHT1      2240(DI)
+	PREFETCHT1      2304(DI)
+	PREFETCHT1      2368(DI)
+	PREFETCHT1      2432(DI)
+	PREFETCHT1      2496(DI)
+	XORQ            BX, BX
+
+tokens6:
+	VPBROADCASTD    48(R13)(BX*2), Z13
+	VPBROADCASTD    52(R13)(BX*2), Z14
+	VPDPBUSD.BCST   192(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   196(R11)(BX*8), Z6, Z13
+	VPDPBUSD.BCST   200(R11)(BX*8), Z1, Z13
+	VPDPBUSD.BCST   204(R11)(BX*8), Z4, Z13
+	VPDPBUSD.BCST   208(R11)(BX*8), Z8, Z14
+	VPDPBUSD.BCST   212(R11)(BX*8), Z2, Z14
+	VPDPBUSD.BCST   216(R11)(BX*8), Z9, Z14
+	VPDPBUSD.BCST   220(R11)(BX*8), Z10, Z14
+	VMOVDQU32       (R14), Z15
+	VMULPS.BCST     24(R12)(BX*1), Z11, Z16
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z16, Z13, Z15
+	VMULPS.BCST     24(R12)(BX*1), Z12, Z13
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z13, Z14, Z15
+	VMOVUPS         Z15, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens6
+	VBROADCASTI64X4 96(SI), Z1
+	VINSERTI64X4    $0x01, 96(R8), Z1, Z1
+	VBROADCASTI64X4 96(SI)(AX*1), Z2
+	VINSERTI64X4    $0x01, 96(R8)(AX*1), Z2, Z2
+	VBROADCASTI64X4 96(SI)(AX*2), Z4
+	VINSERTI64X4    $0x01, 96(R8)(AX*2), Z4, Z4
+	VBROADCASTI64X4 96(SI)(CX*1), Z6
+	VINSERTI64X4    $0x01, 96(R8)(CX*1), Z6, Z6
+	VPUNPCKHDQ      Z2, Z1, Z7
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z6, Z4, Z2
+	VPUNPCKLDQ      Z6, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z1, Z6
+	VPUNPCKHQDQ     Z4, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z7, Z4
+	VPUNPCKHQDQ     Z2, Z7, Z7
+	VBROADCASTI64X4 96(R9), Z2
+	VINSERTI64X4    $0x01, 96(R10), Z2, Z2
+	VBROADCASTI64X4 96(R9)(AX*1), Z8
+	VINSERTI64X4    $0x01, 96(R10)(AX*1), Z8, Z8
+	VBROADCASTI64X4 96(R9)(AX*2), Z9
+	VINSERTI64X4    $0x01, 96(R10)(AX*2), Z9, Z9
+	VBROADCASTI64X4 96(R9)(CX*1), Z10
+	VINSERTI64X4    $0x01, 96(R10)(CX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z2, Z11
+	VPUNPCKLDQ      Z8, Z2, Z2
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z2, Z10
+	VPUNPCKHQDQ     Z9, Z2, Z2
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VSHUFI32X4      $0x88, Z10, Z6, Z8
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VSHUFI32X4      $0x88, Z2, Z1, Z6
+	VSHUFI32X4      $0xdd, Z2, Z1, Z2
+	VSHUFI32X4      $0x88, Z9, Z4, Z1
+	VSHUFI32X4      $0xdd, Z9, Z4, Z9
+	VSHUFI32X4      $0x88, Z11, Z7, Z4
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
+	VPRORD          $0x1e, 8192(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
+	VPRORD          $0x1e, 8256(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
+	VPRORD          $0x1e, 8320(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
+	VPRORD          $0x1e, 8384(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
+	VPRORD          $0x1e, 8448(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
+	VPRORD          $0x1e, 8512(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
+	VPRORD          $0x1e, 8576(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
+	VPRORD          $0x1e, 8640(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
+	VPSLLD          $0x08, Z3, Z19
+	VPSRAD          $0x18, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VMULPS          Z0, Z19, Z19
+	VPSLLD          $0x00, Z3, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VCVTDQ2PS       Z3, Z3
+	VMULPS          Z0, Z3, Z3
+	LEAQ            5120(SP), R14
+	PREFETCHT1      2560(DI)
+	PREFETCHT1      2624(DI)
+	PREFETCHT1      2688(DI)
+	PREFETCHT1      2752(DI)
+	PREFETCHT1      2816(DI)
+	PREFETCHT1      2880(DI)
+	XORQ            BX, BX
+
+tokens7:
+	VPBROADCASTD    40(R13)(BX*2), Z20
+	VPBROADCASTD    44(R13)(BX*2), Z21
+	VPDPBUSD.BCST   160(R11)(BX*8), Z7, Z20
+	VPDPBUSD.BCST   164(R11)(BX*8), Z12, Z20
+	VPDPBUSD.BCST   168(R11)(BX*8), Z13, Z20
+	VPDPBUSD.BCST   172(R11)(BX*8), Z14, Z20
+	VPDPBUSD.BCST   176(R11)(BX*8), Z15, Z21
+	VPDPBUSD.BCST   180(R11)(BX*8), Z16, Z21
+	VPDPBUSD.BCST   184(R11)(BX*8), Z17, Z21
+	VPDPBUSD.BCST   188(R11)(BX*8), Z18, Z21
+	VMOVDQU32       (R14), Z22
+	VMULPS.BCST     20(R12)(BX*1), Z19, Z23
+	VCVTDQ2PS       Z20, Z20
+	VFMADD231PS     Z23, Z20, Z22
+	VMULPS.BCST     20(R12)(BX*1), Z3, Z20
+	VCVTDQ2PS       Z21, Z21
+	VFMADD231PS     Z20, Z21, Z22
+	VMOVUPS         Z22, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens7
+	VPSRLD          $0x04, Z8, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPRORD          $0x02, 8192(SP), Z7
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z3
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x02, 8256(SP), Z7
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z6
+	VPSRLD          $0x04, Z1, Z1
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
+	VPRORD          $0x02, 8320(SP), Z7
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z1
+	VPSRLD          $0x04, Z4, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
+	VPRORD          $0x02, 8384(SP), Z7
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z4
+	VPSRLD          $0x04, Z10, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x02, 8448(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPRORD          $0x02, 8512(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z2
+	VPSRLD          $0x04, Z9, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x02, 8576(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
+	VPSRLD          $0x04, Z11, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x02, 8640(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VPSLLD          $0x08, Z5, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VCVTDQ2PS       Z10, Z10
+	VMULPS          Z0, Z10, Z10
+	VPSLLD          $0x00, Z5, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z0, Z5, Z5
+	LEAQ            7168(SP), R14
+	PREFETCHT1      2944(DI)
+	PREFETCHT1      3008(DI)
+	PREFETCHT1      3072(DI)
+	PREFETCHT1      3136(DI)
+	PREFETCHT1      3200(DI)
+	PREFETCHT1      3264(DI)
+	PREFETCHT1      3328(DI)
+	XORQ            BX, BX
+
+tokens8:
+	VPBROADCASTD  56(R13)(BX*2), Z0
+	VPBROADCASTD  60(R13)(BX*2), Z11
+	VPDPBUSD.BCST 224(R11)(BX*8), Z3, Z0
+	VPDPBUSD.BCST 228(R11)(BX*8), Z6, Z0
+	VPDPBUSD.BCST 232(R11)(BX*8), Z1, Z0
+	VPDPBUSD.BCST 236(R11)(BX*8), Z4, Z0
+	VPDPBUSD.BCST 240(R11)(BX*8), Z7, Z11
+	VPDPBUSD.BCST 244(R11)(BX*8), Z2, Z11
+	VPDPBUSD.BCST 248(R11)(BX*8), Z8, Z11
+	VPDPBUSD.BCST 252(R11)(BX*8), Z9, Z11
+	VMOVDQU32     (R14), Z12
+	VMULPS.BCST   28(R12)(BX*1), Z10, Z13
+	VCVTDQ2PS     Z0, Z0
+	VFMADD231PS   Z13, Z0, Z12
+	VMULPS.BCST   28(R12)(BX*1), Z5, Z0
+	VCVTDQ2PS     Z11, Z11
+	VFMADD231PS   Z0, Z11, Z12
+	VMOVUPS       Z12, (R14)
+	ADDQ          $0x40, R14
+	ADDQ          DX, BX
+	CMPQ          BX, tokens+24(FP)
+	JNE           tokens8
+	ADDQ          $+3360, DI
+	ADDQ          $+210, SI
+	ADDQ          $+210, R8
+	ADDQ          $+210, R9
+	ADDQ          $+210, R10
+	ADDQ          $+256, R11
+	ADDQ          $+32, R12
+	ADDQ          $+64, R13
+	DECQ          nb+16(FP)
+	JNZ           group
+	MOVQ          y+72(FP), AX
+	MOVQ          ldy+80(FP), CX
+	MOVQ          tokens+24(FP), SI
+	SHLQ          $0x02, CX
+	LEAQ          (SP), BX
+
+out:
+	VXORPS  Z0, Z0, Z0
+	VADDPS  (BX), Z0, Z0
+	VADDPS  1024(BX), Z0, Z0
+	VADDPS  2048(BX), Z0, Z0
+	VADDPS  3072(BX), Z0, Z0
+	VADDPS  4096(BX), Z0, Z0
+	VADDPS  5120(BX), Z0, Z0
+	VADDPS  6144(BX), Z0, Z0
+	VADDPS  7168(BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, BX
+	SUBQ    DX, SI
+	JNZ     out
+	VZEROUPPER
+	RET
+
+// func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512StripIQ4_XS(SB), $8192-88
+	VMOVDQU32 avx512_iq4_levels<>+0(SB), Z0
+	MOVQ      w+0(FP), SI
+	MOVQ      next+32(FP), DI
+	MOVQ      stride+8(FP), AX
+	LEAQ      (AX)(AX*2), CX
+	LEAQ      (SI)(AX*4), R8
+	LEAQ      (R8)(AX*4), R9
+	LEAQ      (R9)(AX*4), R10
+	MOVQ      nb+16(FP), DX
+	SHLQ      $0x02, DX
+	SHRQ      $0x03, nb+16(FP)
+	MOVQ      q+40(FP), R11
+	MOVQ      scale+48(FP), R12
+	MOVQ      init+64(FP), R13
+	MOVQ      tokens+24(FP), R14
+	VXORPS    Z1, Z1, Z1
+	LEAQ      (SP), BX
+
+clear:
+	VMOVUPS Z1, (BX)
+	VMOVUPS Z1, 1024(BX)
+	VMOVUPS Z1, 2048(BX)
+	VMOVUPS Z1, 3072(BX)
+	VMOVUPS Z1, 4096(BX)
+	VMOVUPS Z1, 5120(BX)
+	VMOVUPS Z1, 6144(BX)
+	VMOVUPS Z1, 7168(BX)
+	ADDQ    $0x40, BX
+	DECQ    R14
+	JNZ     clear
+	MOVQ    tokens+24(FP), R14
+	IMULQ   DX, R14
+	MOVQ    R14, tokens+24(FP)
+	LEAQ    (SP), BX
+
+group:
+	VBROADCASTI32X4 (SI), Z1
+	VINSERTI32X4    $0x01, (R8), Z1, Z1
+	VINSERTI32X4    $0x02, (R9), Z1, Z1
+	VINSERTI32X4    $0x03, (R10), Z1, Z1
+	VBROADCASTI32X4 (SI)(AX*1), Z2
+	VINSERTI32X4    $0x01, (R8)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(AX*1), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(AX*1), Z2, Z2
+	VBROADCASTI32X4 (SI)(AX*2), Z3
+	VINSERTI32X4    $0x01, (R8)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(AX*2), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(AX*2), Z3, Z3
+	VBROADCASTI32X4 (SI)(CX*1), Z4
+	VINSERTI32X4    $0x01, (R8)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (R9)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (R10)(CX*1), Z4, Z4
+	VPUNPCKHDQ      Z2, Z1, Z5
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z4, Z3, Z2
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z1, Z4
+	VPUNPCKHQDQ     Z3, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z5, Z3
+	VPUNPCKHQDQ     Z2, Z5, Z5
+	VPMOVDW         Z4, Y2
+	VCVTPH2PS       Y2, Z2
+	VBROADCASTI32X4 8(SI), Z3
+	VINSERTI32X4    $0x01, 8(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 8(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 8(R10), Z3, Z3
+	VBROADCASTI32X4 8(SI)(AX*1), Z5
+	VINSERTI32X4    $0x01, 8(R8)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 8(R9)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 8(R10)(AX*1), Z5, Z5
+	VBROADCASTI32X4 8(SI)(AX*2), Z6
+	VINSERTI32X4    $0x01, 8(R8)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 8(R9)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 8(R10)(AX*2), Z6, Z6
+	VBROADCASTI32X4 8(SI)(CX*1), Z7
+	VINSERTI32X4    $0x01, 8(R8)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 8(R9)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 8(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z1, Z12
+	VPSRLD          $0x0c, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	LEAQ            (SP), R14
+	PREFETCHT1      (DI)
+	PREFETCHT1      64(DI)
+	PREFETCHT1      128(DI)
+	PREFETCHT1      192(DI)
+	PREFETCHT1      256(DI)
+	XORQ            BX, BX
+
+tokens1:
+	VPBROADCASTD    (R13)(BX*1), Z13
+	VPDPBUSD.BCST   (R11)(BX*8), Z5, Z13
+	VPDPBUSD.BCST   4(R11)(BX*8), Z9, Z13
+	VPDPBUSD.BCST   8(R11)(BX*8), Z10, Z13
+	VPDPBUSD.BCST   12(R11)(BX*8), Z11, Z13
+	VPDPBUSD.BCST   16(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   20(R11)(BX*8), Z3, Z13
+	VPDPBUSD.BCST   24(R11)(BX*8), Z6, Z13
+	VPDPBUSD.BCST   28(R11)(BX*8), Z8, Z13
+	VMOVDQU32       (R14), Z14
+	VMULPS.BCST     (R12)(BX*1), Z12, Z15
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z15, Z13, Z14
+	VMOVUPS         Z14, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens1
+	VBROADCASTI32X4 24(SI), Z3
+	VINSERTI32X4    $0x01, 24(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 24(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 24(R10), Z3, Z3
+	VBROADCASTI32X4 24(SI)(AX*1), Z5
+	VINSERTI32X4    $0x01, 24(R8)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 24(R9)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 24(R10)(AX*1), Z5, Z5
+	VBROADCASTI32X4 24(SI)(AX*2), Z6
+	VINSERTI32X4    $0x01, 24(R8)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 24(R9)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 24(R10)(AX*2), Z6, Z6
+	VBROADCASTI32X4 24(SI)(CX*1), Z7
+	VINSERTI32X4    $0x01, 24(R8)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 24(R9)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 24(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x04, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x0e, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	LEAQ            1024(SP), R14
+	PREFETCHT1      320(DI)
+	PREFETCHT1      384(DI)
+	PREFETCHT1      448(DI)
+	PREFETCHT1      512(DI)
+	XORQ            BX, BX
+
+tokens2:
+	VPBROADCASTD    4(R13)(BX*1), Z13
+	VPDPBUSD.BCST   32(R11)(BX*8), Z5, Z13
+	VPDPBUSD.BCST   36(R11)(BX*8), Z9, Z13
+	VPDPBUSD.BCST   40(R11)(BX*8), Z10, Z13
+	VPDPBUSD.BCST   44(R11)(BX*8), Z11, Z13
+	VPDPBUSD.BCST   48(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   52(R11)(BX*8), Z3, Z13
+	VPDPBUSD.BCST   56(R11)(BX*8), Z6, Z13
+	VPDPBUSD.BCST   60(R11)(BX*8), Z8, Z13
+	VMOVDQU32       (R14), Z14
+	VMULPS.BCST     4(R12)(BX*1), Z12, Z15
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z15, Z13, Z14
+	VMOVUPS         Z14, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens2
+	VBROADCASTI32X4 40(SI), Z3
+	VINSERTI32X4    $0x01, 40(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 40(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 40(R10), Z3, Z3
+	VBROADCASTI32X4 40(SI)(AX*1), Z5
+	VINSERTI32X4    $0x01, 40(R8)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 40(R9)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 40(R10)(AX*1), Z5, Z5
+	VBROADCASTI32X4 40(SI)(AX*2), Z6
+	VINSERTI32X4    $0x01, 40(R8)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 40(R9)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 40(R10)(AX*2), Z6, Z6
+	VBROADCASTI32X4 40(SI)(CX*1), Z7
+	VINSERTI32X4    $0x01, 40(R8)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 40(R9)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 40(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x08, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x10, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	LEAQ            2048(SP), R14
+	PREFETCHT1      576(DI)
+	PREFETCHT1      640(DI)
+	PREFETCHT1      704(DI)
+	PREFETCHT1      768(DI)
+	XORQ            BX, BX
+
+tokens3:
+	VPBROADCASTD    8(R13)(BX*1), Z13
+	VPDPBUSD.BCST   64(R11)(BX*8), Z5, Z13
+	VPDPBUSD.BCST   68(R11)(BX*8), Z9, Z13
+	VPDPBUSD.BCST   72(R11)(BX*8), Z10, Z13
+	VPDPBUSD.BCST   76(R11)(BX*8), Z11, Z13
+	VPDPBUSD.BCST   80(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   84(R11)(BX*8), Z3, Z13
+	VPDPBUSD.BCST   88(R11)(BX*8), Z6, Z13
+	VPDPBUSD.BCST   92(R11)(BX*8), Z8, Z13
+	VMOVDQU32       (R14), Z14
+	VMULPS.BCST     8(R12)(BX*1), Z12, Z15
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z15, Z13, Z14
+	VMOVUPS         Z14, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens3
+	VBROADCASTI32X4 56(SI), Z3
+	VINSERTI32X4    $0x01, 56(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 56(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 56(R10), Z3, Z3
+	VBROADCASTI32X4 56(SI)(AX*1), Z5
+	VINSERTI32X4    $0x01, 56(R8)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 56(R9)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 56(R10)(AX*1), Z5, Z5
+	VBROADCASTI32X4 56(SI)(AX*2), Z6
+	VINSERTI32X4    $0x01, 56(R8)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 56(R9)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 56(R10)(AX*2), Z6, Z6
+	VBROADCASTI32X4 56(SI)(CX*1), Z7
+	VINSERTI32X4    $0x01, 56(R8)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 56(R9)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 56(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x0c, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x12, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	LEAQ            3072(SP), R14
+	PREFETCHT1      832(DI)
+	PREFETCHT1      896(DI)
+	PREFETCHT1      960(DI)
+	PREFETCHT1      1024(DI)
+	XORQ            BX, BX
+
+tokens4:
+	VPBROADCASTD    12(R13)(BX*1), Z13
+	VPDPBUSD.BCST   96(R11)(BX*8), Z5, Z13
+	VPDPBUSD.BCST   100(R11)(BX*8), Z9, Z13
+	VPDPBUSD.BCST   104(R11)(BX*8), Z10, Z13
+	VPDPBUSD.BCST   108(R11)(BX*8), Z11, Z13
+	VPDPBUSD.BCST   112(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   116(R11)(BX*8), Z3, Z13
+	VPDPBUSD.BCST   120(R11)(BX*8), Z6, Z13
+	VPDPBUSD.BCST   124(R11)(BX*8), Z8, Z13
+	VMOVDQU32       (R14), Z14
+	VMULPS.BCST     12(R12)(BX*1), Z12, Z15
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z15, Z13, Z14
+	VMOVUPS         Z14, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens4
+	VBROADCASTI32X4 72(SI), Z3
+	VINSERTI32X4    $0x01, 72(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 72(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 72(R10), Z3, Z3
+	VBROADCASTI32X4 72(SI)(AX*1), Z5
+	VINSERTI32X4    $0x01, 72(R8)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 72(R9)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 72(R10)(AX*1), Z5, Z5
+	VBROADCASTI32X4 72(SI)(AX*2), Z6
+	VINSERTI32X4    $0x01, 72(R8)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 72(R9)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 72(R10)(AX*2), Z6, Z6
+	VBROADCASTI32X4 72(SI)(CX*1), Z7
+	VINSERTI32X4    $0x01, 72(R8)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 72(R9)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 72(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x10, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x14, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	LEAQ            4096(SP), R14
+	PREFETCHT1      1088(DI)
+	PREFETCHT1      1152(DI)
+	PREFETCHT1      1216(DI)
+	PREFETCHT1      1280(DI)
+	PREFETCHT1      1344(DI)
+	XORQ            BX, BX
+
+tokens5:
+	VPBROADCASTD    16(R13)(BX*1), Z13
+	VPDPBUSD.BCST   128(R11)(BX*8), Z5, Z13
+	VPDPBUSD.BCST   132(R11)(BX*8), Z9, Z13
+	VPDPBUSD.BCST   136(R11)(BX*8), Z10, Z13
+	VPDPBUSD.BCST   140(R11)(BX*8), Z11, Z13
+	VPDPBUSD.BCST   144(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   148(R11)(BX*8), Z3, Z13
+	VPDPBUSD.BCST   152(R11)(BX*8), Z6, Z13
+	VPDPBUSD.BCST   156(R11)(BX*8), Z8, Z13
+	VMOVDQU32       (R14), Z14
+	VMULPS.BCST     16(R12)(BX*1), Z12, Z15
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z15, Z13, Z14
+	VMOVUPS         Z14, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens5
+	VBROADCASTI32X4 88(SI), Z3
+	VINSERTI32X4    $0x01, 88(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 88(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 88(R10), Z3, Z3
+	VBROADCASTI32X4 88(SI)(AX*1), Z5
+	VINSERTI32X4    $0x01, 88(R8)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 88(R9)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 88(R10)(AX*1), Z5, Z5
+	VBROADCASTI32X4 88(SI)(AX*2), Z6
+	VINSERTI32X4    $0x01, 88(R8)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 88(R9)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 88(R10)(AX*2), Z6, Z6
+	VBROADCASTI32X4 88(SI)(CX*1), Z7
+	VINSERTI32X4    $0x01, 88(R8)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 88(R9)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 88(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x14, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x16, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	LEAQ            5120(SP), R14
+	PREFETCHT1      1408(DI)
+	PREFETCHT1      1472(DI)
+	PREFETCHT1      1536(DI)
+	PREFETCHT1      1600(DI)
+	XORQ            BX, BX
+
+tokens6:
+	VPBROADCASTD    20(R13)(BX*1), Z13
+	VPDPBUSD.BCST   160(R11)(BX*8), Z5, Z13
+	VPDPBUSD.BCST   164(R11)(BX*8), Z9, Z13
+	VPDPBUSD.BCST   168(R11)(BX*8), Z10, Z13
+	VPDPBUSD.BCST   172(R11)(BX*8), Z11, Z13
+	VPDPBUSD.BCST   176(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   180(R11)(BX*8), Z3, Z13
+	VPDPBUSD.BCST   184(R11)(BX*8), Z6, Z13
+	VPDPBUSD.BCST   188(R11)(BX*8), Z8, Z13
+	VMOVDQU32       (R14), Z14
+	VMULPS.BCST     20(R12)(BX*1), Z12, Z15
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z15, Z13, Z14
+	VMOVUPS         Z14, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens6
+	VBROADCASTI32X4 104(SI), Z3
+	VINSERTI32X4    $0x01, 104(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 104(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 104(R10), Z3, Z3
+	VBROADCASTI32X4 104(SI)(AX*1), Z5
+	VINSERTI32X4    $0x01, 104(R8)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 104(R9)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 104(R10)(AX*1), Z5, Z5
+	VBROADCASTI32X4 104(SI)(AX*2), Z6
+	VINSERTI32X4    $0x01, 104(R8)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 104(R9)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 104(R10)(AX*2), Z6, Z6
+	VBROADCASTI32X4 104(SI)(CX*1), Z7
+	VINSERTI32X4    $0x01, 104(R8)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 104(R9)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 104(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x18, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x18, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	LEAQ            6144(SP), R14
+	PREFETCHT1      1664(DI)
+	PREFETCHT1      1728(DI)
+	PREFETCHT1      1792(DI)
+	PREFETCHT1      1856(DI)
+	XORQ            BX, BX
+
+tokens7:
+	VPBROADCASTD    24(R13)(BX*1), Z13
+	VPDPBUSD.BCST   192(R11)(BX*8), Z5, Z13
+	VPDPBUSD.BCST   196(R11)(BX*8), Z9, Z13
+	VPDPBUSD.BCST   200(R11)(BX*8), Z10, Z13
+	VPDPBUSD.BCST   204(R11)(BX*8), Z11, Z13
+	VPDPBUSD.BCST   208(R11)(BX*8), Z7, Z13
+	VPDPBUSD.BCST   212(R11)(BX*8), Z3, Z13
+	VPDPBUSD.BCST   216(R11)(BX*8), Z6, Z13
+	VPDPBUSD.BCST   220(R11)(BX*8), Z8, Z13
+	VMOVDQU32       (R14), Z14
+	VMULPS.BCST     24(R12)(BX*1), Z12, Z15
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z15, Z13, Z14
+	VMOVUPS         Z14, (R14)
+	ADDQ            $0x40, R14
+	ADDQ            DX, BX
+	CMPQ            BX, tokens+24(FP)
+	JNE             tokens7
+	VBROADCASTI32X4 120(SI), Z3
+	VINSERTI32X4    $0x01, 120(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 120(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 120(R10), Z3, Z3
+	VBROADCASTI32X4 120(SI)(AX*1), Z5
+	VINSERTI32X4    $0x01, 120(R8)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 120(R9)(AX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 120(R10)(AX*1), Z5, Z5
+	VBROADCASTI32X4 120(SI)(AX*2), Z6
+	VINSERTI32X4    $0x01, 120(R8)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 120(R9)(AX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 120(R10)(AX*2), Z6, Z6
+	VBROADCASTI32X4 120(SI)(CX*1), Z7
+	VINSERTI32X4    $0x01, 120(R8)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 120(R9)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 120(R10)(CX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x1c, Z1, Z1
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z1, Z1
+	VPSRLD          $0x1a, Z4, Z4
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z4, Z1
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z1, Z1
+	VCVTDQ2PS       Z1, Z1
+	VMULPS          Z2, Z1, Z1
+	LEAQ            7168(SP), R14
+	PREFETCHT1      1920(DI)
+	PREFETCHT1      1984(DI)
+	PREFETCHT1      2048(DI)
+	PREFETCHT1      2112(DI)
+	XORQ            BX, BX
+
+tokens8:
+	VPBROADCASTD  28(R13)(BX*1), Z2
+	VPDPBUSD.BCST 224(R11)(BX*8), Z5, Z2
+	VPDPBUSD.BCST 228(R11)(BX*8), Z9, Z2
+	VPDPBUSD.BCST 232(R11)(BX*8), Z10, Z2
+	VPDPBUSD.BCST 236(R11)(BX*8), Z11, Z2
+	VPDPBUSD.BCST 240(R11)(BX*8), Z7, Z2
+	VPDPBUSD.BCST 244(R11)(BX*8), Z3, Z2
+	VPDPBUSD.BCST 248(R11)(BX*8), Z6, Z2
+	VPDPBUSD.BCST 252(R11)(BX*8), Z8, Z2
+	VMOVDQU32     (R14), Z4
+	VMULPS.BCST   28(R12)(BX*1), Z1, Z12
+	VCVTDQ2PS     Z2, Z2
+	VFMADD231PS   Z12, Z2, Z4
+	VMOVUPS       Z4, (R14)
+	ADDQ          $0x40, R14
+	ADDQ          DX, BX
+	CMPQ          BX, tokens+24(FP)
+	JNE           tokens8
+	ADDQ          $+2176, DI
+	ADDQ          $+136, SI
+	ADDQ          $+136, R8
+	ADDQ          $+136, R9
+	ADDQ          $+136, R10
+	ADDQ          $+256, R11
+	ADDQ          $+32, R12
+	ADDQ          $+32, R13
+	DECQ          nb+16(FP)
+	JNZ           group
+	MOVQ          y+72(FP), AX
+	MOVQ          ldy+80(FP), CX
+	MOVQ          tokens+24(FP), SI
+	SHLQ          $0x02, CX
+	LEAQ          (SP), BX
+
+out:
+	VXORPS  Z0, Z0, Z0
+	VADDPS  (BX), Z0, Z0
+	VADDPS  1024(BX), Z0, Z0
+	VADDPS  2048(BX), Z0, Z0
+	VADDPS  3072(BX), Z0, Z0
+	VADDPS  4096(BX), Z0, Z0
+	VADDPS  5120(BX), Z0, Z0
+	VADDPS  6144(BX), Z0, Z0
+	VADDPS  7168(BX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, BX
+	SUBQ    DX, SI
+	JNZ     out
 	VZEROUPPER
 	RET
 

@@ -46,11 +46,11 @@ func BenchmarkMul(b *testing.B) {
 	})
 }
 
-// BenchmarkDot streams 64 MB of rows of k = 4096 (more than the last-level cache) past 1 and 4 tokens, on one core; Q4_1 also at k = 576.
+// BenchmarkDot streams 64 MB of rows of k = 4096 (more than the last-level cache) past 1, 2 and 8 tokens, on one core; Q4_1 also at k = 576.
 func BenchmarkDot(b *testing.B) {
 	eachLeafBench(b, func(b *testing.B, l *leaf) {
 		for _, ty := range sortedTypes(l.dots) {
-			for _, c := range []struct{ nb, tokens, bytes int }{{128, 1, 64 << 20}, {128, 1, 256 << 10}, {128, 4, 64 << 20}, {128, 4, 256 << 10}, {18, 1, 256 << 10}, {18, 4, 256 << 10}} {
+			for _, c := range []struct{ nb, tokens, bytes int }{{128, 1, 64 << 20}, {128, 1, 256 << 10}, {128, 2, 64 << 20}, {128, 8, 64 << 20}, {128, 8, 256 << 10}, {18, 1, 256 << 10}, {18, 8, 256 << 10}} {
 				if 32*c.nb%ty.Len() != 0 {
 					continue
 				}
@@ -71,12 +71,18 @@ func benchDot(b *testing.B, d dot, ty block.Type, nb, tokens, bytes int) {
 	for i := 1; i < rows; i++ {
 		copy(w[i*stride:], w[:stride])
 	}
-	q, x, y := make([]int8, tokens*k), make([]float32, tokens*k), make([]float32, 16*tokens)
+	const item = 64
+	q, x, y := make([]int8, tokens*k), make([]float32, tokens*k), make([]float32, item*tokens)
 	scale, sum, half := make([]float32, tokens*nb), make([]float32, tokens*nb), make([]int32, tokens*2*nb)
 	r.int8s(q)
+	run := d.run
+	if d.strip != nil && tokens > d.tokens {
+		run = d.strip
+	}
 	for b.Loop() {
-		for i := 0; i < rows; i += 16 {
-			d.run(&dotArgs{w: &w[i*stride], stride: stride, rows: 16, nb: nb, tokens: tokens, q: &q[0], scale: &scale[0], sum: &sum[0], half: &half[0], x: &x[0], y: &y[0], ldy: 16})
+		for i := 0; i < rows; i += item {
+			run(&dotArgs{w: &w[i*stride], stride: stride, rows: min(item, rows-i), nb: nb, tokens: tokens, q: &q[0], scale: &scale[0], sum: &sum[0], half: &half[0],
+				scales: 2, init: &half[0], x: &x[0], y: &y[0], ldy: item})
 		}
 	}
 	s := float64(b.N) / 1e9 / b.Elapsed().Seconds()

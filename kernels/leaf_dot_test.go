@@ -109,7 +109,10 @@ func TestDots(t *testing.T) {
 						if nb > 40 && tokens > 2 {
 							break
 						}
-						testDot(t, m, f, ty, d, nb, tokens, 1+(nb+tokens)%5)
+						testDot(t, m, f, ty, d.run, d.arrange, nb, tokens, 1+(nb+tokens)%5)
+					}
+					for tokens := 1; d.strip != nil && tokens <= stripTokens; tokens = tokens*3/2 + 1 {
+						testDot(t, m, f, ty, d.strip, nil, nb, tokens, 1+(7*nb+tokens)%50)
 					}
 				}
 			})
@@ -117,7 +120,7 @@ func TestDots(t *testing.T) {
 	})
 }
 
-func testDot(t *testing.T, m *memory, f *format, ty block.Type, d dot, nb, tokens, rows int) {
+func testDot(t *testing.T, m *memory, f *format, ty block.Type, run func(a *dotArgs), arrange func(nb int, q, o *int8), nb, tokens, rows int) {
 	r, k, shift := newRandom(nb, tokens), 32*nb, (nb+tokens)%3
 	bytes := k / ty.Len() * ty.Size()
 	a := &dotArgs{stride: bytes + 2*(nb%3), rows: rows, nb: nb, tokens: tokens, ldy: rows + nb%4}
@@ -133,7 +136,7 @@ func testDot(t *testing.T, m *memory, f *format, ty block.Type, d dot, nb, token
 		r.floats(x)
 		a.x = &x[0]
 		a.y = &got[0]
-		d.run(a)
+		run(a)
 		a.y = &want[0]
 		dotFloatGeneric(ty, a)
 	} else {
@@ -152,14 +155,21 @@ func testDot(t *testing.T, m *memory, f *format, ty block.Type, d dot, nb, token
 		}
 		arranged := buffer[int8](m, tokens*k, shift)
 		copy(arranged, q)
-		if d.arrange != nil {
+		if arrange != nil {
 			for i := range tokens {
-				d.arrange(nb, &q[i*k], &arranged[i*k])
+				arrange(nb, &q[i*k], &arranged[i*k])
 			}
 		}
 		a.scale, a.sum, a.half = &scale[0], &sum[0], &half[0]
+		if a.scales = f.scales; f.bias != 0 {
+			init := buffer[int32](m, tokens*f.scales*nb, shift)
+			for i := range tokens {
+				rowBiases(init[i*f.scales*nb:][:f.scales*nb], half[2*i*nb:][:2*nb], f)
+			}
+			a.init = &init[0]
+		}
 		a.q, a.y = &arranged[0], &got[0]
-		d.run(a)
+		run(a)
 		a.q, a.y = &q[0], &want[0]
 		dotGeneric(f, a)
 	}

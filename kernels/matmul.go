@@ -12,9 +12,11 @@ type product struct {
 	y    []float32
 	ldy  int
 	add  bool
-	dot  *dot    // row dots, straight from the file
+	dot  *dot // row dots, straight from the file
+	most int  // tokens that it takes at once
+	run  func(a *dotArgs)
 	q    []int8  // operand of an integer dot
-	init []int32 // −bias·Σq of the operand's tiles, for panels of a format with a bias
+	init []int32 // −bias·Σq of the operand's tiles, or of its rows for strips, of a format with a bias
 }
 
 // mulTask is the product (or two or three of one operand) that the pool is working on.
@@ -79,13 +81,8 @@ func (d *cpuDevice) multiply() {
 	for i := range m.ps {
 		p := &m.ps[i]
 		bytes := panelBytes
-		if p.w.dot != nil && n <= dotTokens {
+		if d.byDot(p, i) {
 			bytes = max(2*dotBytes/max(2, d.pool.n), 2*panelBytes)
-			p.dot = p.w.dot
-			p.q = d.in.q
-			if p.dot.arrange != nil {
-				p.q = d.in.arranged[i]
-			}
 			m.ints = m.ints || !p.w.isFloat()
 		} else if p.w.pairs {
 			m.ptiles = true
@@ -131,6 +128,37 @@ func (d *cpuDevice) multiply() {
 	d.pool.run(items, m.itemFn)
 }
 
+// byDot sets product i up as row dots, where the operand is small enough.
+func (d *cpuDevice) byDot(p *product, i int) bool {
+	if p.w.dot == nil {
+		return false
+	}
+	dot, in := p.w.dot, &d.in
+	if dot.strip != nil && d.columns(p) > dot.tokens && in.n <= stripTokens {
+		p.dot, p.run, p.most, p.q = dot, dot.strip, stripTokens, in.q
+		if p.w.format.bias != 0 {
+			p.init = in.init[i]
+		}
+		return true
+	}
+	if in.n > dotTokens {
+		return false
+	}
+	p.dot, p.run, p.most, p.q = dot, dot.run, dot.tokens, in.q
+	if dot.arrange != nil {
+		p.q = in.arranged[i]
+	}
+	return true
+}
+
+// columns is how many rows of the operand p takes.
+func (d *cpuDevice) columns(p *product) int {
+	if p.w.wide {
+		return 2 * d.in.n
+	}
+	return d.in.n
+}
+
 // The weights that an item reads. Dots want a long run of them, since the processor's prefetching begins anew with each: the 8B Q4_K_M generated
 // 6.3 tokens a second with 64 KB, 7.1 with 256 KB and 7.5 with 1 MB, and 6.6 with one item for each core, which then wait for each other: so more workers than
 // two take less at a time. (Simulated, 16 workers wait 23% of the time with items of 1 MB, and 3.9% with 128 KB.) Panels decode what
@@ -162,12 +190,17 @@ func (d *cpuDevice) operandRow(worker, r int) {
 	}
 	for i := range m.ps {
 		p := &m.ps[i]
-		if p.dot == nil || p.dot.arrange == nil {
+		if p.dot == nil || p.w.isFloat() {
 			continue
 		}
-		p.dot.arrange(in.nb, &in.q[r*in.k], &p.q[r*in.k])
-		if p.w.wide {
-			p.dot.arrange(in.nb, &in.q[(in.n+r)*in.k], &p.q[(in.n+r)*in.k])
+		for t := r; t < d.columns(p); t += in.n {
+			if &p.q[0] != &in.q[0] {
+				p.dot.arrange(in.nb, &in.q[t*in.k], &p.q[t*in.k])
+			}
+			if p.init != nil {
+				f := p.w.format
+				rowBiases(p.init[t*f.scales*in.nb:][:f.scales*in.nb], in.half[2*t*in.nb:][:2*in.nb], f)
+			}
 		}
 	}
 }
@@ -210,12 +243,9 @@ func (d *cpuDevice) productItem(worker, item int) {
 
 // dots runs rows first … first+rows−1 of p against all tokens.
 func (d *cpuDevice) dots(s *scratch, p *product, first, rows int) {
-	columns := d.in.n
-	if p.w.wide {
-		columns *= 2
-	}
-	for t := 0; t < columns; t += p.dot.tokens {
-		n := min(p.dot.tokens, columns-t)
+	columns := d.columns(p)
+	for t := 0; t < columns; t += p.most {
+		n := min(p.most, columns-t)
 		if !p.add && !p.w.wide {
 			d.dot(s, p, first, rows, t, n, &p.y[t*p.ldy+first], p.ldy)
 			continue
@@ -248,8 +278,11 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 		a.x = &in.x[t*in.k]
 	} else {
 		a.q, a.scale, a.sum, a.half = &p.q[t*in.k], &in.scale[t*in.nb], &in.sum[t*in.nb], &in.half[2*t*in.nb]
+		if a.scales = p.w.format.scales; p.init != nil {
+			a.init = &p.init[t*a.scales*in.nb]
+		}
 	}
-	p.dot.run(a)
+	p.run(a)
 }
 
 // addTo is y += x, for lengths that are mostly multiples of 16.
@@ -350,10 +383,8 @@ func (d *cpuDevice) panel(s *scratch, p *product, first int) {
 
 // gateUp runs rows first … first+rows−1 of the gate and up projections, which are of one type, and joins them by SwiGLU.
 func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
-	w := dotTokens
-	if gate.dot != nil {
-		w = gate.dot.tokens
-	} else {
+	w := gate.most
+	if gate.dot == nil {
 		d.load(s, &s.panels[0], gate, first)
 		d.load(s, &s.panels[1], up, first)
 		w = d.width(gate)

@@ -33,7 +33,9 @@ func Emit() {
 	for _, f := range dots() {
 		dot(f, 1)
 		dot(f, 2)
-		dotMany(f)
+	}
+	for _, f := range strips() {
+		emitStrip(f)
 	}
 	for _, f := range floatFormats {
 		for tokens := 4; tokens > 0; tokens /= 2 {
@@ -75,8 +77,13 @@ func bytes(name string, n int, f func(i int) byte) Mem {
 // splat is a register of 16 equal dwords.
 func splat(v uint32) VecVirtual {
 	z := ZMM()
-	VPBROADCASTD(vector(fmt.Sprintf("splat_%08x", v), 1, func(int) uint32 { return v }), z)
+	VPBROADCASTD(splatMem(v), z)
 	return z
+}
+
+// splatMem is a dword for instructions that broadcast it themselves.
+func splatMem(v uint32) Mem {
+	return vector(fmt.Sprintf("splat_%08x", v), 1, func(int) uint32 { return v })
 }
 
 func splatF(f float64) VecVirtual { return splat(floatBits(f)) }
@@ -146,10 +153,7 @@ type exp32 struct{ hi, lo, log2e, ln2hi, ln2lo, c0, c1, c2, c3, c4, c5, one Op }
 
 func newExp32() exp32 {
 	// As memory operands broadcast by the instruction, they take no registers.
-	c := func(f float64) Mem {
-		v := floatBits(f)
-		return vector(fmt.Sprintf("splat_%08x", v), 1, func(int) uint32 { return v })
-	}
+	c := func(f float64) Mem { return splatMem(floatBits(f)) }
 	return exp32{c(88.3), c(-87.3), c(1.44269504), c(-0.693359375), c(2.12194440e-4),
 		c(1.9875691500e-4), c(1.3981999507e-3), c(8.3334519073e-3), c(4.1665795894e-2), c(1.6666665459e-1), c(5.0000001201e-1), c(1)}
 }

@@ -195,7 +195,7 @@ func dot(f dotFormat, tokens int) {
 	RET()
 }
 
-// addGroup adds a group's sums, of two rows or tokens, to the partial sums in the halves of p: a are the tokens' scales, low the rows', high the
+// addGroup adds a group's sums, of two rows, to the partial sums in the halves of p: a are the token's scales, twice, low the rows', high the
 // offsets or the scales of second halves.
 func addGroup(f dotFormat, d []VecVirtual, low, high, a VecVirtual, sum func() VecVirtual, shifts, p VecVirtual) {
 	g0, g1 := ZMM(), ZMM()
@@ -224,132 +224,6 @@ func addGroup(f dotFormat, d []VecVirtual, low, high, a VecVirtual, sum func() V
 	if f.offs {
 		fmaOffset(f, sum(), high, p)
 	}
-}
-
-// dotMany emits the dot of rows with 2 to 8 tokens, two at a time in the halves of a register. An odd last token is taken
-// twice. A group is decoded once; the pairs' partial sums live on the stack.
-func dotMany(f dotFormat) {
-	name := "avx512Dot" + f.name + "Many"
-	TEXT(name, dotFlags(f), "func(w *byte, stride, rows, nb, tokens int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int)")
-	Doc(name + " multiplies rows by up to 8 tokens: see dotArgs.")
-	Pragma("noescape")
-	f.setup()
-	halfOrder, shifts := halfPositions(f), blockShifts(f)
-	sums := AllocLocal(4 * 64)
-	var tail *dotTail
-	if f.tail {
-		tail = newDotTail(f)
-	}
-	// first and second are byte offsets of a pair's tokens in scale; last that of the last token.
-	step, last, first, second := GP64(), GP64(), GP64(), GP64()
-	Load(Param("nb"), step)
-	SHLQ(U8(2), step)
-	Load(Param("tokens"), last)
-	DECQ(last)
-	IMULQ(step, last)
-	row, y := ptr("w"), ptr("y")
-
-	pairs := func(label string, weights []VecVirtual, s VecVirtual, q, scale, sum, half Mem, tail *dotTail) {
-		low, high := ZMM(), ZMM()
-		VSHUFF64X2(U8(0x44), s, s, low)
-		if f.halves || f.offs {
-			VSHUFF64X2(U8(0xee), s, s, high)
-		}
-		acc := Mem{Base: GP64()}
-		LEAQ(sums, acc.Base)
-		XORQ(first, first)
-		Label(label)
-		LEAQ(Mem{Base: first, Index: step, Scale: 1}, second)
-		CMPQ(second, last)
-		CMOVQGT(last, second)
-		at := func(m Mem, token Register, scale uint8) Mem {
-			if m.Base == nil {
-				return m
-			}
-			return m.Idx(token, scale)
-		}
-		d := make([]VecVirtual, 2)
-		for i, token := range []Register{first, second} {
-			d[i] = biasSums(f, at(half, token, 2), halfOrder, tail)
-			for j, x := range tokenBytes(at(q, token, 8), tail) {
-				VPDPBUSD(x, weights[j], d[i])
-			}
-		}
-		p := ZMM()
-		VMOVUPS(acc, p)
-		tail.turn(p)
-		a := tail.pair(at(scale, first, 1), at(scale, second, 1))
-		addGroup(f, d, low, high, a, func() VecVirtual { return tail.pair(at(sum, first, 1), at(sum, second, 1)) }, shifts, p)
-		tail.turnBack(p)
-		VMOVUPS(p, acc)
-		ADDQ(U8(64), acc.Base)
-		LEAQ(Mem{Base: first, Index: step, Scale: 2}, first)
-		CMPQ(first, last)
-		JLE(LabelRef(label))
-	}
-
-	Label("row")
-	z := zero()
-	for i := range 4 {
-		VMOVUPS(z, sums.Offset(64*i))
-	}
-	w, q, scale, sum, half := Mem{Base: GP64()}, ptr("q"), ptr("scale"), Mem{}, Mem{}
-	if f.offs {
-		sum = ptr("sum")
-	}
-	if f.bias != 0 {
-		half = ptr("half")
-	}
-	MOVQ(row.Base, w.Base)
-	n := arg("nb")
-	SHRQ(U8(3), n)
-	Label("group")
-	prefetch(f, w)
-	weights, s := f.decode(w)
-	pairs("pair", weights, s, q, scale, sum, half, nil)
-	advance(w, f.bytes)
-	advance(q, 256)
-	advance(scale, 32)
-	if f.offs {
-		advance(sum, 32)
-	}
-	if f.bias != 0 {
-		advance(half, 64)
-	}
-	DECQ(n)
-	JNZ(LabelRef("group"))
-	if f.tail {
-		TESTQ(tail.n, tail.n)
-		JZ(LabelRef("end"))
-		ADDQ(tail.bytes, w.Base)
-		weights, s := f.decode(w)
-		pairs("tailPair", weights, s, q, tail.last(scale, 4), tail.last(sum, 4), tail.last(half, 8), tail)
-		Label("end")
-	}
-
-	acc, out, t, ldy := Mem{Base: GP64()}, Mem{Base: GP64()}, arg("tokens"), arg("ldy")
-	LEAQ(sums, acc.Base)
-	MOVQ(y.Base, out.Base)
-	Label("out")
-	p := load(acc)
-	r := groupSum(p)
-	VMOVSS(r.AsX(), out)
-	DECQ(t)
-	JZ(LabelRef("rowEnd"))
-	x := XMM()
-	VEXTRACTF32X4(U8(2), r, x)
-	VMOVSS(x, out.Idx(ldy, 4))
-	LEAQ(out.Idx(ldy, 8), out.Base)
-	ADDQ(U8(64), acc.Base)
-	DECQ(t)
-	JNZ(LabelRef("out"))
-	Label("rowEnd")
-	ADDQ(U8(4), y.Base)
-	ADDQ(mustParam("stride"), row.Base)
-	DECQ(mustParam("rows")) // the caller's copy, in the frame
-	JNZ(LabelRef("row"))
-	VZEROUPPER()
-	RET()
 }
 
 // dotFlags lets a function with a large frame grow the stack.

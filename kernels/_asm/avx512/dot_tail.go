@@ -86,18 +86,3 @@ func (t *dotTail) both(m Mem) VecVirtual {
 	VSHUFF64X2(U8(0x44), x, x, x)
 	return x
 }
-
-// pair is 8 floats of each of two tokens.
-func (t *dotTail) pair(m0, m1 Mem) VecVirtual {
-	x := ZMM()
-	if t == nil {
-		VMOVUPS(m0, x.AsY())
-		VINSERTF64X4(U8(1), m1, x, x)
-		return x
-	}
-	y := YMM()
-	VMOVUPS_Z(m0, t.blocks, x.AsY())
-	VMOVUPS_Z(m1, t.blocks, y)
-	VINSERTF64X4(U8(1), y, x, x)
-	return x
-}

@@ -1,0 +1,466 @@
+package avx512
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// A strip is 16 rows against a few tokens. The dot of one token has a row's values along a register, and so must shuffle and add its sums; a strip
+// has 16 rows along it. Blocks are transposed as they are in the file, opened into 8 registers, and used as the microkernel uses a panel, but never
+// stored. The partial sums p_j, of each token and each eighth block, live on the stack.
+
+const (
+	stripTokens = 16
+	stripSums   = 64 * stripTokens // bytes of one p_j
+)
+
+// stripFormat says how the blocks of one type are opened.
+type stripFormat struct {
+	name   string
+	bytes  int  // that open takes from each row
+	blocks int  // of 32 values in them: 8, or 1
+	bias   bool // sums begin with init
+	halves bool // scales per 16
+	offs   bool // an offset per 32, which is subtracted
+	setup  func()
+	open   func(s *strip)
+}
+
+// strip is the state that open works with.
+type strip struct {
+	stripFormat
+	rows            [4]Register // rows 0, 4, 8 and 12
+	stride, stride3 Register
+	q, scale        Mem // of the first token at this block
+	sum, init, next Mem
+	step, token     Register // bytes of a token's scales, and those to a token's
+	sums, turn      Mem      // p_0, and the p_j of a single block
+	opened          int      // blocks
+}
+
+// emitStrip emits the function of one format.
+func emitStrip(f stripFormat) {
+	s := &strip{stripFormat: f, stride: GP64(), stride3: GP64(), step: GP64(), token: GP64(), turn: Mem{Base: GP64()}}
+	name := "avx512Strip" + f.name
+	TEXT(name, attr.Attribute(0), "func(w *byte, stride, nb, tokens int, next *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)")
+	Doc(name + " multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.")
+	Pragma("noescape")
+	s.sums = AllocLocal(8 * stripSums)
+	f.setup()
+	first := ptr("w")
+	s.next = ptr("next")
+	Load(Param("stride"), s.stride)
+	LEAQ(Mem{Base: s.stride, Index: s.stride, Scale: 2}, s.stride3)
+	s.rows[0] = first.Base
+	for i := 1; i < 4; i++ {
+		s.rows[i] = GP64()
+		LEAQ(Mem{Base: s.rows[i-1], Index: s.stride, Scale: 4}, s.rows[i])
+	}
+	Load(Param("nb"), s.step)
+	SHLQ(U8(2), s.step)
+	if f.blocks == 8 {
+		SHRQ(U8(3), mustParam("nb")) // the caller's copies, in the frame, count down
+	}
+	s.q, s.scale = ptr("q"), ptr("scale")
+	if f.offs {
+		s.sum = ptr("sum")
+	}
+	if f.bias {
+		s.init = ptr("init")
+	}
+
+	n, z := arg("tokens"), zero()
+	LEAQ(s.sums, s.turn.Base)
+	Label("clear")
+	for j := range 8 {
+		VMOVUPS(z, s.turn.Offset(j*stripSums))
+	}
+	ADDQ(U8(64), s.turn.Base)
+	DECQ(n)
+	JNZ(LabelRef("clear"))
+	MOVQ(mustParam("tokens"), n)
+	IMULQ(s.step, n)
+	MOVQ(n, mustParam("tokens")) // where the last token's scales end
+	LEAQ(s.sums, s.turn.Base)
+
+	Label("group")
+	f.open(s)
+	advance(s.next, 16*f.bytes)
+	for _, r := range s.rows {
+		ADDQ(I32(f.bytes), r)
+	}
+	advance(s.q, 32*f.blocks)
+	advance(s.scale, 4*f.blocks)
+	if f.offs {
+		advance(s.sum, 4*f.blocks)
+	}
+	if f.bias {
+		scales := 1
+		if f.halves {
+			scales = 2
+		}
+		advance(s.init, 4*scales*f.blocks)
+	}
+	if f.blocks == 1 {
+		end := GP64()
+		advance(s.turn, stripSums)
+		LEAQ(s.sums.Offset(8*stripSums), end)
+		CMPQ(s.turn.Base, end)
+		JNE(LabelRef("turned"))
+		LEAQ(s.sums, s.turn.Base)
+		Label("turned")
+	}
+	DECQ(mustParam("nb"))
+	JNZ(LabelRef("group"))
+
+	y, ldy, p, left := ptr("y"), arg("ldy"), Mem{Base: GP64()}, arg("tokens")
+	SHLQ(U8(2), ldy)
+	LEAQ(s.sums, p.Base)
+	Label("out")
+	total := zero()
+	for j := range 8 {
+		VADDPS(p.Offset(j*stripSums), total, total)
+	}
+	VMOVUPS(total, y)
+	ADDQ(ldy, y.Base)
+	ADDQ(U8(64), p.Base)
+	SUBQ(s.step, left)
+	JNZ(LabelRef("out"))
+	VZEROUPPER()
+	RET()
+}
+
+// block emits the products of block j of a group, whose weights are opened, with all tokens: ws are its scales and wo its offsets.
+func (s *strip) block(j int, w, ws []VecVirtual, wo VecVirtual) {
+	p := Mem{Base: GP64()}
+	if s.blocks == 1 {
+		MOVQ(s.turn.Base, p.Base)
+	} else {
+		LEAQ(s.sums.Offset(j*stripSums), p.Base)
+	}
+	for i := (16*s.bytes*s.opened/s.blocks + 63) &^ 63; i < 16*s.bytes*(s.opened+1)/s.blocks; i += 64 {
+		PREFETCHT1(s.next.Offset(i))
+	}
+	s.opened++
+	XORQ(s.token, s.token)
+	label := fmt.Sprintf("tokens%d", s.opened)
+	Label(label)
+	d := make([]VecVirtual, len(ws))
+	for h := range d {
+		if !s.bias {
+			d[h] = zero()
+		} else {
+			d[h] = ZMM()
+			VPBROADCASTD(s.init.Offset(4*(len(ws)*j+h)).Idx(s.token, uint8(len(ws))), d[h])
+		}
+	}
+	for i, x := range w {
+		VPDPBUSD_BCST(s.q.Offset(32*j+4*i).Idx(s.token, 8), x, d[len(ws)*i/8])
+	}
+	acc := load(p)
+	for h := range d {
+		a := ZMM()
+		VMULPS_BCST(s.scale.Offset(4*j).Idx(s.token, 1), ws[h], a)
+		VCVTDQ2PS(d[h], d[h])
+		VFMADD231PS(a, d[h], acc)
+	}
+	if s.offs {
+		VFNMADD231PS_BCST(s.sum.Offset(4*j).Idx(s.token, 1), wo, acc)
+	}
+	VMOVUPS(acc, p)
+	ADDQ(U8(64), p.Base)
+	ADDQ(s.step, s.token)
+	CMPQ(s.token, mustParam("tokens"))
+	JNE(LabelRef(label))
+}
+
+// row is where row r's bytes from offset on are.
+func (s *strip) row(r, offset int) Mem {
+	m := Mem{Base: s.rows[r/4], Disp: offset}
+	switch r % 4 {
+	case 1:
+		m.Index, m.Scale = s.stride, 1
+	case 2:
+		m.Index, m.Scale = s.stride, 2
+	case 3:
+		m.Index, m.Scale = s.stride3, 1
+	}
+	return m
+}
+
+// dwords8 gives 8 dwords of 16 rows, a register each.
+func (s *strip) dwords8(offset int) []VecVirtual {
+	half := func(first int) []VecVirtual {
+		x := make([]VecVirtual, 4)
+		for i := range x {
+			x[i] = ZMM()
+			VBROADCASTI64X4(s.row(first+i, offset), x[i]) // a load, for which no register is half live before
+			VINSERTI64X4(U8(1), s.row(first+i+4, offset), x[i], x[i])
+		}
+		return transpose4(x)
+	}
+	lo, hi, all := half(0), half(8), make([]VecVirtual, 8)
+	for d := range 4 {
+		all[d], all[d+4] = ZMM(), hi[d]
+		VSHUFI32X4(U8(0x88), hi[d], lo[d], all[d])
+		VSHUFI32X4(U8(0xdd), hi[d], lo[d], all[d+4])
+	}
+	return all
+}
+
+// dwords4 gives 4 dwords of 16 rows.
+func (s *strip) dwords4(offset int) []VecVirtual {
+	x := make([]VecVirtual, 4)
+	for i := range x {
+		x[i] = ZMM()
+		VBROADCASTI32X4(s.row(i, offset), x[i])
+		for lane := 1; lane < 4; lane++ {
+			VINSERTI32X4(U8(lane), s.row(4*lane+i, offset), x[i], x[i])
+		}
+	}
+	return transpose4(x)
+}
+
+// halfs gives a float16 of 16 rows, as floats.
+func (s *strip) halfs(offset int) VecVirtual {
+	a, b, y, z := XMM(), XMM(), YMM(), zero()
+	VPBROADCASTW(s.row(0, offset), a)
+	VPBROADCASTW(s.row(8, offset), b)
+	for r := 1; r < 8; r++ {
+		VPINSRW(U8(r), s.row(r, offset), a, a)
+		VPINSRW(U8(r), s.row(r+8, offset), b, b)
+	}
+	for i, x := range []VecVirtual{a, b} {
+		VCVTPH2PS(x, y)
+		VINSERTF64X4(U8(i), y, z, z)
+	}
+	return z
+}
+
+// pairs gives two float16 of 16 rows, which lie in one dword.
+func (s *strip) pairs(offset int) (low, high VecVirtual) {
+	z := zero()
+	for lane := range 4 {
+		x := XMM()
+		VMOVD(s.row(4*lane, offset), x)
+		for i := 1; i < 4; i++ {
+			VPINSRD(U8(i), s.row(4*lane+i, offset), x, x)
+		}
+		VINSERTI32X4(U8(lane), x, z, z)
+	}
+	return lowHalf(z), highHalf(z)
+}
+
+// lowHalf and highHalf give the float16 in a half of each dword.
+func lowHalf(x VecVirtual) VecVirtual {
+	y, z := YMM(), ZMM()
+	VPMOVDW(x, y)
+	VCVTPH2PS(y, z)
+	return z
+}
+
+func highHalf(x VecVirtual) VecVirtual {
+	t := ZMM()
+	VPSRLD(U8(16), x, t)
+	return lowHalf(t)
+}
+
+// field gives the dwords of x shifted down by so many bits, or up, under a mask.
+func field(x VecVirtual, down int, mask uint32) VecVirtual {
+	t := ZMM()
+	switch {
+	case down > 0:
+		VPSRLD(U8(down), x, t)
+		x = t
+	case down < 0:
+		VPSLLD(U8(-down), x, t)
+		x = t
+	}
+	VPANDD_BCST(splatMem(mask), x, t)
+	return t
+}
+
+// addField is to |= field(x, down, mask).
+func addField(to, x VecVirtual, down int, mask uint32) {
+	if down != 0 {
+		t := ZMM()
+		if down > 0 {
+			VPSRLD(U8(down), x, t)
+		} else {
+			VPSLLD(U8(-down), x, t)
+		}
+		x = t
+	}
+	VPTERNLOGD_BCST(U8(0xf8), splatMem(mask), x, to)
+}
+
+// times is the integers x times d.
+func times(x, d VecVirtual) VecVirtual {
+	VCVTDQ2PS(x, x)
+	VMULPS(d, x, x)
+	return x
+}
+
+// strips lists the formats.
+func strips() []stripFormat {
+	return []stripFormat{stripQ4_0(), stripQ4_1(), stripQ8_0(), stripQ4_K(), stripQ5_K(), stripQ6_K(), stripIQ4_XS()}
+}
+
+// nibbleWeights are the low nibbles of 4 dwords, then the high ones.
+func nibbleWeights(raw []VecVirtual) []VecVirtual {
+	w := make([]VecVirtual, 8)
+	for i, x := range raw {
+		w[i], w[i+4] = field(x, 0, 0x0f0f0f0f), field(x, 4, 0x0f0f0f0f)
+	}
+	return w
+}
+
+func stripQ4_0() stripFormat {
+	f := stripFormat{name: "Q4_0", bytes: 18, blocks: 1, bias: true, setup: func() {}}
+	f.open = func(s *strip) {
+		d := s.halfs(0)
+		s.block(0, nibbleWeights(s.dwords4(2)), []VecVirtual{d}, nil)
+	}
+	return f
+}
+
+func stripQ4_1() stripFormat {
+	f := stripFormat{name: "Q4_1", bytes: 20, blocks: 1, offs: true, setup: func() {}}
+	f.open = func(s *strip) {
+		d, m := s.pairs(0)
+		VPXORD_BCST(splatMem(1<<31), m, m)
+		s.block(0, nibbleWeights(s.dwords4(4)), []VecVirtual{d}, m)
+	}
+	return f
+}
+
+func stripQ8_0() stripFormat {
+	f := stripFormat{name: "Q8_0", bytes: 34, blocks: 1, bias: true}
+	var sign VecVirtual
+	f.setup = func() { sign = splat(0x80808080) }
+	f.open = func(s *strip) {
+		d, w := s.halfs(0), s.dwords8(2)
+		for _, x := range w {
+			VPXORD(sign, x, x)
+		}
+		s.block(0, w, []VecVirtual{d}, nil)
+	}
+	return f
+}
+
+// stripScaleMin are the scales and minima of block j of Q4_K and Q5_K, of whose first 16 bytes head has the dwords, and d and m the float16.
+func stripScaleMin(j int, head []VecVirtual, d, m VecVirtual) (sc, min VecVirtual) {
+	if j < 4 {
+		return times(field(head[1], 8*j, 63), d), times(field(head[2], 8*j, 63), m)
+	}
+	j -= 4
+	sc, min = field(head[3], 8*j, 15), field(head[3], 8*j+4, 15)
+	addField(sc, head[1], 8*j+2, 0x30)
+	addField(min, head[2], 8*j+2, 0x30)
+	return times(sc, d), times(min, m)
+}
+
+func stripQ4_K() stripFormat {
+	f := stripFormat{name: "Q4_K", bytes: 144, blocks: 8, offs: true, setup: func() {}}
+	f.open = func(s *strip) {
+		head := s.dwords4(0)
+		d, m := lowHalf(head[0]), highHalf(head[0])
+		for c := range 4 {
+			raw, w := s.dwords8(16+32*c), make([]VecVirtual, 8)
+			for h := range 2 {
+				for i, x := range raw {
+					w[i] = field(x, 4*h, 0x0f0f0f0f)
+				}
+				sc, min := stripScaleMin(2*c+h, head, d, m)
+				s.block(2*c+h, w, []VecVirtual{sc}, min)
+			}
+		}
+	}
+	return f
+}
+
+func stripQ5_K() stripFormat {
+	f := stripFormat{name: "Q5_K", bytes: 176, blocks: 8, offs: true, setup: func() {}}
+	f.open = func(s *strip) {
+		fifth := AllocLocal(8 * 64)
+		for i, x := range s.dwords8(16) {
+			VMOVDQU32(x, fifth.Offset(64*i))
+		}
+		head := s.dwords4(0)
+		d, m := lowHalf(head[0]), highHalf(head[0])
+		for c := range 4 {
+			raw, w := s.dwords8(48+32*c), make([]VecVirtual, 8)
+			for h := range 2 {
+				for i, x := range raw {
+					w[i] = field(x, 4*h, 0x0f0f0f0f)
+					t := ZMM()
+					VPRORD(U8((2*c+h-4)&31), fifth.Offset(64*i), t)
+					addField(w[i], t, 0, 0x10101010)
+				}
+				sc, min := stripScaleMin(2*c+h, head, d, m)
+				s.block(2*c+h, w, []VecVirtual{sc}, min)
+			}
+		}
+	}
+	return f
+}
+
+func stripQ6_K() stripFormat {
+	f := stripFormat{name: "Q6_K", bytes: 210, blocks: 8, bias: true, halves: true, setup: func() {}}
+	f.open = func(s *strip) {
+		d := highHalf(s.dwords4(194)[3])
+		scales := s.dwords4(192)
+		high := AllocLocal(8 * 64)
+		for c := range 2 {
+			for i, x := range s.dwords8(128 + 32*c) {
+				VMOVDQU32(x, high.Offset(64*i))
+			}
+			for part := range 2 {
+				raw, w := s.dwords8(64*c+32*part), make([]VecVirtual, 8)
+				for h := range 2 {
+					for i, x := range raw {
+						w[i] = field(x, 4*h, 0x0f0f0f0f)
+						t := ZMM()
+						VPRORD(U8((4*h+2*part-4)&31), high.Offset(64*i), t)
+						addField(w[i], t, 0, 0x30303030)
+					}
+					j, sc := 4*c+2*h+part, make([]VecVirtual, 2)
+					for i := range sc {
+						b := 2*j + i
+						sc[i] = ZMM()
+						VPSLLD(U8(24-8*(b%4)), scales[b/4], sc[i])
+						VPSRAD(U8(24), sc[i], sc[i])
+						times(sc[i], d)
+					}
+					s.block(j, w, sc, nil)
+				}
+			}
+		}
+	}
+	return f
+}
+
+func stripIQ4_XS() stripFormat {
+	f := stripFormat{name: "IQ4_XS", bytes: 136, blocks: 8, bias: true}
+	var levels VecVirtual
+	f.setup = func() { levels = iq4Levels() }
+	f.open = func(s *strip) {
+		head := s.dwords4(0)
+		d := lowHalf(head[0])
+		for j := range 8 {
+			w := nibbleWeights(s.dwords4(8 + 16*j))
+			for _, x := range w {
+				VPSHUFB(x, levels, x)
+			}
+			sc := field(head[1], 4*j, 15)
+			addField(sc, head[0], 12+2*j, 0x30)
+			VPSUBD_BCST(splatMem(32), sc, sc)
+			s.block(j, w, []VecVirtual{times(sc, d)}, nil)
+		}
+	}
+	return f
+}
