@@ -71,6 +71,7 @@ func (g *Grammar) compile() (*program, error) {
 	if !g.prune() {
 		return nil, &Error{ErrImpossible, "", "no text that ends matches it"}
 	}
+	g.merge()
 	c := &compiler{grammar: g, null: g.nullability(), nonempty: map[int]int{}, states: make([]state, 1), suffixes: map[suffix]int32{}}
 	if name := g.leftRecursion(c.null); name != "" {
 		return nil, &Error{ErrUnsupported, "rule " + name, "it begins with itself (left recursion); let it end with itself, or repeat with *"}

@@ -242,6 +242,70 @@ func (e *expr) nullable(null []bool) bool {
 	return false
 }
 
+// merge makes one rule of those that are alternatives of each other, such as a ::= b | "x" and b ::= a | "y": each matches what any of
+// them does. Schemas have them where anyOf refers to what it is in. g is pruned. (Tarjan's strongly connected components.)
+func (g *Grammar) merge() {
+	const done = -1
+	visited := make([]int, len(g.rules)) // when, from 1 on
+	n := 0
+	var path []int
+	var visit func(r int) (low int)
+	visit = func(r int) (low int) {
+		n++
+		at := len(path)
+		path = append(path, r)
+		visited[r], low = n, n
+		for _, a := range g.rules[r].body.alternatives() {
+			switch {
+			case a.op != opRef || visited[a.rule] == done:
+			case visited[a.rule] == 0:
+				low = min(low, visit(a.rule))
+			default:
+				low = min(low, visited[a.rule])
+			}
+		}
+		if low == visited[r] {
+			g.mergeInto(r, path[at:])
+			for _, other := range path[at:] {
+				visited[other] = done
+			}
+			path = path[:at]
+		}
+		return low
+	}
+	for r := range g.rules {
+		if visited[r] == 0 {
+			visit(r)
+		}
+	}
+}
+
+// mergeInto makes r the rule of all that are in it, and of what they match beside each other.
+func (g *Grammar) mergeInto(r int, rules []int) {
+	in := map[int]bool{}
+	for _, i := range rules {
+		in[i] = true
+	}
+	var all []*expr
+	for _, i := range rules {
+		for _, a := range g.rules[i].body.alternatives() {
+			if a.op != opRef || !in[a.rule] {
+				all = append(all, a)
+			}
+		}
+		g.rules[i].body = ref(r)
+	}
+	g.rules[r].body = alt(all...)
+}
+
+// alternatives are what a text may match, of which one is enough.
+func (e *expr) alternatives() []*expr {
+	if e.op == opAlt {
+		return e.subs
+	}
+	return []*expr{e}
+}
+
 // leftRecursion is the name of a rule that begins with itself, "" if there is none: matching it would never end.
 func (g *Grammar) leftRecursion(null []bool) string {
 	const (

@@ -69,6 +69,7 @@ z ::= "z"`, "z|xz|xyyxz", "x|xzz"},
 		{`root ::= [a-]+ [\]\[]`, "a-]|--[", "b]"},
 		{"root ::= a b\r\na ::= \"a\"\r\nb ::= \"b\"", "ab", "a"},
 		{`root ::= "a"{0} "b"`, "b", "ab"},
+		{"root ::= root | a | \"x\"\na ::= b \"!\" | c\nb ::= \"y\"\nc ::= root | \"z\" | c", "x|y!|z", "~|y|xx"},
 	} {
 		g, err := GBNF(c.grammar)
 		m := machine(t, g, err)

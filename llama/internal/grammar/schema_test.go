@@ -147,6 +147,9 @@ func TestSchemas(t *testing.T) {
 		{`{"not": {"const": "a"}, "type": "string"}`, []string{`"b"`, `"aa"`, `""`}, []string{`"a"`}},
 		{`{"properties": {"a\"/\u00e4": {"const": 1}}, "type": "object"}`, []string{`{"a\"/ä": 1}`, `{}`}, []string{`{"x": 1}`}},
 		{`true`, []string{`1`, `[{"a": [null, 1.5e3]}]`, `"x"`}, []string{`nul`, `[1`}},
+		{`{"anyOf": [{"$ref": "#"}, {"type": "integer"}]}`, []string{`1`}, []string{`"a"`, ``}},
+		{`{"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}, {"type": "null"}, {"type": "array", "items": {"$ref": "#/$defs/b"}}]}, "b": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/a"}]}}}`,
+			[]string{`null`, `true`, `[]`, `[null, [true]]`}, []string{`1`, `[1]`}},
 		{`{"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"const": 3}}}`, []string{`3`}, []string{`4`}},
 	} {
 		g, err := JSONSchema([]byte(c.schema))
