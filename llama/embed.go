@@ -26,7 +26,8 @@ type EmbedOptions struct {
 
 // Embed gives a vector for each text: float32 [len(texts), hidden], the caller's own. It pools the hidden states after the last
 // layer's RMSNorm, which are Hugging Face's last_hidden_state; texts are begun as Request.Prompt is. Each text's vector is its own:
-// it does not depend on the others. The texts share steps, so many at once take less time than one by one.
+// it does not depend on the others. The texts share steps, so many at once take less time than one by one. Of no texts it is a matrix
+// of no rows, which fmt cannot print: gorgonia.org/tensor's Format method looks for a first element.
 //
 // Errors: ErrContextLength for a text that is too long, ErrRequest for one without tokens (named by its index), those of Generate.
 func (m *Model) Embed(ctx context.Context, texts []string, o *EmbedOptions) (*tensor.Dense, error) {

@@ -149,3 +149,37 @@ func ExampleRunTools() {
 	// rain in Paris
 	// Take an umbrella.
 }
+
+// The same, shown while it is made.
+func ExampleStreamTools() {
+	type place struct {
+		City string `json:"city" description:"a city"`
+	}
+	weather, err := llama.NewTool("weather", "The weather in a city.", func(ctx context.Context, in place) (string, error) {
+		return "rain in " + in.City, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	m := llamatest.New(
+		llamatest.Answer{Text: "Let me see. ", ToolCalls: []llama.ToolCall{{ID: "call_1", Name: "weather", Arguments: json.RawMessage(`{"city": "Paris"}`)}}},
+		llamatest.Answer{Text: "Take an umbrella."},
+	)
+	r := llama.Request{Messages: []llama.Message{llama.User("Will it rain in Paris?")}, Tools: []llama.Tool{weather}}
+	for tok, err := range llama.StreamTools(context.Background(), m, &r, 0) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(tok.Text)
+	}
+	fmt.Println()
+	for _, message := range r.Messages {
+		fmt.Printf("%s: %q, %d calls\n", message.Role, message.Content, len(message.ToolCalls))
+	}
+	// Output:
+	// Let me see. Take an umbrella.
+	// user: "Will it rain in Paris?", 0 calls
+	// assistant: "Let me see. ", 1 calls
+	// tool: "rain in Paris", 0 calls
+	// assistant: "Take an umbrella.", 0 calls
+}

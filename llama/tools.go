@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 )
@@ -63,16 +64,9 @@ func (t *Tool) Call(ctx context.Context, arguments json.RawMessage) (string, err
 // included. If an answer calls a tool without a function, it is the last, for the caller to go on with. On an error there is what
 // there is so far.
 func RunTools(ctx context.Context, g Generator, r Request, rounds int) (response *Response, messages []Message, err error) {
-	if r.N > 1 {
-		return nil, nil, fmt.Errorf("%w: RunTools with N of %d, expected 1", ErrRequest, r.N)
-	}
-	if rounds <= 0 {
-		rounds = defaultRounds
-	}
 	var usage Usage
-	history := r.Messages
-	for round := 0; ; round++ {
-		r.Messages = append(slices.Clone(history), messages...)
+	before := len(r.Messages)
+	err = runTools(ctx, &r, rounds, func(r Request) (*Response, error) {
 		answer, err := g.Generate(ctx, r)
 		if answer != nil {
 			usage.Prompt += answer.Usage.Prompt
@@ -81,29 +75,74 @@ func RunTools(ctx context.Context, g Generator, r Request, rounds int) (response
 			answer.Usage = usage
 			response = answer
 		}
+		return answer, err
+	})
+	return response, r.Messages[before:], err
+}
+
+// StreamTools is RunTools token by token: it gives the tokens of one answer after another, calls included. The last token of each
+// carries that answer's response. r.Messages grows by the answers and the tools' results, so that after the loop it is the
+// conversation so far. Leaving the loop cancels the answer that is under way; an error comes last, alone.
+func StreamTools(ctx context.Context, g Generator, r *Request, rounds int) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		err := runTools(ctx, r, rounds, func(r Request) (response *Response, err error) {
+			for t, err := range g.Stream(ctx, r) {
+				if err != nil {
+					return nil, err
+				}
+				response = t.Response
+				if !yield(t, nil) {
+					return nil, nil
+				}
+			}
+			if response == nil {
+				return nil, fmt.Errorf("%w: a stream without a response", ErrIncomplete)
+			}
+			return response, nil
+		})
 		if err != nil {
-			return response, messages, err
+			yield(Token{}, err)
+		}
+	}
+}
+
+// runTools asks, calls, and asks again, and adds to r's messages. It ends where ask gives no response.
+func runTools(ctx context.Context, r *Request, rounds int, ask func(Request) (*Response, error)) error {
+	if r.N > 1 {
+		return fmt.Errorf("%w: tools with N of %d, expected 1", ErrRequest, r.N)
+	}
+	if rounds <= 0 {
+		rounds = defaultRounds
+	}
+	r.Messages = slices.Clone(r.Messages)
+	choice := r.ToolChoice
+	for round := 0; ; round++ {
+		q := *r
+		q.Messages, q.ToolChoice = slices.Clone(r.Messages), choice
+		answer, err := ask(q)
+		if err != nil || answer == nil {
+			return err
 		}
 		message := answer.Choices[0].Message
-		messages = append(messages, message)
+		r.Messages = append(r.Messages, message)
 		if len(message.ToolCalls) == 0 || slices.ContainsFunc(message.ToolCalls, func(c ToolCall) bool { return function(r.Tools, c.Name) == nil }) {
-			return response, messages, nil
+			return nil
 		}
 		if round == rounds {
-			return response, messages, fmt.Errorf("%w: %d", ErrToolRounds, rounds)
+			return fmt.Errorf("%w: %d", ErrToolRounds, rounds)
 		}
 		for _, c := range message.ToolCalls {
 			result, err := function(r.Tools, c.Name).Call(ctx, c.Arguments)
 			if ctx.Err() != nil {
-				return response, messages, context.Cause(ctx)
+				return context.Cause(ctx)
 			}
 			if err != nil {
 				b, _ := json.Marshal(map[string]string{"error": err.Error()}) // strings cannot fail
 				result = string(b)
 			}
-			messages = append(messages, ToolResult(c.ID, result))
+			r.Messages = append(r.Messages, ToolResult(c.ID, result))
 		}
-		r.ToolChoice = ToolChoice{}
+		choice = ToolChoice{}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -197,6 +198,18 @@ type fakeGenerator struct {
 	Generator
 	answers []Message
 	asked   []Request
+	fails   bool // after the first answer
+}
+
+func (f *fakeGenerator) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		if f.fails && len(f.asked) > 0 {
+			yield(Token{}, ErrClosed)
+			return
+		}
+		response, _ := f.Generate(ctx, r)
+		yield(Token{ID: -1, Text: response.Text(), Response: response}, nil)
+	}
 }
 
 func (f *fakeGenerator) Generate(ctx context.Context, r Request) (*Response, error) {
@@ -247,6 +260,31 @@ func TestRunTools(t *testing.T) {
 	g = &fakeGenerator{answers: []Message{call("1", `{"city": "Paris"}`)}}
 	if _, messages, err := RunTools(t.Context(), g, Request{Tools: []Tool{{Name: "get_weather"}}}, 2); err != nil || len(messages) != 1 {
 		t.Errorf("a tool without a function: %v, %d messages", err, len(messages))
+	}
+	for _, c := range []struct {
+		leave int // after so many tokens; 0: never
+		fails bool
+		want  string
+	}{{0, false, "calls, calls, says; 6 messages"}, {1, false, "calls; 1 messages"}, {2, false, "calls, calls; 3 messages"}, {0, true, "calls, fails; 3 messages"}} {
+		g := &fakeGenerator{answers: []Message{call("1", `{"city": "Paris"}`), call("2", `{"city": ""}`), Assistant("It rains.")}, fails: c.fails}
+		r := Request{Messages: []Message{User("Rain?")}, Tools: []Tool{weather}}
+		var seen []string
+		for tok, err := range StreamTools(t.Context(), g, &r, 0) {
+			switch {
+			case err != nil:
+				seen = append(seen, "fails")
+			case tok.Text != "":
+				seen = append(seen, "says")
+			default:
+				seen = append(seen, "calls")
+			}
+			if len(seen) == c.leave {
+				break
+			}
+		}
+		if got := fmt.Sprintf("%s; %d messages", strings.Join(seen, ", "), len(r.Messages)); got != c.want {
+			t.Errorf("%s, expected %s", got, c.want)
+		}
 	}
 	if _, err := NewTool("f", "", func(context.Context, int) (int, error) { return 0, nil }); !errors.Is(err, ErrUnsupported) {
 		t.Error(err)
