@@ -308,7 +308,7 @@ func TestOpenAPI(t *testing.T) {
 	r := serving(t, llamatest.Says(), Options{}).do("GET", "/openapi.json", "")
 	paths, _ := r.get(t, "paths").(map[string]any)
 	for _, p := range []string{"GET /v1/models", "GET /v1/models/{model}", "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /v1/responses", "POST /v1/messages",
-		"POST /v1/messages/count_tokens", "POST /tokenize", "POST /detokenize", "GET /health", "GET /ready", "GET /metrics", "GET /openapi.json"} {
+		"POST /v1/messages/count_tokens", "POST /tokenize", "POST /detokenize", "GET /tokenizer_info", "GET /health", "GET /ready", "GET /metrics", "GET /openapi.json"} {
 		method, path, _ := strings.Cut(p, " ")
 		if one, ok := paths[path].(map[string]any); !ok || one[strings.ToLower(method)] == nil {
 			t.Errorf("no %s in it", p)

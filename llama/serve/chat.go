@@ -53,6 +53,11 @@ func (c *call) readChat() (*chatRequest, error) {
 			e.choose("text")
 		}
 	}
+	for _, old := range []string{"functions", "function_call"} {
+		if v := o.get(old); v.ok() {
+			v.fail("unsupported_parameter", "%s is not served here: OpenAI has tools and tool_choice in its place", old)
+		}
+	}
 	if o.get("audio").ok() {
 		o.get("audio").fail("unsupported_parameter", "audio is not served here")
 	}
@@ -263,7 +268,7 @@ func (out *chatAnswer) chunk() any {
 // failStream tells of an error in a stream that has begun; else the caller does, by a status.
 func (c *call) failStream(s *stream, err error) error {
 	f := failureOf(err)
-	if c.w.status != 0 && f.status != statusGone {
+	if s.begun() && f.status != statusGone {
 		s.send("", f.openai())
 	}
 	return err

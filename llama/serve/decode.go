@@ -26,12 +26,20 @@ func (d *decoding) err() error {
 	return nil
 }
 
+// maxValues bounds the values of a body, by its commas: each takes up to fifty times the memory of its text. Texts of so many commas
+// are beyond any context.
+const maxValues = 1 << 20
+
 // decode reads a request's body, which is an object.
 func decode(body []byte) (object, *decoding) {
 	d := &decoding{}
 	if !json.Valid(body) {
 		var ignored any
 		d.wrong = invalid("", "invalid_json", "the body is no JSON: %v", json.Unmarshal(body, &ignored))
+		return object{d: d}, d
+	}
+	if bytes.Count(body, []byte{','}) > maxValues {
+		d.wrong = invalid("", "too_many_values", "the body has more than %d values", maxValues)
 		return object{d: d}, d
 	}
 	v := value{d: d, raw: body}

@@ -3,8 +3,10 @@ package serve
 import (
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/llama31/llama31/llama"
 	"github.com/llama31/llama31/llama/llamatest"
@@ -88,6 +90,28 @@ func TestResponsesStream(t *testing.T) {
 	kinds, data = events(t, s.post("/v1/responses", `{"input":"hi","stream":true}`).body)
 	if n := len(kinds); kinds[n-1] != "response.completed" || lookup(data[n-1], "response.output.0.content.0.text") != "" {
 		t.Errorf("an empty answer: %v %v", kinds, data)
+	}
+}
+
+// TestHeartbeat has models that are silent for long, and fail before their first token: by then the status is sent, and the stream says it.
+func TestHeartbeat(t *testing.T) {
+	m := &llamatest.Model{Answer: func(int, llama.Request) llamatest.Answer {
+		return llamatest.Answer{Delay: time.Minute, Text: "a"}
+	}}
+	h := Handler(m, Options{Timeout: 100 * time.Millisecond})
+	h.(*server).heartbeat = 10 * time.Millisecond
+	s := httptest.NewServer(h)
+	defer s.Close()
+	for path, c := range map[string]struct{ body, beat, says string }{
+		"chat/completions": {`{` + hi + `,"stream":true}`, ": still at work\n\n", `"code":"timeout"`},
+		"completions":      {`{"prompt":"hi","stream":true}`, ": still at work\n\n", `"code":"timeout"`},
+		"responses":        {`{"input":"hi","stream":true}`, ": still at work\n\n", `"type":"response.failed"`},
+		"messages":         {`{` + hi + `,"max_tokens":9,"stream":true}`, ping, `"type":"timeout_error"`},
+	} {
+		r := client{t, s.URL}.post("/v1/"+path, c.body)
+		if r.status != 200 || !strings.HasPrefix(r.body, c.beat) || !strings.Contains(r.body, c.says) {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
 	}
 }
 

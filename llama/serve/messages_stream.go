@@ -45,7 +45,7 @@ func (a *messagesRequest) streamed(c *call, out *message) error {
 		return s.piece(*t.ToolCall)
 	})
 	if err != nil {
-		if f := failureOf(err); begun && f.status != statusGone {
+		if f := failureOf(err); s.stream.begun() && f.status != statusGone {
 			s.send("error", f.anthropic(c.id))
 		}
 		return err

@@ -62,7 +62,7 @@ func (a *responseRequest) streamed(c *call, out *responseObject) error {
 		return nil
 	})
 	if err != nil {
-		if f := failureOf(err); begun && f.status != statusGone {
+		if f := failureOf(err); s.stream.begun() && f.status != statusGone {
 			out.Status, out.Error = "failed", map[string]string{"code": "server_error", "message": f.message}
 			s.emit("response.failed", event{"response": out})
 		}

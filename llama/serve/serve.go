@@ -46,6 +46,10 @@ type server struct {
 	metrics   *metrics
 	tracer    trace.Tracer
 	crossSite *http.CrossOriginProtection
+
+	// heartbeat is how long a stream may be silent. Then a comment goes out, which keeps proxies from ending it, and finds out whether
+	// the client is there still.
+	heartbeat time.Duration
 }
 
 // Handler serves m, and Options.Models. It closes none of them.
@@ -57,7 +61,7 @@ type server struct {
 // A server around it should limit headers by http.Server's ReadHeaderTimeout and MaxHeaderBytes; bodies and answers have their limits
 // here.
 func Handler(m llama.Generator, o Options) http.Handler {
-	s := &server{Options: o, mux: http.NewServeMux()}
+	s := &server{Options: o, mux: http.NewServeMux(), heartbeat: 15 * time.Second}
 	s.MaxBody = or(s.MaxBody, 16<<20)
 	s.Timeout = or(s.Timeout, time.Hour)
 	s.ReadTimeout = or(s.ReadTimeout, 30*time.Second)
@@ -99,6 +103,7 @@ func (s *server) routes() {
 	keyed("POST /v1/messages/count_tokens", (*call).countTokens)
 	keyed("POST /tokenize", (*call).tokenize)
 	keyed("POST /detokenize", (*call).detokenize)
+	keyed("GET /tokenizer_info", (*call).tokenizerInfo)
 }
 
 // access says what a request to an endpoint needs.

@@ -166,6 +166,7 @@ func TestFields(t *testing.T) {
 		{"chat/completions", `[]`, "", "invalid_type"},
 		{"chat/completions", `null`, "", "invalid_type"},
 		{"chat/completions", `{} {}`, "", "invalid_json"},
+		{"chat/completions", `{"messages":[` + strings.Repeat("0,", 1<<20) + `0,0]}`, "", "too_many_values"},
 		{"chat/completions", `{}`, "messages", "missing_required_parameter"},
 		{"chat/completions", `{"messages":[]}`, "messages", "empty_array"},
 		{"chat/completions", `{"messages":"hi"}`, "messages", "invalid_type"},
@@ -196,6 +197,7 @@ func TestFields(t *testing.T) {
 		{"chat/completions", `{` + hi + `,"user":7}`, "user", "invalid_type"},
 		{"chat/completions", `{` + hi + `,"model":7}`, "model", "invalid_type"},
 		{"chat/completions", `{` + hi + `,"audio":{}}`, "audio", "unsupported_parameter"},
+		{"chat/completions", `{` + hi + `,"functions":[]}`, "functions", "unsupported_parameter"},
 		{"chat/completions", `{` + hi + `,"response_format":{"type":"json_schema","json_schema":{"name":"x"}}}`, "response_format.json_schema.schema", "missing_required_parameter"},
 		{"chat/completions", `{` + hi + `,"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":{"type":"string","enum":[]}}}}`, "response_format.json_schema.schema", "invalid_format"},
 		{"chat/completions", `{` + hi + `,"response_format":{"type":"xml"}}`, "response_format.type", "invalid_value"},
@@ -216,7 +218,7 @@ func TestFields(t *testing.T) {
 		r := s.post("/v1/"+c.path, c.body)
 		param, _ := r.get(t, "error.param").(string)
 		if r.status != 400 || param != c.param || r.get(t, "error.code") != c.code || r.get(t, "error.type") != "invalid_request_error" || r.get(t, "error.message") == "" {
-			t.Errorf("%s: status %d, %s; expected param %q, code %q", c.body, r.status, r.body, c.param, c.code)
+			t.Errorf("%.500s: status %d, %s; expected param %q, code %q", c.body, r.status, r.body, c.param, c.code)
 		}
 	}
 }
@@ -348,6 +350,14 @@ func TestSmol(t *testing.T) {
 	}
 	if r := s.post("/tokenize", `{`+hi+`}`); r.get(t, "count").(float64) < 10 {
 		t.Errorf("tokenize a chat: %s", r.body)
+	}
+	if r := s.do("GET", "/tokenizer_info", ""); r.get(t, "eos_token") != "<|im_end|>" {
+		t.Errorf("tokenizer_info: %s", r.body)
+	}
+	for prompt, n := range map[string]int{"<|im_end|>": 1, "a<|im_end|>": 8} { // the name of a token, and text
+		if r := s.post("/tokenize", fmt.Sprintf(`{"prompt":%q}`, prompt)); len(r.get(t, "tokens").([]any)) != n {
+			t.Errorf("tokenize %s: %s, expected %d tokens", prompt, r.body, n)
+		}
 	}
 	if r := s.post("/v1/completions", `{"prompt":[49152]}`); r.status != 400 {
 		t.Errorf("a token too high: %d %s", r.status, r.body)

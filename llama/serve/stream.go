@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// heartbeat is how long a stream may be silent. Then a comment goes out, which keeps proxies from ending it, and finds out whether the
-// client is there still.
-const heartbeat = 15 * time.Second
-
 // stream sends server-sent events (WHATWG HTML, 9.2). It begins with the first of them, so that until then there may be an error in place
 // of it.
 type stream struct {
@@ -25,9 +21,18 @@ type stream struct {
 
 func (c *call) stream(beat string) *stream {
 	s := &stream{c: c, beat: []byte(beat)}
-	s.timer = time.AfterFunc(heartbeat, s.tick)
+	s.mu.Lock()
+	s.timer = time.AfterFunc(c.s.heartbeat, s.tick)
+	s.mu.Unlock()
 	c.s.metrics.streams.Inc()
 	return s
+}
+
+// begun reports whether anything went out, a heartbeat say: an error can be no status any more.
+func (s *stream) begun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c.w.status != 0
 }
 
 // close ends the heartbeats.
@@ -88,6 +93,6 @@ func (s *stream) write(b []byte) error {
 	if s.err != nil {
 		s.err = &failure{status: statusGone, kind: "client_error", code: "client_gone", message: s.err.Error(), cause: s.err}
 	}
-	s.timer.Reset(heartbeat)
+	s.timer.Reset(s.c.s.heartbeat)
 	return s.err
 }

@@ -2,7 +2,24 @@ package serve
 
 import "github.com/llama31/llama31/llama"
 
+// tokenizerInfo is vLLM's, as far as clients such as lm-eval read it. It is of the first model, for it names none.
+func (c *call) tokenizerInfo() error {
+	m, err := c.s.models.findLocal("")
+	if err != nil {
+		return err
+	}
+	t := m.local.Tokenizer()
+	name := func(id int32, ok bool) any {
+		if !ok {
+			return nil
+		}
+		return t.Token(id)
+	}
+	return c.reply(map[string]any{"bos_token": name(t.BOS()), "eos_token": name(t.EOS()), "pad_token": name(t.PAD()), "add_bos_token": t.AddBOS(), "model_max_length": m.context})
+}
+
 // tokenize is vLLM's: a prompt, or messages as the chat template renders them, to ids. llama.cpp's "content" is taken for "prompt".
+// Control tokens in a prompt are text, as in /v1/completions; a prompt that is one's name and nothing else is that token.
 func (c *call) tokenize() error {
 	o, d, err := c.read()
 	if err != nil {
@@ -27,13 +44,17 @@ func (c *call) tokenize() error {
 	if err := d.err(); err != nil {
 		return err
 	}
+	t := m.local.Tokenizer()
+	named, ok := t.ID(prompt.string())
 	switch {
 	case chat:
 		ids, err = m.local.Prompt(q)
+	case ok && t.IsControl(named):
+		ids = []int32{named}
 	case special && prompt.need().string() != "":
 		ids, err = m.local.Prompt(llama.Request{Prompt: prompt.string()})
 	default:
-		ids = m.local.Tokenizer().Encode([]int32{}, prompt.need().string())
+		ids = t.Encode([]int32{}, prompt.need().string())
 	}
 	if err == nil {
 		err = d.err()
@@ -45,7 +66,7 @@ func (c *call) tokenize() error {
 	if names {
 		list := make([]string, len(ids))
 		for i, id := range ids {
-			list[i] = tokenText(m.local.Tokenizer().Bytes(id))
+			list[i] = tokenText(t.Bytes(id))
 		}
 		answer["token_strs"] = list
 	}
