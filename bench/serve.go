@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/llama31/llama31/llama"
 )
 
 // Load is what many users ask of a model at once: requests that come by themselves, at random times (open loop), or from a number of
@@ -47,7 +49,8 @@ func (l Lengths) draw(r *rand.Rand) int {
 	return min(l.Most, max(1, int(math.Round(l.Median*math.Exp(l.Sigma*r.NormFloat64())))))
 }
 
-// Target answers a prompt with n tokens, greedily, and calls token as each of them arrives.
+// Target answers a prompt with n tokens, greedily, and calls token as each of them arrives. Without room for it the error is
+// llama.ErrBusy.
 type Target interface {
 	Ask(ctx context.Context, prompt string, n int, token func()) error
 }
@@ -59,6 +62,7 @@ type LoadResult struct {
 	Concurrency  int       `json:"concurrency,omitempty"`
 	Requests     int       `json:"requests"`
 	Failed       int       `json:"failed"`
+	Refused      int       `json:"refused"`         // of these, the ones for which there was no room: llama.ErrBusy
 	Error        string    `json:"error,omitempty"` // of the first that failed
 	TokensPerSec float64   `json:"tok_s"`           // generated
 	First        Quantiles `json:"first_token"`     // from the time at which a request was due
@@ -210,6 +214,9 @@ func (l Load) result(name string, asks []*ask) LoadResult {
 			if r.Failed++; r.Failed == 1 {
 				r.Error = a.err.Error()
 			}
+			if errors.Is(a.err, llama.ErrBusy) {
+				r.Refused++
+			}
 			continue
 		}
 		tokens += len(a.times)
@@ -251,7 +258,7 @@ var commonWords = strings.Fields(`the of and to in is you that it he was for on 
 // LoadMarkdown is a table of results.
 func LoadMarkdown(results []LoadResult) string {
 	var b strings.Builder
-	b.WriteString("| server | load | requests | failed | tok/s | first token p50 / p90 / p99 ms | between tokens p50 / p90 / p99 ms | goodput req/s |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| server | load | requests | failed (refused) | tok/s | first token p50 / p90 / p99 ms | between tokens p50 / p90 / p99 ms | goodput req/s |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	ms := func(q Quantiles) string {
 		return fmt.Sprintf("%.0f / %.0f / %.0f", 1000*q.P50, 1000*q.P90, 1000*q.P99)
 	}
@@ -260,7 +267,7 @@ func LoadMarkdown(results []LoadResult) string {
 		if r.Rate > 0 {
 			load = fmt.Sprintf("%.3g req/s", r.Rate)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %.1f | %s | %s | %.2f |\n", r.Name, load, r.Requests, r.Failed, r.TokensPerSec, ms(r.First), ms(r.Between), r.Goodput)
+		fmt.Fprintf(&b, "| %s | %s | %d | %d (%d) | %.1f | %s | %s | %.2f |\n", r.Name, load, r.Requests, r.Failed, r.Refused, r.TokensPerSec, ms(r.First), ms(r.Between), r.Goodput)
 	}
 	return b.String()
 }

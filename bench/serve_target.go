@@ -59,6 +59,9 @@ func (t URLTarget) Ask(ctx context.Context, prompt string, n int, token func()) 
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusOK {
 		why, _ := io.ReadAll(io.LimitReader(r.Body, 300))
+		if r.StatusCode == http.StatusTooManyRequests {
+			return fmt.Errorf("%w: %s: %s", llama.ErrBusy, r.Status, bytes.TrimSpace(why))
+		}
 		return fmt.Errorf("%s: %s", r.Status, bytes.TrimSpace(why))
 	}
 	lines := bufio.NewScanner(r.Body)

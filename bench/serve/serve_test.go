@@ -21,6 +21,7 @@ import (
 	"github.com/llama31/llama31/internal/testenv"
 	"github.com/llama31/llama31/llama"
 	"github.com/llama31/llama31/llama/llamatest"
+	"github.com/llama31/llama31/llama/serve"
 )
 
 // fake is a server that streams what it is asked for, a token each few milliseconds.
@@ -109,7 +110,7 @@ func TestFailures(t *testing.T) {
 		return llamatest.Answer{Text: "a b"}
 	}}
 	r, err := bench.Load{Rate: 200, Duration: 200 * time.Millisecond, Prompt: bench.SharePrompt, Answer: bench.ShareAnswer}.Run(t.Context(), "fake", bench.ModelTarget{Model: m})
-	if err != nil || r.Failed == 0 || r.Failed >= r.Requests || r.Error != llama.ErrBusy.Error() {
+	if err != nil || r.Failed == 0 || r.Failed >= r.Requests || r.Refused != r.Failed || r.Error != llama.ErrBusy.Error() {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -133,7 +134,7 @@ func (c *counted) Ask(ctx context.Context, prompt string, n int, token func()) e
 }
 
 // TestOverload asks a model for twice as much as it can do: no request is lost. All are answered in full, or with a full queue refused
-// before they begin.
+// before they begin; by a server with status 429.
 func TestOverload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tiny.gguf")
 	synth := exec.Command("go", "run", "./bench/synth", "-o", path, "-size", "tiny", "-vocab", "600", "-type", "q8_0")
@@ -141,21 +142,28 @@ func TestOverload(t *testing.T) {
 	if out, err := synth.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, reject := range []bool{false, true} {
+	for _, c := range []struct{ reject, http bool }{{false, false}, {true, false}, {true, true}} {
+		reject := c.reject
 		m, err := llama.Open(t.Context(), path, &llama.Options{Context: 1024, MaxRunning: 8, MaxQueued: 4, RejectWhenFull: reject})
 		if err != nil {
 			t.Fatal(err)
 		}
+		var target bench.Target = bench.ModelTarget{Model: m}
+		if c.http {
+			s := httptest.NewServer(serve.Handler(m, serve.Options{}))
+			defer s.Close()
+			target = bench.URLTarget{URL: s.URL}
+		}
 		l := bench.Load{Concurrency: 8, Duration: 500 * time.Millisecond, Prompt: bench.Lengths{Median: 20, Sigma: 1, Most: 100}, Answer: bench.Lengths{Median: 40, Sigma: 0.5, Most: 100}}
-		full, err := l.Run(t.Context(), "full", bench.ModelTarget{Model: m})
+		full, err := l.Run(t.Context(), "full", target)
 		if err != nil || full.Failed > 0 {
 			t.Fatalf("%+v, %v", full, err)
 		}
 		l.Concurrency, l.Rate, l.Seed = 0, 2*float64(full.Requests)/l.Duration.Seconds(), 1
-		c := &counted{Target: bench.ModelTarget{Model: m}}
-		twice, err := l.Run(t.Context(), "twice", c)
-		if err != nil || int64(twice.Failed) != c.busy.Load() || c.asked.Load() != c.came.Load() || c.came.Load() == 0 || !reject && twice.Failed > 0 || reject && twice.Failed == 0 {
-			t.Errorf("reject %v: %+v, %v; %d refused, %d tokens of %d", reject, twice, err, c.busy.Load(), c.came.Load(), c.asked.Load())
+		counts := &counted{Target: target}
+		twice, err := l.Run(t.Context(), "twice", counts)
+		if err != nil || int64(twice.Failed) != counts.busy.Load() || counts.asked.Load() != counts.came.Load() || counts.came.Load() == 0 || !reject && twice.Failed > 0 || reject && twice.Failed == 0 {
+			t.Errorf("%+v: %+v, %v; %d refused, %d tokens of %d", c, twice, err, counts.busy.Load(), counts.came.Load(), counts.asked.Load())
 		}
 		if s := m.Stats(); s.Running+s.Waiting != 0 || s.PagesAvailable != s.Pages {
 			t.Errorf("afterwards %+v", s)
