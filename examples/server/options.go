@@ -61,6 +61,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	fs.IntVar(&o.llama.MaxQueued, "queue", 0, "requests that wait beside; 0: 1024")
 	fs.BoolVar(&o.llama.RejectWhenFull, "reject", true, "status 429 to those beyond; false: they wait, too")
 	fs.BoolVar(&o.llama.NoSpeculation, "nospec", false, "no speculation")
+	fs.BoolVar(&o.llama.Exact, "exact", false, "float32 activations and KV cache: slow, for checking")
 	fs.StringVar(&o.llama.Draft, "draft", "", "GGUF `file` of a smaller model of the same vocabulary, for speculation")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
