@@ -68,6 +68,10 @@ type LoadResult struct {
 	First        Quantiles `json:"first_token"`     // from the time at which a request was due
 	Between      Quantiles `json:"between_tokens"`
 	Goodput      float64   `json:"goodput"` // requests per second that were answered within both limits
+
+	first, between []float64 // all times
+	tokens, good   int
+	seconds        float64
 }
 
 // Quantiles of times, in seconds.
@@ -122,7 +126,7 @@ func (l Load) Run(ctx context.Context, name string, t Target) (LoadResult, error
 func (l Load) Beside(ctx context.Context, users int, flood Target, name string, t Target) (LoadResult, error) {
 	crowd := l
 	crowd.Rate, crowd.Concurrency, crowd.Duration, crowd.Seed = 0, users, math.MaxInt64, l.Seed+1
-	l.words = 1
+	l.words, crowd.words = 1, 2
 	ctx2, stop := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -205,8 +209,6 @@ func (a *ask) run(ctx context.Context, t Target, start time.Time) {
 
 func (l Load) result(name string, asks []*ask) LoadResult {
 	r := LoadResult{Name: name, Rate: l.Rate, Concurrency: l.Concurrency, Requests: len(asks)}
-	var first, between []float64
-	var tokens, good int
 	last := l.Duration
 	for _, a := range asks {
 		last = max(last, a.end)
@@ -219,20 +221,36 @@ func (l Load) result(name string, asks []*ask) LoadResult {
 			}
 			continue
 		}
-		tokens += len(a.times)
+		r.tokens += len(a.times)
 		wait := a.times[0] - a.due
-		first = append(first, wait.Seconds())
+		r.first = append(r.first, wait.Seconds())
 		for i, t := range a.times[1:] {
-			between = append(between, (t - a.times[i]).Seconds())
+			r.between = append(r.between, (t - a.times[i]).Seconds())
 		}
 		mean := (a.end - a.times[0]) / time.Duration(max(1, len(a.times)-1))
 		if (l.FirstLimit == 0 || wait <= l.FirstLimit) && (l.BetweenLimit == 0 || mean <= l.BetweenLimit) {
-			good++
+			r.good++
 		}
 	}
-	r.TokensPerSec, r.Goodput = float64(tokens)/last.Seconds(), float64(good)/last.Seconds()
-	r.First, r.Between = quantiles(first), quantiles(between)
+	r.seconds = last.Seconds()
+	r.sum()
 	return r
+}
+
+func (r *LoadResult) sum() {
+	r.TokensPerSec, r.Goodput = float64(r.tokens)/r.seconds, float64(r.good)/r.seconds
+	r.First, r.Between = quantiles(r.first), quantiles(r.between)
+}
+
+// Add takes another run of the same target under the same load, as if both had been one.
+func (r *LoadResult) Add(other LoadResult) {
+	if r.Failed == 0 {
+		r.Error = other.Error
+	}
+	r.Requests, r.Failed = r.Requests+other.Requests, r.Failed+other.Failed
+	r.first, r.between = append(r.first, other.first...), append(r.between, other.between...)
+	r.tokens, r.good, r.seconds = r.tokens+other.tokens, r.good+other.good, r.seconds+other.seconds
+	r.sum()
 }
 
 // text is n random words.

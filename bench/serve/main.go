@@ -5,6 +5,8 @@
 //	go run ./bench/serve -url A -compare B                  two servers in turn, at 1 to 64 users
 //	go run ./bench/serve -model F -rate 2 -flood 64         one key alone, then beside 64 users of another who never pause
 //
+// What is compared is measured in turn, -rounds times, with other words each time: where the machine's speed changes, it does for all.
+//
 // Lengths of prompts and answers are drawn as ShareGPT's are; -prompt, -answer and -prefix change them. Everyone is asked the same.
 package main
 
@@ -67,6 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.IntVar(&o.Threads, "threads", 0, "CPU threads with -model (0: physical cores)")
 	fs.IntVar(&o.MaxRunning, "np", 0, "sequences at once with -model; 0: 32")
 	fs.BoolVar(&o.NoSpeculation, "nospec", false, "no speculation, with -model")
+	rounds := fs.Int("rounds", 1, "how often to measure all in turn; the times of all rounds are taken together")
 	flood := fs.Int("flood", 0, "with -model: then measure again, beside so many users of another key who ask without a pause")
 	format := fs.String("o", "md", "output: md or json")
 	svg := fs.String("svg", "", "`file` for a picture of the results over the load")
@@ -87,6 +90,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-o %q: expected md or json", *format)
 	case *flood < 0 || *flood > 0 && (*model == "" || *compare != ""):
 		return errors.New("-flood takes a number of users, with -model and without -compare")
+	case *rounds < 1:
+		return fmt.Errorf("-rounds %d: expected 1 or more", *rounds)
 	case l.Rate > 0 && *users != "":
 		return errors.New("-rate and -c exclude each other")
 	case l.Rate < 0 || l.Duration <= 0 || l.Prefix < 0 || !(l.Prompt.Median >= 1) || !(l.Answer.Median >= 1) || l.Prompt.Sigma < 0 || l.Answer.Sigma < 0:
@@ -132,7 +137,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if *compare != "" {
 		targets = append(targets, target{name: *compare, ask: bench.URLTarget{URL: *compare, Model: *name}})
 	}
-	results, err := measure(ctx, loads, targets, stderr)
+	results, err := measure(ctx, *rounds, loads, targets, stderr)
 	if err != nil {
 		return err
 	}
@@ -150,31 +155,41 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// measure puts each load on each target in turn, after one short answer to warm up.
-func measure(ctx context.Context, loads []bench.Load, targets []target, status io.Writer) ([]bench.LoadResult, error) {
+// measure puts each load on each target in turn, in rounds, after one short answer to warm up.
+func measure(ctx context.Context, rounds int, loads []bench.Load, targets []target, status io.Writer) ([]bench.LoadResult, error) {
 	for _, t := range targets {
 		if err := t.ask.Ask(ctx, "one two three", 4, func() {}); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	var results []bench.LoadResult
-	for _, l := range loads {
-		for _, t := range targets {
-			var r bench.LoadResult
-			var err error
-			if t.users > 0 {
-				r, err = l.Beside(ctx, t.users, t.flood, t.name, t.ask)
-			} else {
-				r, err = l.Run(ctx, t.name, t.ask)
+	for round := range rounds {
+		i := 0
+		for _, l := range loads {
+			l.Seed += uint64(round)
+			for _, t := range targets {
+				r, err := t.run(ctx, l)
+				if err != nil {
+					return nil, err
+				}
+				if r.Failed > 0 {
+					fmt.Fprintf(status, "%s: %d of %d failed, the first with: %s\n", t.name, r.Failed, r.Requests, r.Error)
+				}
+				if round == 0 {
+					results = append(results, r)
+				} else {
+					results[i].Add(r)
+				}
+				i++
 			}
-			if err != nil {
-				return nil, err
-			}
-			if r.Failed > 0 {
-				fmt.Fprintf(status, "%s: %d of %d failed, the first with: %s\n", t.name, r.Failed, r.Requests, r.Error)
-			}
-			results = append(results, r)
 		}
 	}
 	return results, nil
+}
+
+func (t *target) run(ctx context.Context, l bench.Load) (bench.LoadResult, error) {
+	if t.users > 0 {
+		return l.Beside(ctx, t.users, t.flood, t.name, t.ask)
+	}
+	return l.Run(ctx, t.name, t.ask)
 }

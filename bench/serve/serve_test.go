@@ -54,7 +54,7 @@ func TestCompare(t *testing.T) {
 	fast, slow := fake(t, time.Millisecond, time.Millisecond), fake(t, 40*time.Millisecond, 4*time.Millisecond)
 	svg := filepath.Join(t.TempDir(), "out.svg")
 	var out, status bytes.Buffer
-	err := run(t.Context(), []string{"-url", fast, "-compare", slow, "-c", "1,4", "-d", "300ms", "-answer", "10", "-answer-sigma", "0", "-o", "json", "-svg", svg, "-first", "30ms"}, &out, &status)
+	err := run(t.Context(), []string{"-url", fast, "-compare", slow, "-c", "1,4", "-d", "150ms", "-rounds", "2", "-answer", "10", "-answer-sigma", "0", "-o", "json", "-svg", svg, "-first", "30ms"}, &out, &status)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +66,9 @@ func TestCompare(t *testing.T) {
 		isSlow := i%2 == 1
 		if r.Failed != 0 || r.Requests == 0 || r.Concurrency != []int{1, 4}[i/2] || r.TokensPerSec <= 0 {
 			t.Errorf("%+v", r)
+		}
+		if r.Requests < 3 { // a round of 150 ms has time for two of the slow ones
+			t.Errorf("%d requests in two rounds", r.Requests)
 		}
 		if isSlow && (r.First.P50 < 0.04 || r.Between.P50 < 0.004 || r.Goodput != 0) {
 			t.Errorf("faster than it was: %+v", r)
@@ -208,7 +211,7 @@ func TestFlood(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	for _, args := range []string{"", "-model a -url b", "-url b -rate 1 -c 2", "-url b -c x", "-url b -o x", "-url b more", "-url b -flood 3", "-url b -d -1s"} {
+	for _, args := range []string{"", "-model a -url b", "-url b -rate 1 -c 2", "-url b -c x", "-url b -o x", "-url b more", "-url b -flood 3", "-url b -d -1s", "-url b -rounds 0"} {
 		if err := run(t.Context(), strings.Fields(args), &bytes.Buffer{}, &bytes.Buffer{}); err == nil {
 			t.Errorf("serve %s: no error", args)
 		}
