@@ -114,7 +114,7 @@ func (c *Chat) Restore(r io.Reader) error {
 	return nil
 }
 
-// SaveKV is Model.SaveKV of the conversation: once the model has it back by RestoreKV, the next turn computes nothing that it would
+// SaveKV is Model.SaveKV of the conversation: once the model has it back by Chat.RestoreKV, the next turn computes nothing that it would
 // not have computed here.
 func (c *Chat) SaveKV(ctx context.Context, w io.Writer) (tokens int, err error) {
 	_, r := c.turn("") // what any next turn begins with
@@ -122,7 +122,12 @@ func (c *Chat) SaveKV(ctx context.Context, w io.Writer) (tokens int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	return c.m.SaveKV(ctx, w, ids)
+	return c.m.saveKV(ctx, w, c.m.engine.owner(c.r.Key), ids)
+}
+
+// RestoreKV is Model.RestoreKV for the conversation's key.
+func (c *Chat) RestoreKV(ctx context.Context, r io.Reader) (tokens int, err error) {
+	return c.m.restoreKV(ctx, r, c.m.engine.owner(c.r.Key))
 }
 
 // turn is the history with the user's next message, and the request for the answer to it.

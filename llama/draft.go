@@ -179,7 +179,7 @@ func (d *drafter) guess(running []*sequence, i int) bool {
 // follow brings a twin's tokens in line with the sequence's: what it has beyond the place where they part was a wrong guess.
 func (t *sequence) follow(p *pages, s *sequence) {
 	if t.tokens == nil {
-		t.tokens, t.prompt, t.slot = append(t.tokens, s.tokens...), len(s.tokens), s.slot
+		t.tokens, t.prompt, t.slot, t.owner = append(t.tokens, s.tokens...), len(s.tokens), s.slot, s.owner
 		t.start(p)
 		return
 	}

@@ -23,6 +23,7 @@ type engine struct {
 	maxOut     int
 	maxPlaces  int // most sequences that run or wait; 0: any number
 	speculates bool
+	isolates   bool
 	drafter    *drafter // nil: none
 
 	running   []*sequence // in order of admission
@@ -55,7 +56,7 @@ type Stats struct {
 }
 
 func newEngine(d *kernels.Pipeline, s kernels.Shape, forward func(kernels.Ops), pages int, o *Options) *engine {
-	e := &engine{device: d, forward: forward, pages: newPages(pages), maxRows: s.MaxRows, maxOut: s.MaxOut, speculates: !o.NoSpeculation,
+	e := &engine{device: d, forward: forward, pages: newPages(pages), maxRows: s.MaxRows, maxOut: s.MaxOut, speculates: !o.NoSpeculation, isolates: o.IsolateKeys,
 		queue: queue{weights: o.Weights}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	if o.RejectWhenFull {
 		e.maxPlaces = o.MaxRunning + o.MaxQueued
@@ -85,10 +86,19 @@ func (e *engine) submit(j *job) error {
 	j.engine = e
 	for _, s := range j.seqs {
 		s.tenant = t
+		s.owner = e.owner(j.key)
 		e.queue.push(s)
 	}
 	e.signal()
 	return nil
+}
+
+// owner says whose pages a key's are; "": everyone's.
+func (e *engine) owner(key string) string {
+	if e.isolates {
+		return key
+	}
+	return ""
 }
 
 // cancel ends a job: its waiting sequences now, those that run at the next step.
@@ -303,7 +313,7 @@ func (e *engine) ready(s *sequence) bool {
 			continue
 		}
 		if known < 0 {
-			known = e.pages.known(tokens)
+			known = e.pages.known(s.owner, tokens)
 		}
 		if n > known {
 			s.twin, s.shared = r, n

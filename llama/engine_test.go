@@ -1,6 +1,7 @@
 package llama
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -236,6 +237,9 @@ func TestSoak(t *testing.T) {
 		for end := time.Now().Add(5 * time.Second); m.Stats().Running+m.Stats().Waiting > 0 && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
+		m.formats.mu.Lock()
+		m.formats.latest = nil // what grammars remember is bounded, but not by half an hour
+		m.formats.mu.Unlock()
 		var s runtime.MemStats
 		runtime.GC()
 		runtime.GC()
@@ -274,6 +278,51 @@ func TestSharedPrefix(t *testing.T) {
 	all.Wait()
 	if n, most := m.Stats().PromptTokens, int64(len(prefix)+32*2*pageSize); n > most {
 		t.Errorf("%d tokens of prompts were run, expected at most %d", n, most)
+	}
+}
+
+// TestIsolateKeys: no key finds what another's requests left in the cache, at once or later; its own it finds.
+func TestIsolateKeys(t *testing.T) {
+	file := tinyFile(t, 512)
+	for _, isolate := range []bool{false, true} {
+		m := openBytes(t, file, &Options{IsolateKeys: isolate, Draft: draftFile(t, file)})
+		secret := strings.Repeat("what one tenant asks is no other's business. ", 5)
+		cached := func(key string) int {
+			r, err := m.Generate(t.Context(), Request{Prompt: secret, MaxTokens: 3, Key: key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Usage.Cached
+		}
+		first, other, none, again := cached("a"), cached("b"), cached(""), cached("a")
+		if first != 0 || again < 192 || isolate && other+none != 0 || !isolate && (other < 192 || none < 192) {
+			t.Errorf("isolated %v: %d tokens cached of the first, %d of another's, %d of nobody's, %d of the first again", isolate, first, other, none, again)
+		}
+		c := m.NewChat(Request{MaxTokens: 40, Key: "a"})
+		if _, err := c.Send(t.Context(), secret); err != nil {
+			t.Fatal(err)
+		}
+		var kv bytes.Buffer
+		saved, err := c.SaveKV(t.Context(), &kv)
+		if err != nil || saved < 192 {
+			t.Fatalf("%d tokens saved, %v", saved, err)
+		}
+		m2 := openBytes(t, file, &Options{IsolateKeys: isolate})
+		d := m2.NewChat(Request{MaxTokens: 40, Key: "a", Messages: c.History()})
+		if n, err := d.RestoreKV(t.Context(), &kv); n != saved || err != nil {
+			t.Errorf("%d tokens restored of %d, %v", n, saved, err)
+		}
+		_, q := d.turn("and?")
+		for _, key := range []string{"b", "a"} {
+			q.Key = key
+			r, err := m2.Generate(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := r.Usage.Cached >= saved; found != (key == "a" || !isolate) {
+				t.Errorf("isolated %v: key %s found %d tokens of %d that a restored", isolate, key, r.Usage.Cached, saved)
+			}
+		}
 	}
 }
 

@@ -29,6 +29,11 @@ type Options struct {
 	// 2 gets twice as much as one of weight 1.
 	Weights map[string]float64
 
+	// IsolateKeys keeps what is in the KV cache to the key of the request that computed it: no other key's requests find it, and neither
+	// their speed nor Usage.Cached can tell one tenant what another asked. Without it requests of all keys that start alike, with the
+	// same system prompt for instance, share its pages.
+	IsolateKeys bool
+
 	// KeepGOMAXPROCS leaves GOMAXPROCS alone. By default Open raises it to Threads+2 if it is lower, until Close: workers
 	// keep their threads busy, and the rest of the program needs some too (a TCP echo beside two busy workers took 65 ms at
 	// the 99th percentile with GOMAXPROCS=2, 5 ms with 4).

@@ -22,6 +22,7 @@ type pages struct {
 
 // node is a full page of a sequence of tokens, below the page before it.
 type node struct {
+	owner      string // who may find it; "": everyone
 	tokens     [pageSize]int32
 	page       int32
 	parent     *node // nil: the first page
@@ -68,19 +69,21 @@ func (p *pages) take() (int32, bool) {
 // give returns a page that is in no tree.
 func (p *pages) give(page int32) { p.free = append(p.free, page) }
 
-// key is the hash of a page's tokens and of those before it.
-func (p *pages) key(parent *node, tokens *[pageSize]int32) uint64 {
-	before := uint64(0)
+// key is the hash of a page's tokens, of those before it, and of the owner.
+func (p *pages) key(owner string, parent *node, tokens *[pageSize]int32) uint64 {
+	var before uint64
 	if parent != nil {
 		before = parent.key
+	} else if owner != "" {
+		before = maphash.String(p.seed, owner)
 	}
 	return maphash.Comparable(p.seed, *tokens)*0x9E3779B97F4A7C15 ^ (before<<31 | before>>33)
 }
 
-// child finds the page of tokens below parent.
-func (p *pages) child(parent *node, tokens *[pageSize]int32) *node {
-	n := p.index[p.key(parent, tokens)]
-	for n != nil && (n.parent != parent || n.tokens != *tokens) {
+// child finds an owner's page of tokens below parent.
+func (p *pages) child(owner string, parent *node, tokens *[pageSize]int32) *node {
+	n := p.index[p.key(owner, parent, tokens)]
+	for n != nil && (n.owner != owner || n.parent != parent || n.tokens != *tokens) {
 		n = n.alike
 	}
 	return n
@@ -100,12 +103,12 @@ func (p *pages) forget(n *node) {
 	}
 }
 
-// find walks the tree along tokens and appends the nodes to found, each with a reference for the caller. The last page is left out
-// if it would cover all tokens: one at least must run to give logits.
-func (p *pages) find(found []*node, tokens []int32) []*node {
+// find walks an owner's tree along tokens and appends the nodes to found, each with a reference for the caller. The last page is left
+// out if it would cover all tokens: one at least must run to give logits.
+func (p *pages) find(found []*node, owner string, tokens []int32) []*node {
 	var at *node
 	for len(tokens) > pageSize {
-		next := p.child(at, (*[pageSize]int32)(tokens))
+		next := p.child(owner, at, (*[pageSize]int32)(tokens))
 		if next == nil {
 			break
 		}
@@ -117,27 +120,27 @@ func (p *pages) find(found []*node, tokens []int32) []*node {
 }
 
 // known counts the tokens that find would find.
-func (p *pages) known(tokens []int32) int {
+func (p *pages) known(owner string, tokens []int32) int {
 	n := 0
 	for at := (*node)(nil); len(tokens)-n > pageSize; n += pageSize {
-		if at = p.child(at, (*[pageSize]int32)(tokens[n:])); at == nil {
+		if at = p.child(owner, at, (*[pageSize]int32)(tokens[n:])); at == nil {
 			break
 		}
 	}
 	return n
 }
 
-// put adds a full page below parent (nil: the first) with a reference for the caller. Where the same tokens are there already, the
-// page is given back: it holds the same bits.
-func (p *pages) put(parent *node, tokens *[pageSize]int32, page int32) *node {
-	if n := p.child(parent, tokens); n != nil {
+// put adds an owner's full page below parent (nil: the first) with a reference for the caller. Where the same tokens are there already,
+// the page is given back: it holds the same bits.
+func (p *pages) put(owner string, parent *node, tokens *[pageSize]int32, page int32) *node {
+	if n := p.child(owner, parent, tokens); n != nil {
 		p.retain(n)
 		p.give(page)
 		return n
 	}
-	key := p.key(parent, tokens)
+	key := p.key(owner, parent, tokens)
 	n := &p.nodes[page]
-	*n = node{tokens: *tokens, page: page, parent: parent, key: key, alike: p.index[key], refs: 1}
+	*n = node{owner: owner, tokens: *tokens, page: page, parent: parent, key: key, alike: p.index[key], refs: 1}
 	p.index[key] = n
 	if parent != nil {
 		parent.children++

@@ -85,12 +85,17 @@ func build() string {
 // SaveKV writes what the KV cache has of a text, keys and values of whole pages of 32 tokens from its beginning on, and gives the
 // number of tokens. RestoreKV of a model from the same file, on the same kind of device and instruction set, in the same build, with
 // the same Options.KV and Exact takes it; a text that begins alike then goes on from there with the bits that it would have had. ids
-// are Prompt's, for instance. Requests run on meanwhile.
+// are Prompt's, for instance. Requests run on meanwhile. With Options.IsolateKeys it is what requests without a key left; Chat.SaveKV
+// takes its own key's.
 //
 // The first call reads the whole model file, for its SHA-256 goes with what is saved.
 func (m *Model) SaveKV(ctx context.Context, w io.Writer, ids []int32) (tokens int, err error) {
+	return m.saveKV(ctx, w, "", ids)
+}
+
+func (m *Model) saveKV(ctx context.Context, w io.Writer, owner string, ids []int32) (tokens int, err error) {
 	var nodes []*node
-	if err := m.engine.do(func() { nodes = m.engine.pages.find(nil, append(slices.Clone(ids), 0)) }); err != nil {
+	if err := m.engine.do(func() { nodes = m.engine.pages.find(nil, owner, append(slices.Clone(ids), 0)) }); err != nil {
 		return 0, err
 	}
 	defer m.releaseNodes(&nodes)
@@ -149,12 +154,17 @@ func (m *Model) releaseNodes(nodes *[]*node) {
 }
 
 // RestoreKV puts what SaveKV wrote into the KV cache, where requests that begin alike find it, and gives the number of tokens. It
-// stays there as long as what requests leave behind, the least recently used going first.
+// stays there as long as what requests leave behind, the least recently used going first. With Options.IsolateKeys requests without a
+// key find it; what Chat.RestoreKV restores is found by those of its own.
 //
 // Errors: a MismatchError (ErrMismatch) for what another model, device or build saved, ErrDamaged, ErrOutOfMemory where running
 // requests leave no room. Each page is checked before it is used; those before a damaged one stay, and are right. No more is read
 // than the header and the pages that it tells of, which are no more than the cache has.
 func (m *Model) RestoreKV(ctx context.Context, r io.Reader) (tokens int, err error) {
+	return m.restoreKV(ctx, r, "")
+}
+
+func (m *Model) restoreKV(ctx context.Context, r io.Reader, owner string) (tokens int, err error) {
 	h, sum, err := readSavedHeader(r)
 	if err != nil {
 		return 0, err
@@ -184,7 +194,7 @@ func (m *Model) RestoreKV(ctx context.Context, r io.Reader) (tokens int, err err
 			}
 		}
 		var failed error
-		if err := m.engine.do(func() { nodes, failed = m.addPage(nodes, &ids, page[4*pageSize:]) }); err != nil {
+		if err := m.engine.do(func() { nodes, failed = m.addPage(owner, nodes, &ids, page[4*pageSize:]) }); err != nil {
 			return tokens, err
 		}
 		if failed != nil {
@@ -196,13 +206,13 @@ func (m *Model) RestoreKV(ctx context.Context, r io.Reader) (tokens int, err err
 }
 
 // addPage puts a page below nodes, on the engine's goroutine.
-func (m *Model) addPage(nodes []*node, ids *[pageSize]int32, data []byte) ([]*node, error) {
+func (m *Model) addPage(owner string, nodes []*node, ids *[pageSize]int32, data []byte) ([]*node, error) {
 	var parent *node
 	if len(nodes) > 0 {
 		parent = nodes[len(nodes)-1]
 	}
 	p := m.engine.pages
-	if n := p.child(parent, ids); n != nil {
+	if n := p.child(owner, parent, ids); n != nil {
 		p.retain(n)
 		return append(nodes, n), nil
 	}
@@ -214,7 +224,7 @@ func (m *Model) addPage(nodes []*node, ids *[pageSize]int32, data []byte) ([]*no
 		p.give(page)
 		return nodes, err
 	}
-	return append(nodes, p.put(parent, ids, page)), nil
+	return append(nodes, p.put(owner, parent, ids, page)), nil
 }
 
 // readSavedHeader reads up to the first page.

@@ -34,6 +34,7 @@ type sequence struct {
 	out    int  // the first of its rows in the step's Out
 	outs   int
 
+	owner string  // of its pages: the key, with Options.IsolateKeys; "": everyone
 	nodes []*node // full pages, shared through the tree
 	table []int32 // all pages: the nodes', then its own
 	slot  int     // -1: waits
@@ -79,7 +80,7 @@ func (s *sequence) cacheable() []int32 {
 
 // start finds what the cache has of the sequence.
 func (s *sequence) start(p *pages) {
-	s.nodes = p.find(s.nodes[:0], s.cacheable())
+	s.nodes = p.find(s.nodes[:0], s.owner, s.cacheable())
 	s.table = s.table[:0]
 	for _, n := range s.nodes {
 		s.table = append(s.table, n.page)
@@ -108,7 +109,7 @@ func (s *sequence) advance(p *pages, n int) {
 		if i > 0 {
 			parent = s.nodes[i-1]
 		}
-		n := p.put(parent, (*[pageSize]int32)(s.tokens[i*pageSize:]), s.table[i])
+		n := p.put(s.owner, parent, (*[pageSize]int32)(s.tokens[i*pageSize:]), s.table[i])
 		s.nodes, s.table[i] = append(s.nodes, n), n.page
 	}
 }
