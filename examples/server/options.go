@@ -43,6 +43,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	fs.StringVar(&o.key, "tls-key", "", "key `file` of the certificate, PEM")
 	fs.StringVar(&o.keys, "keys", "", "`file` of API keys: a line for each with its name, its SHA-256 and limits (see README.md)")
 	fs.StringVar(&o.newKey, "new-key", "", "make a key of this `name`, print its line for -keys, and exit")
+	fs.BoolVar(&o.llama.IsolateKeys, "isolate", false, "no key finds what another left in the KV cache, so that none can tell by the time it takes what others ask")
 	fs.BoolVar(&o.public, "public", false, "listen on an address that others reach without -keys")
 	fs.StringVar(&o.hosts, "host", "", "`names` that the server goes by, beside localhost and IP addresses: a.example,b.example, or * for any")
 	fs.StringVar(&o.origins, "cors", "", "`origins` whose web pages may ask: https://a.example,https://b.example, or * for any; none: the server's own only")
