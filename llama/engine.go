@@ -76,9 +76,10 @@ func (e *engine) submit(j *job) error {
 		return ErrClosed
 	}
 	t := e.queue.tenant(j.key)
-	if e.maxPlaces > 0 && e.queue.waiting+e.stats.Running >= e.maxPlaces {
+	taken := e.queue.waiting + e.stats.Running
+	if lacking := taken + len(j.seqs) - e.maxPlaces; e.maxPlaces > 0 && taken > 0 && lacking > 0 {
 		other := e.queue.displace(t)
-		if other == nil {
+		if other == nil || len(other.seqs) < lacking {
 			return busy(e.maxPlaces)
 		}
 		e.remove(other, busy(e.maxPlaces))
@@ -269,6 +270,7 @@ func (e *engine) admitNext() bool {
 			continue
 		}
 		e.queue.take(s)
+		s.aged = s.aged || t.oldestNext()
 		e.queue.enter(t)
 		s.slot = e.slots[len(e.slots)-1]
 		e.slots = e.slots[:len(e.slots)-1]
@@ -322,12 +324,12 @@ func (e *engine) ready(s *sequence) bool {
 	return s.twin == nil
 }
 
-// victim picks who goes back to the queue: of the key with the largest share the lowest priority, of these the youngest. May says who
-// can be picked.
+// victim picks who goes back to the queue: of the key with the largest share the lowest rank, of these the youngest. May says who can
+// be picked.
 func (e *engine) victim(may func(*sequence) bool) *sequence {
 	var v *sequence
 	for _, s := range e.running {
-		if may(s) && (v == nil || cmp.Or(cmp.Compare(s.tenant.share(0), v.tenant.share(0)), cmp.Compare(v.priority, s.priority), cmp.Compare(s.arrival, v.arrival)) > 0) {
+		if may(s) && (v == nil || cmp.Or(cmp.Compare(s.tenant.share(0), v.tenant.share(0)), cmp.Compare(v.rank(), s.rank()), cmp.Compare(s.arrival, v.arrival)) > 0) {
 			v = s
 		}
 	}

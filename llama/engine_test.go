@@ -360,6 +360,35 @@ func TestFlood(t *testing.T) {
 	flood.Wait()
 }
 
+// TestLowPriority has a long prompt of low priority wait beside others of its key, which never stop coming and take all the memory: it
+// is answered all the same.
+func TestLowPriority(t *testing.T) {
+	m := openTiny(t, &Options{MaxRunning: 6, KVBytes: 1}) // one context's pages
+	ctx, cancel := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	for i := range 12 {
+		others.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				m.Generate(ctx, Request{Prompt: fmt.Sprint(i, n, " is in a hurry"), MaxTokens: 300, Priority: 9, Sampling: &Sampling{IgnoreEOS: true}})
+			}
+		})
+	}
+	for m.Stats().Waiting < 6 {
+		time.Sleep(time.Millisecond)
+	}
+	before := m.Stats()
+	low, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	_, err := m.Generate(low, Request{Prompt: strings.Repeat("a report that can wait; ", 35), MaxTokens: 100, Sampling: &Sampling{IgnoreEOS: true}})
+	s := m.Stats()
+	t.Logf("answered after %d steps, %d preemptions, %d prompt tokens", s.Steps-before.Steps, s.Preempted-before.Preempted, s.PromptTokens-before.PromptTokens)
+	if err != nil {
+		t.Error(err)
+	}
+	cancel()
+	others.Wait()
+}
+
 // TestDeadlineInQueue has a request wait for one that takes long: it ends with its own deadline.
 func TestDeadlineInQueue(t *testing.T) {
 	m := openTiny(t, &Options{MaxRunning: 1})
@@ -399,6 +428,9 @@ func TestBusy(t *testing.T) {
 	ask("a", 1)
 	if err := <-errs; !errors.Is(err, ErrBusy) {
 		t.Errorf("a sixth request: %v, expected ErrBusy", err)
+	}
+	if _, err := m.Generate(t.Context(), Request{Prompt: "c", MaxTokens: 1, N: 3, Key: "c"}); !errors.Is(err, ErrBusy) {
+		t.Errorf("three choices, with one place to be had: %v, expected ErrBusy", err)
 	}
 	ask("b", 1)
 	if err := <-errs; !errors.Is(err, ErrBusy) {

@@ -31,7 +31,9 @@ type tenant struct {
 // that many tokens, however much others ask for.
 const credit = 1024
 
-// oldestTurn: of so many admissions of a key one is the oldest sequence's, so that a low priority waits, but never for ever.
+// oldestTurn: of so many admissions of a key one is the oldest sequence's, so that a low priority waits, but never for ever. From then
+// on it is the last of its key to be sent back for want of pages: a long prompt that others' tokens drive out again and again, before
+// it is through, would be waiting still.
 const oldestTurn = 8
 
 // tenant gives the state of a key, known or not.
@@ -138,13 +140,16 @@ func (q *queue) order() []*tenant {
 	return q.active
 }
 
+// oldestNext says that the next admission of a key is the oldest sequence's.
+func (t *tenant) oldestNext() bool { return t.admits%oldestTurn == oldestTurn-1 }
+
 // next gives a key's waiting sequences that may run, best first: by priority and arrival, but when it is its turn the oldest.
 func (t *tenant) next(may func(*sequence) bool) *sequence {
 	var best *sequence
 	for _, s := range t.waiting {
 		switch {
 		case !may(s):
-		case t.admits%oldestTurn != oldestTurn-1:
+		case !t.oldestNext():
 			return s
 		case best == nil || s.arrival < best.arrival:
 			best = s

@@ -20,6 +20,7 @@ type sequence struct {
 	priority int
 	arrival  int64 // its number among all that came
 	admitted bool  // ran already
+	aged     bool  // in the oldest's turn
 
 	twin   *sequence // computes what both have in common, the first shared tokens
 	shared int
@@ -64,6 +65,14 @@ type sequence struct {
 
 // pending counts tokens that have yet to run.
 func (s *sequence) pending() int { return len(s.tokens) - s.done }
+
+// rank is the priority among those that run.
+func (s *sequence) rank() int {
+	if s.aged {
+		return math.MaxInt
+	}
+	return s.priority
+}
 
 // generating says that the prompt is done, and one token is to follow the last.
 func (s *sequence) generating() bool {
