@@ -18,6 +18,7 @@ type pages struct {
 	seed  maphash.Seed
 	idle  node // head of the ring of leaves that no sequence uses, least recently used first
 	held  int  // pages in the tree that no sequence uses
+	clock int64
 }
 
 // node is a full page of a sequence of tokens, below the page before it.
@@ -30,6 +31,7 @@ type node struct {
 	alike      *node // the next of the same key
 	children   int
 	refs       int   // sequences that use it
+	used       int64 // when the last one let go of it
 	prev, next *node // in the ring of idle leaves; nil: not there
 }
 
@@ -61,7 +63,12 @@ func (p *pages) take() (int32, bool) {
 	p.forget(n)
 	if n.parent != nil {
 		n.parent.children--
-		p.settle(n.parent)
+		// It was used when n was, or since then by others: the ring stays in the order of use.
+		at := &p.idle
+		for at.next != &p.idle && at.next.used < n.parent.used {
+			at = at.next
+		}
+		p.settle(n.parent, at)
 	}
 	return n.page, true
 }
@@ -162,15 +169,16 @@ func (p *pages) release(n *node) {
 	if n.refs == 0 {
 		p.held++
 	}
-	p.settle(n)
+	p.clock++
+	n.used = p.clock
+	p.settle(n, p.idle.prev)
 }
 
-// settle puts a node that nobody uses and nothing follows at the end of the ring.
-func (p *pages) settle(n *node) {
+// settle puts a node that nobody uses and nothing follows into the ring, after another.
+func (p *pages) settle(n, after *node) {
 	if n.refs == 0 && n.children == 0 && n.next == nil {
-		last := p.idle.prev
-		n.prev, n.next = last, &p.idle
-		last.next, p.idle.prev = n, n
+		n.prev, n.next = after, after.next
+		n.prev.next, n.next.prev = n, n
 	}
 }
 

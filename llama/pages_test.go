@@ -80,4 +80,54 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestLeastRecentlyUsed: of a long text that was used before others all goes before anything of theirs, from its end on, but for what
+// they begin with too.
+func TestLeastRecentlyUsed(t *testing.T) {
+	p := newPages(20)
+	text := func(first, id int32, pages int) (tokens []int32) {
+		for i := range pages * pageSize {
+			tokens = append(tokens, id)
+			if i < pageSize {
+				tokens[i] = first
+			}
+		}
+		return append(tokens, 0)
+	}
+	use := func(tokens []int32) {
+		s := &sequence{tokens: tokens, prompt: len(tokens), slot: -1}
+		s.start(p)
+		if !s.reserve(p, s.pending()) {
+			t.Fatal("no page")
+		}
+		s.advance(p, s.pending())
+		s.drop(p)
+	}
+	old, alike, others := text(1, 2, 8), text(1, 3, 3), [][]int32{text(4, 5, 3), text(6, 7, 2), text(8, 9, 4)}
+	use(old)
+	use(alike)
+	for _, o := range others {
+		use(o)
+	}
+	for p.known("", old) > pageSize {
+		if _, ok := p.take(); !ok {
+			t.Fatal("no page")
+		}
+		for _, o := range append(others, alike) {
+			if n := p.known("", o); n != len(o)-1 {
+				t.Fatalf("of a later text %d of %d tokens are left, of the old one %d", n, len(o)-1, p.known("", old))
+			}
+		}
+	}
+	for i, o := range append([][]int32{alike}, others...) { // the rest in their order
+		for p.known("", o) > 0 {
+			p.take()
+		}
+		for _, later := range others[i:] {
+			if n := p.known("", later); n != len(later)-1 {
+				t.Fatalf("of text %d %d tokens are left of %d", i, n, len(later)-1)
+			}
+		}
+	}
+}
+
 func equal(a, b []int32) bool { return len(a) == len(b) && common(a, b) == len(a) }
