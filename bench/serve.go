@@ -247,7 +247,7 @@ func (r *LoadResult) Add(other LoadResult) {
 	if r.Failed == 0 {
 		r.Error = other.Error
 	}
-	r.Requests, r.Failed = r.Requests+other.Requests, r.Failed+other.Failed
+	r.Requests, r.Failed, r.Refused = r.Requests+other.Requests, r.Failed+other.Failed, r.Refused+other.Refused
 	r.first, r.between = append(r.first, other.first...), append(r.between, other.between...)
 	r.tokens, r.good, r.seconds = r.tokens+other.tokens, r.good+other.good, r.seconds+other.seconds
 	r.sum()
