@@ -29,7 +29,7 @@ import (
 type options struct {
 	model, prompt, system string
 	tokens, context       int
-	threads               int
+	threads, gpuLayers    int
 	temperature           float64
 	seed                  uint64
 	device                string
@@ -87,6 +87,9 @@ func (o *options) open(name string, status io.Writer) (*llama.Model, error) {
 	bar := &loading{to: status}
 	l := &llama.Options{Device: o.device, Threads: o.threads, Context: o.context, Progress: bar.progress,
 		Logger: slog.New(slog.NewTextHandler(status, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	if o.gpuLayers >= 0 {
+		l.GPULayers = &o.gpuLayers
+	}
 	if name == "" {
 		if !o.set["device"] {
 			l.Device = "cpu" // a GPU takes longer to start than this model to answer
@@ -122,6 +125,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	fs.IntVar(&o.context, "ctx", 0, "context in tokens; 0: the model's, as memory allows")
 	fs.IntVar(&o.threads, "threads", 0, "CPU workers; 0: physical cores")
 	fs.StringVar(&o.device, "device", "auto", "auto, cpu or cuda")
+	fs.IntVar(&o.gpuLayers, "gpulayers", -1, "layers that run on GPUs, the rest on the CPU; -1: all, or with auto as many as fit")
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(out, "usage: chat [-model FILE] [-p QUESTION] [flags]")
@@ -141,6 +145,8 @@ func parse(args []string, out io.Writer) (*options, error) {
 		err = errors.New("-p is empty")
 	case o.tokens < 0 || o.context < 0 || o.threads < 0:
 		err = errors.New("-n, -ctx and -threads are 0 or more")
+	case o.gpuLayers < -1:
+		err = fmt.Errorf("-gpulayers is %d, expected 0 or more, or -1", o.gpuLayers)
 	case !(o.temperature >= 0 && o.temperature <= 100):
 		err = fmt.Errorf("-temp is %g, expected 0 to 100", o.temperature)
 	}

@@ -54,6 +54,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	fs.DurationVar(&o.serve.WriteTimeout, "write-timeout", 0, "for each piece of an answer to be taken by its client; 0: 30 seconds")
 	fs.Int64Var(&o.serve.MaxBody, "max-body", 0, "bytes of a request; 0: 16 MB")
 	fs.StringVar(&o.llama.Device, "device", "auto", "auto, cpu or cuda")
+	layers := fs.Int("gpulayers", -1, "layers that run on GPUs, the rest on the CPU; -1: all, or with auto as many as fit")
 	fs.IntVar(&o.llama.Context, "ctx", 0, "context in tokens; 0: the model's, as memory allows")
 	fs.IntVar(&o.llama.Threads, "threads", 0, "CPU workers; 0: physical cores")
 	fs.StringVar(&o.kv, "kv", "f16", "elements of the KV cache: f16 or q8")
@@ -70,6 +71,9 @@ func parse(args []string, help io.Writer) (*options, error) {
 			fs.Usage()
 		}
 		return nil, err
+	}
+	if *layers >= 0 {
+		o.llama.GPULayers = layers
 	}
 	return o, o.check(fs.NArg())
 }
