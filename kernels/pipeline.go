@@ -54,6 +54,15 @@ func (p *Pipeline) At(layer int) Device {
 	return p.stages[len(p.stages)-1].Device
 }
 
+// Overlapped is the one device of a pipeline, where it can begin a step before the last has ended; nil otherwise.
+func (p *Pipeline) Overlapped() Overlapped {
+	if len(p.stages) > 1 {
+		return nil
+	}
+	d, _ := p.stages[0].Device.(Overlapped)
+	return d
+}
+
 // Close closes the devices.
 func (p *Pipeline) Close() error {
 	var errs []error

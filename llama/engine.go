@@ -16,6 +16,7 @@ import (
 // of prompts up to a budget (continuous batching, Yu et al., "Orca", 2022).
 type engine struct {
 	device     *kernels.Pipeline
+	overlapped kernels.Overlapped // the device, where it can begin a step before the last has ended; nil: not
 	forward    func(kernels.Ops)
 	pages      *pages
 	slots      []int // free
@@ -28,7 +29,8 @@ type engine struct {
 
 	running   []*sequence // in order of admission
 	prompting []*sequence // of these, the ones on their prompts
-	batch     kernels.Batch
+	step      *ahead      // the one that runs, whose batch is planned or follows from the one before
+	next      *ahead
 	costs     costs
 	guesses   []*sequence // whose draft each added row of a step is
 	slack     float64     // seconds for which each stream has tokens of the last step to show
@@ -56,7 +58,7 @@ type Stats struct {
 }
 
 func newEngine(d *kernels.Pipeline, s kernels.Shape, forward func(kernels.Ops), pages int, o *Options) *engine {
-	e := &engine{device: d, forward: forward, pages: newPages(pages), maxRows: s.MaxRows, maxOut: s.MaxOut, speculates: !o.NoSpeculation, isolates: o.IsolateKeys,
+	e := &engine{device: d, overlapped: d.Overlapped(), step: new(ahead), next: new(ahead), forward: forward, pages: newPages(pages), maxRows: s.MaxRows, maxOut: s.MaxOut, speculates: !o.NoSpeculation, isolates: o.IsolateKeys,
 		queue: queue{weights: o.Weights}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	if o.RejectWhenFull {
 		e.maxPlaces = o.MaxRunning + o.MaxQueued
@@ -170,11 +172,15 @@ func (e *engine) run() {
 	for e.collect() {
 		e.admit()
 		e.plan()
-		if len(e.batch.Chunks) == 0 {
+		if len(e.step.Chunks) == 0 {
+			continue
+		}
+		if e.overlapped != nil {
+			e.runAhead()
 			continue
 		}
 		start := time.Now()
-		err := e.device.Step(&e.batch, e.forward)
+		err := e.device.Step(&e.step.Batch, e.forward)
 		e.deliver(err, time.Since(start))
 	}
 	e.mu.Lock()
@@ -459,7 +465,7 @@ func (e *engine) planPrompts(generating, yielding int) {
 
 // fill writes the batch.
 func (e *engine) fill() {
-	b := &e.batch
+	b := e.step
 	b.Chunks, b.Out = b.Chunks[:0], b.Out[:0]
 	row := 0
 	for _, s := range e.running {
@@ -470,12 +476,12 @@ func (e *engine) fill() {
 		switch {
 		case s.scan != nil:
 			for i := max(0, s.scan.from-s.done); i < s.chunk; i++ {
-				s.scan.want(s.done+i, e.out(s, row+i))
+				s.scan.want(s.done+i, b.add(row+i, s.slot))
 			}
 		case s.chunk == s.pending():
 			s.format.cut(s)
 			for i := range len(s.draft) + 1 {
-				o := e.out(s, row+s.chunk-1+i)
+				o := b.add(row+s.chunk-1+i, s.slot)
 				o.Sample, o.Top = s.sample(i), s.top
 			}
 		}
@@ -491,17 +497,6 @@ func (e *engine) fill() {
 	}
 }
 
-// out adds an Out row, keeping the slices of one used before.
-func (e *engine) out(s *sequence, row int) *kernels.Out {
-	b := &e.batch
-	var old kernels.Out
-	if n := len(b.Out); n < cap(b.Out) {
-		old = b.Out[:n+1][n]
-	}
-	b.Out = append(b.Out, kernels.Out{Row: row, Slot: s.slot, Target: -1, TopIDs: old.TopIDs[:0], TopLogprobs: old.TopLogprobs[:0]})
-	return &b.Out[len(b.Out)-1]
-}
-
 // deliver hands a step's results to their sequences.
 func (e *engine) deliver(err error, took time.Duration) {
 	scanned, rows := false, 0
@@ -513,7 +508,7 @@ func (e *engine) deliver(err error, took time.Duration) {
 		scanned = true
 		for i := range s.outs {
 			at := s.done + s.chunk - s.outs + i
-			s.scan.got(at, &e.batch.Out[s.out+i])
+			s.scan.got(at, &e.step.Out[s.out+i])
 			s.scan.from = at + 1
 		}
 	}
@@ -534,7 +529,7 @@ func (e *engine) deliver(err error, took time.Duration) {
 			continue
 		}
 		e.queue.ran(s.tenant, s.chunk+len(s.draft))
-		slack := e.advance(s, e.batch.Out[s.out:s.out+s.outs], seconds)
+		slack := e.advance(s, e.step.Out[s.out:s.out+s.outs], seconds)
 		if s.scan == nil && !s.job.quiet {
 			e.slack = min(e.slack, slack)
 		}

@@ -35,6 +35,8 @@ type sequence struct {
 	out    int  // the first of its rows in the step's Out
 	outs   int
 
+	nextOut int // its row of the step after, see ahead
+
 	owner string  // of its pages: the key, with Options.IsolateKeys; "": everyone
 	nodes []*node // full pages, shared through the tree
 	table []int32 // all pages: the nodes', then its own
