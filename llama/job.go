@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type job struct {
 	tops     []Alternative
 	response Response
 	texts    [][]byte // of the choices
+	given    given    // what the tokens taken hold
 	ends     int      // choices that have ended
 	ended    bool
 	err      error
@@ -228,9 +230,9 @@ func (j *job) tokens(into []Token, n int) []Token {
 		tops[i].Bytes = j.tokenizer.Bytes(tops[i].ID)
 	}
 	for _, p := range j.queue[:n] {
-		t := Token{Choice: p.choice, ID: p.id, Text: string(j.texts[p.choice][p.from:p.to]), Logprob: p.logprob, ToolCall: p.call}
+		t := Token{Choice: p.choice, ID: p.id, Text: j.given.text(j.texts[p.choice][p.from:p.to]), Logprob: p.logprob, ToolCall: p.call}
 		if p.id >= 0 {
-			t.Bytes = j.tokenizer.Bytes(p.id)
+			t.Bytes = j.given.bytes(j.tokenizer.Token(p.id))
 		}
 		if p.top > 0 {
 			t.Top, tops = tops[:p.top:p.top], tops[p.top:]
@@ -239,6 +241,34 @@ func (j *job) tokens(into []Token, n int) []Token {
 	}
 	j.queue, j.tops = slices.Delete(j.queue, 0, n), slices.Delete(j.tops, 0, count)
 	return into
+}
+
+// given makes texts and bytes that are the caller's own, of many tokens in one allocation: what is handed out stays as it is.
+type given struct {
+	texts strings.Builder
+	all   []byte
+}
+
+// givenSize is how many bytes are allocated at once, all of which one token that is kept holds.
+const givenSize = 1 << 10
+
+func (g *given) text(b []byte) string {
+	if g.texts.Cap()-g.texts.Len() < len(b) {
+		g.texts.Reset()
+		g.texts.Grow(max(givenSize, len(b)))
+	}
+	from := g.texts.Len()
+	g.texts.Write(b)
+	return g.texts.String()[from:]
+}
+
+func (g *given) bytes(s string) []byte {
+	if cap(g.all)-len(g.all) < len(s) {
+		g.all = make([]byte, 0, max(givenSize, len(s)))
+	}
+	from := len(g.all)
+	g.all = append(g.all, s...)
+	return g.all[from:len(g.all):len(g.all)]
 }
 
 // snapshot copies the response. j.mu is held.
