@@ -131,7 +131,8 @@ func (s Speed) measure(ctx context.Context, info llama.Info, t test) (SpeedResul
 			alone = append(alone, speed*took.Seconds()/float64(t.one.tokens))
 		}
 		if info.Device == "cpu" {
-			limit, err := t.probe(info.Detail, info.Threads)
+			set, _, _ := strings.Cut(info.Detail, ",")
+			limit, err := t.probe(set, info.Threads)
 			if err != nil {
 				return SpeedResult{}, fmt.Errorf("probe: %w", err)
 			}

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/llama31/llama31/gguf/block"
 )
@@ -34,10 +35,11 @@ type attendUnit struct{ tile, head, segment int32 }
 // attendScratch is one worker's state: up to attendRows query rows of one KV head, in one segment and over all.
 type attendScratch struct {
 	q, o, total []float32 // [attendRows][HeadDim]
+	pairs       []uint32  // [attendRows][HeadDim/2] q in pairs of bfloat16
 	m, l        []float32
 	tm, tl      []float32
 	count       []int32
-	half        []uint16 // [HeadDim] a key before it is stored
+	half, half2 []uint16 // [HeadDim] a key and a value before they are stored
 	q8          q8Scratch
 	args        attendArgs
 }
@@ -65,7 +67,8 @@ func (s *attendScratch) layout(m *arena, sh *Shape) {
 		*p = take[float32](m, rows)
 	}
 	s.count = take[int32](m, rows)
-	s.half = take[uint16](m, sh.HeadDim)
+	s.pairs = take[uint32](m, rows*sh.HeadDim/2)
+	s.half, s.half2 = take[uint16](m, sh.HeadDim), take[uint16](m, sh.HeadDim)
 	s.q8 = q8Scratch{take[int8](m, sh.HeadDim), take[float32](m, sh.HeadDim/32), take[float32](m, sh.HeadDim/32), take[int32](m, sh.HeadDim/16)}
 }
 
@@ -107,6 +110,16 @@ func (d *cpuDevice) rotateRow(worker, r int) {
 			copy(pv[slot*hd:], vh)
 		case KVQ8:
 			d.storeQ8(&w.q8, page, h, slot, kh, vh)
+		case kvPairs:
+			key, value := w.half, w.half2
+			pk, pv := d.kv.f16(d.att.layer, page, h)
+			d.leaf.bf16.round(hd, &kh[0], &key[0])
+			d.leaf.bf16.round(hd, &vh[0], &value[0])
+			keys, values := slice(pk, hd*PageSize), slice(at(pv, slot/2*2*hd), 2*hd)
+			for i := range hd {
+				keys[i/2*2*PageSize+2*slot+i%2] = key[i]
+				values[2*i+slot%2] = value[i]
+			}
 		default:
 			half := w.half
 			pk, pv := d.kv.f16(d.att.layer, page, h)
@@ -212,6 +225,9 @@ func (d *cpuDevice) attendItem(worker, item int) {
 		from := d.q[((tile.row+i)*s.Heads+int(u.head)*group)*hd:]
 		copy(w.q[i*group*hd:(i+1)*group*hd], from)
 	}
+	if d.kv.typ == kvPairs {
+		d.leaf.bf16.round(rows*hd, &w.q[0], (*uint16)(unsafe.Pointer(&w.pairs[0])))
+	}
 	if u.segment >= 0 {
 		d.attendSegment(w, tile, int(u.head), int(u.segment), rows)
 		for i := range rows {
@@ -224,7 +240,7 @@ func (d *cpuDevice) attendItem(worker, item int) {
 	for seg := range tile.segments {
 		d.attendSegment(w, tile, int(u.head), seg, rows)
 		for i := range rows {
-			mergeSegment(&w.tm[i], &w.tl[i], w.total[i*hd:(i+1)*hd], w.m[i], w.l[i], w.o[i*hd:(i+1)*hd], seg == 0)
+			d.leaf.mergeSegment(&w.tm[i], &w.tl[i], w.total[i*hd:(i+1)*hd], w.m[i], w.l[i], w.o[i*hd:(i+1)*hd], seg == 0)
 		}
 	}
 	for i := range rows {
@@ -240,14 +256,17 @@ func (d *cpuDevice) attendSegment(w *attendScratch, tile *attendTile, head, segm
 		w.m[i], w.l[i] = float32(math.Inf(-1)), 0
 	}
 	clear(w.o[:rows*hd])
-	last := int(d.rows[tile.row+tile.n-1].pos)
-	pages := d.rows[tile.row].pages
-	for p := segment * SegmentSize / PageSize; p <= min(last, segment*SegmentSize+SegmentSize-1)/PageSize; p++ {
-		for i := range rows {
-			w.count[i] = min(PageSize, d.rows[tile.row+i/group].pos+1-int32(p*PageSize))
+	first := int(d.rows[tile.row].pos)
+	pages, last := d.rows[tile.row].pages, min(int(d.rows[tile.row+tile.n-1].pos), segment*SegmentSize+SegmentSize-1)/PageSize
+	a := &w.args
+	*a = attendArgs{headDim: hd, rows: rows, q: &w.q[0], q2: &w.pairs[0], count: &w.count[0], m: &w.m[0], l: &w.l[0], o: &w.o[0]}
+	from := segment * SegmentSize / PageSize
+	for p := from; p <= last; p++ {
+		if whole := p*PageSize+PageSize-1 <= first; !whole || p == from {
+			for i := range rows {
+				w.count[i] = min(PageSize, d.rows[tile.row+i/group].pos+1-int32(p*PageSize))
+			}
 		}
-		a := &w.args
-		*a = attendArgs{headDim: hd, rows: rows, q: &w.q[0], count: &w.count[0], m: &w.m[0], l: &w.l[0], o: &w.o[0]}
 		switch d.kv.typ {
 		case KVF32:
 			k, v := d.kv.f32(d.att.layer, pages[p], head)
@@ -259,6 +278,14 @@ func (d *cpuDevice) attendSegment(w *attendScratch, tile *attendTile, head, segm
 			} else {
 				d.leaf.attendQ8(a)
 			}
+		case kvPairs:
+			a.k2, a.v2 = d.kv.pairs(d.att.layer, pages[p], head)
+			a.next = nil
+			if p < last {
+				k, _ := d.kv.at(d.att.layer, pages[p+1], head)
+				a.next = (*byte)(k)
+			}
+			d.leaf.bf16.attend(a)
 		default:
 			a.k, a.v = d.kv.f16(d.att.layer, pages[p], head)
 			d.leaf.attend(a)
@@ -267,7 +294,7 @@ func (d *cpuDevice) attendSegment(w *attendScratch, tile *attendTile, head, segm
 }
 
 // mergeSegment adds a segment's (m, l, o) to the total. A row that saw nothing of the segment has l = 0 and leaves the total alone.
-func mergeSegment(tm, tl *float32, total []float32, m, l float32, o []float32, first bool) {
+func (f *leaf) mergeSegment(tm, tl *float32, total []float32, m, l float32, o []float32, first bool) {
 	if first {
 		*tm, *tl = m, l
 		copy(total, o)
@@ -279,9 +306,7 @@ func mergeSegment(tm, tl *float32, total []float32, m, l float32, o []float32, f
 	top := max(*tm, m)
 	a, b := exp32(*tm-top), exp32(m-top)
 	*tm, *tl = top, fma32(l, b, float32(*tl*a))
-	for i, x := range o {
-		total[i] = fma32(x, b, float32(total[i]*a))
-	}
+	f.merge(len(o), a, b, &o[0], &total[0])
 }
 
 // attended divides by the sum of weights and stores the head's output.
@@ -309,7 +334,7 @@ func (d *cpuDevice) mergeItem(worker, item int) {
 	for i := range tile.n * group {
 		for seg := range tile.segments {
 			p := t.part(tile, s, i, head, seg)
-			mergeSegment(&w.tm[0], &w.tl[0], w.total[:hd], p[0], p[1], p[2:], seg == 0)
+			d.leaf.mergeSegment(&w.tm[0], &w.tl[0], w.total[:hd], p[0], p[1], p[2:], seg == 0)
 		}
 		d.attended(tile.row+i/group, head*group+i%group, w.tl[0], w.total[:hd])
 	}

@@ -129,7 +129,11 @@ func (d *cpuDevice) layout() {
 }
 
 func (d *cpuDevice) Info() Info {
-	return Info{Name: "cpu", Detail: d.leaf.name, Threads: d.pool.n, Memory: int64(len(d.mem.mem))}
+	detail := d.leaf.name
+	if d.leaf.bf16 != nil {
+		detail += ", bf16" // other bits than without
+	}
+	return Info{Name: "cpu", Detail: detail, Threads: d.pool.n, Memory: int64(len(d.mem.mem))}
 }
 
 func (d *cpuDevice) Load(role Role, w *tensor.Dense) (Weight, error) {

@@ -79,9 +79,9 @@ type Weight interface {
 type KVType uint8
 
 const (
-	KVF16 KVType = iota
-	KVQ8         // int8 with one float16 scale per 32 values
-	KVF32        // of Shape.Exact
+	KVF16 KVType = iota // a device may take bfloat16 instead
+	KVQ8                // int8 with one float16 scale per 32 values
+	KVF32               // of Shape.Exact
 )
 
 // A Device runs the operations of one model. Its methods are for one goroutine at a time.

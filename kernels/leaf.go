@@ -44,7 +44,7 @@ type leaf struct {
 	// mulFloat is mul for float panels.
 	mulFloat func(a *mulFloatArgs)
 
-	// bf16 is for BF16 weights on a CPU that multiplies bfloat16 as it is; nil: they take float32 activations.
+	// bf16 is for a CPU that multiplies bfloat16 as it is: BF16 weights, and a KV cache of 16 bits; nil: these take float32 activations, and float16.
 	bf16 *bf16Leaf
 
 	// dots are the fused row dots of generation, by block type. Types without one go through panels.
@@ -54,16 +54,25 @@ type leaf struct {
 	attend func(a *attendArgs)
 	// attendQ8 is attend for pages of int8; nil: attendQ8Generic.
 	attendQ8 func(a *attendArgs)
+	// merge computes total[i] = fma(o[i], b, total[i]·a). n is a multiple of 16.
+	merge func(n int, a, b float32, o, total *float32)
 	// toF16 rounds to float16 (nearest even). n is a multiple of 16.
 	toF16 func(n int, x *float32, y *uint16)
 }
 
-// bf16Leaf has products of bfloat16 weights with activations rounded to bfloat16. Two values to a dword take the place of a float32, and dpbf16
-// that of the fused multiply-add.
+// bf16Leaf has products of bfloat16 weights with activations rounded to bfloat16, and attention over keys and values that are rounded so. Two values to a dword
+// take the place of a float32, and dpbf16 that of the fused multiply-add.
 type bf16Leaf struct {
 	round func(n int, x *float32, y *uint16) // nearest even, any NaN to 0x7fc0; n is a multiple of 16
 	mul   func(a *mulFloatArgs)              // of dwords
 	dot   dot                                // dotArgs.x is of dwords, 16·nb for a token
+
+	// attend is leaf.attend for pages in pairs, with twice its speed. See attendArgs; here, with key 2j in the lower half of a dword,
+	//
+	//	s[key] = dpbf16 over pairs of dimensions, in order from +0;  p[key] is rounded to bfloat16
+	//	Σp adds p[2j] and p[2j+1], then folds these 16 lanes 8, 4, 2, 1
+	//	o[d] = o[d]·c, then dpbf16 over pairs of keys in order; beyond an odd count, p and v are 0
+	attend func(a *attendArgs)
 }
 
 // dotBlocks is the least blocks in a row of integers that a dot takes: a whole group of the 8 partial sums.
@@ -147,6 +156,10 @@ type attendArgs struct {
 
 	k8, v8 *int8   // [headDim][PageSize] and [PageSize][headDim]: attendQ8's, in place of k and v
 	ks, vs *uint16 // [headDim/32][PageSize] float16
+
+	// bf16Leaf.attend's, in place of q, k and v: pairs of dimensions [rows][headDim/2] and [headDim/2][PageSize], of keys [PageSize/2][headDim].
+	q2, k2, v2 *uint32
+	next       *byte // the page that follows, which is fetched into cache meanwhile; nil: none
 }
 
 // run finds the first rows from r on that see something: where they begin, and how many there are.

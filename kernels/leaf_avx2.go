@@ -41,6 +41,7 @@ var avx2 = leaf{
 	},
 	attend:   avx2Attend,
 	attendQ8: avx2AttendQ8,
+	merge:    avx2Merge,
 	toF16:    avx2ToF16,
 }
 

@@ -289,6 +289,11 @@ func avx2Add(n int, x *float32, y *float32)
 //go:noescape
 func avx2ScaleMul(n int, r float32, x *float32, w *float32, y *float32)
 
+// avx2Merge computes total[i] = fma(o[i], b, total[i]·a).
+//
+//go:noescape
+func avx2Merge(n int, a float32, b float32, o *float32, total *float32)
+
 // avx2SwiGLU computes gate[i] = gate[i]/(1+exp32(-gate[i]))·up[i].
 //
 //go:noescape

@@ -13249,6 +13249,26 @@ loop:
 	VZEROUPPER
 	RET
 
+// func avx2Merge(n int, a float32, b float32, o *float32, total *float32)
+// Requires: AVX, FMA3
+TEXT ·avx2Merge(SB), NOSPLIT, $0-32
+	MOVQ n+0(FP), AX
+	MOVQ o+16(FP), CX
+	MOVQ total+24(FP), DX
+
+loop:
+	VBROADCASTSS a+8(FP), Y0
+	VMULPS       (DX), Y0, Y0
+	VBROADCASTSS b+12(FP), Y1
+	VFMADD231PS  (CX), Y1, Y0
+	VMOVUPS      Y0, (DX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
 // func avx2SwiGLU(n int, gate *float32, up *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·avx2SwiGLU(SB), NOSPLIT, $0-24

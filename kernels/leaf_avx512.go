@@ -3,6 +3,8 @@
 package kernels
 
 import (
+	"unsafe"
+
 	"github.com/llama31/llama31/gguf/block"
 )
 
@@ -48,14 +50,16 @@ var avx512 = leaf{
 	},
 	attend:   avx512Attend,
 	attendQ8: avx512AttendQ8,
+	merge:    avx512Merge,
 	toF16:    avx512ToF16,
 }
 
 // avx512BF16 is bf16 of the row for AVX-512, where the CPU has VDPBF16PS (Zen 4, Cooper Lake, Sapphire Rapids and later).
 var avx512BF16 = bf16Leaf{
-	round: avx512ToBF16,
-	mul:   func(a *mulFloatArgs) { avx512MulPairs(a.k, a.w, a.a, a.c, a.ldc) },
-	dot:   avx512FloatDot(16, avx512DotPairs_1, avx512DotPairs_2, avx512DotPairs_4),
+	round:  avx512ToBF16,
+	mul:    func(a *mulFloatArgs) { avx512MulPairs(a.k, a.w, a.a, a.c, a.ldc) },
+	dot:    avx512FloatDot(16, avx512DotPairs_1, avx512DotPairs_2, avx512DotPairs_4),
+	attend: avx512AttendPairs,
 }
 
 // avx512Mul picks the microkernel for a format's scales and offsets.
@@ -182,6 +186,25 @@ func avx512Attend(a *attendArgs) {
 			run = avx512Attend_2
 		}
 		run(a.headDim, at(a.q, r*a.headDim), a.k, a.v, at(a.count, r), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
+	}
+}
+
+func avx512AttendPairs(a *attendArgs) {
+	next := a.next
+	if next == nil {
+		next = (*byte)(unsafe.Pointer(a.k2)) // is there already
+	}
+	for r, n := a.run(0); n > 0; r, n = a.run(r + n) {
+		run := avx512AttendPairs_1
+		switch n = avx512Rows(n); n {
+		case 8:
+			run = avx512AttendPairs_8
+		case 4:
+			run = avx512AttendPairs_4
+		case 2:
+			run = avx512AttendPairs_2
+		}
+		run(a.headDim, at(a.q2, r*a.headDim/2), a.k2, a.v2, next, at(a.count, r), at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
 	}
 }
 

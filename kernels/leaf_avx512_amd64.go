@@ -119,6 +119,31 @@ func avx512AttendQ8_2(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs 
 //go:noescape
 func avx512AttendQ8_1(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs *uint16, count *int32, m *float32, l *float32, o *float32)
 
+// avx512AttendPairs_8 runs a page for 8 rows, each with a count above 0: see bf16Leaf.attend.
+//
+//go:noescape
+func avx512AttendPairs_8(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendPairs_4 runs a page for 4 rows, each with a count above 0: see bf16Leaf.attend.
+//
+//go:noescape
+func avx512AttendPairs_4(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendPairs_2 runs a page for 2 rows, each with a count above 0: see bf16Leaf.attend.
+//
+//go:noescape
+func avx512AttendPairs_2(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendPairs_1 runs a page for 1 rows, each with a count above 0: see bf16Leaf.attend.
+//
+//go:noescape
+func avx512AttendPairs_1(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+
+// avx512Merge is leaf.merge.
+//
+//go:noescape
+func avx512Merge(n int, a float32, b float32, o *float32, total *float32)
+
 // avx512Arrange puts groups of 8 blocks of activations in the order of the row dots.
 //
 //go:noescape

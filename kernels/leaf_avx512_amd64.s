@@ -4579,6 +4579,1507 @@ key:
 	VZEROUPPER
 	RET
 
+// func avx512AttendPairs_8(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, BMI2, CMOV, MMX+
+TEXT ·avx512AttendPairs_8(SB), $1216-72
+	MOVQ   next+32(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   headDim+0(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   CX, BX
+	SHRQ   $0x01, BX
+	MOVQ   q+8(FP), SI
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), DI
+	LEAQ   (SI)(BX*4), R8
+	SHRQ   $0x02, CX
+
+score:
+	VMOVDQU32        (DX), Z16
+	VMOVDQU32        64(DX), Z17
+	LONG $0x507ef262
+	WORD $0x0652 // VDPBF16PS.BCST (SI), Z16, Z0
+	LONG $0x5076f262
+	WORD $0x0e52 // VDPBF16PS.BCST (SI), Z17, Z1
+	LONG $0x507ef262
+	WORD $0x1452; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z16, Z2
+	LONG $0x5076f262
+	WORD $0x1c52; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z17, Z3
+	LONG $0x507ef262
+	WORD $0x2452; BYTE $0x5e // VDPBF16PS.BCST (SI)(BX*2), Z16, Z4
+	LONG $0x5076f262
+	WORD $0x2c52; BYTE $0x5e // VDPBF16PS.BCST (SI)(BX*2), Z17, Z5
+	LONG $0x507ef262
+	WORD $0x3452; BYTE $0x3e // VDPBF16PS.BCST (SI)(DI*1), Z16, Z6
+	LONG $0x5076f262
+	WORD $0x3c52; BYTE $0x3e // VDPBF16PS.BCST (SI)(DI*1), Z17, Z7
+	LONG $0x507e5262
+	WORD $0x0052 // VDPBF16PS.BCST (R8), Z16, Z8
+	LONG $0x50765262
+	WORD $0x0852 // VDPBF16PS.BCST (R8), Z17, Z9
+	LONG $0x507e5262
+	WORD $0x1452; BYTE $0x18 // VDPBF16PS.BCST (R8)(BX*1), Z16, Z10
+	LONG $0x50765262
+	WORD $0x1c52; BYTE $0x18 // VDPBF16PS.BCST (R8)(BX*1), Z17, Z11
+	LONG $0x507e5262
+	WORD $0x2452; BYTE $0x58 // VDPBF16PS.BCST (R8)(BX*2), Z16, Z12
+	LONG $0x50765262
+	WORD $0x2c52; BYTE $0x58 // VDPBF16PS.BCST (R8)(BX*2), Z17, Z13
+	LONG $0x507e5262
+	WORD $0x3452; BYTE $0x38 // VDPBF16PS.BCST (R8)(DI*1), Z16, Z14
+	LONG $0x50765262
+	WORD $0x3c52; BYTE $0x38 // VDPBF16PS.BCST (R8)(DI*1), Z17, Z15
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	VMOVDQU32        128(DX), Z16
+	VMOVDQU32        192(DX), Z17
+	LONG $0x507ef262
+	WORD $0x4652; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z16, Z0
+	LONG $0x5076f262
+	WORD $0x4e52; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z17, Z1
+	LONG $0x507ef262
+	WORD $0x5452; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z16, Z2
+	LONG $0x5076f262
+	WORD $0x5c52; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z17, Z3
+	LONG $0x507ef262
+	WORD $0x6452; BYTE $0x5e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*2), Z16, Z4
+	LONG $0x5076f262
+	WORD $0x6c52; BYTE $0x5e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*2), Z17, Z5
+	LONG $0x507ef262
+	WORD $0x7452; BYTE $0x3e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(DI*1), Z16, Z6
+	LONG $0x5076f262
+	WORD $0x7c52; BYTE $0x3e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(DI*1), Z17, Z7
+	LONG $0x507e5262
+	WORD $0x4052; BYTE $0x01 // VDPBF16PS.BCST 4(R8), Z16, Z8
+	LONG $0x50765262
+	WORD $0x4852; BYTE $0x01 // VDPBF16PS.BCST 4(R8), Z17, Z9
+	LONG $0x507e5262
+	WORD $0x5452; BYTE $0x18; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(BX*1), Z16, Z10
+	LONG $0x50765262
+	WORD $0x5c52; BYTE $0x18; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(BX*1), Z17, Z11
+	LONG $0x507e5262
+	WORD $0x6452; BYTE $0x58; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(BX*2), Z16, Z12
+	LONG $0x50765262
+	WORD $0x6c52; BYTE $0x58; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(BX*2), Z17, Z13
+	LONG $0x507e5262
+	WORD $0x7452; BYTE $0x38; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(DI*1), Z16, Z14
+	LONG $0x50765262
+	WORD $0x7c52; BYTE $0x38; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(DI*1), Z17, Z15
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+256, DX
+	ADDQ             $+8, SI
+	ADDQ             $+8, R8
+	DECQ             CX
+	JNZ              score
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
+	VMOVUPS          Z4, 256(SP)
+	VMOVUPS          Z5, 320(SP)
+	VMOVUPS          Z6, 384(SP)
+	VMOVUPS          Z7, 448(SP)
+	VMOVUPS          Z8, 512(SP)
+	VMOVUPS          Z9, 576(SP)
+	VMOVUPS          Z10, 640(SP)
+	VMOVUPS          Z11, 704(SP)
+	VMOVUPS          Z12, 768(SP)
+	VMOVUPS          Z13, 832(SP)
+	VMOVUPS          Z14, 896(SP)
+	VMOVUPS          Z15, 960(SP)
+	MOVQ             count+40(FP), CX
+	MOVQ             m+48(FP), DX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z16
+	LEAQ             (SP), BX
+	MOVQ             BX, SI
+	XORQ             DI, DI
+	MOVL             $0x00000020, R8
+
+softmax:
+	MOVL             (CX)(DI*4), R9
+	CMPL             R9, R8
+	CMOVLLT          R9, R8
+	MOVL             $0xffffffff, R10
+	BZHIL            R9, R10, R10
+	KMOVW            R10, K1
+	SHRL             $0x10, R10
+	KMOVW            R10, K2
+	VMOVDQU32        (BX), Z3
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
+	VMOVDQU32        64(BX), Z4
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (DX)(DI*4), Z0, Z0
+	VMOVSS           X0, 1024(SP)(DI*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	LONG $0x487ff262
+	WORD $0xd272 // VCVTNE2PS2BF16 Z2, Z0, Z2
+	VMOVUPS          Z2, (SI)
+	VPANDD           Z16, Z2, Z0
+	VPSLLD           $0x10, Z2, Z2
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 1088(SP)(DI*4)
+	ADDQ             $+128, BX
+	ADDQ             $+64, SI
+	INCQ             DI
+	CMPQ             DI, $0x08
+	JLT              softmax
+	MOVQ             l+56(FP), BX
+	MOVL             $0x000000ff, SI
+	KMOVW            SI, K1
+	VMOVUPS.Z        (DX), K1, Z1
+	VMOVUPS.Z        1024(SP), K1, Z0
+	VMOVUPS          Z0, K1, (DX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 1152(SP)
+	VMOVUPS.Z        (BX), K1, Z17
+	VMOVUPS.Z        1088(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z17
+	VMOVUPS          Z17, K1, (BX)
+	MOVQ             v+24(FP), DX
+	MOVQ             headDim+0(FP), BX
+	MOVL             $0x0000ffff, SI
+	KMOVW            SI, K1
+	MOVQ             o+64(FP), DI
+	MOVQ             BX, R9
+	SHLQ             $0x02, R9
+	LEAQ             (R9)(R9*2), R10
+	LEAQ             (DI)(R9*4), R11
+	MOVQ             BX, SI
+	SHLQ             $0x02, SI
+	SHRL             $0x01, R8
+
+values:
+	CMPQ  BX, $0x20
+	JGE   whole
+	KXORW K1, K1, K1
+
+whole:
+	VBROADCASTSS 1152(SP), Z17
+	VMULPS       (DI), Z17, Z0
+	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       Z17, Z1, Z1
+	VBROADCASTSS 1156(SP), Z17
+	VMULPS       (DI)(R9*1), Z17, Z2
+	VMOVUPS.Z    64(DI)(R9*1), K1, Z3
+	VMULPS       Z17, Z3, Z3
+	VBROADCASTSS 1160(SP), Z17
+	VMULPS       (DI)(R9*2), Z17, Z4
+	VMOVUPS.Z    64(DI)(R9*2), K1, Z5
+	VMULPS       Z17, Z5, Z5
+	VBROADCASTSS 1164(SP), Z17
+	VMULPS       (DI)(R10*1), Z17, Z6
+	VMOVUPS.Z    64(DI)(R10*1), K1, Z7
+	VMULPS       Z17, Z7, Z7
+	VBROADCASTSS 1168(SP), Z17
+	VMULPS       (R11), Z17, Z8
+	VMOVUPS.Z    64(R11), K1, Z9
+	VMULPS       Z17, Z9, Z9
+	VBROADCASTSS 1172(SP), Z17
+	VMULPS       (R11)(R9*1), Z17, Z10
+	VMOVUPS.Z    64(R11)(R9*1), K1, Z11
+	VMULPS       Z17, Z11, Z11
+	VBROADCASTSS 1176(SP), Z17
+	VMULPS       (R11)(R9*2), Z17, Z12
+	VMOVUPS.Z    64(R11)(R9*2), K1, Z13
+	VMULPS       Z17, Z13, Z13
+	VBROADCASTSS 1180(SP), Z17
+	VMULPS       (R11)(R10*1), Z17, Z14
+	VMOVUPS.Z    64(R11)(R10*1), K1, Z15
+	VMULPS       Z17, Z15, Z15
+	MOVQ         DX, R12
+	XORQ         R13, R13
+	TESTL        R8, R8
+	JZ           rest
+
+pair:
+	VMOVDQU32        (R12), Z17
+	VMOVDQU32.Z      64(R12), K1, Z18
+	LONG $0x5076b262
+	WORD $0x0452; BYTE $0xac // VDPBF16PS.BCST (SP)(R13*4), Z17, Z0
+	LONG $0x506eb262
+	WORD $0x0c52; BYTE $0xac // VDPBF16PS.BCST (SP)(R13*4), Z18, Z1
+	LONG $0x5076b262
+	WORD $0x5452; BYTE $0xac; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R13*4), Z17, Z2
+	LONG $0x506eb262
+	WORD $0x5c52; BYTE $0xac; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R13*4), Z18, Z3
+	LONG $0x5076b262
+	WORD $0x6452; BYTE $0xac; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R13*4), Z17, Z4
+	LONG $0x506eb262
+	WORD $0x6c52; BYTE $0xac; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R13*4), Z18, Z5
+	LONG $0x5076b262
+	WORD $0x7452; BYTE $0xac; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R13*4), Z17, Z6
+	LONG $0x506eb262
+	WORD $0x7c52; BYTE $0xac; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R13*4), Z18, Z7
+	LONG $0x50763262
+	WORD $0x4452; BYTE $0xac; BYTE $0x40 // VDPBF16PS.BCST 256(SP)(R13*4), Z17, Z8
+	LONG $0x506e3262
+	WORD $0x4c52; BYTE $0xac; BYTE $0x40 // VDPBF16PS.BCST 256(SP)(R13*4), Z18, Z9
+	LONG $0x50763262
+	WORD $0x5452; BYTE $0xac; BYTE $0x50 // VDPBF16PS.BCST 320(SP)(R13*4), Z17, Z10
+	LONG $0x506e3262
+	WORD $0x5c52; BYTE $0xac; BYTE $0x50 // VDPBF16PS.BCST 320(SP)(R13*4), Z18, Z11
+	LONG $0x50763262
+	WORD $0x6452; BYTE $0xac; BYTE $0x60 // VDPBF16PS.BCST 384(SP)(R13*4), Z17, Z12
+	LONG $0x506e3262
+	WORD $0x6c52; BYTE $0xac; BYTE $0x60 // VDPBF16PS.BCST 384(SP)(R13*4), Z18, Z13
+	LONG $0x50763262
+	WORD $0x7452; BYTE $0xac; BYTE $0x70 // VDPBF16PS.BCST 448(SP)(R13*4), Z17, Z14
+	LONG $0x506e3262
+	WORD $0x7c52; BYTE $0xac; BYTE $0x70 // VDPBF16PS.BCST 448(SP)(R13*4), Z18, Z15
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             SI, R12
+	INCQ             R13
+	CMPL             R13, R8
+	JLT              pair
+
+rest:
+	MOVQ R12, R14
+	MOVQ R13, R15
+
+more0:
+	MOVL        (CX), BP
+	SUBL        R15, BP
+	SUBL        R15, BP
+	JLE         next0
+	VMOVDQU32   (R14), Z17
+	VMOVDQU32.Z 64(R14), K1, Z18
+	CMPL        BP, $0x01
+	JNE         both0
+	VPANDND     Z17, Z16, Z17
+	VPANDND     Z18, Z16, Z18
+
+both0:
+	LONG $0x5076b262
+	WORD $0x0452; BYTE $0xbc // VDPBF16PS.BCST (SP)(R15*4), Z17, Z0
+	LONG $0x506eb262
+	WORD $0x0c52; BYTE $0xbc // VDPBF16PS.BCST (SP)(R15*4), Z18, Z1
+	ADDQ             SI, R14
+	INCQ             R15
+	JMP              more0
+
+next0:
+	MOVQ R12, R14
+	MOVQ R13, R15
+
+more1:
+	MOVL        4(CX), BP
+	SUBL        R15, BP
+	SUBL        R15, BP
+	JLE         next1
+	VMOVDQU32   (R14), Z17
+	VMOVDQU32.Z 64(R14), K1, Z18
+	CMPL        BP, $0x01
+	JNE         both1
+	VPANDND     Z17, Z16, Z17
+	VPANDND     Z18, Z16, Z18
+
+both1:
+	LONG $0x5076b262
+	WORD $0x5452; BYTE $0xbc; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R15*4), Z17, Z2
+	LONG $0x506eb262
+	WORD $0x5c52; BYTE $0xbc; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R15*4), Z18, Z3
+	ADDQ             SI, R14
+	INCQ             R15
+	JMP              more1
+
+next1:
+	MOVQ R12, R14
+	MOVQ R13, R15
+
+more2:
+	MOVL        8(CX), BP
+	SUBL        R15, BP
+	SUBL        R15, BP
+	JLE         next2
+	VMOVDQU32   (R14), Z17
+	VMOVDQU32.Z 64(R14), K1, Z18
+	CMPL        BP, $0x01
+	JNE         both2
+	VPANDND     Z17, Z16, Z17
+	VPANDND     Z18, Z16, Z18
+
+both2:
+	LONG $0x5076b262
+	WORD $0x6452; BYTE $0xbc; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R15*4), Z17, Z4
+	LONG $0x506eb262
+	WORD $0x6c52; BYTE $0xbc; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R15*4), Z18, Z5
+	ADDQ             SI, R14
+	INCQ             R15
+	JMP              more2
+
+next2:
+	MOVQ R12, R14
+	MOVQ R13, R15
+
+more3:
+	MOVL        12(CX), BP
+	SUBL        R15, BP
+	SUBL        R15, BP
+	JLE         next3
+	VMOVDQU32   (R14), Z17
+	VMOVDQU32.Z 64(R14), K1, Z18
+	CMPL        BP, $0x01
+	JNE         both3
+	VPANDND     Z17, Z16, Z17
+	VPANDND     Z18, Z16, Z18
+
+both3:
+	LONG $0x5076b262
+	WORD $0x7452; BYTE $0xbc; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R15*4), Z17, Z6
+	LONG $0x506eb262
+	WORD $0x7c52; BYTE $0xbc; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R15*4), Z18, Z7
+	ADDQ             SI, R14
+	INCQ             R15
+	JMP              more3
+
+next3:
+	MOVQ R12, R14
+	MOVQ R13, R15
+
+more4:
+	MOVL        16(CX), BP
+	SUBL        R15, BP
+	SUBL        R15, BP
+	JLE         next4
+	VMOVDQU32   (R14), Z17
+	VMOVDQU32.Z 64(R14), K1, Z18
+	CMPL        BP, $0x01
+	JNE         both4
+	VPANDND     Z17, Z16, Z17
+	VPANDND     Z18, Z16, Z18
+
+both4:
+	LONG $0x50763262
+	WORD $0x4452; BYTE $0xbc; BYTE $0x40 // VDPBF16PS.BCST 256(SP)(R15*4), Z17, Z8
+	LONG $0x506e3262
+	WORD $0x4c52; BYTE $0xbc; BYTE $0x40 // VDPBF16PS.BCST 256(SP)(R15*4), Z18, Z9
+	ADDQ             SI, R14
+	INCQ             R15
+	JMP              more4
+
+next4:
+	MOVQ R12, R14
+	MOVQ R13, R15
+
+more5:
+	MOVL        20(CX), BP
+	SUBL        R15, BP
+	SUBL        R15, BP
+	JLE         next5
+	VMOVDQU32   (R14), Z17
+	VMOVDQU32.Z 64(R14), K1, Z18
+	CMPL        BP, $0x01
+	JNE         both5
+	VPANDND     Z17, Z16, Z17
+	VPANDND     Z18, Z16, Z18
+
+both5:
+	LONG $0x50763262
+	WORD $0x5452; BYTE $0xbc; BYTE $0x50 // VDPBF16PS.BCST 320(SP)(R15*4), Z17, Z10
+	LONG $0x506e3262
+	WORD $0x5c52; BYTE $0xbc; BYTE $0x50 // VDPBF16PS.BCST 320(SP)(R15*4), Z18, Z11
+	ADDQ             SI, R14
+	INCQ             R15
+	JMP              more5
+
+next5:
+	MOVQ R12, R14
+	MOVQ R13, R15
+
+more6:
+	MOVL        24(CX), BP
+	SUBL        R15, BP
+	SUBL        R15, BP
+	JLE         next6
+	VMOVDQU32   (R14), Z17
+	VMOVDQU32.Z 64(R14), K1, Z18
+	CMPL        BP, $0x01
+	JNE         both6
+	VPANDND     Z17, Z16, Z17
+	VPANDND     Z18, Z16, Z18
+
+both6:
+	LONG $0x50763262
+	WORD $0x6452; BYTE $0xbc; BYTE $0x60 // VDPBF16PS.BCST 384(SP)(R15*4), Z17, Z12
+	LONG $0x506e3262
+	WORD $0x6c52; BYTE $0xbc; BYTE $0x60 // VDPBF16PS.BCST 384(SP)(R15*4), Z18, Z13
+	ADDQ             SI, R14
+	INCQ             R15
+	JMP              more6
+
+next6:
+	MOVQ R13, R13
+
+more7:
+	MOVL        28(CX), R14
+	SUBL        R13, R14
+	SUBL        R13, R14
+	JLE         next7
+	VMOVDQU32   (R12), Z17
+	VMOVDQU32.Z 64(R12), K1, Z18
+	CMPL        R14, $0x01
+	JNE         both7
+	VPANDND     Z17, Z16, Z17
+	VPANDND     Z18, Z16, Z18
+
+both7:
+	LONG $0x50763262
+	WORD $0x7452; BYTE $0xac; BYTE $0x70 // VDPBF16PS.BCST 448(SP)(R13*4), Z17, Z14
+	LONG $0x506e3262
+	WORD $0x7c52; BYTE $0xac; BYTE $0x70 // VDPBF16PS.BCST 448(SP)(R13*4), Z18, Z15
+	ADDQ             SI, R12
+	INCQ             R13
+	JMP              more7
+
+next7:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	VMOVUPS Z2, (DI)(R9*1)
+	VMOVUPS Z3, K1, 64(DI)(R9*1)
+	VMOVUPS Z4, (DI)(R9*2)
+	VMOVUPS Z5, K1, 64(DI)(R9*2)
+	VMOVUPS Z6, (DI)(R10*1)
+	VMOVUPS Z7, K1, 64(DI)(R10*1)
+	VMOVUPS Z8, (R11)
+	VMOVUPS Z9, K1, 64(R11)
+	VMOVUPS Z10, (R11)(R9*1)
+	VMOVUPS Z11, K1, 64(R11)(R9*1)
+	VMOVUPS Z12, (R11)(R9*2)
+	VMOVUPS Z13, K1, 64(R11)(R9*2)
+	VMOVUPS Z14, (R11)(R10*1)
+	VMOVUPS Z15, K1, 64(R11)(R10*1)
+	ADDQ    $+128, DX
+	ADDQ    $+128, DI
+	ADDQ    $+128, R11
+	SUBQ    $0x20, BX
+	JG      values
+	VZEROUPPER
+	RET
+
+DATA avx512_splat_ffff0000<>+0(SB)/4, $0xffff0000
+GLOBL avx512_splat_ffff0000<>(SB), RODATA|NOPTR, $4
+
+// func avx512AttendPairs_4(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, BMI2, CMOV, MMX+
+TEXT ·avx512AttendPairs_4(SB), $704-72
+	MOVQ   next+32(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	MOVQ   headDim+0(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   CX, BX
+	SHRQ   $0x01, BX
+	MOVQ   q+8(FP), SI
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), DI
+	SHRQ   $0x02, CX
+
+score:
+	VMOVDQU32        (DX), Z8
+	VMOVDQU32        64(DX), Z9
+	LONG $0x583ef262
+	WORD $0x0652 // VDPBF16PS.BCST (SI), Z8, Z0
+	LONG $0x5836f262
+	WORD $0x0e52 // VDPBF16PS.BCST (SI), Z9, Z1
+	LONG $0x583ef262
+	WORD $0x1452; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z8, Z2
+	LONG $0x5836f262
+	WORD $0x1c52; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z9, Z3
+	LONG $0x583ef262
+	WORD $0x2452; BYTE $0x5e // VDPBF16PS.BCST (SI)(BX*2), Z8, Z4
+	LONG $0x5836f262
+	WORD $0x2c52; BYTE $0x5e // VDPBF16PS.BCST (SI)(BX*2), Z9, Z5
+	LONG $0x583ef262
+	WORD $0x3452; BYTE $0x3e // VDPBF16PS.BCST (SI)(DI*1), Z8, Z6
+	LONG $0x5836f262
+	WORD $0x3c52; BYTE $0x3e // VDPBF16PS.BCST (SI)(DI*1), Z9, Z7
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	VMOVDQU32        128(DX), Z8
+	VMOVDQU32        192(DX), Z9
+	LONG $0x583ef262
+	WORD $0x4652; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z8, Z0
+	LONG $0x5836f262
+	WORD $0x4e52; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z9, Z1
+	LONG $0x583ef262
+	WORD $0x5452; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z8, Z2
+	LONG $0x5836f262
+	WORD $0x5c52; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z9, Z3
+	LONG $0x583ef262
+	WORD $0x6452; BYTE $0x5e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*2), Z8, Z4
+	LONG $0x5836f262
+	WORD $0x6c52; BYTE $0x5e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*2), Z9, Z5
+	LONG $0x583ef262
+	WORD $0x7452; BYTE $0x3e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(DI*1), Z8, Z6
+	LONG $0x5836f262
+	WORD $0x7c52; BYTE $0x3e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(DI*1), Z9, Z7
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+256, DX
+	ADDQ             $+8, SI
+	DECQ             CX
+	JNZ              score
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
+	VMOVUPS          Z4, 256(SP)
+	VMOVUPS          Z5, 320(SP)
+	VMOVUPS          Z6, 384(SP)
+	VMOVUPS          Z7, 448(SP)
+	MOVQ             count+40(FP), CX
+	MOVQ             m+48(FP), DX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z8
+	LEAQ             (SP), BX
+	MOVQ             BX, SI
+	XORQ             DI, DI
+	MOVL             $0x00000020, R8
+
+softmax:
+	MOVL             (CX)(DI*4), R9
+	CMPL             R9, R8
+	CMOVLLT          R9, R8
+	MOVL             $0xffffffff, R10
+	BZHIL            R9, R10, R10
+	KMOVW            R10, K1
+	SHRL             $0x10, R10
+	KMOVW            R10, K2
+	VMOVDQU32        (BX), Z3
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
+	VMOVDQU32        64(BX), Z4
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z4, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (DX)(DI*4), Z0, Z0
+	VMOVSS           X0, 512(SP)(DI*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z2, Z5, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z4, Z0, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z4, Z0, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z5
+	VFMADD213PS      Z4, Z5, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z0, Z3, Z4
+	VMOVAPS.Z        Z4, K2, Z0
+	LONG $0x487ff262
+	WORD $0xd272 // VCVTNE2PS2BF16 Z2, Z0, Z2
+	VMOVUPS          Z2, (SI)
+	VPANDD           Z8, Z2, Z0
+	VPSLLD           $0x10, Z2, Z2
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 576(SP)(DI*4)
+	ADDQ             $+128, BX
+	ADDQ             $+64, SI
+	INCQ             DI
+	CMPQ             DI, $0x04
+	JLT              softmax
+	MOVQ             l+56(FP), BX
+	MOVL             $0x0000000f, SI
+	KMOVW            SI, K1
+	VMOVUPS.Z        (DX), K1, Z1
+	VMOVUPS.Z        512(SP), K1, Z0
+	VMOVUPS          Z0, K1, (DX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 640(SP)
+	VMOVUPS.Z        (BX), K1, Z9
+	VMOVUPS.Z        576(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z9
+	VMOVUPS          Z9, K1, (BX)
+	MOVQ             v+24(FP), DX
+	MOVQ             headDim+0(FP), BX
+	MOVL             $0x0000ffff, SI
+	KMOVW            SI, K1
+	MOVQ             o+64(FP), DI
+	MOVQ             BX, R9
+	SHLQ             $0x02, R9
+	LEAQ             (R9)(R9*2), R10
+	MOVQ             BX, SI
+	SHLQ             $0x02, SI
+	SHRL             $0x01, R8
+
+values:
+	CMPQ  BX, $0x20
+	JGE   whole
+	KXORW K1, K1, K1
+
+whole:
+	VBROADCASTSS 640(SP), Z9
+	VMULPS       (DI), Z9, Z0
+	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       Z9, Z1, Z1
+	VBROADCASTSS 644(SP), Z9
+	VMULPS       (DI)(R9*1), Z9, Z2
+	VMOVUPS.Z    64(DI)(R9*1), K1, Z3
+	VMULPS       Z9, Z3, Z3
+	VBROADCASTSS 648(SP), Z9
+	VMULPS       (DI)(R9*2), Z9, Z4
+	VMOVUPS.Z    64(DI)(R9*2), K1, Z5
+	VMULPS       Z9, Z5, Z5
+	VBROADCASTSS 652(SP), Z9
+	VMULPS       (DI)(R10*1), Z9, Z6
+	VMOVUPS.Z    64(DI)(R10*1), K1, Z7
+	VMULPS       Z9, Z7, Z7
+	MOVQ         DX, R11
+	XORQ         R12, R12
+	TESTL        R8, R8
+	JZ           rest
+
+pair:
+	VMOVDQU32        (R11), Z9
+	VMOVDQU32.Z      64(R11), K1, Z10
+	LONG $0x5836b262
+	WORD $0x0452; BYTE $0xa4 // VDPBF16PS.BCST (SP)(R12*4), Z9, Z0
+	LONG $0x582eb262
+	WORD $0x0c52; BYTE $0xa4 // VDPBF16PS.BCST (SP)(R12*4), Z10, Z1
+	LONG $0x5836b262
+	WORD $0x5452; BYTE $0xa4; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R12*4), Z9, Z2
+	LONG $0x582eb262
+	WORD $0x5c52; BYTE $0xa4; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R12*4), Z10, Z3
+	LONG $0x5836b262
+	WORD $0x6452; BYTE $0xa4; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R12*4), Z9, Z4
+	LONG $0x582eb262
+	WORD $0x6c52; BYTE $0xa4; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R12*4), Z10, Z5
+	LONG $0x5836b262
+	WORD $0x7452; BYTE $0xa4; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R12*4), Z9, Z6
+	LONG $0x582eb262
+	WORD $0x7c52; BYTE $0xa4; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R12*4), Z10, Z7
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             SI, R11
+	INCQ             R12
+	CMPL             R12, R8
+	JLT              pair
+
+rest:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more0:
+	MOVL        (CX), R15
+	SUBL        R14, R15
+	SUBL        R14, R15
+	JLE         next0
+	VMOVDQU32   (R13), Z9
+	VMOVDQU32.Z 64(R13), K1, Z10
+	CMPL        R15, $0x01
+	JNE         both0
+	VPANDND     Z9, Z8, Z9
+	VPANDND     Z10, Z8, Z10
+
+both0:
+	LONG $0x5836b262
+	WORD $0x0452; BYTE $0xb4 // VDPBF16PS.BCST (SP)(R14*4), Z9, Z0
+	LONG $0x582eb262
+	WORD $0x0c52; BYTE $0xb4 // VDPBF16PS.BCST (SP)(R14*4), Z10, Z1
+	ADDQ             SI, R13
+	INCQ             R14
+	JMP              more0
+
+next0:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more1:
+	MOVL        4(CX), R15
+	SUBL        R14, R15
+	SUBL        R14, R15
+	JLE         next1
+	VMOVDQU32   (R13), Z9
+	VMOVDQU32.Z 64(R13), K1, Z10
+	CMPL        R15, $0x01
+	JNE         both1
+	VPANDND     Z9, Z8, Z9
+	VPANDND     Z10, Z8, Z10
+
+both1:
+	LONG $0x5836b262
+	WORD $0x5452; BYTE $0xb4; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R14*4), Z9, Z2
+	LONG $0x582eb262
+	WORD $0x5c52; BYTE $0xb4; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R14*4), Z10, Z3
+	ADDQ             SI, R13
+	INCQ             R14
+	JMP              more1
+
+next1:
+	MOVQ R11, R13
+	MOVQ R12, R14
+
+more2:
+	MOVL        8(CX), R15
+	SUBL        R14, R15
+	SUBL        R14, R15
+	JLE         next2
+	VMOVDQU32   (R13), Z9
+	VMOVDQU32.Z 64(R13), K1, Z10
+	CMPL        R15, $0x01
+	JNE         both2
+	VPANDND     Z9, Z8, Z9
+	VPANDND     Z10, Z8, Z10
+
+both2:
+	LONG $0x5836b262
+	WORD $0x6452; BYTE $0xb4; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R14*4), Z9, Z4
+	LONG $0x582eb262
+	WORD $0x6c52; BYTE $0xb4; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R14*4), Z10, Z5
+	ADDQ             SI, R13
+	INCQ             R14
+	JMP              more2
+
+next2:
+	MOVQ R12, R12
+
+more3:
+	MOVL        12(CX), R13
+	SUBL        R12, R13
+	SUBL        R12, R13
+	JLE         next3
+	VMOVDQU32   (R11), Z9
+	VMOVDQU32.Z 64(R11), K1, Z10
+	CMPL        R13, $0x01
+	JNE         both3
+	VPANDND     Z9, Z8, Z9
+	VPANDND     Z10, Z8, Z10
+
+both3:
+	LONG $0x5836b262
+	WORD $0x7452; BYTE $0xa4; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R12*4), Z9, Z6
+	LONG $0x582eb262
+	WORD $0x7c52; BYTE $0xa4; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R12*4), Z10, Z7
+	ADDQ             SI, R11
+	INCQ             R12
+	JMP              more3
+
+next3:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	VMOVUPS Z2, (DI)(R9*1)
+	VMOVUPS Z3, K1, 64(DI)(R9*1)
+	VMOVUPS Z4, (DI)(R9*2)
+	VMOVUPS Z5, K1, 64(DI)(R9*2)
+	VMOVUPS Z6, (DI)(R10*1)
+	VMOVUPS Z7, K1, 64(DI)(R10*1)
+	ADDQ    $+128, DX
+	ADDQ    $+128, DI
+	SUBQ    $0x20, BX
+	JG      values
+	VZEROUPPER
+	RET
+
+// func avx512AttendPairs_2(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, BMI2, CMOV, MMX+
+TEXT ·avx512AttendPairs_2(SB), $448-72
+	MOVQ   next+32(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   headDim+0(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   CX, BX
+	SHRQ   $0x01, BX
+	MOVQ   q+8(FP), SI
+	SHLQ   $0x02, BX
+	SHRQ   $0x02, CX
+
+score:
+	VMOVDQU32        (DX), Z4
+	VMOVDQU32        64(DX), Z5
+	LONG $0x585ef262
+	WORD $0x0652 // VDPBF16PS.BCST (SI), Z4, Z0
+	LONG $0x5856f262
+	WORD $0x0e52 // VDPBF16PS.BCST (SI), Z5, Z1
+	LONG $0x585ef262
+	WORD $0x1452; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z4, Z2
+	LONG $0x5856f262
+	WORD $0x1c52; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z5, Z3
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	VMOVDQU32        128(DX), Z4
+	VMOVDQU32        192(DX), Z5
+	LONG $0x585ef262
+	WORD $0x4652; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z4, Z0
+	LONG $0x5856f262
+	WORD $0x4e52; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z5, Z1
+	LONG $0x585ef262
+	WORD $0x5452; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z4, Z2
+	LONG $0x5856f262
+	WORD $0x5c52; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z5, Z3
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+256, DX
+	ADDQ             $+8, SI
+	DECQ             CX
+	JNZ              score
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	VMOVUPS          Z2, 128(SP)
+	VMOVUPS          Z3, 192(SP)
+	MOVQ             count+40(FP), CX
+	MOVQ             m+48(FP), DX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z4
+	LEAQ             (SP), BX
+	MOVQ             BX, SI
+	XORQ             DI, DI
+	MOVL             $0x00000020, R8
+
+softmax:
+	MOVL             (CX)(DI*4), R9
+	CMPL             R9, R8
+	CMOVLLT          R9, R8
+	MOVL             $0xffffffff, R10
+	BZHIL            R9, R10, R10
+	KMOVW            R10, K1
+	SHRL             $0x10, R10
+	KMOVW            R10, K2
+	VMOVDQU32        (BX), Z3
+	VMOVAPS          Z1, Z2
+	VMOVAPS          Z3, K1, Z2
+	VMOVDQU32        64(BX), Z5
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z5, K2, Z0
+	VMAXPS           Z0, Z2, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z2
+	VMAXPS           Z2, Z0, Z0
+	VMAXPS.BCST      (DX)(DI*4), Z0, Z0
+	VMOVSS           X0, 256(SP)(DI*4)
+	VSUBPS           Z0, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
+	VMINPS           Z3, Z2, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z3, Z2, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z6
+	VMULPS           Z3, Z3, Z7
+	VFMADD213PS      Z3, Z7, Z6
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS        Z2, Z6, Z3
+	VMOVAPS.Z        Z3, K1, Z2
+	VSUBPS           Z0, Z5, Z5
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z5, Z0, Z5
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z5, Z0, Z5
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z5
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z5
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z5, Z3
+	VMULPS           Z5, Z5, Z6
+	VFMADD213PS      Z5, Z6, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z0, Z3, Z5
+	VMOVAPS.Z        Z5, K2, Z0
+	LONG $0x487ff262
+	WORD $0xd272 // VCVTNE2PS2BF16 Z2, Z0, Z2
+	VMOVUPS          Z2, (SI)
+	VPANDD           Z4, Z2, Z0
+	VPSLLD           $0x10, Z2, Z2
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVSS           X2, 320(SP)(DI*4)
+	ADDQ             $+128, BX
+	ADDQ             $+64, SI
+	INCQ             DI
+	CMPQ             DI, $0x02
+	JLT              softmax
+	MOVQ             l+56(FP), BX
+	MOVL             $0x00000003, SI
+	KMOVW            SI, K1
+	VMOVUPS.Z        (DX), K1, Z1
+	VMOVUPS.Z        256(SP), K1, Z0
+	VMOVUPS          Z0, K1, (DX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS        Z0, Z2, Z1
+	VMOVUPS          Z1, 384(SP)
+	VMOVUPS.Z        (BX), K1, Z5
+	VMOVUPS.Z        320(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z5
+	VMOVUPS          Z5, K1, (BX)
+	MOVQ             v+24(FP), DX
+	MOVQ             headDim+0(FP), BX
+	MOVL             $0x0000ffff, SI
+	KMOVW            SI, K1
+	MOVQ             o+64(FP), DI
+	MOVQ             BX, R9
+	SHLQ             $0x02, R9
+	MOVQ             BX, SI
+	SHLQ             $0x02, SI
+	SHRL             $0x01, R8
+
+values:
+	CMPQ  BX, $0x20
+	JGE   whole
+	KXORW K1, K1, K1
+
+whole:
+	VBROADCASTSS 384(SP), Z5
+	VMULPS       (DI), Z5, Z0
+	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       Z5, Z1, Z1
+	VBROADCASTSS 388(SP), Z5
+	VMULPS       (DI)(R9*1), Z5, Z2
+	VMOVUPS.Z    64(DI)(R9*1), K1, Z3
+	VMULPS       Z5, Z3, Z3
+	MOVQ         DX, R10
+	XORQ         R11, R11
+	TESTL        R8, R8
+	JZ           rest
+
+pair:
+	VMOVDQU32        (R10), Z5
+	VMOVDQU32.Z      64(R10), K1, Z6
+	LONG $0x5856b262
+	WORD $0x0452; BYTE $0x9c // VDPBF16PS.BCST (SP)(R11*4), Z5, Z0
+	LONG $0x584eb262
+	WORD $0x0c52; BYTE $0x9c // VDPBF16PS.BCST (SP)(R11*4), Z6, Z1
+	LONG $0x5856b262
+	WORD $0x5452; BYTE $0x9c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R11*4), Z5, Z2
+	LONG $0x584eb262
+	WORD $0x5c52; BYTE $0x9c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R11*4), Z6, Z3
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             SI, R10
+	INCQ             R11
+	CMPL             R11, R8
+	JLT              pair
+
+rest:
+	MOVQ R10, R12
+	MOVQ R11, R13
+
+more0:
+	MOVL        (CX), R14
+	SUBL        R13, R14
+	SUBL        R13, R14
+	JLE         next0
+	VMOVDQU32   (R12), Z5
+	VMOVDQU32.Z 64(R12), K1, Z6
+	CMPL        R14, $0x01
+	JNE         both0
+	VPANDND     Z5, Z4, Z5
+	VPANDND     Z6, Z4, Z6
+
+both0:
+	LONG $0x5856b262
+	WORD $0x0452; BYTE $0xac // VDPBF16PS.BCST (SP)(R13*4), Z5, Z0
+	LONG $0x584eb262
+	WORD $0x0c52; BYTE $0xac // VDPBF16PS.BCST (SP)(R13*4), Z6, Z1
+	ADDQ             SI, R12
+	INCQ             R13
+	JMP              more0
+
+next0:
+	MOVQ R11, R11
+
+more1:
+	MOVL        4(CX), R12
+	SUBL        R11, R12
+	SUBL        R11, R12
+	JLE         next1
+	VMOVDQU32   (R10), Z5
+	VMOVDQU32.Z 64(R10), K1, Z6
+	CMPL        R12, $0x01
+	JNE         both1
+	VPANDND     Z5, Z4, Z5
+	VPANDND     Z6, Z4, Z6
+
+both1:
+	LONG $0x5856b262
+	WORD $0x5452; BYTE $0x9c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R11*4), Z5, Z2
+	LONG $0x584eb262
+	WORD $0x5c52; BYTE $0x9c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R11*4), Z6, Z3
+	ADDQ             SI, R10
+	INCQ             R11
+	JMP              more1
+
+next1:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	VMOVUPS Z2, (DI)(R9*1)
+	VMOVUPS Z3, K1, 64(DI)(R9*1)
+	ADDQ    $+128, DX
+	ADDQ    $+128, DI
+	SUBQ    $0x20, BX
+	JG      values
+	VZEROUPPER
+	RET
+
+// func avx512AttendPairs_1(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, BMI2, CMOV, MMX+
+TEXT ·avx512AttendPairs_1(SB), $320-72
+	MOVQ   next+32(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   headDim+0(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   CX, BX
+	SHRQ   $0x01, BX
+	MOVQ   q+8(FP), BX
+	SHRQ   $0x02, CX
+
+score:
+	VMOVDQU32        (DX), Z2
+	VMOVDQU32        64(DX), Z3
+	LONG $0x586ef262
+	WORD $0x0352 // VDPBF16PS.BCST (BX), Z2, Z0
+	LONG $0x5866f262
+	WORD $0x0b52 // VDPBF16PS.BCST (BX), Z3, Z1
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	VMOVDQU32        128(DX), Z2
+	VMOVDQU32        192(DX), Z3
+	LONG $0x586ef262
+	WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z2, Z0
+	LONG $0x5866f262
+	WORD $0x4b52; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z3, Z1
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+256, DX
+	ADDQ             $+8, BX
+	DECQ             CX
+	JNZ              score
+	VMOVUPS          Z0, (SP)
+	VMOVUPS          Z1, 64(SP)
+	MOVQ             count+40(FP), CX
+	MOVQ             m+48(FP), DX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z2
+	LEAQ             (SP), BX
+	MOVQ             BX, SI
+	XORQ             DI, DI
+	MOVL             $0x00000020, R8
+
+softmax:
+	MOVL             (CX)(DI*4), R9
+	CMPL             R9, R8
+	CMOVLLT          R9, R8
+	MOVL             $0xffffffff, R10
+	BZHIL            R9, R10, R10
+	KMOVW            R10, K1
+	SHRL             $0x10, R10
+	KMOVW            R10, K2
+	VMOVDQU32        (BX), Z4
+	VMOVAPS          Z1, Z3
+	VMOVAPS          Z4, K1, Z3
+	VMOVDQU32        64(BX), Z5
+	VMOVAPS          Z1, Z0
+	VMOVAPS          Z5, K2, Z0
+	VMAXPS           Z0, Z3, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z3
+	VMAXPS           Z3, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z3
+	VMAXPS           Z3, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z3
+	VMAXPS           Z3, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z3
+	VMAXPS           Z3, Z0, Z0
+	VMAXPS.BCST      (DX)(DI*4), Z0, Z0
+	VMOVSS           X0, 128(SP)(DI*4)
+	VSUBPS           Z0, Z4, Z4
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z3
+	VMINPS           Z4, Z3, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z3
+	VMAXPS           Z4, Z3, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z3
+	VRNDSCALEPS      $0x08, Z3, Z3
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z3, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z3, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z6
+	VMULPS           Z4, Z4, Z7
+	VFMADD213PS      Z4, Z7, Z6
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS        Z3, Z6, Z4
+	VMOVAPS.Z        Z4, K1, Z3
+	VSUBPS           Z0, Z5, Z5
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z5, Z0, Z5
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z5, Z0, Z5
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z5
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z5
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z4
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z5, Z4
+	VMULPS           Z5, Z5, Z6
+	VFMADD213PS      Z5, Z6, Z4
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS        Z0, Z4, Z5
+	VMOVAPS.Z        Z5, K2, Z0
+	LONG $0x487ff262
+	WORD $0xdb72 // VCVTNE2PS2BF16 Z3, Z0, Z3
+	VMOVUPS          Z3, (SI)
+	VPANDD           Z2, Z3, Z0
+	VPSLLD           $0x10, Z3, Z3
+	VADDPS           Z0, Z3, Z3
+	VSHUFF32X4       $0x4e, Z3, Z3, Z0
+	VADDPS           Z0, Z3, Z3
+	VSHUFF32X4       $0xb1, Z3, Z3, Z0
+	VADDPS           Z0, Z3, Z3
+	VPERMILPS        $0x4e, Z3, Z0
+	VADDPS           Z0, Z3, Z3
+	VPERMILPS        $0xb1, Z3, Z0
+	VADDPS           Z0, Z3, Z3
+	VMOVSS           X3, 192(SP)(DI*4)
+	ADDQ             $+128, BX
+	ADDQ             $+64, SI
+	INCQ             DI
+	CMPQ             DI, $0x01
+	JLT              softmax
+	MOVQ             l+56(FP), BX
+	MOVL             $0x00000001, SI
+	KMOVW            SI, K1
+	VMOVUPS.Z        (DX), K1, Z1
+	VMOVUPS.Z        128(SP), K1, Z0
+	VMOVUPS          Z0, K1, (DX)
+	VSUBPS           Z0, Z1, Z1
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
+	VMINPS           Z1, Z0, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
+	VMAXPS           Z1, Z0, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z0
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z3
+	VMULPS           Z1, Z1, Z4
+	VFMADD213PS      Z1, Z4, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z0, Z3, Z1
+	VMOVUPS          Z1, 256(SP)
+	VMOVUPS.Z        (BX), K1, Z3
+	VMOVUPS.Z        192(SP), K1, Z0
+	VFMADD213PS      Z0, Z1, Z3
+	VMOVUPS          Z3, K1, (BX)
+	MOVQ             v+24(FP), DX
+	MOVQ             headDim+0(FP), BX
+	MOVL             $0x0000ffff, SI
+	KMOVW            SI, K1
+	MOVQ             o+64(FP), DI
+	MOVQ             BX, SI
+	SHLQ             $0x02, SI
+	SHRL             $0x01, R8
+
+values:
+	CMPQ  BX, $0x20
+	JGE   whole
+	KXORW K1, K1, K1
+
+whole:
+	VBROADCASTSS 256(SP), Z3
+	VMULPS       (DI), Z3, Z0
+	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       Z3, Z1, Z1
+	MOVQ         DX, R9
+	XORQ         R10, R10
+	TESTL        R8, R8
+	JZ           rest
+
+pair:
+	VMOVDQU32        (R9), Z3
+	VMOVDQU32.Z      64(R9), K1, Z4
+	LONG $0x5866b262
+	WORD $0x0452; BYTE $0x94 // VDPBF16PS.BCST (SP)(R10*4), Z3, Z0
+	LONG $0x585eb262
+	WORD $0x0c52; BYTE $0x94 // VDPBF16PS.BCST (SP)(R10*4), Z4, Z1
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             SI, R9
+	INCQ             R10
+	CMPL             R10, R8
+	JLT              pair
+
+rest:
+	MOVQ R10, R10
+
+more0:
+	MOVL        (CX), R11
+	SUBL        R10, R11
+	SUBL        R10, R11
+	JLE         next0
+	VMOVDQU32   (R9), Z3
+	VMOVDQU32.Z 64(R9), K1, Z4
+	CMPL        R11, $0x01
+	JNE         both0
+	VPANDND     Z3, Z2, Z3
+	VPANDND     Z4, Z2, Z4
+
+both0:
+	LONG $0x5866b262
+	WORD $0x0452; BYTE $0x94 // VDPBF16PS.BCST (SP)(R10*4), Z3, Z0
+	LONG $0x585eb262
+	WORD $0x0c52; BYTE $0x94 // VDPBF16PS.BCST (SP)(R10*4), Z4, Z1
+	ADDQ             SI, R9
+	INCQ             R10
+	JMP              more0
+
+next0:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, K1, 64(DI)
+	ADDQ    $+128, DX
+	ADDQ    $+128, DI
+	SUBQ    $0x20, BX
+	JG      values
+	VZEROUPPER
+	RET
+
+// func avx512Merge(n int, a float32, b float32, o *float32, total *float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Merge(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         o+16(FP), CX
+	MOVQ         total+24(FP), DX
+	VBROADCASTSS a+8(FP), Z0
+	VBROADCASTSS b+12(FP), Z1
+
+loop:
+	VMULPS      (DX), Z0, Z2
+	VFMADD231PS (CX), Z1, Z2
+	VMOVUPS     Z2, (DX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $0x10, AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
 // func avx512Arrange(groups int, q *int8, o *int8)
 // Requires: AVX, AVX512F, AVX512VL
 TEXT ·avx512Arrange(SB), NOSPLIT, $0-24

@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"testing"
+	"unsafe"
 
 	"github.com/llama31/llama31/gguf/block"
 )
@@ -95,6 +96,32 @@ func BenchmarkAttend(b *testing.B) {
 	eachLeafBench(b, func(b *testing.B, l *leaf) {
 		for _, hd := range []int{64, 128} {
 			for _, rows := range []int{4, 32} {
+				if l.bf16 != nil {
+					b.Run(fmt.Sprintf("pairs/head=%d/rows=%d", hd, rows), func(b *testing.B) {
+						const pages = SegmentSize / PageSize
+						r, n := newRandom(hd, rows), PageSize*hd/2
+						kv := make([]uint32, 2*n*pages)
+						q, o, m, sum, count := make([]uint32, rows*hd/2), make([]float32, rows*hd), make([]float32, rows), make([]float32, rows), make([]int32, rows)
+						for i := range kv {
+							kv[i] = r.pair(float32(r.NormFloat64()), float32(r.NormFloat64()))
+						}
+						for i := range q {
+							q[i] = r.pair(float32(r.NormFloat64()), float32(r.NormFloat64()))
+						}
+						for i := range count {
+							count[i] = PageSize
+						}
+						for b.Loop() {
+							for p := range pages {
+								k, next := kv[2*n*p:], kv[2*n*((p+1)%pages):]
+								l.bf16.attend(&attendArgs{headDim: hd, rows: rows, q2: &q[0], k2: &k[0], v2: &k[n], count: &count[0], m: &m[0], l: &sum[0], o: &o[0], next: (*byte)(unsafe.Pointer(&next[0]))})
+							}
+						}
+						s := float64(b.N) / 1e9 / b.Elapsed().Seconds()
+						b.ReportMetric(float64(4*rows*n*pages)*s, "GMAC/s")
+						b.ReportMetric(float64(8*n*pages)*s, "GB/s")
+					})
+				}
 				b.Run(fmt.Sprintf("head=%d/rows=%d", hd, rows), func(b *testing.B) {
 					const pages = SegmentSize / PageSize
 					r, n := newRandom(hd, rows), PageSize*hd

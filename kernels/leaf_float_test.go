@@ -15,16 +15,19 @@ func TestAttend(t *testing.T) {
 		m := &memory{t: t}
 		for _, hd := range []int{16, 32, 48, 64, 80, 96, 128, 160, 256} {
 			for rows := 0; rows <= 29; rows++ {
-				testAttend(t, m, l, hd, rows, false)
+				testAttend(t, m, l, hd, rows, KVF16)
 				if l.attendQ8 != nil && hd%32 == 0 {
-					testAttend(t, m, l, hd, rows, true)
+					testAttend(t, m, l, hd, rows, KVQ8)
+				}
+				if l.bf16 != nil {
+					testAttend(t, m, l, hd, rows, kvPairs)
 				}
 			}
 		}
 	})
 }
 
-func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, q8 bool) {
+func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, kv KVType) {
 	r, shift := newRandom(hd, rows), rows%3
 	most := int32(0)
 	count := buffer[int32](m, rows, shift)
@@ -44,7 +47,8 @@ func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, q8 bool) {
 	a := attendArgs{headDim: hd, rows: rows, q: ptr(q), count: ptr(count), m: ptr(mx), l: ptr(sum), o: ptr(o)}
 	const nan = 0x7e00
 	run, twin, what := l.attend, attendGeneric, fmt.Sprintf("head %d, %d rows: ", hd, rows)
-	if q8 {
+	switch kv {
+	case KVQ8:
 		run, twin, what = l.attendQ8, attendQ8Generic, "int8, "+what
 		k, v := buffer[int8](m, hd*PageSize, shift), buffer[int8](m, hd*PageSize, shift)
 		ks, vs := buffer[uint16](m, hd, shift), buffer[uint16](m, hd, shift)
@@ -57,7 +61,27 @@ func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, q8 bool) {
 			}
 		}
 		a.k8, a.v8, a.ks, a.vs = ptr(k), ptr(v), ptr(ks), ptr(vs)
-	} else {
+	case kvPairs:
+		run, twin, what = l.bf16.attend, attendPairsGeneric, "pairs, "+what
+		q2, k, v := buffer[uint32](m, rows*hd/2, shift), buffer[uint32](m, hd/2*PageSize, shift), buffer[uint32](m, PageSize/2*hd, shift)
+		const nans = 0x7fc07fc0
+		for i := range q2 {
+			q2[i] = r.pair(float32(r.NormFloat64()), float32(r.NormFloat64()))
+		}
+		for i := range k {
+			k[i], v[i] = r.pair(float32(r.NormFloat64()), float32(r.NormFloat64())), r.pair(r.float(), r.float())
+			if i%PageSize >= int(most) {
+				k[i] = nans
+			}
+			switch first := i / hd * 2; {
+			case first >= int(most):
+				v[i] = nans
+			case first+1 == int(most):
+				v[i] = v[i]&0xffff | 0x7fc00000
+			}
+		}
+		a.q2, a.k2, a.v2 = ptr(q2), ptr(k), ptr(v)
+	default:
 		k, v := buffer[uint16](m, hd*PageSize, shift), buffer[uint16](m, hd*PageSize, shift)
 		for i := range k {
 			k[i], v[i] = uint16(block.NewF16(float32(r.NormFloat64()))), uint16(block.NewF16(r.float()))
@@ -88,6 +112,13 @@ func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, q8 bool) {
 	sameBits(t, what+"l", sum, wl)
 	sameBits(t, what+"o", o, wo)
 	m.done()
+}
+
+// pair rounds two floats to bfloat16.
+func (r random) pair(low, high float32) (p uint32) {
+	x, y := [2]float32{low, high}, [2]uint16{}
+	toBF16Generic(2, &x[0], &y[0])
+	return uint32(y[0]) | uint32(y[1])<<16
 }
 
 // lengths are multiples of n, every small one and the model's sizes.
@@ -133,6 +164,9 @@ func TestElementwise(t *testing.T) {
 			l.add(n, &x[0], &y[0])
 			addGeneric(n, &x[0], &want[0])
 			sameBits(t, what+"add", y, want)
+			l.merge(n, 1.0/3, 0.7, &x[0], &y[0])
+			mergeGeneric(n, 1.0/3, 0.7, &x[0], &want[0])
+			sameBits(t, what+"merge", y, want)
 
 			if n%32 == 0 {
 				sameBits(t, what+"sumSquares", []float32{l.sumSquares(n, &x[0])}, []float32{sumSquaresGeneric(n, &x[0])})

@@ -22,6 +22,7 @@ var generic = leaf{
 	mulFloat:   func(a *mulFloatArgs) { mulFloatGeneric(a, 4) },
 	attend:     attendGeneric,
 	attendQ8:   attendQ8Generic,
+	merge:      mergeGeneric,
 	toF16:      toF16Generic,
 }
 
@@ -328,6 +329,65 @@ func attendFloats(a *attendArgs, k, v []float32) {
 			}
 			o[r*hd+d] = y
 		}
+	}
+}
+
+// attendPairsGeneric is bf16Leaf.attend.
+func attendPairsGeneric(a *attendArgs) {
+	hd := a.headDim
+	q, k, v := slice(a.q2, a.rows*hd/2), slice(a.k2, hd/2*PageSize), slice(a.v2, PageSize/2*hd)
+	o, m, l := slice(a.o, a.rows*hd), slice(a.m, a.rows), slice(a.l, a.rows)
+	for r, n := range slice(a.count, a.rows) {
+		if n <= 0 {
+			continue
+		}
+		var p [PageSize]float32
+		mx := m[r]
+		for key := range n {
+			var s float32
+			for d := range hd / 2 {
+				s = dpbf16(q[r*hd/2+d], k[d*PageSize+int(key)], s)
+			}
+			p[key] = s
+			mx = max(mx, s)
+		}
+		var half [PageSize]uint16
+		for key := range n {
+			p[key] = exp32(float32(p[key] - mx))
+		}
+		toBF16Generic(PageSize, &p[0], &half[0])
+		var pair [PageSize / 2]uint32
+		var s [PageSize / 2]float32
+		for i := range pair {
+			low, high := uint32(half[2*i]), uint32(half[2*i+1])
+			pair[i] = low | high<<16
+			s[i] = math.Float32frombits(low<<16) + math.Float32frombits(high<<16)
+		}
+		for h := PageSize / 4; h > 0; h /= 2 {
+			for i := range h {
+				s[i] = float32(s[i] + s[i+h])
+			}
+		}
+		c := exp32(float32(m[r] - mx))
+		m[r], l[r] = mx, fma32(l[r], c, s[0])
+		for d := range hd {
+			y := float32(o[r*hd+d] * c)
+			for i := range (int(n) + 1) / 2 {
+				x := v[i*hd+d]
+				if 2*i+1 == int(n) {
+					x &= 0xffff
+				}
+				y = dpbf16(pair[i], x, y)
+			}
+			o[r*hd+d] = y
+		}
+	}
+}
+
+func mergeGeneric(n int, a, b float32, o, total *float32) {
+	os, ts := slice(o, n), slice(total, n)
+	for i, x := range os {
+		ts[i] = fma32(x, b, float32(ts[i]*a))
 	}
 }
 

@@ -104,7 +104,7 @@ func TestGenericGolden(t *testing.T) {
 	attendGeneric(&attendArgs{headDim: hd, rows: rows, q: &x[0], k: &k[0], v: &v[0], count: &count[0], m: &m[0], l: &l[0], o: &o[0]})
 	got["attend"] = digest(m, l, o)
 	tm, tl := float32(0.25), float32(3)
-	mergeSegment(&tm, &tl, o[:hd], m[0], l[0], o[hd:2*hd], false)
+	generic.mergeSegment(&tm, &tl, o[:hd], m[0], l[0], o[hd:2*hd], false)
 	got["merge"] = digest(tm, tl, o)
 	cos, sin := goldenFloats(r, hd/2), goldenFloats(r, hd/2)
 	rotate(o, hd, cos, sin)

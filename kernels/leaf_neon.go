@@ -42,6 +42,7 @@ var neon = leaf{
 		block.TypeBF16:   neonFloatDot(neonDotBF16_1, neonDotBF16_2, neonDotBF16_4),
 	},
 	attend: neonAttend,
+	merge:  neonMerge,
 	toF16:  neonToF16,
 }
 

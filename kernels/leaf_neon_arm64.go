@@ -224,6 +224,11 @@ func neonSwiGLU(n int, gate *float32, up *float32)
 //go:noescape
 func neonAdd(n int, x *float32, y *float32)
 
+// neonMerge computes total = fma(o, b, total·a).
+//
+//go:noescape
+func neonMerge(n int, a float32, b float32, o *float32, total *float32)
+
 // neonToF16 rounds to float16, nearest even.
 //
 //go:noescape

@@ -12837,6 +12837,43 @@ loop1:
 end2:
 	RET
 
+// func neonMerge(n int, a float32, b float32, o *float32, total *float32)
+TEXT ·neonMerge(SB), NOSPLIT, $0-32
+	MOVD n+0(FP), R0
+	MOVD o+16(FP), R1
+	MOVD total+24(FP), R2
+	FMOVS a+8(FP), F8
+	FMOVS b+12(FP), F9
+	LSR $4, R0, R0
+	CBZ R0, end2
+loop1:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	WORD $0x4f889084 // fmul v4.4s, v4.4s, v8.s[0]
+	WORD $0x4f891004 // fmla v4.4s, v0.4s, v9.s[0]
+	WORD $0x4f8890a5 // fmul v5.4s, v5.4s, v8.s[0]
+	WORD $0x4f891025 // fmla v5.4s, v1.4s, v9.s[0]
+	WORD $0x4f8890c6 // fmul v6.4s, v6.4s, v8.s[0]
+	WORD $0x4f891046 // fmla v6.4s, v2.4s, v9.s[0]
+	WORD $0x4f8890e7 // fmul v7.4s, v7.4s, v8.s[0]
+	WORD $0x4f891067 // fmla v7.4s, v3.4s, v9.s[0]
+	FMOVQ F4, 0(R2)
+	FMOVQ F5, 16(R2)
+	FMOVQ F6, 32(R2)
+	FMOVQ F7, 48(R2)
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	SUBS $1, R0, R0
+	BNE loop1
+end2:
+	RET
+
 // func neonToF16(n int, x *float32, y *uint16)
 TEXT ·neonToF16(SB), NOSPLIT, $0-24
 	MOVD n+0(FP), R0

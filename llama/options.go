@@ -47,8 +47,8 @@ type Options struct {
 type KVType uint8
 
 const (
-	F16 KVType = iota
-	Q8         // int8 with one float16 scale per 32 values, each of one position only; head sizes are then multiples of 32
+	F16 KVType = iota // 16 bits: float16, or bfloat16 on a CPU that multiplies it (AVX-512 BF16)
+	Q8                // int8 with one float16 scale per 32 values, each of one position only; head sizes are then multiples of 32
 )
 
 // kvType is the device's word for KV and Exact.

@@ -193,6 +193,14 @@ func elementwises() {
 		VMULPS(p[1], v, v)
 		VMOVUPS(v, p[2])
 	})
+	elementwise("avx2Merge", "computes total[i] = fma(o[i], b, total[i]·a).", "func(n int, a, b float32, o, total *float32)", []string{"o", "total"}, []int{32, 32}, func(p []Mem) {
+		v, w := YMM(), YMM()
+		VBROADCASTSS(param("a"), v)
+		VMULPS(p[1], v, v)
+		VBROADCASTSS(param("b"), w)
+		VFMADD231PS(p[0], w, v)
+		VMOVUPS(v, p[1])
+	})
 	elementwise("avx2SwiGLU", "computes gate[i] = gate[i]/(1+exp32(-gate[i]))·up[i].", "func(n int, gate, up *float32)", []string{"gate", "up"}, []int{32, 32}, func(p []Mem) {
 		g, e := YMM(), YMM()
 		VMOVUPS(p[0], g)

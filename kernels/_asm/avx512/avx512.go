@@ -29,6 +29,10 @@ func Emit() {
 			attend(f, rows)
 		}
 	}
+	for _, rows := range attendRows {
+		attendPairs(rows)
+	}
+	merge()
 	arrange()
 	for _, f := range dots() {
 		dot(f, 1)

@@ -1,38 +1,111 @@
 package avx512
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"regexp"
 	"strconv"
+	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// vdpbf16ps multiplies and adds pairs of bfloat16: acc += a·b. Neither avo nor Go's assembler has it, so an instruction with the same operands that nothing
-// else here uses stands in for it, until Encode writes its bytes.
+// Neither avo nor Go's assembler has the instructions for bfloat16. Ones with the same operands that nothing else here uses stand in for them, until Encode
+// writes their bytes.
+
+// vdpbf16ps multiplies and adds pairs of bfloat16: acc += a·b.
 func vdpbf16ps(a, b, acc VecVirtual) { VPMADD52LUQ(a, b, acc) }
 
-var standIn = regexp.MustCompile(`(?m)^\tVPMADD52LUQ\s+Z(\d+), Z(\d+), Z(\d+)$`)
+// vdpbf16psBcst is vdpbf16ps with the pair at m for all of a.
+func vdpbf16psBcst(m Mem, b, acc VecVirtual) { VPMADD52LUQ_BCST(m, b, acc) }
+
+// vcvtne2ps2bf16 rounds lo and hi to bfloat16, nearest even, one after the other.
+func vcvtne2ps2bf16(lo, hi, to VecVirtual) { VPMULTISHIFTQB(lo, hi, to) }
+
+// standIn matches a stand-in: its name, the first operand (a register, or displacement, base, index and scale of memory), and the others.
+var standIn = regexp.MustCompile(`(?m)^\t(VPMADD52LUQ|VPMADD52LUQ\.BCST|VPMULTISHIFTQB)\s+(?:Z(\d+)|(-?\d*)\(([A-Z0-9]+)\)(?:\(([A-Z0-9]+)\*(\d)\))?), Z(\d+), Z(\d+)$`)
 
 // Encode writes the bytes of the instructions for which others stand in.
 func Encode(text []byte) []byte {
 	return standIn.ReplaceAllFunc(text, func(line []byte) []byte {
-		m := standIn.FindSubmatch(line)
-		var r [3]int
-		for i := range r {
-			r[i], _ = strconv.Atoi(string(m[i+1])) // the pattern has digits only
+		m := standIn.FindStringSubmatch(string(line))
+		number := func(s string) int { n, _ := strconv.Atoi(s); return n } // the pattern has digits only
+		e := evex{opcode: 0x52, prefix: 2, v: number(m[7]), reg: number(m[8])}
+		name := "VDPBF16PS"
+		switch {
+		case m[1] == "VPMULTISHIFTQB":
+			name, e.opcode, e.prefix = "VCVTNE2PS2BF16", 0x72, 3
+			e.register(number(m[2]))
+		case m[2] != "":
+			e.register(number(m[2]))
+		default:
+			name += ".BCST"
+			e.memory(number(m[3]), generals[m[4]], generals[m[5]], number(m[6]), m[5] != "")
 		}
-		rm, v, reg := r[0], r[1], r[2]
-		not := func(bit int) int { return ^bit & 1 }
-		// EVEX.512.F3.0F38.W0 52 /r
-		p0 := not(reg>>3)<<7 | not(rm>>4)<<6 | not(rm>>3)<<5 | not(reg>>4)<<4 | 2
-		p1 := (^v&15)<<3 | 4 | 2
-		p2 := 2<<5 | not(v>>4)<<3
-		modrm := 3<<6 | reg&7<<3 | rm&7
-		return fmt.Appendf(nil, "\tLONG $0x%02x%02x%02x62\n\tWORD $0x%02x52 // VDPBF16PS Z%d, Z%d, Z%d", p2, p1, p0, modrm, rm, v, reg)
+		operands := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(string(line)), m[1]))
+		b := e.bytes()
+		out := fmt.Appendf(nil, "\tLONG $0x%08x\n\tWORD $0x%04x", binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint16(b[4:]))
+		for _, b := range b[6:] {
+			out = fmt.Appendf(out, "; BYTE $0x%02x", b)
+		}
+		return fmt.Appendf(out, " // %s %s", name, operands)
 	})
+}
+
+// generals are the numbers of the registers that address memory.
+var generals = map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SP": 4, "BP": 5, "SI": 6, "DI": 7,
+	"R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
+
+// evex is an instruction EVEX.512.prefix.0F38.W0 opcode (Intel, "Architectures Software Developer's Manual", volume 2A, section 2.7).
+type evex struct {
+	opcode, prefix int // prefix: 2 for F3, 3 for F2
+	v, reg         int
+	b, x, ext      int // broadcast; bits 4 and 3 of the first operand, inverted in their byte
+	rest           []byte
+}
+
+func (e *evex) register(rm int) {
+	e.x, e.ext = rm>>4, rm>>3&1
+	e.rest = []byte{byte(3<<6 | e.reg&7<<3 | rm&7)}
+}
+
+// memory broadcasts a dword: a displacement of one byte counts dwords.
+func (e *evex) memory(disp, base, index, scale int, indexed bool) {
+	e.b, e.ext, e.x = 1, base>>3, 0
+	mod, short := 2, disp%4 == 0 && disp/4 >= -128 && disp/4 < 128
+	switch {
+	case disp == 0 && base&7 != 5:
+		mod = 0
+	case short:
+		mod = 1
+	}
+	modrm := mod<<6 | e.reg&7<<3
+	switch {
+	case indexed:
+		e.x = index >> 3
+		e.rest = []byte{byte(modrm | 4), byte(bits.TrailingZeros(uint(scale))<<6 | index&7<<3 | base&7)}
+	case base&7 == 4:
+		e.rest = []byte{byte(modrm | 4), byte(4<<3 | base&7)}
+	default:
+		e.rest = []byte{byte(modrm | base&7)}
+	}
+	switch mod {
+	case 1:
+		e.rest = append(e.rest, byte(disp/4))
+	case 2:
+		e.rest = binary.LittleEndian.AppendUint32(e.rest, uint32(disp))
+	}
+}
+
+func (e *evex) bytes() []byte {
+	not := func(bit int) int { return ^bit & 1 }
+	p0 := not(e.reg>>3)<<7 | not(e.x)<<6 | not(e.ext)<<5 | not(e.reg>>4)<<4 | 2
+	p1 := (^e.v&15)<<3 | 4 | e.prefix
+	p2 := 2<<5 | e.b<<4 | not(e.v>>4)<<3
+	return append([]byte{0x62, byte(p0), byte(p1), byte(p2), byte(e.opcode)}, e.rest...)
 }
 
 // toBF16 emits the rounding of activations.

@@ -8,6 +8,7 @@ func floats() {
 	scaleMul()
 	swiglu()
 	add()
+	merge()
 	toF16()
 }
 
@@ -155,6 +156,26 @@ func add() {
 		f.str4(u, y)
 		f.next(x, 64)
 		f.next(y, 64)
+	})
+}
+
+func merge() {
+	f := function("neonMerge", "n int, a float32, b float32, o *float32, total *float32", "computes total = fma(o, b, total·a).")
+	n, o, total := f.load("n"), f.load("o"), f.load("total")
+	v, u, a, b := f.vecs(4), f.vecs(4), f.vec(), f.vec()
+	f.op("FMOVS a+%d(FP), F%d", f.offset("a"), a)
+	f.op("FMOVS b+%d(FP), F%d", f.offset("b"), b)
+	f.op("LSR $4, %v, %v", n, n)
+	f.loop(n, func() {
+		f.ldr4(v, o)
+		f.ldr4(u, total)
+		for i := range v {
+			f.lane(fmulLane, u[i], u[i], a, 0)
+			f.lane(fmlaLane, u[i], v[i], b, 0)
+		}
+		f.str4(u, total)
+		f.next(o, 64)
+		f.next(total, 64)
 	})
 }
 
