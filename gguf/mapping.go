@@ -31,6 +31,7 @@ func bytesOf(d *tensor.Dense) []byte { return d.Uint8s() }
 func (f *File) Prefetch(ctx context.Context, progress func(done, total int64)) error {
 	const step = 64 << 20
 	var done int64
+	slow := 0
 	for i := range f.shards {
 		for at := int64(0); at < f.shards[i].size; at += step {
 			if err := ctx.Err(); err != nil {
@@ -43,7 +44,7 @@ func (f *File) Prefetch(ctx context.Context, progress func(done, total int64)) e
 				return fmt.Errorf("gguf: prefetch: %w", ErrClosed)
 			}
 			if m := f.shards[i].mapping; m != nil {
-				populate(f.shards[i].r, at, m[at:at+n])
+				populate(f.shards[i].r, at, m[at:at+n], &slow)
 			}
 			f.mu.RUnlock()
 			done += n

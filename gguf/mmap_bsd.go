@@ -9,4 +9,4 @@ import (
 )
 
 // populate asks the system to read m ahead.
-func populate(_ io.ReaderAt, _ int64, m []byte) { _ = unix.Madvise(m, unix.MADV_WILLNEED) }
+func populate(_ io.ReaderAt, _ int64, m []byte, _ *int) { _ = unix.Madvise(m, unix.MADV_WILLNEED) }

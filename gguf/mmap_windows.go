@@ -34,4 +34,4 @@ func unmapFile(m []byte) error {
 }
 
 // populate does nothing: Windows reads mapped files ahead by itself.
-func populate(io.ReaderAt, int64, []byte) {}
+func populate(io.ReaderAt, int64, []byte, *int) {}
