@@ -266,6 +266,7 @@ func (d *cpuDevice) attendSegment(w *attendScratch, tile *attendTile, head, segm
 			for i := range rows {
 				w.count[i] = min(PageSize, d.rows[tile.row+i/group].pos+1-int32(p*PageSize))
 			}
+			a.whole = whole
 		}
 		switch d.kv.typ {
 		case KVF32:

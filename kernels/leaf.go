@@ -159,6 +159,7 @@ type attendArgs struct {
 
 	// bf16Leaf.attend's, in place of q, k and v: pairs of dimensions [rows][headDim/2] and [headDim/2][PageSize], of keys [PageSize/2][headDim].
 	q2, k2, v2 *uint32
+	whole      bool  // every row sees the whole page
 	next       *byte // the page that follows, which is fetched into cache meanwhile; nil: none
 }
 

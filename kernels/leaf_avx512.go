@@ -194,6 +194,21 @@ func avx512AttendPairs(a *attendArgs) {
 	if next == nil {
 		next = (*byte)(unsafe.Pointer(a.k2)) // is there already
 	}
+	if a.whole {
+		for r, n := 0, 0; r < a.rows; r += n {
+			run := avx512AttendWhole_1
+			switch n = avx512Rows(a.rows - r); n {
+			case 8:
+				run = avx512AttendWhole_8
+			case 4:
+				run = avx512AttendWhole_4
+			case 2:
+				run = avx512AttendWhole_2
+			}
+			run(a.headDim, at(a.q2, r*a.headDim/2), a.k2, a.v2, next, at(a.m, r), at(a.l, r), at(a.o, r*a.headDim))
+		}
+		return
+	}
 	for r, n := a.run(0); n > 0; r, n = a.run(r + n) {
 		run := avx512AttendPairs_1
 		switch n = avx512Rows(n); n {

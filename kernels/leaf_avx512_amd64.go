@@ -124,20 +124,40 @@ func avx512AttendQ8_1(headDim int, q *float32, k *int8, v *int8, ks *uint16, vs 
 //go:noescape
 func avx512AttendPairs_8(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
 
+// avx512AttendWhole_8 runs a page for 8 rows that see all of it: see bf16Leaf.attend.
+//
+//go:noescape
+func avx512AttendWhole_8(headDim int, q *uint32, k *uint32, v *uint32, next *byte, m *float32, l *float32, o *float32)
+
 // avx512AttendPairs_4 runs a page for 4 rows, each with a count above 0: see bf16Leaf.attend.
 //
 //go:noescape
 func avx512AttendPairs_4(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendWhole_4 runs a page for 4 rows that see all of it: see bf16Leaf.attend.
+//
+//go:noescape
+func avx512AttendWhole_4(headDim int, q *uint32, k *uint32, v *uint32, next *byte, m *float32, l *float32, o *float32)
 
 // avx512AttendPairs_2 runs a page for 2 rows, each with a count above 0: see bf16Leaf.attend.
 //
 //go:noescape
 func avx512AttendPairs_2(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
 
+// avx512AttendWhole_2 runs a page for 2 rows that see all of it: see bf16Leaf.attend.
+//
+//go:noescape
+func avx512AttendWhole_2(headDim int, q *uint32, k *uint32, v *uint32, next *byte, m *float32, l *float32, o *float32)
+
 // avx512AttendPairs_1 runs a page for 1 rows, each with a count above 0: see bf16Leaf.attend.
 //
 //go:noescape
 func avx512AttendPairs_1(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
+
+// avx512AttendWhole_1 runs a page for 1 rows that see all of it: see bf16Leaf.attend.
+//
+//go:noescape
+func avx512AttendWhole_1(headDim int, q *uint32, k *uint32, v *uint32, next *byte, m *float32, l *float32, o *float32)
 
 // avx512Merge is leaf.merge.
 //

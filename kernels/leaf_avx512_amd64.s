@@ -4689,6 +4689,11 @@ score:
 	ADDQ             $+8, R8
 	DECQ             CX
 	JNZ              score
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z16
+	MOVQ             m+48(FP), CX
+	MOVQ             l+56(FP), DX
+	MOVL             $0x000000ff, BX
+	KMOVW            BX, K1
 	VMOVUPS          Z0, (SP)
 	VMOVUPS          Z1, 64(SP)
 	VMOVUPS          Z2, 128(SP)
@@ -4705,50 +4710,46 @@ score:
 	VMOVUPS          Z13, 832(SP)
 	VMOVUPS          Z14, 896(SP)
 	VMOVUPS          Z15, 960(SP)
-	MOVQ             count+40(FP), CX
-	MOVQ             m+48(FP), DX
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z16
-	LEAQ             (SP), BX
-	MOVQ             BX, SI
-	XORQ             DI, DI
-	MOVL             $0x00000020, R8
+	MOVQ             count+40(FP), BX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	LEAQ             (SP), DI
+	MOVQ             DI, R8
+	XORQ             R9, R9
+	MOVL             $0x00000020, SI
 
 softmax:
-	MOVL             (CX)(DI*4), R9
-	CMPL             R9, R8
-	CMOVLLT          R9, R8
-	MOVL             $0xffffffff, R10
-	BZHIL            R9, R10, R10
-	KMOVW            R10, K1
-	SHRL             $0x10, R10
-	KMOVW            R10, K2
-	VMOVDQU32        (BX), Z3
-	VMOVAPS          Z1, Z2
-	VMOVAPS          Z3, K1, Z2
-	VMOVDQU32        64(BX), Z4
-	VMOVAPS          Z1, Z0
-	VMOVAPS          Z4, K2, Z0
-	VMAXPS           Z0, Z2, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VMAXPS.BCST      (DX)(DI*4), Z0, Z0
-	VMOVSS           X0, 1024(SP)(DI*4)
-	VSUBPS           Z0, Z3, Z3
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
-	VMINPS           Z3, Z2, Z3
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
-	VMAXPS           Z3, Z2, Z3
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
-	VRNDSCALEPS      $0x08, Z2, Z2
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	MOVL             (BX)(R9*4), R10
+	CMPL             R10, SI
+	CMOVLLT          R10, SI
+	MOVL             $0xffffffff, R11
+	BZHIL            R10, R11, R11
+	KMOVW            R11, K2
+	SHRL             $0x10, R11
+	KMOVW            R11, K3
+	VMOVDQU32        (DI), Z3
+	VMOVAPS          Z0, Z1
+	VMOVAPS          Z3, K2, Z1
+	VMOVDQU32        64(DI), Z4
+	VMOVAPS          Z0, Z2
+	VMOVAPS          Z4, K3, Z2
+	VMAXPS           Z2, Z1, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VMAXPS.BCST      (CX)(R9*4), Z2, Z2
+	VMOVSS           X2, 1024(SP)(R9*4)
+	VSUBPS           Z2, Z3, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
@@ -4758,17 +4759,15 @@ softmax:
 	VMULPS           Z3, Z3, Z6
 	VFMADD213PS      Z3, Z6, Z5
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS        Z2, Z5, Z3
-	VMOVAPS.Z        Z3, K1, Z2
-	VSUBPS           Z0, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z4, Z0, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z4, Z0, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
+	VSCALEFPS        Z1, Z5, Z3
+	VMOVAPS.Z        Z3, K2, Z1
+	VSUBPS           Z2, Z4, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
@@ -4778,92 +4777,89 @@ softmax:
 	VMULPS           Z4, Z4, Z5
 	VFMADD213PS      Z4, Z5, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z0, Z3, Z4
-	VMOVAPS.Z        Z4, K2, Z0
-	LONG $0x487ff262
-	WORD $0xd272 // VCVTNE2PS2BF16 Z2, Z0, Z2
-	VMOVUPS          Z2, (SI)
-	VPANDD           Z16, Z2, Z0
-	VPSLLD           $0x10, Z2, Z2
-	VADDPS           Z0, Z2, Z2
-	VSHUFF32X4       $0x4e, Z2, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VSHUFF32X4       $0xb1, Z2, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VPERMILPS        $0x4e, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VPERMILPS        $0xb1, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VMOVSS           X2, 1088(SP)(DI*4)
-	ADDQ             $+128, BX
-	ADDQ             $+64, SI
-	INCQ             DI
-	CMPQ             DI, $0x08
+	VSCALEFPS        Z2, Z3, Z4
+	VMOVAPS.Z        Z4, K3, Z2
+	LONG $0x486ff262
+	WORD $0xc972 // VCVTNE2PS2BF16 Z1, Z2, Z1
+	VMOVUPS          Z1, (R8)
+	VPANDD           Z16, Z1, Z2
+	VPSLLD           $0x10, Z1, Z1
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x4e, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0xb1, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VMOVSS           X1, 1088(SP)(R9*4)
+	ADDQ             $+128, DI
+	ADDQ             $+64, R8
+	INCQ             R9
+	CMPQ             R9, $0x08
 	JLT              softmax
-	MOVQ             l+56(FP), BX
-	MOVL             $0x000000ff, SI
-	KMOVW            SI, K1
-	VMOVUPS.Z        (DX), K1, Z1
-	VMOVUPS.Z        1024(SP), K1, Z0
-	VMOVUPS          Z0, K1, (DX)
-	VSUBPS           Z0, Z1, Z1
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z1, Z0, Z1
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z1, Z0, Z1
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VMOVUPS.Z        (CX), K1, Z0
+	VMOVUPS.Z        1024(SP), K1, Z1
+	VMOVUPS          Z1, K1, (CX)
+	VSUBPS           Z1, Z0, Z0
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
+	VMINPS           Z0, Z1, Z0
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z0, Z1, Z0
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z0
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z0
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
-	VMULPS           Z1, Z1, Z3
-	VFMADD213PS      Z1, Z3, Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z2
+	VMULPS           Z0, Z0, Z3
+	VFMADD213PS      Z0, Z3, Z2
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z1
-	VMOVUPS          Z1, 1152(SP)
-	VMOVUPS.Z        (BX), K1, Z17
-	VMOVUPS.Z        1088(SP), K1, Z0
-	VFMADD213PS      Z0, Z1, Z17
-	VMOVUPS          Z17, K1, (BX)
-	MOVQ             v+24(FP), DX
-	MOVQ             headDim+0(FP), BX
-	MOVL             $0x0000ffff, SI
-	KMOVW            SI, K1
-	MOVQ             o+64(FP), DI
-	MOVQ             BX, R9
+	VSCALEFPS        Z1, Z2, Z0
+	VMOVUPS          Z0, 1152(SP)
+	VMOVUPS.Z        (DX), K1, Z17
+	VMOVUPS.Z        1088(SP), K1, Z1
+	SHRL             $0x01, SI
+	VFMADD213PS      Z1, Z0, Z17
+	VMOVUPS          Z17, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVL             $0x0000ffff, DI
+	KMOVW            DI, K1
+	MOVQ             o+64(FP), R8
+	MOVQ             DX, R9
 	SHLQ             $0x02, R9
 	LEAQ             (R9)(R9*2), R10
-	LEAQ             (DI)(R9*4), R11
-	MOVQ             BX, SI
-	SHLQ             $0x02, SI
-	SHRL             $0x01, R8
+	LEAQ             (R8)(R9*4), R11
+	MOVQ             DX, DI
+	SHLQ             $0x02, DI
 
 values:
-	CMPQ  BX, $0x20
+	CMPQ  DX, $0x20
 	JGE   whole
 	KXORW K1, K1, K1
 
 whole:
 	VBROADCASTSS 1152(SP), Z17
-	VMULPS       (DI), Z17, Z0
-	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       (R8), Z17, Z0
+	VMOVUPS.Z    64(R8), K1, Z1
 	VMULPS       Z17, Z1, Z1
 	VBROADCASTSS 1156(SP), Z17
-	VMULPS       (DI)(R9*1), Z17, Z2
-	VMOVUPS.Z    64(DI)(R9*1), K1, Z3
+	VMULPS       (R8)(R9*1), Z17, Z2
+	VMOVUPS.Z    64(R8)(R9*1), K1, Z3
 	VMULPS       Z17, Z3, Z3
 	VBROADCASTSS 1160(SP), Z17
-	VMULPS       (DI)(R9*2), Z17, Z4
-	VMOVUPS.Z    64(DI)(R9*2), K1, Z5
+	VMULPS       (R8)(R9*2), Z17, Z4
+	VMOVUPS.Z    64(R8)(R9*2), K1, Z5
 	VMULPS       Z17, Z5, Z5
 	VBROADCASTSS 1164(SP), Z17
-	VMULPS       (DI)(R10*1), Z17, Z6
-	VMOVUPS.Z    64(DI)(R10*1), K1, Z7
+	VMULPS       (R8)(R10*1), Z17, Z6
+	VMOVUPS.Z    64(R8)(R10*1), K1, Z7
 	VMULPS       Z17, Z7, Z7
 	VBROADCASTSS 1168(SP), Z17
 	VMULPS       (R11), Z17, Z8
@@ -4881,9 +4877,9 @@ whole:
 	VMULPS       (R11)(R10*1), Z17, Z14
 	VMOVUPS.Z    64(R11)(R10*1), K1, Z15
 	VMULPS       Z17, Z15, Z15
-	MOVQ         DX, R12
+	MOVQ         CX, R12
 	XORQ         R13, R13
-	TESTL        R8, R8
+	TESTL        SI, SI
 	JZ           rest
 
 pair:
@@ -4924,9 +4920,9 @@ pair:
 	PREFETCHT1       (AX)
 	PREFETCHT1       64(AX)
 	ADDQ             $+128, AX
-	ADDQ             SI, R12
+	ADDQ             DI, R12
 	INCQ             R13
-	CMPL             R13, R8
+	CMPL             R13, SI
 	JLT              pair
 
 rest:
@@ -4934,7 +4930,7 @@ rest:
 	MOVQ R13, R15
 
 more0:
-	MOVL        (CX), BP
+	MOVL        (BX), BP
 	SUBL        R15, BP
 	SUBL        R15, BP
 	JLE         next0
@@ -4950,7 +4946,7 @@ both0:
 	WORD $0x0452; BYTE $0xbc // VDPBF16PS.BCST (SP)(R15*4), Z17, Z0
 	LONG $0x506eb262
 	WORD $0x0c52; BYTE $0xbc // VDPBF16PS.BCST (SP)(R15*4), Z18, Z1
-	ADDQ             SI, R14
+	ADDQ             DI, R14
 	INCQ             R15
 	JMP              more0
 
@@ -4959,7 +4955,7 @@ next0:
 	MOVQ R13, R15
 
 more1:
-	MOVL        4(CX), BP
+	MOVL        4(BX), BP
 	SUBL        R15, BP
 	SUBL        R15, BP
 	JLE         next1
@@ -4975,7 +4971,7 @@ both1:
 	WORD $0x5452; BYTE $0xbc; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R15*4), Z17, Z2
 	LONG $0x506eb262
 	WORD $0x5c52; BYTE $0xbc; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R15*4), Z18, Z3
-	ADDQ             SI, R14
+	ADDQ             DI, R14
 	INCQ             R15
 	JMP              more1
 
@@ -4984,7 +4980,7 @@ next1:
 	MOVQ R13, R15
 
 more2:
-	MOVL        8(CX), BP
+	MOVL        8(BX), BP
 	SUBL        R15, BP
 	SUBL        R15, BP
 	JLE         next2
@@ -5000,7 +4996,7 @@ both2:
 	WORD $0x6452; BYTE $0xbc; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R15*4), Z17, Z4
 	LONG $0x506eb262
 	WORD $0x6c52; BYTE $0xbc; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R15*4), Z18, Z5
-	ADDQ             SI, R14
+	ADDQ             DI, R14
 	INCQ             R15
 	JMP              more2
 
@@ -5009,7 +5005,7 @@ next2:
 	MOVQ R13, R15
 
 more3:
-	MOVL        12(CX), BP
+	MOVL        12(BX), BP
 	SUBL        R15, BP
 	SUBL        R15, BP
 	JLE         next3
@@ -5025,7 +5021,7 @@ both3:
 	WORD $0x7452; BYTE $0xbc; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R15*4), Z17, Z6
 	LONG $0x506eb262
 	WORD $0x7c52; BYTE $0xbc; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R15*4), Z18, Z7
-	ADDQ             SI, R14
+	ADDQ             DI, R14
 	INCQ             R15
 	JMP              more3
 
@@ -5034,7 +5030,7 @@ next3:
 	MOVQ R13, R15
 
 more4:
-	MOVL        16(CX), BP
+	MOVL        16(BX), BP
 	SUBL        R15, BP
 	SUBL        R15, BP
 	JLE         next4
@@ -5050,7 +5046,7 @@ both4:
 	WORD $0x4452; BYTE $0xbc; BYTE $0x40 // VDPBF16PS.BCST 256(SP)(R15*4), Z17, Z8
 	LONG $0x506e3262
 	WORD $0x4c52; BYTE $0xbc; BYTE $0x40 // VDPBF16PS.BCST 256(SP)(R15*4), Z18, Z9
-	ADDQ             SI, R14
+	ADDQ             DI, R14
 	INCQ             R15
 	JMP              more4
 
@@ -5059,7 +5055,7 @@ next4:
 	MOVQ R13, R15
 
 more5:
-	MOVL        20(CX), BP
+	MOVL        20(BX), BP
 	SUBL        R15, BP
 	SUBL        R15, BP
 	JLE         next5
@@ -5075,7 +5071,7 @@ both5:
 	WORD $0x5452; BYTE $0xbc; BYTE $0x50 // VDPBF16PS.BCST 320(SP)(R15*4), Z17, Z10
 	LONG $0x506e3262
 	WORD $0x5c52; BYTE $0xbc; BYTE $0x50 // VDPBF16PS.BCST 320(SP)(R15*4), Z18, Z11
-	ADDQ             SI, R14
+	ADDQ             DI, R14
 	INCQ             R15
 	JMP              more5
 
@@ -5084,7 +5080,7 @@ next5:
 	MOVQ R13, R15
 
 more6:
-	MOVL        24(CX), BP
+	MOVL        24(BX), BP
 	SUBL        R15, BP
 	SUBL        R15, BP
 	JLE         next6
@@ -5100,7 +5096,7 @@ both6:
 	WORD $0x6452; BYTE $0xbc; BYTE $0x60 // VDPBF16PS.BCST 384(SP)(R15*4), Z17, Z12
 	LONG $0x506e3262
 	WORD $0x6c52; BYTE $0xbc; BYTE $0x60 // VDPBF16PS.BCST 384(SP)(R15*4), Z18, Z13
-	ADDQ             SI, R14
+	ADDQ             DI, R14
 	INCQ             R15
 	JMP              more6
 
@@ -5108,7 +5104,7 @@ next6:
 	MOVQ R13, R13
 
 more7:
-	MOVL        28(CX), R14
+	MOVL        28(BX), R14
 	SUBL        R13, R14
 	SUBL        R13, R14
 	JLE         next7
@@ -5124,19 +5120,19 @@ both7:
 	WORD $0x7452; BYTE $0xac; BYTE $0x70 // VDPBF16PS.BCST 448(SP)(R13*4), Z17, Z14
 	LONG $0x506e3262
 	WORD $0x7c52; BYTE $0xac; BYTE $0x70 // VDPBF16PS.BCST 448(SP)(R13*4), Z18, Z15
-	ADDQ             SI, R12
+	ADDQ             DI, R12
 	INCQ             R13
 	JMP              more7
 
 next7:
-	VMOVUPS Z0, (DI)
-	VMOVUPS Z1, K1, 64(DI)
-	VMOVUPS Z2, (DI)(R9*1)
-	VMOVUPS Z3, K1, 64(DI)(R9*1)
-	VMOVUPS Z4, (DI)(R9*2)
-	VMOVUPS Z5, K1, 64(DI)(R9*2)
-	VMOVUPS Z6, (DI)(R10*1)
-	VMOVUPS Z7, K1, 64(DI)(R10*1)
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, K1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, K1, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, K1, 64(R8)(R9*2)
+	VMOVUPS Z6, (R8)(R10*1)
+	VMOVUPS Z7, K1, 64(R8)(R10*1)
 	VMOVUPS Z8, (R11)
 	VMOVUPS Z9, K1, 64(R11)
 	VMOVUPS Z10, (R11)(R9*1)
@@ -5145,16 +5141,673 @@ next7:
 	VMOVUPS Z13, K1, 64(R11)(R9*2)
 	VMOVUPS Z14, (R11)(R10*1)
 	VMOVUPS Z15, K1, 64(R11)(R10*1)
-	ADDQ    $+128, DX
-	ADDQ    $+128, DI
+	ADDQ    $+128, CX
+	ADDQ    $+128, R8
 	ADDQ    $+128, R11
-	SUBQ    $0x20, BX
+	SUBQ    $0x20, DX
 	JG      values
 	VZEROUPPER
 	RET
 
 DATA avx512_splat_ffff0000<>+0(SB)/4, $0xffff0000
 GLOBL avx512_splat_ffff0000<>(SB), RODATA|NOPTR, $4
+
+// func avx512AttendWhole_8(headDim int, q *uint32, k *uint32, v *uint32, next *byte, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, MMX+
+TEXT ·avx512AttendWhole_8(SB), $1216-64
+	MOVQ   next+32(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   headDim+0(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   CX, BX
+	SHRQ   $0x01, BX
+	MOVQ   q+8(FP), SI
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), DI
+	LEAQ   (SI)(BX*4), R8
+	SHRQ   $0x02, CX
+
+score:
+	VMOVDQU32        (DX), Z16
+	VMOVDQU32        64(DX), Z17
+	LONG $0x507ef262
+	WORD $0x0652 // VDPBF16PS.BCST (SI), Z16, Z0
+	LONG $0x5076f262
+	WORD $0x0e52 // VDPBF16PS.BCST (SI), Z17, Z1
+	LONG $0x507ef262
+	WORD $0x1452; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z16, Z2
+	LONG $0x5076f262
+	WORD $0x1c52; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z17, Z3
+	LONG $0x507ef262
+	WORD $0x2452; BYTE $0x5e // VDPBF16PS.BCST (SI)(BX*2), Z16, Z4
+	LONG $0x5076f262
+	WORD $0x2c52; BYTE $0x5e // VDPBF16PS.BCST (SI)(BX*2), Z17, Z5
+	LONG $0x507ef262
+	WORD $0x3452; BYTE $0x3e // VDPBF16PS.BCST (SI)(DI*1), Z16, Z6
+	LONG $0x5076f262
+	WORD $0x3c52; BYTE $0x3e // VDPBF16PS.BCST (SI)(DI*1), Z17, Z7
+	LONG $0x507e5262
+	WORD $0x0052 // VDPBF16PS.BCST (R8), Z16, Z8
+	LONG $0x50765262
+	WORD $0x0852 // VDPBF16PS.BCST (R8), Z17, Z9
+	LONG $0x507e5262
+	WORD $0x1452; BYTE $0x18 // VDPBF16PS.BCST (R8)(BX*1), Z16, Z10
+	LONG $0x50765262
+	WORD $0x1c52; BYTE $0x18 // VDPBF16PS.BCST (R8)(BX*1), Z17, Z11
+	LONG $0x507e5262
+	WORD $0x2452; BYTE $0x58 // VDPBF16PS.BCST (R8)(BX*2), Z16, Z12
+	LONG $0x50765262
+	WORD $0x2c52; BYTE $0x58 // VDPBF16PS.BCST (R8)(BX*2), Z17, Z13
+	LONG $0x507e5262
+	WORD $0x3452; BYTE $0x38 // VDPBF16PS.BCST (R8)(DI*1), Z16, Z14
+	LONG $0x50765262
+	WORD $0x3c52; BYTE $0x38 // VDPBF16PS.BCST (R8)(DI*1), Z17, Z15
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	VMOVDQU32        128(DX), Z16
+	VMOVDQU32        192(DX), Z17
+	LONG $0x507ef262
+	WORD $0x4652; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z16, Z0
+	LONG $0x5076f262
+	WORD $0x4e52; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z17, Z1
+	LONG $0x507ef262
+	WORD $0x5452; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z16, Z2
+	LONG $0x5076f262
+	WORD $0x5c52; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z17, Z3
+	LONG $0x507ef262
+	WORD $0x6452; BYTE $0x5e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*2), Z16, Z4
+	LONG $0x5076f262
+	WORD $0x6c52; BYTE $0x5e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*2), Z17, Z5
+	LONG $0x507ef262
+	WORD $0x7452; BYTE $0x3e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(DI*1), Z16, Z6
+	LONG $0x5076f262
+	WORD $0x7c52; BYTE $0x3e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(DI*1), Z17, Z7
+	LONG $0x507e5262
+	WORD $0x4052; BYTE $0x01 // VDPBF16PS.BCST 4(R8), Z16, Z8
+	LONG $0x50765262
+	WORD $0x4852; BYTE $0x01 // VDPBF16PS.BCST 4(R8), Z17, Z9
+	LONG $0x507e5262
+	WORD $0x5452; BYTE $0x18; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(BX*1), Z16, Z10
+	LONG $0x50765262
+	WORD $0x5c52; BYTE $0x18; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(BX*1), Z17, Z11
+	LONG $0x507e5262
+	WORD $0x6452; BYTE $0x58; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(BX*2), Z16, Z12
+	LONG $0x50765262
+	WORD $0x6c52; BYTE $0x58; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(BX*2), Z17, Z13
+	LONG $0x507e5262
+	WORD $0x7452; BYTE $0x38; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(DI*1), Z16, Z14
+	LONG $0x50765262
+	WORD $0x7c52; BYTE $0x38; BYTE $0x01 // VDPBF16PS.BCST 4(R8)(DI*1), Z17, Z15
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+256, DX
+	ADDQ             $+8, SI
+	ADDQ             $+8, R8
+	DECQ             CX
+	JNZ              score
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z16
+	MOVQ             m+40(FP), CX
+	MOVQ             l+48(FP), DX
+	MOVL             $0x000000ff, BX
+	KMOVW            BX, K1
+	VMAXPS           Z1, Z0, Z21
+	VMAXPS           Z3, Z2, Z25
+	VMAXPS           Z5, Z4, Z17
+	VMAXPS           Z7, Z6, Z24
+	VMAXPS           Z9, Z8, Z20
+	VMAXPS           Z11, Z10, Z23
+	VMAXPS           Z13, Z12, Z18
+	VMAXPS           Z15, Z14, Z22
+	VSHUFF32X4       $0x44, Z25, Z21, Z19
+	VSHUFF32X4       $0xee, Z25, Z21, Z21
+	VMAXPS           Z21, Z19, Z19
+	VSHUFF32X4       $0x44, Z24, Z17, Z21
+	VSHUFF32X4       $0xee, Z24, Z17, Z17
+	VMAXPS           Z17, Z21, Z21
+	VSHUFF32X4       $0x44, Z23, Z20, Z17
+	VSHUFF32X4       $0xee, Z23, Z20, Z20
+	VMAXPS           Z20, Z17, Z17
+	VSHUFF32X4       $0x44, Z22, Z18, Z20
+	VSHUFF32X4       $0xee, Z22, Z18, Z18
+	VMAXPS           Z18, Z20, Z20
+	VSHUFF32X4       $0x88, Z21, Z19, Z18
+	VSHUFF32X4       $0xdd, Z21, Z19, Z19
+	VMAXPS           Z19, Z18, Z18
+	VSHUFF32X4       $0x88, Z20, Z17, Z19
+	VSHUFF32X4       $0xdd, Z20, Z17, Z17
+	VMAXPS           Z17, Z19, Z19
+	VUNPCKLPD        Z19, Z18, Z17
+	VUNPCKHPD        Z19, Z18, Z18
+	VMAXPS           Z18, Z17, Z17
+	VPERMILPS        $0xb1, Z17, Z18
+	VMAXPS           Z18, Z17, Z17
+	VMOVDQU32        avx512_fold_8<>+0(SB), Z18
+	VPERMPS          Z17, Z18, Z18
+	VMOVUPS.Z        (CX), K1, Z17
+	VMAXPS           Z17, Z18, Z18
+	VMOVUPS          Z18, 1024(SP)
+	VMOVUPS          Z18, K1, (CX)
+	VSUBPS           Z18, Z17, Z17
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z18
+	VMINPS           Z17, Z18, Z17
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z18
+	VMAXPS           Z17, Z18, Z17
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z17, Z18
+	VRNDSCALEPS      $0x08, Z18, Z18
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z18, Z17
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z18, Z17
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z19
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z17, Z19
+	VMULPS           Z17, Z17, Z20
+	VFMADD213PS      Z17, Z20, Z19
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z19, Z19
+	VSCALEFPS        Z18, Z19, Z17
+	VMOVUPS          Z17, 1152(SP)
+	VSUBPS.BCST      1024(SP), Z0, Z0
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z18
+	VMAXPS           Z0, Z18, Z0
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z18
+	VRNDSCALEPS      $0x08, Z18, Z18
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z18, Z0
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z18, Z0
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z19
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z19
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z19
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z19
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z19
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z19
+	VMULPS           Z0, Z0, Z20
+	VFMADD213PS      Z0, Z20, Z19
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z19, Z19
+	VSCALEFPS        Z18, Z19, Z0
+	VSUBPS.BCST      1024(SP), Z1, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z18
+	VMAXPS           Z1, Z18, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z18
+	VRNDSCALEPS      $0x08, Z18, Z18
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z18, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z18, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z19
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z19
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z19
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z19
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z19
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z19
+	VMULPS           Z1, Z1, Z20
+	VFMADD213PS      Z1, Z20, Z19
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z19, Z19
+	VSCALEFPS        Z18, Z19, Z1
+	LONG $0x4877f262
+	WORD $0xc072 // VCVTNE2PS2BF16 Z0, Z1, Z0
+	VMOVUPS          Z0, (SP)
+	VPANDD           Z16, Z0, Z1
+	VPSLLD           $0x10, Z0, Z0
+	VADDPS           Z1, Z0, Z0
+	VSUBPS.BCST      1028(SP), Z2, Z2
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z2, Z1, Z2
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z2, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z2
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z2
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z18
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z2, Z18
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z2, Z18
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z2, Z18
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z2, Z18
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z2, Z18
+	VMULPS           Z2, Z2, Z19
+	VFMADD213PS      Z2, Z19, Z18
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z18, Z18
+	VSCALEFPS        Z1, Z18, Z2
+	VSUBPS.BCST      1028(SP), Z3, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z18
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z18
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z18
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z18
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z18
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z18
+	VMULPS           Z3, Z3, Z19
+	VFMADD213PS      Z3, Z19, Z18
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z18, Z18
+	VSCALEFPS        Z1, Z18, Z3
+	LONG $0x4867f262
+	WORD $0xca72 // VCVTNE2PS2BF16 Z2, Z3, Z1
+	VMOVUPS          Z1, 64(SP)
+	VPANDD           Z16, Z1, Z2
+	VPSLLD           $0x10, Z1, Z1
+	VADDPS           Z2, Z1, Z1
+	VSUBPS.BCST      1032(SP), Z4, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z18
+	VFMADD213PS      Z4, Z18, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z2, Z3, Z4
+	VSUBPS.BCST      1032(SP), Z5, Z5
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z5, Z2, Z5
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z5
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z5
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z5, Z3
+	VMULPS           Z5, Z5, Z18
+	VFMADD213PS      Z5, Z18, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z2, Z3, Z5
+	LONG $0x4857f262
+	WORD $0xd472 // VCVTNE2PS2BF16 Z4, Z5, Z2
+	VMOVUPS          Z2, 128(SP)
+	VPANDD           Z16, Z2, Z3
+	VPSLLD           $0x10, Z2, Z2
+	VADDPS           Z3, Z2, Z2
+	VSUBPS.BCST      1036(SP), Z6, Z6
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z3
+	VMAXPS           Z6, Z3, Z6
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z6, Z3
+	VRNDSCALEPS      $0x08, Z3, Z3
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z3, Z6
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z3, Z6
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z4
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z6, Z4
+	VMULPS           Z6, Z6, Z5
+	VFMADD213PS      Z6, Z5, Z4
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS        Z3, Z4, Z6
+	VSUBPS.BCST      1036(SP), Z7, Z7
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z3
+	VMAXPS           Z7, Z3, Z7
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z7, Z3
+	VRNDSCALEPS      $0x08, Z3, Z3
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z3, Z7
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z3, Z7
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z4
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z7, Z4
+	VMULPS           Z7, Z7, Z5
+	VFMADD213PS      Z7, Z5, Z4
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS        Z3, Z4, Z7
+	LONG $0x4847f262
+	WORD $0xde72 // VCVTNE2PS2BF16 Z6, Z7, Z3
+	VMOVUPS          Z3, 192(SP)
+	VPANDD           Z16, Z3, Z4
+	VPSLLD           $0x10, Z3, Z3
+	VADDPS           Z4, Z3, Z3
+	VSUBPS.BCST      1040(SP), Z8, Z8
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z4
+	VMAXPS           Z8, Z4, Z8
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z8, Z4
+	VRNDSCALEPS      $0x08, Z4, Z4
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z4, Z8
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z4, Z8
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z8, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z8, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z8, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z8, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z8, Z5
+	VMULPS           Z8, Z8, Z6
+	VFMADD213PS      Z8, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z4, Z5, Z8
+	VSUBPS.BCST      1040(SP), Z9, Z9
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z4
+	VMAXPS           Z9, Z4, Z9
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z9, Z4
+	VRNDSCALEPS      $0x08, Z4, Z4
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z4, Z9
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z4, Z9
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z9, Z5
+	VMULPS           Z9, Z9, Z6
+	VFMADD213PS      Z9, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z4, Z5, Z9
+	LONG $0x4837d262
+	WORD $0xe072 // VCVTNE2PS2BF16 Z8, Z9, Z4
+	VMOVUPS          Z4, 256(SP)
+	VPANDD           Z16, Z4, Z5
+	VPSLLD           $0x10, Z4, Z4
+	VADDPS           Z5, Z4, Z4
+	VSUBPS.BCST      1044(SP), Z10, Z10
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z5
+	VMAXPS           Z10, Z5, Z10
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z10, Z5
+	VRNDSCALEPS      $0x08, Z5, Z5
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z5, Z10
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z5, Z10
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z10, Z6
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z10, Z6
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z10, Z6
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z10, Z6
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z10, Z6
+	VMULPS           Z10, Z10, Z7
+	VFMADD213PS      Z10, Z7, Z6
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS        Z5, Z6, Z10
+	VSUBPS.BCST      1044(SP), Z11, Z11
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z5
+	VMAXPS           Z11, Z5, Z11
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z11, Z5
+	VRNDSCALEPS      $0x08, Z5, Z5
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z5, Z11
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z5, Z11
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z11, Z6
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z11, Z6
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z11, Z6
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z11, Z6
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z11, Z6
+	VMULPS           Z11, Z11, Z7
+	VFMADD213PS      Z11, Z7, Z6
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS        Z5, Z6, Z11
+	LONG $0x4827d262
+	WORD $0xea72 // VCVTNE2PS2BF16 Z10, Z11, Z5
+	VMOVUPS          Z5, 320(SP)
+	VPANDD           Z16, Z5, Z6
+	VPSLLD           $0x10, Z5, Z5
+	VADDPS           Z6, Z5, Z5
+	VSUBPS.BCST      1048(SP), Z12, Z12
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z6
+	VMAXPS           Z12, Z6, Z12
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z12, Z6
+	VRNDSCALEPS      $0x08, Z6, Z6
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z6, Z12
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z6, Z12
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z7
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z12, Z7
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z12, Z7
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z12, Z7
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z12, Z7
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z12, Z7
+	VMULPS           Z12, Z12, Z8
+	VFMADD213PS      Z12, Z8, Z7
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS        Z6, Z7, Z12
+	VSUBPS.BCST      1048(SP), Z13, Z13
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z6
+	VMAXPS           Z13, Z6, Z13
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z13, Z6
+	VRNDSCALEPS      $0x08, Z6, Z6
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z6, Z13
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z6, Z13
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z7
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z13, Z7
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z13, Z7
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z13, Z7
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z13, Z7
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z13, Z7
+	VMULPS           Z13, Z13, Z8
+	VFMADD213PS      Z13, Z8, Z7
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS        Z6, Z7, Z13
+	LONG $0x4817d262
+	WORD $0xf472 // VCVTNE2PS2BF16 Z12, Z13, Z6
+	VMOVUPS          Z6, 384(SP)
+	VPANDD           Z16, Z6, Z7
+	VPSLLD           $0x10, Z6, Z6
+	VADDPS           Z7, Z6, Z6
+	VSUBPS.BCST      1052(SP), Z14, Z14
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z7
+	VMAXPS           Z14, Z7, Z14
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z14, Z7
+	VRNDSCALEPS      $0x08, Z7, Z7
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z7, Z14
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z7, Z14
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z8
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z14, Z8
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z14, Z8
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z14, Z8
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z14, Z8
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z14, Z8
+	VMULPS           Z14, Z14, Z9
+	VFMADD213PS      Z14, Z9, Z8
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS        Z7, Z8, Z14
+	VSUBPS.BCST      1052(SP), Z15, Z15
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z7
+	VMAXPS           Z15, Z7, Z15
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z15, Z7
+	VRNDSCALEPS      $0x08, Z7, Z7
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z7, Z15
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z7, Z15
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z8
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z15, Z8
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z15, Z8
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z15, Z8
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z15, Z8
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z15, Z8
+	VMULPS           Z15, Z15, Z9
+	VFMADD213PS      Z15, Z9, Z8
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS        Z7, Z8, Z15
+	LONG $0x4807d262
+	WORD $0xfe72 // VCVTNE2PS2BF16 Z14, Z15, Z7
+	VMOVUPS          Z7, 448(SP)
+	VPANDD           Z16, Z7, Z8
+	VPSLLD           $0x10, Z7, Z7
+	VADDPS           Z8, Z7, Z7
+	VSHUFF32X4       $0x44, Z1, Z0, Z8
+	VSHUFF32X4       $0xee, Z1, Z0, Z0
+	VADDPS           Z0, Z8, Z8
+	VSHUFF32X4       $0x44, Z3, Z2, Z0
+	VSHUFF32X4       $0xee, Z3, Z2, Z1
+	VADDPS           Z1, Z0, Z0
+	VSHUFF32X4       $0x44, Z5, Z4, Z1
+	VSHUFF32X4       $0xee, Z5, Z4, Z2
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x44, Z7, Z6, Z2
+	VSHUFF32X4       $0xee, Z7, Z6, Z3
+	VADDPS           Z3, Z2, Z2
+	VSHUFF32X4       $0x88, Z0, Z8, Z3
+	VSHUFF32X4       $0xdd, Z0, Z8, Z0
+	VADDPS           Z0, Z3, Z3
+	VSHUFF32X4       $0x88, Z2, Z1, Z0
+	VSHUFF32X4       $0xdd, Z2, Z1, Z1
+	VADDPS           Z1, Z0, Z0
+	VUNPCKLPD        Z0, Z3, Z1
+	VUNPCKHPD        Z0, Z3, Z0
+	VADDPS           Z0, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z0
+	VADDPS           Z0, Z1, Z1
+	VMOVDQU32        avx512_fold_8<>+0(SB), Z0
+	VPERMPS          Z1, Z0, Z0
+	VMOVUPS.Z        (DX), K1, Z16
+	VFMADD213PS      Z0, Z17, Z16
+	VMOVUPS          Z16, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVL             $0x0000ffff, BX
+	KMOVW            BX, K1
+	MOVQ             o+56(FP), SI
+	MOVQ             DX, DI
+	SHLQ             $0x02, DI
+	LEAQ             (DI)(DI*2), R8
+	LEAQ             (SI)(DI*4), R9
+	MOVQ             DX, BX
+	SHLQ             $0x02, BX
+
+values:
+	CMPQ  DX, $0x20
+	JGE   whole
+	KXORW K1, K1, K1
+
+whole:
+	VBROADCASTSS 1152(SP), Z16
+	VMULPS       (SI), Z16, Z0
+	VMOVUPS.Z    64(SI), K1, Z1
+	VMULPS       Z16, Z1, Z1
+	VBROADCASTSS 1156(SP), Z16
+	VMULPS       (SI)(DI*1), Z16, Z2
+	VMOVUPS.Z    64(SI)(DI*1), K1, Z3
+	VMULPS       Z16, Z3, Z3
+	VBROADCASTSS 1160(SP), Z16
+	VMULPS       (SI)(DI*2), Z16, Z4
+	VMOVUPS.Z    64(SI)(DI*2), K1, Z5
+	VMULPS       Z16, Z5, Z5
+	VBROADCASTSS 1164(SP), Z16
+	VMULPS       (SI)(R8*1), Z16, Z6
+	VMOVUPS.Z    64(SI)(R8*1), K1, Z7
+	VMULPS       Z16, Z7, Z7
+	VBROADCASTSS 1168(SP), Z16
+	VMULPS       (R9), Z16, Z8
+	VMOVUPS.Z    64(R9), K1, Z9
+	VMULPS       Z16, Z9, Z9
+	VBROADCASTSS 1172(SP), Z16
+	VMULPS       (R9)(DI*1), Z16, Z10
+	VMOVUPS.Z    64(R9)(DI*1), K1, Z11
+	VMULPS       Z16, Z11, Z11
+	VBROADCASTSS 1176(SP), Z16
+	VMULPS       (R9)(DI*2), Z16, Z12
+	VMOVUPS.Z    64(R9)(DI*2), K1, Z13
+	VMULPS       Z16, Z13, Z13
+	VBROADCASTSS 1180(SP), Z16
+	VMULPS       (R9)(R8*1), Z16, Z14
+	VMOVUPS.Z    64(R9)(R8*1), K1, Z15
+	VMULPS       Z16, Z15, Z15
+	MOVQ         CX, R10
+	XORQ         R11, R11
+
+pair:
+	VMOVDQU32        (R10), Z16
+	VMOVDQU32.Z      64(R10), K1, Z17
+	LONG $0x507eb262
+	WORD $0x0452; BYTE $0x9c // VDPBF16PS.BCST (SP)(R11*4), Z16, Z0
+	LONG $0x5076b262
+	WORD $0x0c52; BYTE $0x9c // VDPBF16PS.BCST (SP)(R11*4), Z17, Z1
+	LONG $0x507eb262
+	WORD $0x5452; BYTE $0x9c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R11*4), Z16, Z2
+	LONG $0x5076b262
+	WORD $0x5c52; BYTE $0x9c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R11*4), Z17, Z3
+	LONG $0x507eb262
+	WORD $0x6452; BYTE $0x9c; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R11*4), Z16, Z4
+	LONG $0x5076b262
+	WORD $0x6c52; BYTE $0x9c; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R11*4), Z17, Z5
+	LONG $0x507eb262
+	WORD $0x7452; BYTE $0x9c; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R11*4), Z16, Z6
+	LONG $0x5076b262
+	WORD $0x7c52; BYTE $0x9c; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R11*4), Z17, Z7
+	LONG $0x507e3262
+	WORD $0x4452; BYTE $0x9c; BYTE $0x40 // VDPBF16PS.BCST 256(SP)(R11*4), Z16, Z8
+	LONG $0x50763262
+	WORD $0x4c52; BYTE $0x9c; BYTE $0x40 // VDPBF16PS.BCST 256(SP)(R11*4), Z17, Z9
+	LONG $0x507e3262
+	WORD $0x5452; BYTE $0x9c; BYTE $0x50 // VDPBF16PS.BCST 320(SP)(R11*4), Z16, Z10
+	LONG $0x50763262
+	WORD $0x5c52; BYTE $0x9c; BYTE $0x50 // VDPBF16PS.BCST 320(SP)(R11*4), Z17, Z11
+	LONG $0x507e3262
+	WORD $0x6452; BYTE $0x9c; BYTE $0x60 // VDPBF16PS.BCST 384(SP)(R11*4), Z16, Z12
+	LONG $0x50763262
+	WORD $0x6c52; BYTE $0x9c; BYTE $0x60 // VDPBF16PS.BCST 384(SP)(R11*4), Z17, Z13
+	LONG $0x507e3262
+	WORD $0x7452; BYTE $0x9c; BYTE $0x70 // VDPBF16PS.BCST 448(SP)(R11*4), Z16, Z14
+	LONG $0x50763262
+	WORD $0x7c52; BYTE $0x9c; BYTE $0x70 // VDPBF16PS.BCST 448(SP)(R11*4), Z17, Z15
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             BX, R10
+	INCQ             R11
+	CMPQ             R11, $0x10
+	JLT              pair
+	VMOVUPS          Z0, (SI)
+	VMOVUPS          Z1, K1, 64(SI)
+	VMOVUPS          Z2, (SI)(DI*1)
+	VMOVUPS          Z3, K1, 64(SI)(DI*1)
+	VMOVUPS          Z4, (SI)(DI*2)
+	VMOVUPS          Z5, K1, 64(SI)(DI*2)
+	VMOVUPS          Z6, (SI)(R8*1)
+	VMOVUPS          Z7, K1, 64(SI)(R8*1)
+	VMOVUPS          Z8, (R9)
+	VMOVUPS          Z9, K1, 64(R9)
+	VMOVUPS          Z10, (R9)(DI*1)
+	VMOVUPS          Z11, K1, 64(R9)(DI*1)
+	VMOVUPS          Z12, (R9)(DI*2)
+	VMOVUPS          Z13, K1, 64(R9)(DI*2)
+	VMOVUPS          Z14, (R9)(R8*1)
+	VMOVUPS          Z15, K1, 64(R9)(R8*1)
+	ADDQ             $+128, CX
+	ADDQ             $+128, SI
+	ADDQ             $+128, R9
+	SUBQ             $0x20, DX
+	JG               values
+	VZEROUPPER
+	RET
+
+DATA avx512_fold_8<>+0(SB)/4, $0x00000000
+DATA avx512_fold_8<>+4(SB)/4, $0x00000004
+DATA avx512_fold_8<>+8(SB)/4, $0x00000008
+DATA avx512_fold_8<>+12(SB)/4, $0x0000000c
+DATA avx512_fold_8<>+16(SB)/4, $0x00000002
+DATA avx512_fold_8<>+20(SB)/4, $0x00000006
+DATA avx512_fold_8<>+24(SB)/4, $0x0000000a
+DATA avx512_fold_8<>+28(SB)/4, $0x0000000e
+DATA avx512_fold_8<>+32(SB)/4, $0x00000000
+DATA avx512_fold_8<>+36(SB)/4, $0x00000000
+DATA avx512_fold_8<>+40(SB)/4, $0x00000000
+DATA avx512_fold_8<>+44(SB)/4, $0x00000000
+DATA avx512_fold_8<>+48(SB)/4, $0x00000000
+DATA avx512_fold_8<>+52(SB)/4, $0x00000000
+DATA avx512_fold_8<>+56(SB)/4, $0x00000000
+DATA avx512_fold_8<>+60(SB)/4, $0x00000000
+GLOBL avx512_fold_8<>(SB), RODATA|NOPTR, $64
 
 // func avx512AttendPairs_4(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, BMI2, CMOV, MMX+
@@ -5224,6 +5877,11 @@ score:
 	ADDQ             $+8, SI
 	DECQ             CX
 	JNZ              score
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z8
+	MOVQ             m+48(FP), CX
+	MOVQ             l+56(FP), DX
+	MOVL             $0x0000000f, BX
+	KMOVW            BX, K1
 	VMOVUPS          Z0, (SP)
 	VMOVUPS          Z1, 64(SP)
 	VMOVUPS          Z2, 128(SP)
@@ -5232,50 +5890,46 @@ score:
 	VMOVUPS          Z5, 320(SP)
 	VMOVUPS          Z6, 384(SP)
 	VMOVUPS          Z7, 448(SP)
-	MOVQ             count+40(FP), CX
-	MOVQ             m+48(FP), DX
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z8
-	LEAQ             (SP), BX
-	MOVQ             BX, SI
-	XORQ             DI, DI
-	MOVL             $0x00000020, R8
+	MOVQ             count+40(FP), BX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	LEAQ             (SP), DI
+	MOVQ             DI, R8
+	XORQ             R9, R9
+	MOVL             $0x00000020, SI
 
 softmax:
-	MOVL             (CX)(DI*4), R9
-	CMPL             R9, R8
-	CMOVLLT          R9, R8
-	MOVL             $0xffffffff, R10
-	BZHIL            R9, R10, R10
-	KMOVW            R10, K1
-	SHRL             $0x10, R10
-	KMOVW            R10, K2
-	VMOVDQU32        (BX), Z3
-	VMOVAPS          Z1, Z2
-	VMOVAPS          Z3, K1, Z2
-	VMOVDQU32        64(BX), Z4
-	VMOVAPS          Z1, Z0
-	VMOVAPS          Z4, K2, Z0
-	VMAXPS           Z0, Z2, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VMAXPS.BCST      (DX)(DI*4), Z0, Z0
-	VMOVSS           X0, 512(SP)(DI*4)
-	VSUBPS           Z0, Z3, Z3
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
-	VMINPS           Z3, Z2, Z3
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
-	VMAXPS           Z3, Z2, Z3
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
-	VRNDSCALEPS      $0x08, Z2, Z2
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	MOVL             (BX)(R9*4), R10
+	CMPL             R10, SI
+	CMOVLLT          R10, SI
+	MOVL             $0xffffffff, R11
+	BZHIL            R10, R11, R11
+	KMOVW            R11, K2
+	SHRL             $0x10, R11
+	KMOVW            R11, K3
+	VMOVDQU32        (DI), Z3
+	VMOVAPS          Z0, Z1
+	VMOVAPS          Z3, K2, Z1
+	VMOVDQU32        64(DI), Z4
+	VMOVAPS          Z0, Z2
+	VMOVAPS          Z4, K3, Z2
+	VMAXPS           Z2, Z1, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VMAXPS.BCST      (CX)(R9*4), Z2, Z2
+	VMOVSS           X2, 512(SP)(R9*4)
+	VSUBPS           Z2, Z3, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
@@ -5285,17 +5939,15 @@ softmax:
 	VMULPS           Z3, Z3, Z6
 	VFMADD213PS      Z3, Z6, Z5
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS        Z2, Z5, Z3
-	VMOVAPS.Z        Z3, K1, Z2
-	VSUBPS           Z0, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z4, Z0, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z4, Z0, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z4
+	VSCALEFPS        Z1, Z5, Z3
+	VMOVAPS.Z        Z3, K2, Z1
+	VSUBPS           Z2, Z4, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
@@ -5305,95 +5957,92 @@ softmax:
 	VMULPS           Z4, Z4, Z5
 	VFMADD213PS      Z4, Z5, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z0, Z3, Z4
-	VMOVAPS.Z        Z4, K2, Z0
-	LONG $0x487ff262
-	WORD $0xd272 // VCVTNE2PS2BF16 Z2, Z0, Z2
-	VMOVUPS          Z2, (SI)
-	VPANDD           Z8, Z2, Z0
-	VPSLLD           $0x10, Z2, Z2
-	VADDPS           Z0, Z2, Z2
-	VSHUFF32X4       $0x4e, Z2, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VSHUFF32X4       $0xb1, Z2, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VPERMILPS        $0x4e, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VPERMILPS        $0xb1, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VMOVSS           X2, 576(SP)(DI*4)
-	ADDQ             $+128, BX
-	ADDQ             $+64, SI
-	INCQ             DI
-	CMPQ             DI, $0x04
+	VSCALEFPS        Z2, Z3, Z4
+	VMOVAPS.Z        Z4, K3, Z2
+	LONG $0x486ff262
+	WORD $0xc972 // VCVTNE2PS2BF16 Z1, Z2, Z1
+	VMOVUPS          Z1, (R8)
+	VPANDD           Z8, Z1, Z2
+	VPSLLD           $0x10, Z1, Z1
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x4e, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0xb1, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VMOVSS           X1, 576(SP)(R9*4)
+	ADDQ             $+128, DI
+	ADDQ             $+64, R8
+	INCQ             R9
+	CMPQ             R9, $0x04
 	JLT              softmax
-	MOVQ             l+56(FP), BX
-	MOVL             $0x0000000f, SI
-	KMOVW            SI, K1
-	VMOVUPS.Z        (DX), K1, Z1
-	VMOVUPS.Z        512(SP), K1, Z0
-	VMOVUPS          Z0, K1, (DX)
-	VSUBPS           Z0, Z1, Z1
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z1, Z0, Z1
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z1, Z0, Z1
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VMOVUPS.Z        (CX), K1, Z0
+	VMOVUPS.Z        512(SP), K1, Z1
+	VMOVUPS          Z1, K1, (CX)
+	VSUBPS           Z1, Z0, Z0
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
+	VMINPS           Z0, Z1, Z0
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z0, Z1, Z0
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z0
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z0
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
-	VMULPS           Z1, Z1, Z3
-	VFMADD213PS      Z1, Z3, Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z2
+	VMULPS           Z0, Z0, Z3
+	VFMADD213PS      Z0, Z3, Z2
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z1
-	VMOVUPS          Z1, 640(SP)
-	VMOVUPS.Z        (BX), K1, Z9
-	VMOVUPS.Z        576(SP), K1, Z0
-	VFMADD213PS      Z0, Z1, Z9
-	VMOVUPS          Z9, K1, (BX)
-	MOVQ             v+24(FP), DX
-	MOVQ             headDim+0(FP), BX
-	MOVL             $0x0000ffff, SI
-	KMOVW            SI, K1
-	MOVQ             o+64(FP), DI
-	MOVQ             BX, R9
+	VSCALEFPS        Z1, Z2, Z0
+	VMOVUPS          Z0, 640(SP)
+	VMOVUPS.Z        (DX), K1, Z9
+	VMOVUPS.Z        576(SP), K1, Z1
+	SHRL             $0x01, SI
+	VFMADD213PS      Z1, Z0, Z9
+	VMOVUPS          Z9, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVL             $0x0000ffff, DI
+	KMOVW            DI, K1
+	MOVQ             o+64(FP), R8
+	MOVQ             DX, R9
 	SHLQ             $0x02, R9
 	LEAQ             (R9)(R9*2), R10
-	MOVQ             BX, SI
-	SHLQ             $0x02, SI
-	SHRL             $0x01, R8
+	MOVQ             DX, DI
+	SHLQ             $0x02, DI
 
 values:
-	CMPQ  BX, $0x20
+	CMPQ  DX, $0x20
 	JGE   whole
 	KXORW K1, K1, K1
 
 whole:
 	VBROADCASTSS 640(SP), Z9
-	VMULPS       (DI), Z9, Z0
-	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       (R8), Z9, Z0
+	VMOVUPS.Z    64(R8), K1, Z1
 	VMULPS       Z9, Z1, Z1
 	VBROADCASTSS 644(SP), Z9
-	VMULPS       (DI)(R9*1), Z9, Z2
-	VMOVUPS.Z    64(DI)(R9*1), K1, Z3
+	VMULPS       (R8)(R9*1), Z9, Z2
+	VMOVUPS.Z    64(R8)(R9*1), K1, Z3
 	VMULPS       Z9, Z3, Z3
 	VBROADCASTSS 648(SP), Z9
-	VMULPS       (DI)(R9*2), Z9, Z4
-	VMOVUPS.Z    64(DI)(R9*2), K1, Z5
+	VMULPS       (R8)(R9*2), Z9, Z4
+	VMOVUPS.Z    64(R8)(R9*2), K1, Z5
 	VMULPS       Z9, Z5, Z5
 	VBROADCASTSS 652(SP), Z9
-	VMULPS       (DI)(R10*1), Z9, Z6
-	VMOVUPS.Z    64(DI)(R10*1), K1, Z7
+	VMULPS       (R8)(R10*1), Z9, Z6
+	VMOVUPS.Z    64(R8)(R10*1), K1, Z7
 	VMULPS       Z9, Z7, Z7
-	MOVQ         DX, R11
+	MOVQ         CX, R11
 	XORQ         R12, R12
-	TESTL        R8, R8
+	TESTL        SI, SI
 	JZ           rest
 
 pair:
@@ -5418,9 +6067,9 @@ pair:
 	PREFETCHT1       (AX)
 	PREFETCHT1       64(AX)
 	ADDQ             $+128, AX
-	ADDQ             SI, R11
+	ADDQ             DI, R11
 	INCQ             R12
-	CMPL             R12, R8
+	CMPL             R12, SI
 	JLT              pair
 
 rest:
@@ -5428,7 +6077,7 @@ rest:
 	MOVQ R12, R14
 
 more0:
-	MOVL        (CX), R15
+	MOVL        (BX), R15
 	SUBL        R14, R15
 	SUBL        R14, R15
 	JLE         next0
@@ -5444,7 +6093,7 @@ both0:
 	WORD $0x0452; BYTE $0xb4 // VDPBF16PS.BCST (SP)(R14*4), Z9, Z0
 	LONG $0x582eb262
 	WORD $0x0c52; BYTE $0xb4 // VDPBF16PS.BCST (SP)(R14*4), Z10, Z1
-	ADDQ             SI, R13
+	ADDQ             DI, R13
 	INCQ             R14
 	JMP              more0
 
@@ -5453,7 +6102,7 @@ next0:
 	MOVQ R12, R14
 
 more1:
-	MOVL        4(CX), R15
+	MOVL        4(BX), R15
 	SUBL        R14, R15
 	SUBL        R14, R15
 	JLE         next1
@@ -5469,7 +6118,7 @@ both1:
 	WORD $0x5452; BYTE $0xb4; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R14*4), Z9, Z2
 	LONG $0x582eb262
 	WORD $0x5c52; BYTE $0xb4; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R14*4), Z10, Z3
-	ADDQ             SI, R13
+	ADDQ             DI, R13
 	INCQ             R14
 	JMP              more1
 
@@ -5478,7 +6127,7 @@ next1:
 	MOVQ R12, R14
 
 more2:
-	MOVL        8(CX), R15
+	MOVL        8(BX), R15
 	SUBL        R14, R15
 	SUBL        R14, R15
 	JLE         next2
@@ -5494,7 +6143,7 @@ both2:
 	WORD $0x6452; BYTE $0xb4; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R14*4), Z9, Z4
 	LONG $0x582eb262
 	WORD $0x6c52; BYTE $0xb4; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R14*4), Z10, Z5
-	ADDQ             SI, R13
+	ADDQ             DI, R13
 	INCQ             R14
 	JMP              more2
 
@@ -5502,7 +6151,7 @@ next2:
 	MOVQ R12, R12
 
 more3:
-	MOVL        12(CX), R13
+	MOVL        12(BX), R13
 	SUBL        R12, R13
 	SUBL        R12, R13
 	JLE         next3
@@ -5518,25 +6167,414 @@ both3:
 	WORD $0x7452; BYTE $0xa4; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R12*4), Z9, Z6
 	LONG $0x582eb262
 	WORD $0x7c52; BYTE $0xa4; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R12*4), Z10, Z7
-	ADDQ             SI, R11
+	ADDQ             DI, R11
 	INCQ             R12
 	JMP              more3
 
 next3:
-	VMOVUPS Z0, (DI)
-	VMOVUPS Z1, K1, 64(DI)
-	VMOVUPS Z2, (DI)(R9*1)
-	VMOVUPS Z3, K1, 64(DI)(R9*1)
-	VMOVUPS Z4, (DI)(R9*2)
-	VMOVUPS Z5, K1, 64(DI)(R9*2)
-	VMOVUPS Z6, (DI)(R10*1)
-	VMOVUPS Z7, K1, 64(DI)(R10*1)
-	ADDQ    $+128, DX
-	ADDQ    $+128, DI
-	SUBQ    $0x20, BX
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, K1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, K1, 64(R8)(R9*1)
+	VMOVUPS Z4, (R8)(R9*2)
+	VMOVUPS Z5, K1, 64(R8)(R9*2)
+	VMOVUPS Z6, (R8)(R10*1)
+	VMOVUPS Z7, K1, 64(R8)(R10*1)
+	ADDQ    $+128, CX
+	ADDQ    $+128, R8
+	SUBQ    $0x20, DX
 	JG      values
 	VZEROUPPER
 	RET
+
+// func avx512AttendWhole_4(headDim int, q *uint32, k *uint32, v *uint32, next *byte, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, MMX+
+TEXT ·avx512AttendWhole_4(SB), $704-64
+	MOVQ   next+32(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	MOVQ   headDim+0(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   CX, BX
+	SHRQ   $0x01, BX
+	MOVQ   q+8(FP), SI
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), DI
+	SHRQ   $0x02, CX
+
+score:
+	VMOVDQU32        (DX), Z8
+	VMOVDQU32        64(DX), Z9
+	LONG $0x583ef262
+	WORD $0x0652 // VDPBF16PS.BCST (SI), Z8, Z0
+	LONG $0x5836f262
+	WORD $0x0e52 // VDPBF16PS.BCST (SI), Z9, Z1
+	LONG $0x583ef262
+	WORD $0x1452; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z8, Z2
+	LONG $0x5836f262
+	WORD $0x1c52; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z9, Z3
+	LONG $0x583ef262
+	WORD $0x2452; BYTE $0x5e // VDPBF16PS.BCST (SI)(BX*2), Z8, Z4
+	LONG $0x5836f262
+	WORD $0x2c52; BYTE $0x5e // VDPBF16PS.BCST (SI)(BX*2), Z9, Z5
+	LONG $0x583ef262
+	WORD $0x3452; BYTE $0x3e // VDPBF16PS.BCST (SI)(DI*1), Z8, Z6
+	LONG $0x5836f262
+	WORD $0x3c52; BYTE $0x3e // VDPBF16PS.BCST (SI)(DI*1), Z9, Z7
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	VMOVDQU32        128(DX), Z8
+	VMOVDQU32        192(DX), Z9
+	LONG $0x583ef262
+	WORD $0x4652; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z8, Z0
+	LONG $0x5836f262
+	WORD $0x4e52; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z9, Z1
+	LONG $0x583ef262
+	WORD $0x5452; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z8, Z2
+	LONG $0x5836f262
+	WORD $0x5c52; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z9, Z3
+	LONG $0x583ef262
+	WORD $0x6452; BYTE $0x5e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*2), Z8, Z4
+	LONG $0x5836f262
+	WORD $0x6c52; BYTE $0x5e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*2), Z9, Z5
+	LONG $0x583ef262
+	WORD $0x7452; BYTE $0x3e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(DI*1), Z8, Z6
+	LONG $0x5836f262
+	WORD $0x7c52; BYTE $0x3e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(DI*1), Z9, Z7
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+256, DX
+	ADDQ             $+8, SI
+	DECQ             CX
+	JNZ              score
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z8
+	MOVQ             m+40(FP), CX
+	MOVQ             l+48(FP), DX
+	MOVL             $0x0000000f, BX
+	KMOVW            BX, K1
+	VMAXPS           Z1, Z0, Z11
+	VMAXPS           Z3, Z2, Z13
+	VMAXPS           Z5, Z4, Z9
+	VMAXPS           Z7, Z6, Z12
+	VSHUFF32X4       $0x44, Z13, Z11, Z10
+	VSHUFF32X4       $0xee, Z13, Z11, Z11
+	VMAXPS           Z11, Z10, Z10
+	VSHUFF32X4       $0x44, Z12, Z9, Z11
+	VSHUFF32X4       $0xee, Z12, Z9, Z9
+	VMAXPS           Z9, Z11, Z11
+	VSHUFF32X4       $0x88, Z11, Z10, Z9
+	VSHUFF32X4       $0xdd, Z11, Z10, Z10
+	VMAXPS           Z10, Z9, Z9
+	VPERMILPS        $0x4e, Z9, Z10
+	VMAXPS           Z10, Z9, Z9
+	VPERMILPS        $0xb1, Z9, Z10
+	VMAXPS           Z10, Z9, Z9
+	VMOVDQU32        avx512_fold_4<>+0(SB), Z10
+	VPERMPS          Z9, Z10, Z10
+	VMOVUPS.Z        (CX), K1, Z9
+	VMAXPS           Z9, Z10, Z10
+	VMOVUPS          Z10, 512(SP)
+	VMOVUPS          Z10, K1, (CX)
+	VSUBPS           Z10, Z9, Z9
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z10
+	VMINPS           Z9, Z10, Z9
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z10
+	VMAXPS           Z9, Z10, Z9
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z9, Z10
+	VRNDSCALEPS      $0x08, Z10, Z10
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z10, Z9
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z10, Z9
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z11
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z9, Z11
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z9, Z11
+	VMULPS           Z9, Z9, Z12
+	VFMADD213PS      Z9, Z12, Z11
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z11, Z11
+	VSCALEFPS        Z10, Z11, Z9
+	VMOVUPS          Z9, 640(SP)
+	VSUBPS.BCST      512(SP), Z0, Z0
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z10
+	VMAXPS           Z0, Z10, Z0
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z10
+	VRNDSCALEPS      $0x08, Z10, Z10
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z10, Z0
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z10, Z0
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z11
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z11
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z11
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z11
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z11
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z11
+	VMULPS           Z0, Z0, Z12
+	VFMADD213PS      Z0, Z12, Z11
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z11, Z11
+	VSCALEFPS        Z10, Z11, Z0
+	VSUBPS.BCST      512(SP), Z1, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z10
+	VMAXPS           Z1, Z10, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z10
+	VRNDSCALEPS      $0x08, Z10, Z10
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z10, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z10, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z11
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z11
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z11
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z11
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z11
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z11
+	VMULPS           Z1, Z1, Z12
+	VFMADD213PS      Z1, Z12, Z11
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z11, Z11
+	VSCALEFPS        Z10, Z11, Z1
+	LONG $0x4877f262
+	WORD $0xc072 // VCVTNE2PS2BF16 Z0, Z1, Z0
+	VMOVUPS          Z0, (SP)
+	VPANDD           Z8, Z0, Z1
+	VPSLLD           $0x10, Z0, Z0
+	VADDPS           Z1, Z0, Z0
+	VSUBPS.BCST      516(SP), Z2, Z2
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z2, Z1, Z2
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z2, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z2
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z2
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z10
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z2, Z10
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z2, Z10
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z2, Z10
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z2, Z10
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z2, Z10
+	VMULPS           Z2, Z2, Z11
+	VFMADD213PS      Z2, Z11, Z10
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS        Z1, Z10, Z2
+	VSUBPS.BCST      516(SP), Z3, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z10
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z10
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z10
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z10
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z10
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z10
+	VMULPS           Z3, Z3, Z11
+	VFMADD213PS      Z3, Z11, Z10
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS        Z1, Z10, Z3
+	LONG $0x4867f262
+	WORD $0xca72 // VCVTNE2PS2BF16 Z2, Z3, Z1
+	VMOVUPS          Z1, 64(SP)
+	VPANDD           Z8, Z1, Z2
+	VPSLLD           $0x10, Z1, Z1
+	VADDPS           Z2, Z1, Z1
+	VSUBPS.BCST      520(SP), Z4, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z4
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z4, Z3
+	VMULPS           Z4, Z4, Z10
+	VFMADD213PS      Z4, Z10, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z2, Z3, Z4
+	VSUBPS.BCST      520(SP), Z5, Z5
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z5, Z2, Z5
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z5
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z5
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z5, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z5, Z3
+	VMULPS           Z5, Z5, Z10
+	VFMADD213PS      Z5, Z10, Z3
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS        Z2, Z3, Z5
+	LONG $0x4857f262
+	WORD $0xd472 // VCVTNE2PS2BF16 Z4, Z5, Z2
+	VMOVUPS          Z2, 128(SP)
+	VPANDD           Z8, Z2, Z3
+	VPSLLD           $0x10, Z2, Z2
+	VADDPS           Z3, Z2, Z2
+	VSUBPS.BCST      524(SP), Z6, Z6
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z3
+	VMAXPS           Z6, Z3, Z6
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z6, Z3
+	VRNDSCALEPS      $0x08, Z3, Z3
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z3, Z6
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z3, Z6
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z4
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z6, Z4
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z6, Z4
+	VMULPS           Z6, Z6, Z5
+	VFMADD213PS      Z6, Z5, Z4
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS        Z3, Z4, Z6
+	VSUBPS.BCST      524(SP), Z7, Z7
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z3
+	VMAXPS           Z7, Z3, Z7
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z7, Z3
+	VRNDSCALEPS      $0x08, Z3, Z3
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z3, Z7
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z3, Z7
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z4
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z7, Z4
+	VMULPS           Z7, Z7, Z5
+	VFMADD213PS      Z7, Z5, Z4
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS        Z3, Z4, Z7
+	LONG $0x4847f262
+	WORD $0xde72 // VCVTNE2PS2BF16 Z6, Z7, Z3
+	VMOVUPS          Z3, 192(SP)
+	VPANDD           Z8, Z3, Z4
+	VPSLLD           $0x10, Z3, Z3
+	VADDPS           Z4, Z3, Z3
+	VSHUFF32X4       $0x44, Z1, Z0, Z4
+	VSHUFF32X4       $0xee, Z1, Z0, Z0
+	VADDPS           Z0, Z4, Z4
+	VSHUFF32X4       $0x44, Z3, Z2, Z0
+	VSHUFF32X4       $0xee, Z3, Z2, Z1
+	VADDPS           Z1, Z0, Z0
+	VSHUFF32X4       $0x88, Z0, Z4, Z1
+	VSHUFF32X4       $0xdd, Z0, Z4, Z0
+	VADDPS           Z0, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z0
+	VADDPS           Z0, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z0
+	VADDPS           Z0, Z1, Z1
+	VMOVDQU32        avx512_fold_4<>+0(SB), Z0
+	VPERMPS          Z1, Z0, Z0
+	VMOVUPS.Z        (DX), K1, Z8
+	VFMADD213PS      Z0, Z9, Z8
+	VMOVUPS          Z8, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVL             $0x0000ffff, BX
+	KMOVW            BX, K1
+	MOVQ             o+56(FP), SI
+	MOVQ             DX, DI
+	SHLQ             $0x02, DI
+	LEAQ             (DI)(DI*2), R8
+	MOVQ             DX, BX
+	SHLQ             $0x02, BX
+
+values:
+	CMPQ  DX, $0x20
+	JGE   whole
+	KXORW K1, K1, K1
+
+whole:
+	VBROADCASTSS 640(SP), Z8
+	VMULPS       (SI), Z8, Z0
+	VMOVUPS.Z    64(SI), K1, Z1
+	VMULPS       Z8, Z1, Z1
+	VBROADCASTSS 644(SP), Z8
+	VMULPS       (SI)(DI*1), Z8, Z2
+	VMOVUPS.Z    64(SI)(DI*1), K1, Z3
+	VMULPS       Z8, Z3, Z3
+	VBROADCASTSS 648(SP), Z8
+	VMULPS       (SI)(DI*2), Z8, Z4
+	VMOVUPS.Z    64(SI)(DI*2), K1, Z5
+	VMULPS       Z8, Z5, Z5
+	VBROADCASTSS 652(SP), Z8
+	VMULPS       (SI)(R8*1), Z8, Z6
+	VMOVUPS.Z    64(SI)(R8*1), K1, Z7
+	VMULPS       Z8, Z7, Z7
+	MOVQ         CX, R9
+	XORQ         R10, R10
+
+pair:
+	VMOVDQU32        (R9), Z8
+	VMOVDQU32.Z      64(R9), K1, Z9
+	LONG $0x583eb262
+	WORD $0x0452; BYTE $0x94 // VDPBF16PS.BCST (SP)(R10*4), Z8, Z0
+	LONG $0x5836b262
+	WORD $0x0c52; BYTE $0x94 // VDPBF16PS.BCST (SP)(R10*4), Z9, Z1
+	LONG $0x583eb262
+	WORD $0x5452; BYTE $0x94; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R10*4), Z8, Z2
+	LONG $0x5836b262
+	WORD $0x5c52; BYTE $0x94; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R10*4), Z9, Z3
+	LONG $0x583eb262
+	WORD $0x6452; BYTE $0x94; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R10*4), Z8, Z4
+	LONG $0x5836b262
+	WORD $0x6c52; BYTE $0x94; BYTE $0x20 // VDPBF16PS.BCST 128(SP)(R10*4), Z9, Z5
+	LONG $0x583eb262
+	WORD $0x7452; BYTE $0x94; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R10*4), Z8, Z6
+	LONG $0x5836b262
+	WORD $0x7c52; BYTE $0x94; BYTE $0x30 // VDPBF16PS.BCST 192(SP)(R10*4), Z9, Z7
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             BX, R9
+	INCQ             R10
+	CMPQ             R10, $0x10
+	JLT              pair
+	VMOVUPS          Z0, (SI)
+	VMOVUPS          Z1, K1, 64(SI)
+	VMOVUPS          Z2, (SI)(DI*1)
+	VMOVUPS          Z3, K1, 64(SI)(DI*1)
+	VMOVUPS          Z4, (SI)(DI*2)
+	VMOVUPS          Z5, K1, 64(SI)(DI*2)
+	VMOVUPS          Z6, (SI)(R8*1)
+	VMOVUPS          Z7, K1, 64(SI)(R8*1)
+	ADDQ             $+128, CX
+	ADDQ             $+128, SI
+	SUBQ             $0x20, DX
+	JG               values
+	VZEROUPPER
+	RET
+
+DATA avx512_fold_4<>+0(SB)/4, $0x00000000
+DATA avx512_fold_4<>+4(SB)/4, $0x00000004
+DATA avx512_fold_4<>+8(SB)/4, $0x00000008
+DATA avx512_fold_4<>+12(SB)/4, $0x0000000c
+DATA avx512_fold_4<>+16(SB)/4, $0x00000000
+DATA avx512_fold_4<>+20(SB)/4, $0x00000000
+DATA avx512_fold_4<>+24(SB)/4, $0x00000000
+DATA avx512_fold_4<>+28(SB)/4, $0x00000000
+DATA avx512_fold_4<>+32(SB)/4, $0x00000000
+DATA avx512_fold_4<>+36(SB)/4, $0x00000000
+DATA avx512_fold_4<>+40(SB)/4, $0x00000000
+DATA avx512_fold_4<>+44(SB)/4, $0x00000000
+DATA avx512_fold_4<>+48(SB)/4, $0x00000000
+DATA avx512_fold_4<>+52(SB)/4, $0x00000000
+DATA avx512_fold_4<>+56(SB)/4, $0x00000000
+DATA avx512_fold_4<>+60(SB)/4, $0x00000000
+GLOBL avx512_fold_4<>(SB), RODATA|NOPTR, $64
 
 // func avx512AttendPairs_2(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, BMI2, CMOV, MMX+
@@ -5585,54 +6623,55 @@ score:
 	ADDQ             $+8, SI
 	DECQ             CX
 	JNZ              score
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z4
+	MOVQ             m+48(FP), CX
+	MOVQ             l+56(FP), DX
+	MOVL             $0x00000003, BX
+	KMOVW            BX, K1
 	VMOVUPS          Z0, (SP)
 	VMOVUPS          Z1, 64(SP)
 	VMOVUPS          Z2, 128(SP)
 	VMOVUPS          Z3, 192(SP)
-	MOVQ             count+40(FP), CX
-	MOVQ             m+48(FP), DX
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z4
-	LEAQ             (SP), BX
-	MOVQ             BX, SI
-	XORQ             DI, DI
-	MOVL             $0x00000020, R8
+	MOVQ             count+40(FP), BX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	LEAQ             (SP), DI
+	MOVQ             DI, R8
+	XORQ             R9, R9
+	MOVL             $0x00000020, SI
 
 softmax:
-	MOVL             (CX)(DI*4), R9
-	CMPL             R9, R8
-	CMOVLLT          R9, R8
-	MOVL             $0xffffffff, R10
-	BZHIL            R9, R10, R10
-	KMOVW            R10, K1
-	SHRL             $0x10, R10
-	KMOVW            R10, K2
-	VMOVDQU32        (BX), Z3
-	VMOVAPS          Z1, Z2
-	VMOVAPS          Z3, K1, Z2
-	VMOVDQU32        64(BX), Z5
-	VMOVAPS          Z1, Z0
-	VMOVAPS          Z5, K2, Z0
-	VMAXPS           Z0, Z2, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z2
-	VMAXPS           Z2, Z0, Z0
-	VMAXPS.BCST      (DX)(DI*4), Z0, Z0
-	VMOVSS           X0, 256(SP)(DI*4)
-	VSUBPS           Z0, Z3, Z3
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z2
-	VMINPS           Z3, Z2, Z3
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
-	VMAXPS           Z3, Z2, Z3
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z2
-	VRNDSCALEPS      $0x08, Z2, Z2
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z3
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z3
+	MOVL             (BX)(R9*4), R10
+	CMPL             R10, SI
+	CMOVLLT          R10, SI
+	MOVL             $0xffffffff, R11
+	BZHIL            R10, R11, R11
+	KMOVW            R11, K2
+	SHRL             $0x10, R11
+	KMOVW            R11, K3
+	VMOVDQU32        (DI), Z3
+	VMOVAPS          Z0, Z1
+	VMOVAPS          Z3, K2, Z1
+	VMOVDQU32        64(DI), Z5
+	VMOVAPS          Z0, Z2
+	VMOVAPS          Z5, K3, Z2
+	VMAXPS           Z2, Z1, Z2
+	VSHUFF32X4       $0x4e, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z1
+	VMAXPS           Z1, Z2, Z2
+	VMAXPS.BCST      (CX)(R9*4), Z2, Z2
+	VMOVSS           X2, 256(SP)(R9*4)
+	VSUBPS           Z2, Z3, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z6
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z6
@@ -5642,17 +6681,15 @@ softmax:
 	VMULPS           Z3, Z3, Z7
 	VFMADD213PS      Z3, Z7, Z6
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS        Z2, Z6, Z3
-	VMOVAPS.Z        Z3, K1, Z2
-	VSUBPS           Z0, Z5, Z5
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z5, Z0, Z5
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z5, Z0, Z5
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z5
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z5
+	VSCALEFPS        Z1, Z6, Z3
+	VMOVAPS.Z        Z3, K2, Z1
+	VSUBPS           Z2, Z5, Z5
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z2
+	VMAXPS           Z5, Z2, Z5
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z2
+	VRNDSCALEPS      $0x08, Z2, Z2
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z2, Z5
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z2, Z5
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z3
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z3
@@ -5662,86 +6699,83 @@ softmax:
 	VMULPS           Z5, Z5, Z6
 	VFMADD213PS      Z5, Z6, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z0, Z3, Z5
-	VMOVAPS.Z        Z5, K2, Z0
-	LONG $0x487ff262
-	WORD $0xd272 // VCVTNE2PS2BF16 Z2, Z0, Z2
-	VMOVUPS          Z2, (SI)
-	VPANDD           Z4, Z2, Z0
-	VPSLLD           $0x10, Z2, Z2
-	VADDPS           Z0, Z2, Z2
-	VSHUFF32X4       $0x4e, Z2, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VSHUFF32X4       $0xb1, Z2, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VPERMILPS        $0x4e, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VPERMILPS        $0xb1, Z2, Z0
-	VADDPS           Z0, Z2, Z2
-	VMOVSS           X2, 320(SP)(DI*4)
-	ADDQ             $+128, BX
-	ADDQ             $+64, SI
-	INCQ             DI
-	CMPQ             DI, $0x02
+	VSCALEFPS        Z2, Z3, Z5
+	VMOVAPS.Z        Z5, K3, Z2
+	LONG $0x486ff262
+	WORD $0xc972 // VCVTNE2PS2BF16 Z1, Z2, Z1
+	VMOVUPS          Z1, (R8)
+	VPANDD           Z4, Z1, Z2
+	VPSLLD           $0x10, Z1, Z1
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x4e, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0xb1, Z1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z2
+	VADDPS           Z2, Z1, Z1
+	VMOVSS           X1, 320(SP)(R9*4)
+	ADDQ             $+128, DI
+	ADDQ             $+64, R8
+	INCQ             R9
+	CMPQ             R9, $0x02
 	JLT              softmax
-	MOVQ             l+56(FP), BX
-	MOVL             $0x00000003, SI
-	KMOVW            SI, K1
-	VMOVUPS.Z        (DX), K1, Z1
-	VMOVUPS.Z        256(SP), K1, Z0
-	VMOVUPS          Z0, K1, (DX)
-	VSUBPS           Z0, Z1, Z1
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z1, Z0, Z1
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z1, Z0, Z1
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VMOVUPS.Z        (CX), K1, Z0
+	VMOVUPS.Z        256(SP), K1, Z1
+	VMOVUPS          Z1, K1, (CX)
+	VSUBPS           Z1, Z0, Z0
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
+	VMINPS           Z0, Z1, Z0
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z0, Z1, Z0
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z0
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z0
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z2
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z2
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z2
-	VMULPS           Z1, Z1, Z3
-	VFMADD213PS      Z1, Z3, Z2
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z2
+	VMULPS           Z0, Z0, Z3
+	VFMADD213PS      Z0, Z3, Z2
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS        Z0, Z2, Z1
-	VMOVUPS          Z1, 384(SP)
-	VMOVUPS.Z        (BX), K1, Z5
-	VMOVUPS.Z        320(SP), K1, Z0
-	VFMADD213PS      Z0, Z1, Z5
-	VMOVUPS          Z5, K1, (BX)
-	MOVQ             v+24(FP), DX
-	MOVQ             headDim+0(FP), BX
-	MOVL             $0x0000ffff, SI
-	KMOVW            SI, K1
-	MOVQ             o+64(FP), DI
-	MOVQ             BX, R9
+	VSCALEFPS        Z1, Z2, Z0
+	VMOVUPS          Z0, 384(SP)
+	VMOVUPS.Z        (DX), K1, Z5
+	VMOVUPS.Z        320(SP), K1, Z1
+	SHRL             $0x01, SI
+	VFMADD213PS      Z1, Z0, Z5
+	VMOVUPS          Z5, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVL             $0x0000ffff, DI
+	KMOVW            DI, K1
+	MOVQ             o+64(FP), R8
+	MOVQ             DX, R9
 	SHLQ             $0x02, R9
-	MOVQ             BX, SI
-	SHLQ             $0x02, SI
-	SHRL             $0x01, R8
+	MOVQ             DX, DI
+	SHLQ             $0x02, DI
 
 values:
-	CMPQ  BX, $0x20
+	CMPQ  DX, $0x20
 	JGE   whole
 	KXORW K1, K1, K1
 
 whole:
 	VBROADCASTSS 384(SP), Z5
-	VMULPS       (DI), Z5, Z0
-	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       (R8), Z5, Z0
+	VMOVUPS.Z    64(R8), K1, Z1
 	VMULPS       Z5, Z1, Z1
 	VBROADCASTSS 388(SP), Z5
-	VMULPS       (DI)(R9*1), Z5, Z2
-	VMOVUPS.Z    64(DI)(R9*1), K1, Z3
+	VMULPS       (R8)(R9*1), Z5, Z2
+	VMOVUPS.Z    64(R8)(R9*1), K1, Z3
 	VMULPS       Z5, Z3, Z3
-	MOVQ         DX, R10
+	MOVQ         CX, R10
 	XORQ         R11, R11
-	TESTL        R8, R8
+	TESTL        SI, SI
 	JZ           rest
 
 pair:
@@ -5758,9 +6792,9 @@ pair:
 	PREFETCHT1       (AX)
 	PREFETCHT1       64(AX)
 	ADDQ             $+128, AX
-	ADDQ             SI, R10
+	ADDQ             DI, R10
 	INCQ             R11
-	CMPL             R11, R8
+	CMPL             R11, SI
 	JLT              pair
 
 rest:
@@ -5768,7 +6802,7 @@ rest:
 	MOVQ R11, R13
 
 more0:
-	MOVL        (CX), R14
+	MOVL        (BX), R14
 	SUBL        R13, R14
 	SUBL        R13, R14
 	JLE         next0
@@ -5784,7 +6818,7 @@ both0:
 	WORD $0x0452; BYTE $0xac // VDPBF16PS.BCST (SP)(R13*4), Z5, Z0
 	LONG $0x584eb262
 	WORD $0x0c52; BYTE $0xac // VDPBF16PS.BCST (SP)(R13*4), Z6, Z1
-	ADDQ             SI, R12
+	ADDQ             DI, R12
 	INCQ             R13
 	JMP              more0
 
@@ -5792,7 +6826,7 @@ next0:
 	MOVQ R11, R11
 
 more1:
-	MOVL        4(CX), R12
+	MOVL        4(BX), R12
 	SUBL        R11, R12
 	SUBL        R11, R12
 	JLE         next1
@@ -5808,21 +6842,278 @@ both1:
 	WORD $0x5452; BYTE $0x9c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R11*4), Z5, Z2
 	LONG $0x584eb262
 	WORD $0x5c52; BYTE $0x9c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R11*4), Z6, Z3
-	ADDQ             SI, R10
+	ADDQ             DI, R10
 	INCQ             R11
 	JMP              more1
 
 next1:
-	VMOVUPS Z0, (DI)
-	VMOVUPS Z1, K1, 64(DI)
-	VMOVUPS Z2, (DI)(R9*1)
-	VMOVUPS Z3, K1, 64(DI)(R9*1)
-	ADDQ    $+128, DX
-	ADDQ    $+128, DI
-	SUBQ    $0x20, BX
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, K1, 64(R8)
+	VMOVUPS Z2, (R8)(R9*1)
+	VMOVUPS Z3, K1, 64(R8)(R9*1)
+	ADDQ    $+128, CX
+	ADDQ    $+128, R8
+	SUBQ    $0x20, DX
 	JG      values
 	VZEROUPPER
 	RET
+
+// func avx512AttendWhole_2(headDim int, q *uint32, k *uint32, v *uint32, next *byte, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, MMX+
+TEXT ·avx512AttendWhole_2(SB), $448-64
+	MOVQ   next+32(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   headDim+0(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   CX, BX
+	SHRQ   $0x01, BX
+	MOVQ   q+8(FP), SI
+	SHLQ   $0x02, BX
+	SHRQ   $0x02, CX
+
+score:
+	VMOVDQU32        (DX), Z4
+	VMOVDQU32        64(DX), Z5
+	LONG $0x585ef262
+	WORD $0x0652 // VDPBF16PS.BCST (SI), Z4, Z0
+	LONG $0x5856f262
+	WORD $0x0e52 // VDPBF16PS.BCST (SI), Z5, Z1
+	LONG $0x585ef262
+	WORD $0x1452; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z4, Z2
+	LONG $0x5856f262
+	WORD $0x1c52; BYTE $0x1e // VDPBF16PS.BCST (SI)(BX*1), Z5, Z3
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	VMOVDQU32        128(DX), Z4
+	VMOVDQU32        192(DX), Z5
+	LONG $0x585ef262
+	WORD $0x4652; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z4, Z0
+	LONG $0x5856f262
+	WORD $0x4e52; BYTE $0x01 // VDPBF16PS.BCST 4(SI), Z5, Z1
+	LONG $0x585ef262
+	WORD $0x5452; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z4, Z2
+	LONG $0x5856f262
+	WORD $0x5c52; BYTE $0x1e; BYTE $0x01 // VDPBF16PS.BCST 4(SI)(BX*1), Z5, Z3
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+256, DX
+	ADDQ             $+8, SI
+	DECQ             CX
+	JNZ              score
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z4
+	MOVQ             m+40(FP), CX
+	MOVQ             l+48(FP), DX
+	MOVL             $0x00000003, BX
+	KMOVW            BX, K1
+	VMAXPS           Z1, Z0, Z6
+	VMAXPS           Z3, Z2, Z7
+	VSHUFF32X4       $0x44, Z7, Z6, Z5
+	VSHUFF32X4       $0xee, Z7, Z6, Z6
+	VMAXPS           Z6, Z5, Z5
+	VSHUFF32X4       $0xb1, Z5, Z5, Z6
+	VMAXPS           Z6, Z5, Z5
+	VPERMILPS        $0x4e, Z5, Z6
+	VMAXPS           Z6, Z5, Z5
+	VPERMILPS        $0xb1, Z5, Z6
+	VMAXPS           Z6, Z5, Z5
+	VMOVDQU32        avx512_fold_2<>+0(SB), Z6
+	VPERMPS          Z5, Z6, Z6
+	VMOVUPS.Z        (CX), K1, Z5
+	VMAXPS           Z5, Z6, Z6
+	VMOVUPS          Z6, 256(SP)
+	VMOVUPS          Z6, K1, (CX)
+	VSUBPS           Z6, Z5, Z5
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z6
+	VMINPS           Z5, Z6, Z5
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z6
+	VMAXPS           Z5, Z6, Z5
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z6
+	VRNDSCALEPS      $0x08, Z6, Z6
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z6, Z5
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z6, Z5
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z7
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z5, Z7
+	VMULPS           Z5, Z5, Z8
+	VFMADD213PS      Z5, Z8, Z7
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS        Z6, Z7, Z5
+	VMOVUPS          Z5, 384(SP)
+	VSUBPS.BCST      256(SP), Z0, Z0
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z6
+	VMAXPS           Z0, Z6, Z0
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z6
+	VRNDSCALEPS      $0x08, Z6, Z6
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z6, Z0
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z6, Z0
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z7
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z7
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z7
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z7
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z7
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z7
+	VMULPS           Z0, Z0, Z8
+	VFMADD213PS      Z0, Z8, Z7
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS        Z6, Z7, Z0
+	VSUBPS.BCST      256(SP), Z1, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z6
+	VMAXPS           Z1, Z6, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z6
+	VRNDSCALEPS      $0x08, Z6, Z6
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z6, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z6, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z7
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z7
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z7
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z7
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z7
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z7
+	VMULPS           Z1, Z1, Z8
+	VFMADD213PS      Z1, Z8, Z7
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS        Z6, Z7, Z1
+	LONG $0x4877f262
+	WORD $0xc072 // VCVTNE2PS2BF16 Z0, Z1, Z0
+	VMOVUPS          Z0, (SP)
+	VPANDD           Z4, Z0, Z1
+	VPSLLD           $0x10, Z0, Z0
+	VADDPS           Z1, Z0, Z0
+	VSUBPS.BCST      260(SP), Z2, Z2
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z2, Z1, Z2
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z2, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z2
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z2
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z2, Z6
+	VMULPS           Z2, Z2, Z7
+	VFMADD213PS      Z2, Z7, Z6
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS        Z1, Z6, Z2
+	VSUBPS.BCST      260(SP), Z3, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z3, Z1, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z6
+	VMULPS           Z3, Z3, Z7
+	VFMADD213PS      Z3, Z7, Z6
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS        Z1, Z6, Z3
+	LONG $0x4867f262
+	WORD $0xca72 // VCVTNE2PS2BF16 Z2, Z3, Z1
+	VMOVUPS          Z1, 64(SP)
+	VPANDD           Z4, Z1, Z2
+	VPSLLD           $0x10, Z1, Z1
+	VADDPS           Z2, Z1, Z1
+	VSHUFF32X4       $0x44, Z1, Z0, Z2
+	VSHUFF32X4       $0xee, Z1, Z0, Z0
+	VADDPS           Z0, Z2, Z2
+	VSHUFF32X4       $0xb1, Z2, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0x4e, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VPERMILPS        $0xb1, Z2, Z0
+	VADDPS           Z0, Z2, Z2
+	VMOVDQU32        avx512_fold_2<>+0(SB), Z0
+	VPERMPS          Z2, Z0, Z0
+	VMOVUPS.Z        (DX), K1, Z4
+	VFMADD213PS      Z0, Z5, Z4
+	VMOVUPS          Z4, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVL             $0x0000ffff, BX
+	KMOVW            BX, K1
+	MOVQ             o+56(FP), SI
+	MOVQ             DX, DI
+	SHLQ             $0x02, DI
+	MOVQ             DX, BX
+	SHLQ             $0x02, BX
+
+values:
+	CMPQ  DX, $0x20
+	JGE   whole
+	KXORW K1, K1, K1
+
+whole:
+	VBROADCASTSS 384(SP), Z4
+	VMULPS       (SI), Z4, Z0
+	VMOVUPS.Z    64(SI), K1, Z1
+	VMULPS       Z4, Z1, Z1
+	VBROADCASTSS 388(SP), Z4
+	VMULPS       (SI)(DI*1), Z4, Z2
+	VMOVUPS.Z    64(SI)(DI*1), K1, Z3
+	VMULPS       Z4, Z3, Z3
+	MOVQ         CX, R8
+	XORQ         R9, R9
+
+pair:
+	VMOVDQU32        (R8), Z4
+	VMOVDQU32.Z      64(R8), K1, Z5
+	LONG $0x585eb262
+	WORD $0x0452; BYTE $0x8c // VDPBF16PS.BCST (SP)(R9*4), Z4, Z0
+	LONG $0x5856b262
+	WORD $0x0c52; BYTE $0x8c // VDPBF16PS.BCST (SP)(R9*4), Z5, Z1
+	LONG $0x585eb262
+	WORD $0x5452; BYTE $0x8c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R9*4), Z4, Z2
+	LONG $0x5856b262
+	WORD $0x5c52; BYTE $0x8c; BYTE $0x10 // VDPBF16PS.BCST 64(SP)(R9*4), Z5, Z3
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             BX, R8
+	INCQ             R9
+	CMPQ             R9, $0x10
+	JLT              pair
+	VMOVUPS          Z0, (SI)
+	VMOVUPS          Z1, K1, 64(SI)
+	VMOVUPS          Z2, (SI)(DI*1)
+	VMOVUPS          Z3, K1, 64(SI)(DI*1)
+	ADDQ             $+128, CX
+	ADDQ             $+128, SI
+	SUBQ             $0x20, DX
+	JG               values
+	VZEROUPPER
+	RET
+
+DATA avx512_fold_2<>+0(SB)/4, $0x00000000
+DATA avx512_fold_2<>+4(SB)/4, $0x00000008
+DATA avx512_fold_2<>+8(SB)/4, $0x00000000
+DATA avx512_fold_2<>+12(SB)/4, $0x00000000
+DATA avx512_fold_2<>+16(SB)/4, $0x00000000
+DATA avx512_fold_2<>+20(SB)/4, $0x00000000
+DATA avx512_fold_2<>+24(SB)/4, $0x00000000
+DATA avx512_fold_2<>+28(SB)/4, $0x00000000
+DATA avx512_fold_2<>+32(SB)/4, $0x00000000
+DATA avx512_fold_2<>+36(SB)/4, $0x00000000
+DATA avx512_fold_2<>+40(SB)/4, $0x00000000
+DATA avx512_fold_2<>+44(SB)/4, $0x00000000
+DATA avx512_fold_2<>+48(SB)/4, $0x00000000
+DATA avx512_fold_2<>+52(SB)/4, $0x00000000
+DATA avx512_fold_2<>+56(SB)/4, $0x00000000
+DATA avx512_fold_2<>+60(SB)/4, $0x00000000
+GLOBL avx512_fold_2<>(SB), RODATA|NOPTR, $64
 
 // func avx512AttendPairs_1(headDim int, q *uint32, k *uint32, v *uint32, next *byte, count *int32, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, BMI2, CMOV, MMX+
@@ -5860,52 +7151,53 @@ score:
 	ADDQ             $+8, BX
 	DECQ             CX
 	JNZ              score
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z2
+	MOVQ             m+48(FP), CX
+	MOVQ             l+56(FP), DX
+	MOVL             $0x00000001, BX
+	KMOVW            BX, K1
 	VMOVUPS          Z0, (SP)
 	VMOVUPS          Z1, 64(SP)
-	MOVQ             count+40(FP), CX
-	MOVQ             m+48(FP), DX
-	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z1
-	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z2
-	LEAQ             (SP), BX
-	MOVQ             BX, SI
-	XORQ             DI, DI
-	MOVL             $0x00000020, R8
+	MOVQ             count+40(FP), BX
+	VPBROADCASTD     avx512_splat_ff800000<>+0(SB), Z0
+	LEAQ             (SP), DI
+	MOVQ             DI, R8
+	XORQ             R9, R9
+	MOVL             $0x00000020, SI
 
 softmax:
-	MOVL             (CX)(DI*4), R9
-	CMPL             R9, R8
-	CMOVLLT          R9, R8
-	MOVL             $0xffffffff, R10
-	BZHIL            R9, R10, R10
-	KMOVW            R10, K1
-	SHRL             $0x10, R10
-	KMOVW            R10, K2
-	VMOVDQU32        (BX), Z4
-	VMOVAPS          Z1, Z3
-	VMOVAPS          Z4, K1, Z3
-	VMOVDQU32        64(BX), Z5
-	VMOVAPS          Z1, Z0
-	VMOVAPS          Z5, K2, Z0
-	VMAXPS           Z0, Z3, Z0
-	VSHUFF32X4       $0x4e, Z0, Z0, Z3
-	VMAXPS           Z3, Z0, Z0
-	VSHUFF32X4       $0xb1, Z0, Z0, Z3
-	VMAXPS           Z3, Z0, Z0
-	VPERMILPS        $0x4e, Z0, Z3
-	VMAXPS           Z3, Z0, Z0
-	VPERMILPS        $0xb1, Z0, Z3
-	VMAXPS           Z3, Z0, Z0
-	VMAXPS.BCST      (DX)(DI*4), Z0, Z0
-	VMOVSS           X0, 128(SP)(DI*4)
-	VSUBPS           Z0, Z4, Z4
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z3
-	VMINPS           Z4, Z3, Z4
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z3
-	VMAXPS           Z4, Z3, Z4
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z3
-	VRNDSCALEPS      $0x08, Z3, Z3
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z3, Z4
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z3, Z4
+	MOVL             (BX)(R9*4), R10
+	CMPL             R10, SI
+	CMOVLLT          R10, SI
+	MOVL             $0xffffffff, R11
+	BZHIL            R10, R11, R11
+	KMOVW            R11, K2
+	SHRL             $0x10, R11
+	KMOVW            R11, K3
+	VMOVDQU32        (DI), Z4
+	VMOVAPS          Z0, Z1
+	VMOVAPS          Z4, K2, Z1
+	VMOVDQU32        64(DI), Z5
+	VMOVAPS          Z0, Z3
+	VMOVAPS          Z5, K3, Z3
+	VMAXPS           Z3, Z1, Z3
+	VSHUFF32X4       $0x4e, Z3, Z3, Z1
+	VMAXPS           Z1, Z3, Z3
+	VSHUFF32X4       $0xb1, Z3, Z3, Z1
+	VMAXPS           Z1, Z3, Z3
+	VPERMILPS        $0x4e, Z3, Z1
+	VMAXPS           Z1, Z3, Z3
+	VPERMILPS        $0xb1, Z3, Z1
+	VMAXPS           Z1, Z3, Z3
+	VMAXPS.BCST      (CX)(R9*4), Z3, Z3
+	VMOVSS           X3, 128(SP)(R9*4)
+	VSUBPS           Z3, Z4, Z4
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z4, Z1, Z4
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z4, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z4
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z4
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z6
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z4, Z6
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z4, Z6
@@ -5915,17 +7207,15 @@ softmax:
 	VMULPS           Z4, Z4, Z7
 	VFMADD213PS      Z4, Z7, Z6
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS        Z3, Z6, Z4
-	VMOVAPS.Z        Z4, K1, Z3
-	VSUBPS           Z0, Z5, Z5
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z5, Z0, Z5
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z5, Z0, Z5
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z5
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z5
+	VSCALEFPS        Z1, Z6, Z4
+	VMOVAPS.Z        Z4, K2, Z1
+	VSUBPS           Z3, Z5, Z5
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z3
+	VMAXPS           Z5, Z3, Z5
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z5, Z3
+	VRNDSCALEPS      $0x08, Z3, Z3
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z3, Z5
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z3, Z5
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z4
 	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z5, Z4
 	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z5, Z4
@@ -5935,80 +7225,77 @@ softmax:
 	VMULPS           Z5, Z5, Z6
 	VFMADD213PS      Z5, Z6, Z4
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS        Z0, Z4, Z5
-	VMOVAPS.Z        Z5, K2, Z0
-	LONG $0x487ff262
-	WORD $0xdb72 // VCVTNE2PS2BF16 Z3, Z0, Z3
-	VMOVUPS          Z3, (SI)
-	VPANDD           Z2, Z3, Z0
-	VPSLLD           $0x10, Z3, Z3
-	VADDPS           Z0, Z3, Z3
-	VSHUFF32X4       $0x4e, Z3, Z3, Z0
-	VADDPS           Z0, Z3, Z3
-	VSHUFF32X4       $0xb1, Z3, Z3, Z0
-	VADDPS           Z0, Z3, Z3
-	VPERMILPS        $0x4e, Z3, Z0
-	VADDPS           Z0, Z3, Z3
-	VPERMILPS        $0xb1, Z3, Z0
-	VADDPS           Z0, Z3, Z3
-	VMOVSS           X3, 192(SP)(DI*4)
-	ADDQ             $+128, BX
-	ADDQ             $+64, SI
-	INCQ             DI
-	CMPQ             DI, $0x01
+	VSCALEFPS        Z3, Z4, Z5
+	VMOVAPS.Z        Z5, K3, Z3
+	LONG $0x4867f262
+	WORD $0xc972 // VCVTNE2PS2BF16 Z1, Z3, Z1
+	VMOVUPS          Z1, (R8)
+	VPANDD           Z2, Z1, Z3
+	VPSLLD           $0x10, Z1, Z1
+	VADDPS           Z3, Z1, Z1
+	VSHUFF32X4       $0x4e, Z1, Z1, Z3
+	VADDPS           Z3, Z1, Z1
+	VSHUFF32X4       $0xb1, Z1, Z1, Z3
+	VADDPS           Z3, Z1, Z1
+	VPERMILPS        $0x4e, Z1, Z3
+	VADDPS           Z3, Z1, Z1
+	VPERMILPS        $0xb1, Z1, Z3
+	VADDPS           Z3, Z1, Z1
+	VMOVSS           X1, 192(SP)(R9*4)
+	ADDQ             $+128, DI
+	ADDQ             $+64, R8
+	INCQ             R9
+	CMPQ             R9, $0x01
 	JLT              softmax
-	MOVQ             l+56(FP), BX
-	MOVL             $0x00000001, SI
-	KMOVW            SI, K1
-	VMOVUPS.Z        (DX), K1, Z1
-	VMOVUPS.Z        128(SP), K1, Z0
-	VMOVUPS          Z0, K1, (DX)
-	VSUBPS           Z0, Z1, Z1
-	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z0
-	VMINPS           Z1, Z0, Z1
-	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z0
-	VMAXPS           Z1, Z0, Z1
-	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z0
-	VRNDSCALEPS      $0x08, Z0, Z0
-	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z0, Z1
-	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z0, Z1
+	VMOVUPS.Z        (CX), K1, Z0
+	VMOVUPS.Z        128(SP), K1, Z1
+	VMOVUPS          Z1, K1, (CX)
+	VSUBPS           Z1, Z0, Z0
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z1
+	VMINPS           Z0, Z1, Z0
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z1
+	VMAXPS           Z0, Z1, Z0
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS      $0x08, Z1, Z1
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z1, Z0
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z1, Z0
 	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z3
-	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z3
-	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z3
-	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z3
-	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z3
-	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z3
-	VMULPS           Z1, Z1, Z4
-	VFMADD213PS      Z1, Z4, Z3
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z3
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z3
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z3
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z3
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z3
+	VMULPS           Z0, Z0, Z4
+	VFMADD213PS      Z0, Z4, Z3
 	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS        Z0, Z3, Z1
-	VMOVUPS          Z1, 256(SP)
-	VMOVUPS.Z        (BX), K1, Z3
-	VMOVUPS.Z        192(SP), K1, Z0
-	VFMADD213PS      Z0, Z1, Z3
-	VMOVUPS          Z3, K1, (BX)
-	MOVQ             v+24(FP), DX
-	MOVQ             headDim+0(FP), BX
-	MOVL             $0x0000ffff, SI
-	KMOVW            SI, K1
-	MOVQ             o+64(FP), DI
-	MOVQ             BX, SI
-	SHLQ             $0x02, SI
-	SHRL             $0x01, R8
+	VSCALEFPS        Z1, Z3, Z0
+	VMOVUPS          Z0, 256(SP)
+	VMOVUPS.Z        (DX), K1, Z3
+	VMOVUPS.Z        192(SP), K1, Z1
+	SHRL             $0x01, SI
+	VFMADD213PS      Z1, Z0, Z3
+	VMOVUPS          Z3, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVL             $0x0000ffff, DI
+	KMOVW            DI, K1
+	MOVQ             o+64(FP), R8
+	MOVQ             DX, DI
+	SHLQ             $0x02, DI
 
 values:
-	CMPQ  BX, $0x20
+	CMPQ  DX, $0x20
 	JGE   whole
 	KXORW K1, K1, K1
 
 whole:
 	VBROADCASTSS 256(SP), Z3
-	VMULPS       (DI), Z3, Z0
-	VMOVUPS.Z    64(DI), K1, Z1
+	VMULPS       (R8), Z3, Z0
+	VMOVUPS.Z    64(R8), K1, Z1
 	VMULPS       Z3, Z1, Z1
-	MOVQ         DX, R9
+	MOVQ         CX, R9
 	XORQ         R10, R10
-	TESTL        R8, R8
+	TESTL        SI, SI
 	JZ           rest
 
 pair:
@@ -6021,16 +7308,16 @@ pair:
 	PREFETCHT1       (AX)
 	PREFETCHT1       64(AX)
 	ADDQ             $+128, AX
-	ADDQ             SI, R9
+	ADDQ             DI, R9
 	INCQ             R10
-	CMPL             R10, R8
+	CMPL             R10, SI
 	JLT              pair
 
 rest:
 	MOVQ R10, R10
 
 more0:
-	MOVL        (CX), R11
+	MOVL        (BX), R11
 	SUBL        R10, R11
 	SUBL        R10, R11
 	JLE         next0
@@ -6046,19 +7333,210 @@ both0:
 	WORD $0x0452; BYTE $0x94 // VDPBF16PS.BCST (SP)(R10*4), Z3, Z0
 	LONG $0x585eb262
 	WORD $0x0c52; BYTE $0x94 // VDPBF16PS.BCST (SP)(R10*4), Z4, Z1
-	ADDQ             SI, R9
+	ADDQ             DI, R9
 	INCQ             R10
 	JMP              more0
 
 next0:
-	VMOVUPS Z0, (DI)
-	VMOVUPS Z1, K1, 64(DI)
-	ADDQ    $+128, DX
-	ADDQ    $+128, DI
-	SUBQ    $0x20, BX
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, K1, 64(R8)
+	ADDQ    $+128, CX
+	ADDQ    $+128, R8
+	SUBQ    $0x20, DX
 	JG      values
 	VZEROUPPER
 	RET
+
+// func avx512AttendWhole_1(headDim int, q *uint32, k *uint32, v *uint32, next *byte, m *float32, l *float32, o *float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI, MMX+
+TEXT ·avx512AttendWhole_1(SB), $320-64
+	MOVQ   next+32(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   headDim+0(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   CX, BX
+	SHRQ   $0x01, BX
+	MOVQ   q+8(FP), BX
+	SHRQ   $0x02, CX
+
+score:
+	VMOVDQU32        (DX), Z2
+	VMOVDQU32        64(DX), Z3
+	LONG $0x586ef262
+	WORD $0x0352 // VDPBF16PS.BCST (BX), Z2, Z0
+	LONG $0x5866f262
+	WORD $0x0b52 // VDPBF16PS.BCST (BX), Z3, Z1
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	VMOVDQU32        128(DX), Z2
+	VMOVDQU32        192(DX), Z3
+	LONG $0x586ef262
+	WORD $0x4352; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z2, Z0
+	LONG $0x5866f262
+	WORD $0x4b52; BYTE $0x01 // VDPBF16PS.BCST 4(BX), Z3, Z1
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+256, DX
+	ADDQ             $+8, BX
+	DECQ             CX
+	JNZ              score
+	VPBROADCASTD     avx512_splat_ffff0000<>+0(SB), Z2
+	MOVQ             m+40(FP), CX
+	MOVQ             l+48(FP), DX
+	MOVL             $0x00000001, BX
+	KMOVW            BX, K1
+	VMAXPS           Z1, Z0, Z3
+	VSHUFF32X4       $0x4e, Z3, Z3, Z4
+	VMAXPS           Z4, Z3, Z3
+	VSHUFF32X4       $0xb1, Z3, Z3, Z4
+	VMAXPS           Z4, Z3, Z3
+	VPERMILPS        $0x4e, Z3, Z4
+	VMAXPS           Z4, Z3, Z3
+	VPERMILPS        $0xb1, Z3, Z4
+	VMAXPS           Z4, Z3, Z3
+	VMOVDQU32        avx512_fold_1<>+0(SB), Z4
+	VPERMPS          Z3, Z4, Z4
+	VMOVUPS.Z        (CX), K1, Z3
+	VMAXPS           Z3, Z4, Z4
+	VMOVUPS          Z4, 128(SP)
+	VMOVUPS          Z4, K1, (CX)
+	VSUBPS           Z4, Z3, Z3
+	VBROADCASTSS     avx512_splat_42b0999a<>+0(SB), Z4
+	VMINPS           Z3, Z4, Z3
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z4
+	VMAXPS           Z3, Z4, Z3
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS      $0x08, Z4, Z4
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z4, Z3
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z4, Z3
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z3, Z5
+	VMULPS           Z3, Z3, Z6
+	VFMADD213PS      Z3, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z4, Z5, Z3
+	VMOVUPS          Z3, 256(SP)
+	VSUBPS.BCST      128(SP), Z0, Z0
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z4
+	VMAXPS           Z0, Z4, Z0
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z0, Z4
+	VRNDSCALEPS      $0x08, Z4, Z4
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z4, Z0
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z4, Z0
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z0, Z5
+	VMULPS           Z0, Z0, Z6
+	VFMADD213PS      Z0, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z4, Z5, Z0
+	VSUBPS.BCST      128(SP), Z1, Z1
+	VBROADCASTSS     avx512_splat_c2ae999a<>+0(SB), Z4
+	VMAXPS           Z1, Z4, Z1
+	VMULPS.BCST      avx512_splat_3fb8aa3b<>+0(SB), Z1, Z4
+	VRNDSCALEPS      $0x08, Z4, Z4
+	VFMADD231PS.BCST avx512_splat_bf318000<>+0(SB), Z4, Z1
+	VFMADD231PS.BCST avx512_splat_395e8083<>+0(SB), Z4, Z1
+	VBROADCASTSS     avx512_splat_39506967<>+0(SB), Z5
+	VFMADD213PS.BCST avx512_splat_3ab743ce<>+0(SB), Z1, Z5
+	VFMADD213PS.BCST avx512_splat_3c088908<>+0(SB), Z1, Z5
+	VFMADD213PS.BCST avx512_splat_3d2aa9c1<>+0(SB), Z1, Z5
+	VFMADD213PS.BCST avx512_splat_3e2aaaaa<>+0(SB), Z1, Z5
+	VFMADD213PS.BCST avx512_splat_3f000000<>+0(SB), Z1, Z5
+	VMULPS           Z1, Z1, Z6
+	VFMADD213PS      Z1, Z6, Z5
+	VADDPS.BCST      avx512_splat_3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS        Z4, Z5, Z1
+	LONG $0x4877f262
+	WORD $0xc072 // VCVTNE2PS2BF16 Z0, Z1, Z0
+	VMOVUPS          Z0, (SP)
+	VPANDD           Z2, Z0, Z1
+	VPSLLD           $0x10, Z0, Z0
+	VADDPS           Z1, Z0, Z0
+	VSHUFF32X4       $0x4e, Z0, Z0, Z1
+	VADDPS           Z1, Z0, Z0
+	VSHUFF32X4       $0xb1, Z0, Z0, Z1
+	VADDPS           Z1, Z0, Z0
+	VPERMILPS        $0x4e, Z0, Z1
+	VADDPS           Z1, Z0, Z0
+	VPERMILPS        $0xb1, Z0, Z1
+	VADDPS           Z1, Z0, Z0
+	VMOVDQU32        avx512_fold_1<>+0(SB), Z1
+	VPERMPS          Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z2
+	VFMADD213PS      Z1, Z3, Z2
+	VMOVUPS          Z2, K1, (DX)
+	MOVQ             v+24(FP), CX
+	MOVQ             headDim+0(FP), DX
+	MOVL             $0x0000ffff, BX
+	KMOVW            BX, K1
+	MOVQ             o+56(FP), SI
+	MOVQ             DX, BX
+	SHLQ             $0x02, BX
+
+values:
+	CMPQ  DX, $0x20
+	JGE   whole
+	KXORW K1, K1, K1
+
+whole:
+	VBROADCASTSS 256(SP), Z2
+	VMULPS       (SI), Z2, Z0
+	VMOVUPS.Z    64(SI), K1, Z1
+	VMULPS       Z2, Z1, Z1
+	MOVQ         CX, DI
+	XORQ         R8, R8
+
+pair:
+	VMOVDQU32        (DI), Z2
+	VMOVDQU32.Z      64(DI), K1, Z3
+	LONG $0x586eb262
+	WORD $0x0452; BYTE $0x84 // VDPBF16PS.BCST (SP)(R8*4), Z2, Z0
+	LONG $0x5866b262
+	WORD $0x0c52; BYTE $0x84 // VDPBF16PS.BCST (SP)(R8*4), Z3, Z1
+	PREFETCHT1       (AX)
+	PREFETCHT1       64(AX)
+	ADDQ             $+128, AX
+	ADDQ             BX, DI
+	INCQ             R8
+	CMPQ             R8, $0x10
+	JLT              pair
+	VMOVUPS          Z0, (SI)
+	VMOVUPS          Z1, K1, 64(SI)
+	ADDQ             $+128, CX
+	ADDQ             $+128, SI
+	SUBQ             $0x20, DX
+	JG               values
+	VZEROUPPER
+	RET
+
+DATA avx512_fold_1<>+0(SB)/4, $0x00000000
+DATA avx512_fold_1<>+4(SB)/4, $0x00000000
+DATA avx512_fold_1<>+8(SB)/4, $0x00000000
+DATA avx512_fold_1<>+12(SB)/4, $0x00000000
+DATA avx512_fold_1<>+16(SB)/4, $0x00000000
+DATA avx512_fold_1<>+20(SB)/4, $0x00000000
+DATA avx512_fold_1<>+24(SB)/4, $0x00000000
+DATA avx512_fold_1<>+28(SB)/4, $0x00000000
+DATA avx512_fold_1<>+32(SB)/4, $0x00000000
+DATA avx512_fold_1<>+36(SB)/4, $0x00000000
+DATA avx512_fold_1<>+40(SB)/4, $0x00000000
+DATA avx512_fold_1<>+44(SB)/4, $0x00000000
+DATA avx512_fold_1<>+48(SB)/4, $0x00000000
+DATA avx512_fold_1<>+52(SB)/4, $0x00000000
+DATA avx512_fold_1<>+56(SB)/4, $0x00000000
+DATA avx512_fold_1<>+60(SB)/4, $0x00000000
+GLOBL avx512_fold_1<>(SB), RODATA|NOPTR, $64
 
 // func avx512Merge(n int, a float32, b float32, o *float32, total *float32)
 // Requires: AVX, AVX512F

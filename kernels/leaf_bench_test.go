@@ -114,7 +114,7 @@ func BenchmarkAttend(b *testing.B) {
 						for b.Loop() {
 							for p := range pages {
 								k, next := kv[2*n*p:], kv[2*n*((p+1)%pages):]
-								l.bf16.attend(&attendArgs{headDim: hd, rows: rows, q2: &q[0], k2: &k[0], v2: &k[n], count: &count[0], m: &m[0], l: &sum[0], o: &o[0], next: (*byte)(unsafe.Pointer(&next[0]))})
+								l.bf16.attend(&attendArgs{headDim: hd, rows: rows, q2: &q[0], k2: &k[0], v2: &k[n], count: &count[0], m: &m[0], l: &sum[0], o: &o[0], whole: true, next: (*byte)(unsafe.Pointer(&next[0]))})
 							}
 						}
 						s := float64(b.N) / 1e9 / b.Elapsed().Seconds()

@@ -29,7 +29,7 @@ func TestAttend(t *testing.T) {
 
 func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, kv KVType) {
 	r, shift := newRandom(hd, rows), rows%3
-	most := int32(0)
+	most, whole := int32(0), r.IntN(3) == 0
 	count := buffer[int32](m, rows, shift)
 	for i := range count {
 		switch r.IntN(4) {
@@ -40,7 +40,9 @@ func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, kv KVType) {
 		default:
 			count[i] = int32(1 + rows)
 		}
-		count[i] = min(count[i], PageSize)
+		if count[i] = min(count[i], PageSize); whole {
+			count[i] = PageSize
+		}
 		most = max(most, count[i])
 	}
 	q, mx, sum, o := buffer[float32](m, rows*hd, shift), buffer[float32](m, rows, shift), buffer[float32](m, rows, shift), buffer[float32](m, rows*hd, shift)
@@ -81,6 +83,7 @@ func testAttend(t *testing.T, m *memory, l *leaf, hd, rows int, kv KVType) {
 			}
 		}
 		a.q2, a.k2, a.v2 = ptr(q2), ptr(k), ptr(v)
+		a.whole = whole
 	default:
 		k, v := buffer[uint16](m, hd*PageSize, shift), buffer[uint16](m, hd*PageSize, shift)
 		for i := range k {

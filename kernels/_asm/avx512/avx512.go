@@ -30,7 +30,8 @@ func Emit() {
 		}
 	}
 	for _, rows := range attendRows {
-		attendPairs(rows)
+		attendPairs(rows, false)
+		attendPairs(rows, true)
 	}
 	merge()
 	arrange()
@@ -164,9 +165,15 @@ func newExp32() exp32 {
 
 // apply replaces x by e^x. A NaN stays one: MIN and MAX give their last source then, which is x.
 func (e exp32) apply(x VecVirtual) {
-	t, n, y, r2 := ZMM(), ZMM(), ZMM(), ZMM()
+	t := ZMM()
 	VBROADCASTSS(e.hi, t)
 	VMINPS(x, t, x)
+	e.negative(x)
+}
+
+// negative is apply for x of at most 88.3.
+func (e exp32) negative(x VecVirtual) {
+	t, n, y, r2 := ZMM(), ZMM(), ZMM(), ZMM()
 	VBROADCASTSS(e.lo, t)
 	VMAXPS(x, t, x)
 	VMULPS_BCST(e.log2e, x, n)
