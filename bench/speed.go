@@ -20,7 +20,7 @@ type Speed struct {
 	Generate  int    // tokens to generate; 0: leave that test out
 	Depth     int    // tokens that are in the KV cache before; a multiple of kernels.PageSize
 	Sequences int    // that generate at once, in a test beside one that generates alone; 0 or 1: leave that test out
-	Runs      int    // of which the median counts, after one to warm up
+	Runs      int    // of which the median counts
 	Threads   int    // 0: physical cores
 	Device    string // of llama.Options, as the next one
 	GPULayers *int
@@ -101,7 +101,7 @@ func (s Speed) Run(ctx context.Context) (llama.Info, []SpeedResult, error) {
 
 // measure runs a test, its probe and the peer in turn.
 func (s Speed) measure(ctx context.Context, info llama.Info, t test) (SpeedResult, error) {
-	if _, err := t.run(ctx); err != nil { // warm up
+	if err := t.warm(ctx); err != nil {
 		return SpeedResult{}, err
 	}
 	gpu := gpuOf(info.Device)

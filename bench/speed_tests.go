@@ -55,7 +55,8 @@ func workOf(path string) (w work, err error) {
 type test struct {
 	name   string
 	tokens int
-	flags  []string // of llama-bench; nil: it is not run
+	flags  []string                        // of llama-bench; nil: it is not run
+	warm   func(ctx context.Context) error // runs a part of it
 	run    func(ctx context.Context) (time.Duration, error)
 	one    *test   // the same of one sequence, run in turn; nil: none
 	bytes  float64 // per run
@@ -64,6 +65,11 @@ type test struct {
 	share  func(r SpeedResult) float64 // what the probe limits
 	reads  bool                        // reading memory limits it
 }
+
+const (
+	warmPrompt   = 512 // tokens that are run before a test
+	warmGenerate = 8   // tokens that are generated before one
+)
 
 // load runs requests of random tokens on a model, each behind depth tokens that the KV cache holds.
 type load struct {
@@ -83,6 +89,10 @@ func (l *load) name(kind string, tokens int) string {
 func (l *load) prompt(n int, w work) test {
 	return test{
 		name: l.name("pp", n), tokens: n,
+		warm: func(ctx context.Context) error {
+			_, err := l.generate(ctx, 0, min(n, warmPrompt), 1)
+			return err
+		},
 		run: func(ctx context.Context) (time.Duration, error) {
 			r, err := l.generate(ctx, 0, n, 1)
 			if err != nil {
@@ -101,6 +111,10 @@ func (l *load) generation(n, sequences int, w work) test {
 	t := test{
 		name: l.name("tg", n), tokens: n, bytes: float64(n) * float64(w.bytes),
 		probe: kernels.ProbeRead, share: func(r SpeedResult) float64 { return r.GBPerSec }, reads: true,
+	}
+	t.warm = func(ctx context.Context) error {
+		_, err := l.generate(ctx, 0, 1, min(n+1, warmGenerate))
+		return err
 	}
 	// The prompt's step gives the first token; n more are timed.
 	t.run = func(ctx context.Context) (time.Duration, error) {

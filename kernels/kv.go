@@ -6,7 +6,7 @@ import (
 )
 
 // cpuKV holds, per layer, page and KV head, the keys [HeadDim][PageSize], then the values [PageSize][HeadDim], in float16, float32 for
-// Shape.Exact, or int8. Where the CPU multiplies bfloat16, that takes float16's place, in pairs: the keys [HeadDim/2][PageSize][2], the values
+// Shape.Exact, or int8. Where the CPU multiplies bfloat16 and heads are large, that takes float16's place, in pairs: the keys [HeadDim/2][PageSize][2], the values
 // [PageSize/2][HeadDim][2]. Behind int8s are their scales, float16 [HeadDim/32][PageSize]: each is of 32 dimensions of one position, so
 // that what a token leaves in the cache depends on no later one.
 type cpuKV struct {
@@ -17,8 +17,12 @@ type cpuKV struct {
 }
 
 // kvPairs is what KVF16 is where the CPU multiplies bfloat16: twice as fast as float16, which has to become float32, and the queries with it. The rounding, 2^-9, is
-// little beside that of the int8 activations of which queries and keys are made.
+// little beside that of the int8 activations of which queries and keys are made: on English text SmolLM2's divergence from float32 is 0.00156 with it, 0.00152 without.
 const kvPairs KVType = 255
+
+// pairsHead is the least size of a head for which kvPairs is taken. Models of smaller heads are small themselves: attention takes less of their time, and their answers hang
+// on less. SmolLM2 135M's first word about the capital of France, 0.152 to 0.140 in float32, was another one when queries, keys or values alone were rounded so.
+const pairsHead = 128
 
 func (d *cpuDevice) NewKV(layers, pages int, t KVType) (KV, error) {
 	s := &d.shape
@@ -28,7 +32,7 @@ func (d *cpuDevice) NewKV(layers, pages int, t KVType) (KV, error) {
 		kv.typ, kv.part = KVF32, 4*PageSize*s.HeadDim
 	case t == KVF16:
 		kv.part = 2 * PageSize * s.HeadDim
-		if d.leaf.bf16 != nil {
+		if d.leaf.bf16 != nil && s.HeadDim >= pairsHead {
 			kv.typ = kvPairs
 		}
 	case t == KVQ8 && s.HeadDim%32 == 0:

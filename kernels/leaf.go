@@ -44,7 +44,7 @@ type leaf struct {
 	// mulFloat is mul for float panels.
 	mulFloat func(a *mulFloatArgs)
 
-	// bf16 is for a CPU that multiplies bfloat16 as it is: BF16 weights, and a KV cache of 16 bits; nil: these take float32 activations, and float16.
+	// bf16 is for a CPU that multiplies bfloat16 as it is: BF16 weights, and a KV cache of 16 bits for large heads; nil: these take float32 activations, and float16.
 	bf16 *bf16Leaf
 
 	// dots are the fused row dots of generation, by block type. Types without one go through panels.
@@ -69,9 +69,8 @@ type bf16Leaf struct {
 
 	// attend is leaf.attend for pages in pairs, with twice its speed. See attendArgs; here, with key 2j in the lower half of a dword,
 	//
-	//	s[key] = dpbf16 over pairs of dimensions, in order from +0;  p[key] is rounded to bfloat16
-	//	Σp adds p[2j] and p[2j+1], then folds these 16 lanes 8, 4, 2, 1
-	//	o[d] = o[d]·c, then dpbf16 over pairs of keys in order; beyond an odd count, p and v are 0
+	//	s[key] = dpbf16 over pairs of dimensions, in order from +0
+	//	o[d] = o[d]·c, then dpbf16 over pairs of keys in order, p rounded to bfloat16; beyond an odd count, p and v are 0
 	attend func(a *attendArgs)
 }
 

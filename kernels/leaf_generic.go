@@ -351,19 +351,13 @@ func attendPairsGeneric(a *attendArgs) {
 			p[key] = s
 			mx = max(mx, s)
 		}
-		var half [PageSize]uint16
 		for key := range n {
 			p[key] = exp32(float32(p[key] - mx))
 		}
+		var half [PageSize]uint16
 		toBF16Generic(PageSize, &p[0], &half[0])
-		var pair [PageSize / 2]uint32
-		var s [PageSize / 2]float32
-		for i := range pair {
-			low, high := uint32(half[2*i]), uint32(half[2*i+1])
-			pair[i] = low | high<<16
-			s[i] = math.Float32frombits(low<<16) + math.Float32frombits(high<<16)
-		}
-		for h := PageSize / 4; h > 0; h /= 2 {
+		s := p
+		for h := PageSize / 2; h > 0; h /= 2 {
 			for i := range h {
 				s[i] = float32(s[i] + s[i+h])
 			}
@@ -377,7 +371,7 @@ func attendPairsGeneric(a *attendArgs) {
 				if 2*i+1 == int(n) {
 					x &= 0xffff
 				}
-				y = dpbf16(pair[i], x, y)
+				y = dpbf16(uint32(half[2*i])|uint32(half[2*i+1])<<16, x, y)
 			}
 			o[r*hd+d] = y
 		}

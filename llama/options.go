@@ -47,7 +47,7 @@ type Options struct {
 type KVType uint8
 
 const (
-	F16 KVType = iota // 16 bits: float16, or bfloat16 on a CPU that multiplies it (AVX-512 BF16)
+	F16 KVType = iota // 16 bits: float16, or bfloat16 for heads of 128 and more on a CPU that multiplies it (AVX-512 BF16)
 	Q8                // int8 with one float16 scale per 32 values, each of one position only; head sizes are then multiples of 32
 )
 

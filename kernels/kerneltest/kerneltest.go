@@ -594,6 +594,10 @@ func Deterministic(t *testing.T, open Opener, options Options) {
 		s.Layers, s.Hidden, s.FFN, s.Heads, s.KVHeads = 1, 128, 128, 2, 1
 		s.MaxRows, s.MaxOut = 1200, 1200
 		try(fmt.Sprintf("Segments-KV%d", kv), s, o.plain(), kv, kernels.SegmentSize+50)
+		if kv == o.KV[0] {
+			s.HeadDim, s.RopeFreq = 128, RopeFreq(128, 10000)
+			try(fmt.Sprintf("Segments-KV%d-head128", kv), s, o.plain(), kv, kernels.SegmentSize+50)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func attendPairs(rows int, whole bool) {
 	q.advance(8)
 	DECQ(n)
 	JNZ(LabelRef("score"))
-	count, e, odd, least := Mem{}, newExp32(), splat(0xffff0000), GPVirtual(nil)
+	count, e, least := Mem{}, newExp32(), GPVirtual(nil)
 	m, l, mask := ptr("m"), ptr("l"), kmask(1<<rows-1)
 	old, x, top := ZMM(), ZMM(), ZMM()
 	if whole {
@@ -91,7 +91,7 @@ func attendPairs(rows int, whole bool) {
 				VSUBPS_BCST(newMax.Offset(4*r), acc[r][h], acc[r][h])
 				e.negative(acc[r][h])
 			}
-			each[r] = weigh(acc[r], odd, p.Offset(2*pageSize*r))
+			each[r] = weigh(acc[r], p.Offset(2*pageSize*r))
 		}
 		top = foldRows(each, func(x, y VecVirtual) { VADDPS(x, y, y) })
 		VMOVUPS_Z(l, mask, x)
@@ -102,7 +102,7 @@ func attendPairs(rows int, whole bool) {
 			}
 		}
 		count, least = ptr("count"), GP32()
-		softmax(rows, e, odd, count, m, p, newMax, sum, least)
+		softmax(rows, e, count, m, p, newMax, sum, least)
 		VMOVUPS_Z(m, mask, old)
 		VMOVUPS_Z(newMax, mask, top)
 		VMOVUPS(top, mask, m)
@@ -159,7 +159,7 @@ func attendPairs(rows int, whole bool) {
 		CMPL(pair.As32(), least)
 		JLT(LabelRef("pair"))
 		Label("rest")
-		valuesLeft(acc, count, p, from, step, pair, odd, second)
+		valuesLeft(acc, count, p, from, step, pair, splat(0xffff0000), second)
 	}
 	for r := range acc {
 		VMOVUPS(acc[r][0], o.at(r))
@@ -197,7 +197,7 @@ func merge() {
 
 // softmax emits the weights of each row's scores, in place of these: [rows][pageSize] floats become [rows][pageSize/2] pairs, 0 past the row's count. It leaves the rows' new maxima
 // and sums in memory, and their least count in a register.
-func softmax(rows int, e exp32, odd VecVirtual, count, m, p, newMax, sum Mem, least GPVirtual) {
+func softmax(rows int, e exp32, count, m, p, newMax, sum Mem, least GPVirtual) {
 	scores, weights, i, infinity := Mem{Base: GP64()}, Mem{Base: GP64()}, GP64(), splatF(math.Inf(-1))
 	LEAQ(p, scores.Base)
 	MOVQ(scores.Base, weights.Base)
@@ -229,7 +229,7 @@ func softmax(rows int, e exp32, odd VecVirtual, count, m, p, newMax, sum Mem, le
 		e.negative(s[h])
 		VMOVAPS_Z(s[h], valid[h], t[h])
 	}
-	t[0] = weigh(t, odd, weights)
+	t[0] = weigh(t, weights)
 	fold(t[0], func(x, y VecVirtual) { VADDPS(x, y, y) })
 	VMOVSS(t[0].AsX(), sum.Idx(i, 4))
 	advance(scores, 4*pageSize)
@@ -239,14 +239,12 @@ func softmax(rows int, e exp32, odd VecVirtual, count, m, p, newMax, sum Mem, le
 	JLT(LabelRef("softmax"))
 }
 
-// weigh rounds a row's 32 weights to bfloat16, stores them, and adds their pairs.
-func weigh(w [2]VecVirtual, odd VecVirtual, to Mem) VecVirtual {
-	x, y := ZMM(), ZMM()
+// weigh rounds a row's 32 weights to bfloat16, stores them, and adds the first half of them to the second.
+func weigh(w [2]VecVirtual, to Mem) VecVirtual {
+	x := ZMM()
 	vcvtne2ps2bf16(w[0], w[1], x)
 	VMOVUPS(x, to)
-	VPANDD(odd, x, y)
-	VPSLLD(U8(16), x, x)
-	VADDPS(y, x, x)
+	VADDPS(w[1], w[0], x)
 	return x
 }
 
