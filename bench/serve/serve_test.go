@@ -165,7 +165,11 @@ func TestOverload(t *testing.T) {
 		l.Concurrency, l.Rate, l.Seed = 0, 2*float64(full.Requests)/l.Duration.Seconds(), 1
 		counts := &counted{Target: target}
 		twice, err := l.Run(t.Context(), "twice", counts)
-		if err != nil || int64(twice.Failed) != counts.busy.Load() || counts.asked.Load() != counts.came.Load() || counts.came.Load() == 0 || !reject && twice.Failed > 0 || reject && twice.Failed == 0 {
+		lost := counts.asked.Load() - counts.came.Load()
+		if c.http {
+			lost = max(0, lost) // what is left of a character may come as an event of its own
+		}
+		if err != nil || int64(twice.Failed) != counts.busy.Load() || lost != 0 || counts.came.Load() == 0 || !reject && twice.Failed > 0 || reject && twice.Failed == 0 {
 			t.Errorf("%+v: %+v, %v; %d refused, %d tokens of %d", c, twice, err, counts.busy.Load(), counts.came.Load(), counts.asked.Load())
 		}
 		if s := m.Stats(); s.Running+s.Waiting != 0 || s.PagesAvailable != s.Pages {
