@@ -7,9 +7,8 @@ struct Attend {
 	const int* items;  // pairs: first row and number of rows of one sequence; attend: at most 16/group, attend_many: 8 times that
 	const int* count;  // of items
 	float* partial;    // attend: [items from item0 on][per][heads][segments][2+dim]: maximum, sum of exp, output
-	uint16_t* out;     // attend_many, and attend of one segment: operand [rows][k]
-	float* sums;
-	int heads, kv_heads, segments, item0, per, k; // per: most rows of an item
+	Operand out;       // attend_many, and attend of one segment
+	int heads, kv_heads, segments, item0, per; // per: most rows of an item
 	float scale; // 1/√dim
 };
 
@@ -147,6 +146,7 @@ template <int DIM, bool Q8>
 DEVICE void attend(const Attend& p) {
 	SHARED_DYNAMIC(float, states); // [8 warps][16 rows][2+DIM]
 	constexpr int STATE = DIM + 2;
+	griddep_launch();
 	griddep_wait();
 	int item = p.item0 + bid_x();
 	if (item >= *p.count) return;
@@ -193,9 +193,8 @@ DEVICE void attend(const Attend& p) {
 			rescale(m, sum, all_m, all_sum, before, now);
 #pragma unroll
 			for (int j = 0; j < 16; j++) v[j] = fmaf(0, before, v[j] * now) / all_sum;
-			store_operand(p.out, p.sums, first + pair / group, p.k, ((kv_head * group + pair % group) * DIM + d) / 16, v);
+			store16(p.out, first + pair / group, (kv_head * group + pair % group) * DIM + d, v);
 		}
-		griddep_launch();
 		return;
 	}
 	for (int i = tid(); i < rows * group * DIM; i += block_dim()) {
@@ -209,7 +208,6 @@ DEVICE void attend(const Attend& p) {
 		if (d == 0) to[0] = m, to[1] = sum;
 		to[2 + d] = o;
 	}
-	griddep_launch();
 }
 
 // attend_many is attention for prompts. Its eight warps have 16 pairs of row and head each, of one sequence and KV head, and go through
@@ -220,6 +218,7 @@ DEVICE void attend_many(const Attend& p) {
 	constexpr int HALF = Cache<DIM, Q8>::HALF, STATE = DIM + 4; // rows of a state begin in different banks
 	float* total = (float*)shared + warp() * 16 * STATE;            // [16 rows][DIM]: the output of the segments so far
 	uint8_t* ring = shared + 8 * 16 * STATE * 4;                    // [2][2 pages][2·HALF]
+	griddep_launch();
 	griddep_wait();
 	if (bid_x() >= *p.count) return;
 	int group = p.heads / p.kv_heads, per = 16 / group, kv_head = bid_y(), all = p.items[2 * bid_x() + 1];
@@ -291,21 +290,20 @@ DEVICE void attend_many(const Attend& p) {
 		float v[16];
 #pragma unroll
 		for (int j = 0; j < 16; j++) v[j] = total[pair * STATE + d + j] / sums[pair];
-		store_operand(p.out, p.sums, first + pair / group, p.k, ((kv_head * group + pair % group) * DIM + d) / 16, v);
+		store16(p.out, first + pair / group, (kv_head * group + pair % group) * DIM + d, v);
 	}
-	griddep_launch();
 }
 
 struct Combine {
 	const float* partial;
-	uint16_t* out; // operand [rows][k]
-	float* sums;
 	const int *pos, *items, *count;
-	int heads, dim, segments, item0, per, k;
+	Operand out;
+	int heads, dim, segments, item0, per;
 };
 
 // combine merges the segments of each row of the items from item0 on, in order. Grid: items, per.
 KERNEL_BOUNDS(combine, Combine, 256, 1) {
+	griddep_launch();
 	griddep_wait();
 	int item = p.item0 + bid_x();
 	if (item >= *p.count || bid_y() >= p.items[2 * item + 1]) return;
@@ -321,9 +319,8 @@ KERNEL_BOUNDS(combine, Combine, 256, 1) {
 			for (int j = 0; j < segments; j++) merge(from[j * state], from[j * state + 1], from[j * state + 2 + d + i], m, sum, o);
 			v[i] = o / sum;
 		}
-		store_operand(p.out, p.sums, row, p.k, group, v);
+		store16(p.out, row, 16 * group, v);
 	}
-	griddep_launch();
 }
 
 #define ATTEND_KERNELS(dim)                                                           \

@@ -83,8 +83,10 @@ DEVICE void sync_grid(uint32_t* state) {
 	__syncthreads();
 }
 
-// Programmatic dependent launch: griddep_wait before the first use of what the kernel before wrote, griddep_launch once the
-// kernel after may begin. Nothing before sm_90, where the launch waits by itself.
+// Programmatic dependent launch: griddep_wait before the first use of what the kernel before wrote: it waits for that one's end, so
+// what is before it may only read what no kernel writes. griddep_launch lets the kernel after begin once all blocks have called it:
+// first thing, so that its blocks are there, with their weights on the way, when they may go on. Nothing before sm_90, where the launch
+// waits by itself.
 DEVICE void griddep_wait() {
 #if __CUDA_ARCH__ >= 900
 	asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -251,6 +253,12 @@ DEVICE uint2 ld_nc8(const void* p) {
 DEVICE uint32_t ld_nc4(const void* p) {
 	uint32_t v;
 	asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(p));
+	return v;
+}
+// ld_cg16 reads global memory that other blocks of the kernel wrote, past the L1 cache.
+DEVICE uint4 ld_cg16(const void* p) {
+	uint4 v;
+	asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
 	return v;
 }
 // ld_volatile reads global memory that other blocks write.

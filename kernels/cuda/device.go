@@ -34,6 +34,8 @@ type device struct {
 	last      []int32         // [Slots] what each slot sampled last: onDevice, or an id that the host drew; noneSampled before
 	sampler   kernels.Sampler // of rows in host memory
 	program   program
+	at        int  // the operation that is put into the stream
+	done      bool // what the next one begins with
 	graphs    map[size]*recorded
 
 	final   []int          // [Slots] of a step's Out rows, the last in which the slot samples
@@ -46,7 +48,12 @@ type device struct {
 }
 
 // operand is activations as products take them (operand.cuh): float16, padded along k with zeros, and their sums.
-type operand struct{ x, sums pointer }
+type operand struct {
+	x, sums pointer
+	k       int
+}
+
+func (o *operand) params() operandParams { return operandParams{x: o.x, sums: o.sums, k: int32(o.k)} }
 
 // buffers are what a step works in.
 type buffers struct {
@@ -62,6 +69,7 @@ type buffers struct {
 	work       pointer // [outRows][Vocab] float32, of sample
 	drawn      pointer // [MaxOut] drawn
 	sampled    pointer // [Slots] the id that each slot sampled last
+	blocks     pointer // how many blocks of a product have ended
 	hostDrawn  [2]*pinned
 	hostLogits *pinned
 	hostHidden *pinned
@@ -82,6 +90,9 @@ const outRows = 64
 // to multiples of 2^-18.
 const swigluFactor = 64
 
+// maxHidden is the longest row that RMSNorm takes (norm.cuh).
+const maxHidden = 128 * 256
+
 func open(name string, s kernels.Shape, o kernels.Options) (kernels.Device, error) {
 	index := 0
 	if name != "" {
@@ -93,9 +104,9 @@ func open(name string, s kernels.Shape, o kernels.Options) (kernels.Device, erro
 	switch group := s.Heads / s.KVHeads; {
 	case s.Exact:
 		return nil, fmt.Errorf("cuda: %w: float32 activations and KV", kernels.ErrUnsupported)
-	case s.HeadDim%32 != 0 || s.HeadDim > 128 || group > 16 || s.Hidden%32 != 0 || s.FFN%32 != 0:
-		return nil, fmt.Errorf("cuda: %w: expected heads of 32, 64, 96 or 128, at most 16 to a KV head, hidden and FFN in multiples of 32; found %d, %d, %d and %d",
-			kernels.ErrUnsupported, s.HeadDim, group, s.Hidden, s.FFN)
+	case s.HeadDim%32 != 0 || s.HeadDim > 128 || group > 16 || s.Hidden%32 != 0 || s.Hidden > maxHidden || s.FFN%32 != 0:
+		return nil, fmt.Errorf("cuda: %w: expected heads of 32, 64, 96 or 128, at most 16 to a KV head, hidden and FFN in multiples of 32, hidden up to %d; found %d, %d, %d and %d",
+			kernels.ErrUnsupported, maxHidden, s.HeadDim, group, s.Hidden, s.FFN)
 	}
 	driver, err := loadDriver()
 	if err != nil {
@@ -185,7 +196,7 @@ func (l *layout) take(bytes int) pointer {
 func (l *layout) operand(rows, n int) operand {
 	rows = ceil(rows, 32) * 32 // products read the sums of whole tiles of tokens
 	k := pad(n)
-	return operand{x: l.take(rows * k * 2), sums: l.take(rows * k / 16 * 4)}
+	return operand{x: l.take(rows * k * 2), sums: l.take(rows * k / 16 * 4), k: k}
 }
 
 // place lays the buffers out.
@@ -199,6 +210,7 @@ func (d *device) place(l *layout) {
 	b.gate, b.up = l.take(4*n*s.FFN), l.take(4*n*s.FFN)
 	b.angles, b.freq = l.take(8*n*len(s.RopeFreq)), l.take(8*len(s.RopeFreq))
 	b.hidden, b.drawn, b.sampled = l.take(4*s.MaxOut*s.Hidden), l.take(s.MaxOut*drawnSize), l.take(4*s.Slots)
+	b.blocks = l.take(4)
 	b.logits, b.work = l.take(4*min(outRows, s.MaxOut)*s.Vocab), l.take(4*min(outRows, s.MaxOut)*s.Vocab)
 }
 

@@ -20,8 +20,13 @@
 // k is cut into up to eight parts of whole records, a number that follows from the weight's shape; each is summed alone, then the
 // parts are added in order. Attention gives each 64 positions a softmax of their own, merged in order inside segments of 512, the
 // segments merged in order. Every kernel does exactly this, whatever the number of rows, so a token's KV and logits do not
-// depend on the batch it ran in, nor on how its prompt was cut. Kernels with wgmma, for prompts on an H100 or H200, are taken with
-// LLAMA31_CUDA_WGMMA=1, and only for formats of which they give the same bits on the card at hand: that is tried at loading.
+// depend on the batch it ran in, nor on how its prompt was cut.
+//
+// What follows a product is done where it ends, as long as its values are at hand: rope and the store of keys and values behind those of
+// Q, K and V (up to 32 rows), SwiGLU behind gate and up, the residual, and for one or two rows the next RMSNorm, by the block that ends
+// last. The kernels that do these by themselves compute the same in the same order. TestLaunches counts what is left to launch.
+//
+// Kernels with wgmma, for prompts on an H100 or H200, are taken with LLAMA31_CUDA_WGMMA=1, and only for formats of which they give the same bits on the card at hand: that is tried at loading.
 //
 // Against the reference (float32 activations, float64 sums) the normalised squared error of logits and hidden states is below
 // 1e-5 in every test of the device suite, with KV of 8 bits below 2e-3 (TestDevice, TestDeviceQ8).

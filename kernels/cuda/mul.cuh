@@ -1,9 +1,19 @@
-// Products of a weight with the rows of a batch, y = w·x or y += w·x. The kernels differ in how many tokens they are good for, not in
-// their results: k is cut into `parts` ranges of records, each is summed in order from zero, then the parts are added in order.
+// Products of a weight with the rows of a batch, and what comes right after them. The kernels differ in how many tokens they are good
+// for, not in their results: k is cut into `parts` ranges of records, each is summed in order from zero, then the parts are added in order.
 #pragma once
+#include "norm.cuh"
+#include "rope.cuh"
 #include "weights.cuh"
 
 constexpr int MATRICES = 3; // that a launch may multiply with the same activations
+
+// End is what becomes of the products.
+enum End {
+	STORE, // y = w·x
+	ADD,   // y += w·x; by mul_few with norm.w, then the rows' RMSNorm
+	GATE,  // of matrices gate and up, whose row tiles take turns: out = silu(gate·x)·(up·x)·factor
+	ROPE   // of q, k and v, by mul_few: rotated, k and v into the cache
+};
 
 struct Mul {
 	const uint8_t* w[MATRICES];   // records
@@ -12,15 +22,25 @@ struct Mul {
 	const uint16_t* x;            // [tokens][k] float16, k padded
 	const float* sums;            // [tokens][k/16]
 	const int* tokens;            // how many there are
+	uint32_t* ended;              // of ADD with norm: how many blocks have, 0 at first
+	Operand out;                  // of GATE
+	Norm norm;                    // of ADD
+	Rope rope;                    // of ROPE
 	int rows[MATRICES];
 	int tiles[MATRICES]; // row tiles
-	int k, parts, add;
+	int which[MATRICES]; // of ROPE: q, k or v
+	int k, parts, end;
 	float factor; // of y, a power of two: undoes that of x
 };
 
-// find gives the matrix and, in tile, the row tile inside it, for a tile counted through all of them; MATRICES if there is none.
+// find gives the matrix of a launch's row tile and, in tile, its number there; MATRICES if there is none.
 DEVICE int find(const Mul& p, int& tile) {
 	int m = 0;
+	if (p.end == GATE) {
+		m = tile % 2;
+		tile /= 2;
+		return tile < p.tiles[0] ? m : MATRICES;
+	}
 	while (m < MATRICES && tile >= p.tiles[m]) tile -= p.tiles[m++];
 	return m;
 }
@@ -32,12 +52,37 @@ DEVICE float2 ld_float2(const float* p) {
 	return f;
 }
 
-DEVICE void write(const Mul& p, int m, bool scaled, int row, int token, float v) {
+// scaled is a product with its row's scale.
+template <class F>
+DEVICE float scaled(const Mul& p, int m, int row, float v) {
+	if constexpr (F::Kind == PER_ROW) v *= row < p.rows[m] ? p.scale[m][row] : 0;
+	return v;
+}
+
+template <class F>
+DEVICE void write(const Mul& p, int m, int row, int token, float v) {
 	if (row >= p.rows[m] || token >= *p.tokens) return;
-	if (scaled) v *= p.scale[m][row];
-	v *= p.factor;
+	v = scaled<F>(p, m, row, v) * p.factor;
 	float* y = p.y[m] + (int64_t)token * p.rows[m] + row;
-	*y = p.add ? *y + v : v;
+	*y = p.end == ADD ? *y + v : v;
+}
+
+// gate_rows ends GATE for a token and the rows g and g+8 of a tile. All lanes call it, those of the same t with one token.
+template <class F>
+DEVICE void gate_rows(const Mul& p, int tile, int token, bool real, const float (&gate)[2], const float (&up)[2]) {
+	int row = tile * TILE + (lane() >> 2);
+	float sum[2];
+	uint16_t h[2];
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		h[i] = activation(swiglu(scaled<F>(p, 0, row + 8 * i, gate[i]), scaled<F>(p, 1, row + 8 * i, up[i])) * p.factor);
+		sum[i] = f16_to_f32(h[i]);
+#pragma unroll
+		for (int m = 4; m < 32; m *= 2) sum[i] += shfl_xor(sum[i], m);
+	}
+	if (!real) return;
+	*place(p.out, token, row) = h[0], *place(p.out, token, row + 8) = h[1];
+	if (lane() < 4) *place_sum(p.out, token, row) = sum[0] + sum[1];
 }
 
 constexpr int FEW_STAGES = 2;
@@ -50,7 +95,63 @@ DEVICE void copy_record(uint8_t* to, const uint8_t* from) {
 		if (i + 16 * lane() < F::Bytes) cp_async16(to + i + 16 * lane(), from + i + 16 * lane());
 }
 
-// mul_few is for few tokens: a block has M row tiles and up to 8·N tokens, each warp one part of k, whose records stream through
+// end_few adds the parts of a block's products, [parts][M][8·N tokens][16 rows], and does with the sums what the launch asks for: 16
+// lanes in a row have the rows of a tile, for one token.
+template <class F, int M, int N>
+DEVICE void end_few(const Mul& p, const float* part, const int (&matrix)[M], const int (&tile)[M], int token0, int tokens) {
+	for (int i = tid(); i < N * 128; i += block_dim()) {
+		int token = token0 + i / 16, row[M];
+		bool real = token < tokens;
+		float v[M];
+#pragma unroll
+		for (int m = 0; m < M; m++) {
+			v[m] = part[m * N * 128 + i];
+			for (int j = 1; j < p.parts; j++) v[m] += part[(j * M + m) * N * 128 + i];
+			row[m] = tile[m] * TILE + i % 16;
+		}
+		if (p.end == GATE) {
+			if constexpr (M == 2) {
+				if (matrix[0] == MATRICES) continue;
+				store1(p.out, token, row[0], swiglu(scaled<F>(p, 0, row[0], v[0]), scaled<F>(p, 1, row[0], v[1])) * p.factor, real);
+			}
+		} else if (p.end == ROPE) {
+			float most = 0;
+#pragma unroll
+			for (int m = 0; m < M; m++) {
+				if (matrix[m] < MATRICES) v[m] = scaled<F>(p, matrix[m], row[m], v[m]);
+				float other = shfl_xor(v[m], 1);
+				if (real && matrix[m] < MATRICES && p.which[matrix[m]] != IS_V) v[m] = rotate(p.rope, token, row[m], v[m], other);
+				most = fmaxf(most, fabsf(v[m]));
+			}
+#pragma unroll
+			for (int j = 1; j < 16; j *= 2) most = fmaxf(most, shfl_xor(most, j));
+#pragma unroll
+			for (int m = 0; m < M; m++) {
+				if (!real || matrix[m] == MATRICES) continue;
+				Which which = (Which)p.which[matrix[m]];
+				if (which != IS_Q && p.rope.q8) store_q8(p.rope, which, token, row[m], v[m], most); // M is 2: a block of 32
+				else store(p.rope, which, token, row[m], v[m]);
+			}
+		} else {
+#pragma unroll
+			for (int m = 0; m < M; m++)
+				if (matrix[m] < MATRICES) write<F>(p, matrix[m], row[m], token, v[m]);
+		}
+	}
+	if (p.end != ADD || !p.norm.w) return;
+	// The block that ends last has all rows before it.
+	SHARED(int, last, 1);
+	thread_fence();
+	sync_threads();
+	if (tid() == 0) *last = atomic_add(p.ended, 1u) == (uint32_t)(grid_x() * grid_y() - 1);
+	sync_threads();
+	if (!*last) return;
+	thread_fence();
+	for (int row = 0; row < tokens; row++) norm_row(p.norm, row, row);
+	if (tid() == 0) *p.ended = 0;
+}
+
+// mul_few is for few tokens: a block has M row tiles (2 for GATE, and for ROPE with a cache of int8) and up to 8·N tokens, each warp one part of k, whose records stream through
 // a ring in shared memory. Grid: row tiles / M, tokens / 8N. Block: 32·parts.
 template <class F, int M, int N>
 DEVICE void mul_few(const Mul& p) {
@@ -61,6 +162,7 @@ DEVICE void mul_few(const Mul& p) {
 	int records = p.k / F::K, first = records * warp() / p.parts, last = records * (warp() + 1) / p.parts;
 	const uint8_t* w[M];
 	int matrix[M], tile[M];
+	griddep_launch();
 #pragma unroll
 	for (int m = 0; m < M; m++) {
 		tile[m] = bid_x() * M + m;
@@ -79,6 +181,10 @@ DEVICE void mul_few(const Mul& p) {
 
 	griddep_wait();
 	int tokens = *p.tokens, token0 = bid_y() * 8 * N;
+	// What comes next of token g, and of tokens 2t and 2t+1: rows of padding have sums too, see layout.operand.
+	const uint16_t* x_at = p.x + (int64_t)(token0 + g) * p.k + first * F::K + 8 * t;
+	const float* sums_at = p.sums + (int64_t)(token0 + 2 * t) * (p.k / 16) + first * F::K / 16;
+	const float* sums_next = sums_at + p.k / 16;
 	float acc[M][N][4];
 #pragma unroll
 	for (int i = 0; i < M * N * 4; i++) (&acc[0][0][0])[i] = 0;
@@ -96,28 +202,25 @@ DEVICE void mul_few(const Mul& p) {
 				Block<F> block[M];
 #pragma unroll
 				for (int m = 0; m < M; m++) open_block<F>(record[m], b, block[m]);
-				int k = r * F::K + 32 * b;
 #pragma unroll
 				for (int n = 0; n < N; n++) {
-					int token = token0 + 8 * n + g;
 					uint4 x = {0, 0, 0, 0};
-					if (token < tokens) x = ld16(p.x + (int64_t)token * p.k + k + 8 * t);
+					if (token0 + 8 * n + g < tokens) x = ld16(x_at + 8 * n * p.k);
 					float2 sums[2];
-					if constexpr (F::Offset) { // rows of padding have sums too: see Operand
-						const float* s = p.sums + (int64_t)(token0 + 8 * n + 2 * t) * (p.k / 16) + k / 16;
-						float2 u = ld_float2(s), v = ld_float2(s + p.k / 16);
+					if constexpr (F::Offset) {
+						float2 u = ld_float2(sums_at + 8 * n * (p.k / 16)), v = ld_float2(sums_next + 8 * n * (p.k / 16));
 						sums[0].x = u.x, sums[0].y = v.x, sums[1].x = u.y, sums[1].y = v.y;
 					}
 #pragma unroll
 					for (int m = 0; m < M; m++) add_block<F>(acc[m][n], block[m], x, sums);
 				}
+				x_at += 32, sums_at += 2, sums_next += 2;
 			}
 			sync_warp(); // all lanes have read the stage that the next fetch overwrites
 		}
 	}
 	cp_async_wait<0>();
 	sync_threads();
-	griddep_launch();
 
 	// The ring now holds the parts' sums: [parts][M][N][8 tokens][16 rows].
 	float* part = (float*)ring;
@@ -128,12 +231,7 @@ DEVICE void mul_few(const Mul& p) {
 #pragma unroll
 			for (int i = 0; i < 4; i++) part[(((warp() * M + m) * N + n) * 8 + 2 * t + i % 2) * 16 + g + i / 2 * 8] = acc[m][n][i];
 	sync_threads();
-	for (int i = tid(); i < M * N * 128; i += block_dim()) {
-		float v = part[i];
-		for (int j = 1; j < p.parts; j++) v += part[j * M * N * 128 + i];
-		int m = i / (N * 128), token = token0 + i / 16 % (8 * N), tile = bid_x() * M + m, which = find(p, tile);
-		if (which < MATRICES) write(p, which, F::Kind == PER_ROW, tile * TILE + i % 16, token, v);
-	}
+	end_few<F, M, N>(p, part, matrix, tile, token0, tokens);
 }
 
 constexpr int MANY_ROWS = 128, MANY_TOKENS = 128, MANY_K = 64, MANY_STAGES = 3;
@@ -148,6 +246,7 @@ DEVICE void mul_many(const Mul& p) {
 	uint8_t* ring = shared + 64 * 256 * 4;
 	uint8_t* weights = ring + MANY_STAGES * (MANY_X + MANY_SUMS); // [2][8][record]
 	int g = lane() >> 2, t = lane() & 3, wm = warp() % 4, wn = warp() / 4;
+	griddep_launch();
 	griddep_wait();
 	int tokens = *p.tokens, token0 = bid_y() * MANY_TOKENS, records = p.k / F::K, steps = p.k / MANY_K;
 	if (token0 >= tokens) return;
@@ -225,18 +324,33 @@ DEVICE void mul_many(const Mul& p) {
 			}
 		}
 	}
+	if (part) {
+#pragma unroll
+		for (int i = 0; i < 64; i++) (&acc[0][0][0])[i] = total[256 * i] + (&acc[0][0][0])[i];
+	}
+	int tile[2], which[2];
 #pragma unroll
 	for (int m = 0; m < 2; m++) {
-		int tile = bid_x() * 8 + wm * 2 + m, which = find(p, tile);
-		if (which == MATRICES) continue;
+		tile[m] = bid_x() * 8 + wm * 2 + m;
+		which[m] = find(p, tile[m]);
+	}
+	token0 += wn * 64 + 2 * t;
 #pragma unroll
-		for (int n = 0; n < 8; n++)
+	for (int n = 0; n < 8; n++) {
+		if (p.end == GATE) {
 #pragma unroll
-			for (int i = 0; i < 4; i++) {
-				float v = acc[m][n][i];
-				if (part) v = total[256 * ((m * 8 + n) * 4 + i)] + v;
-				write(p, which, F::Kind == PER_ROW, tile * TILE + g + i / 2 * 8, token0 + wn * 64 + n * 8 + 2 * t + i % 2, v);
+			for (int i = 0; i < 2; i++) {
+				const float gate[2] = {acc[0][n][i], acc[0][n][i + 2]}, up[2] = {acc[1][n][i], acc[1][n][i + 2]};
+				int token = token0 + n * 8 + i;
+				gate_rows<F>(p, tile[0], token, token < tokens && which[0] < MATRICES, gate, up);
 			}
+			continue;
+		}
+#pragma unroll
+		for (int m = 0; m < 2; m++)
+#pragma unroll
+			for (int i = 0; i < 4; i++)
+				if (which[m] < MATRICES) write<F>(p, which[m], tile[m] * TILE + g + i / 2 * 8, token0 + n * 8 + i % 2, acc[m][n][i]);
 	}
 }
 
@@ -251,6 +365,7 @@ struct Embed {
 // embed looks rows up: y[i] = w[id]. Grid: rows. Each warp decodes the records of the row's tile and keeps the one row.
 template <class F>
 DEVICE void embed(const Embed& p) {
+	griddep_launch();
 	griddep_wait();
 	if (bid_x() >= *p.count) return;
 	int id = p.ids[bid_x()];
@@ -280,11 +395,11 @@ DEVICE void embed(const Embed& p) {
 			}
 		}
 	}
-	griddep_launch();
 }
 
 #define WEIGHT_KERNELS(name, F)                                         \
 	KERNEL_BOUNDS(embed_##name, Embed, 256, 1) { embed<F>(p); }         \
 	KERNEL_BOUNDS(mul_8_##name, Mul, 256, 2) { mul_few<F, 1, 1>(p); }   \
+	KERNEL_BOUNDS(mul_8x2_##name, Mul, 256, 2) { mul_few<F, 2, 1>(p); } \
 	KERNEL_BOUNDS(mul_32_##name, Mul, 256, 1) { mul_few<F, 2, 4>(p); }  \
 	KERNEL_BOUNDS(mul_many_##name, Mul, 256, 1) { mul_many<F>(p); }

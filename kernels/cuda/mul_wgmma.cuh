@@ -14,6 +14,7 @@ DEVICE void mul_wgmma(const Mul& p) {
 	uint8_t* ring = shared + 64 * 256 * 4;
 	uint8_t* weights = ring + MANY_STAGES * (MANY_X + MANY_SUMS); // [2][8][record]
 	int g = lane() >> 2, t = lane() & 3;
+	griddep_launch();
 	griddep_wait();
 	int tokens = *p.tokens, token0 = bid_y() * MANY_TOKENS, records = p.k / F::K, steps = p.k / MANY_K;
 	if (token0 >= tokens) return;
@@ -107,15 +108,31 @@ DEVICE void mul_wgmma(const Mul& p) {
 			}
 		}
 	}
+	if (part) {
+#pragma unroll
+		for (int i = 0; i < 64; i++) (&acc[0][0])[i] = total[256 * i] + (&acc[0][0])[i];
+	}
+	token0 += 2 * t;
+	if (p.end == GATE) { // a tile of up is the next warp's
+#pragma unroll
+		for (int i = 0; i < 64; i++) total[256 * i] = (&acc[0][0])[i];
+		sync_threads();
+		if (m != 0) return;
+#pragma unroll
+		for (int n = 0; n < 16; n++)
+#pragma unroll
+			for (int i = 0; i < 2; i++) {
+				const float gate[2] = {acc[n][i], acc[n][i + 2]}, up[2] = {total[256 * (4 * n + i) + 32], total[256 * (4 * n + i + 2) + 32]};
+				int token = token0 + 8 * n + i;
+				gate_rows<F>(p, inside, token, token < tokens, gate, up);
+			}
+		return;
+	}
 	if (m == MATRICES) return;
 #pragma unroll
 	for (int n = 0; n < 16; n++)
 #pragma unroll
-		for (int i = 0; i < 4; i++) {
-			float v = acc[n][i];
-			if (part) v = total[256 * (n * 4 + i)] + v;
-			write(p, m, F::Kind == PER_ROW, inside * TILE + g + i / 2 * 8, token0 + 8 * n + 2 * t + i % 2, v);
-		}
+		for (int i = 0; i < 4; i++) write<F>(p, m, inside * TILE + g + i / 2 * 8, token0 + 8 * n + i % 2, acc[n][i]);
 }
 
 #define WGMMA_KERNEL(name, F) KERNEL_BOUNDS(mul_wgmma_##name, Mul, 256, 1) { mul_wgmma<F>(p); }

@@ -10,21 +10,59 @@ constexpr float LIMIT = 65504;
 
 DEVICE uint16_t activation(float v) { return f32_to_f16(v > LIMIT ? LIMIT : v < -LIMIT ? -LIMIT : v); } // NaN stays
 
-// store_operand writes values 16·group … 16·group+15 of a row of k values.
-DEVICE void store_operand(uint16_t* x, float* sums, int row, int k, int group, const float (&v)[16]) {
-	uint16_t* to = x + (int64_t)row * k + group / 2 * 32 + group % 2 * 4;
-	float sum = 0;
+// Operand is where activations go. The sum of 16 is that of neighbours, of pairs of these, and so on, so that one thread, four lanes
+// or sixteen get the same bits.
+struct Operand {
+	uint16_t* x; // [rows][k]
+	float* sums; // [rows][k/16]
+	int k;
+};
+
+// place is that of value k of a row.
+DEVICE uint16_t* place(const Operand& o, int row, int k) { return o.x + (int64_t)row * o.k + k / 32 * 32 + in_block(k % 32); }
+
+DEVICE float* place_sum(const Operand& o, int row, int k) { return o.sums + (int64_t)row * (o.k / 16) + k / 16; }
+
+// four rounds the values from k on, a multiple of 4, stores them if real says so, and gives their sum.
+DEVICE float four(const Operand& o, int row, int k, const float (&v)[4], bool real) {
+	uint16_t h[4];
+#pragma unroll
+	for (int i = 0; i < 4; i++) h[i] = activation(v[i]);
+	uint2 pair;
+	pair.x = pack2(h[0], h[1]), pair.y = pack2(h[2], h[3]);
+	if (real) st8(place(o, row, k), pair);
+	return (f16_to_f32(h[0]) + f16_to_f32(h[1])) + (f16_to_f32(h[2]) + f16_to_f32(h[3]));
+}
+
+// store16 stores the values from k on, a multiple of 16.
+DEVICE void store16(const Operand& o, int row, int k, const float (&v)[16]) {
+	float sum[4];
 #pragma unroll
 	for (int t = 0; t < 4; t++) {
-		uint16_t h[4];
-#pragma unroll
-		for (int i = 0; i < 4; i++) {
-			h[i] = activation(v[4 * t + i]);
-			sum += f16_to_f32(h[i]);
-		}
-		uint2 pair;
-		pair.x = pack2(h[0], h[1]), pair.y = pack2(h[2], h[3]);
-		st8(to + 8 * t, pair);
+		const float part[4] = {v[4 * t], v[4 * t + 1], v[4 * t + 2], v[4 * t + 3]};
+		sum[t] = four(o, row, k + 4 * t, part, true);
 	}
-	sums[(int64_t)row * (k / 16) + group] = sum;
+	*place_sum(o, row, k) = (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
+
+// store4 is that of a lane with the four values from k on; its neighbours have those beside them. All lanes of the warp call it.
+DEVICE void store4(const Operand& o, int row, int k, const float (&v)[4], bool real) {
+	float sum = four(o, row, k, v, real);
+	sum += shfl_xor(sum, 1);
+	sum += shfl_xor(sum, 2);
+	if (real && k % 16 == 0) *place_sum(o, row, k) = sum;
+}
+
+// store1 is that of a lane with value k, lane%16 = k%16.
+DEVICE void store1(const Operand& o, int row, int k, float v, bool real) {
+	uint16_t h = activation(v);
+	float sum = f16_to_f32(h);
+#pragma unroll
+	for (int m = 1; m < 16; m *= 2) sum += shfl_xor(sum, m);
+	if (!real) return;
+	*place(o, row, k) = h;
+	if (k % 16 == 0) *place_sum(o, row, k) = sum;
+}
+
+// swiglu is silu(gate)·up.
+DEVICE float swiglu(float gate, float up) { return gate / (1 + expf(-gate)) * up; }

@@ -1,80 +1,43 @@
 // The small operations between products. Each row of the batch is computed alone, in an order that its length fixes.
-#include "operand.cuh"
+#include "norm.cuh"
 
-// block_sum adds v over a block of at most 1024 threads; all get the same bits.
-DEVICE float block_sum(float v) {
-	SHARED(float, warps, 32);
-	v = warp_sum(v);
-	sync_threads();
-	if (lane() == 0) warps[warp()] = v;
-	sync_threads();
-	float sum = warps[0];
-	for (int i = 1; i < block_dim() / 32; i++) sum += warps[i];
-	return sum;
-}
-
-struct Norm {
-	const float *x, *w; // [rows][n], [n]
-	const int* index;   // rows of x to take; null: all
-	const int* count;   // of rows: the grid may have more blocks
-	uint16_t* out;      // operand [rows][k]
-	float* sums;
-	float* plain; // float32 copy [rows][n] or null
-	int n, k;
-	float eps;
+struct Norms {
+	Norm norm;
+	const int* index; // rows of x to take; null: all
+	const int* count; // of rows: the grid may have more blocks
 };
 
-// rms_norm is RMSNorm: x/√(mean(x²) + eps) · w. Grid: rows.
-KERNEL_BOUNDS(rms_norm, Norm, 256, 1) {
+// rms_norm: grid: rows.
+KERNEL_BOUNDS(rms_norm, Norms, 1024, 1) {
+	griddep_launch();
 	griddep_wait();
 	int row = bid_x();
 	if (row >= *p.count) return;
-	const float* x = p.x + (int64_t)(p.index ? p.index[row] : row) * p.n;
-	float sum = 0;
-	for (int i = tid(); i < p.n; i += block_dim()) sum = fmaf(x[i], x[i], sum);
-	float r = 1 / sqrtf(block_sum(sum) / (float)p.n + p.eps);
-	for (int group = tid(); 16 * group < p.n; group += block_dim()) {
-		float v[16];
-#pragma unroll
-		for (int i = 0; i < 16; i++) {
-			int j = 16 * group + i;
-			v[i] = 0;
-			if (j < p.n) {
-				v[i] = x[j] * r * p.w[j];
-				if (p.plain) p.plain[(int64_t)row * p.n + j] = v[i];
-			}
-		}
-		store_operand(p.out, p.sums, row, p.k, group, v);
-	}
-	griddep_launch();
+	norm_row(p.norm, p.index ? p.index[row] : row, row);
 }
 
 struct SwiGLU {
-	const float *gate, *up; // [rows][n]
+	const float *gate, *up; // [rows][n], n a multiple of 32
 	const int* count;       // of rows
-	uint16_t* out;          // operand [rows][k]
-	float* sums;
-	int n, k;
+	Operand out;
+	int n;
 	float factor; // of the result, which is not bounded as float16 is
 };
 
-// swiglu is silu(gate)·up. Grid: rows.
+// swiglu, where the product of gate and up has not done it. Grid: rows, n / 1024. Block: 256.
 KERNEL_BOUNDS(swiglu, SwiGLU, 256, 1) {
-	griddep_wait();
-	int row = bid_x();
-	if (row >= *p.count) return;
-	const float *gate = p.gate + (int64_t)row * p.n, *up = p.up + (int64_t)row * p.n;
-	for (int group = tid(); 16 * group < p.n; group += block_dim()) {
-		float v[16];
-#pragma unroll
-		for (int i = 0; i < 16; i++) {
-			int j = 16 * group + i;
-			v[i] = 0;
-			if (j < p.n) v[i] = gate[j] / (1 + expf(-gate[j])) * up[j] * p.factor;
-		}
-		store_operand(p.out, p.sums, row, p.k, group, v);
-	}
 	griddep_launch();
+	griddep_wait();
+	int row = bid_x(), at = (bid_y() * block_dim() + tid()) * 4;
+	if (row >= *p.count) return;
+	float v[4] = {0, 0, 0, 0};
+	bool real = at < p.n;
+	if (real) {
+		uint4 g = ld16(p.gate + (int64_t)row * p.n + at), u = ld16(p.up + (int64_t)row * p.n + at);
+		v[0] = swiglu(bits_float(g.x), bits_float(u.x)) * p.factor, v[1] = swiglu(bits_float(g.y), bits_float(u.y)) * p.factor;
+		v[2] = swiglu(bits_float(g.z), bits_float(u.z)) * p.factor, v[3] = swiglu(bits_float(g.w), bits_float(u.w)) * p.factor;
+	}
+	store4(p.out, row, at, v, real);
 }
 
 struct Rotations {
@@ -86,6 +49,7 @@ struct Rotations {
 
 // rotations computes each row's rotary angles. They reach 131072 radians, so they are reduced in float64. Grid: rows.
 KERNEL(rotations, Rotations) {
+	griddep_launch();
 	griddep_wait();
 	if (bid_x() >= *p.count) return;
 	for (int i = tid(); i < p.pairs; i += block_dim()) {
@@ -96,5 +60,4 @@ KERNEL(rotations, Rotations) {
 		out[0] = cosf(r);
 		out[1] = sinf(r);
 	}
-	griddep_launch();
 }

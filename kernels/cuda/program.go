@@ -65,7 +65,23 @@ func (p *program) Logits(w kernels.Weight) {
 	*p = append(*p, operation{run: logits, name: "Logits", weights: [3]kernels.Weight{w}})
 }
 
-// The functions below put an operation's launches into the stream, for up to as many rows as b says.
+// The functions below put an operation's launches into the stream, for up to as many rows as b says. Where the kernel of one can do the
+// next operation at its end, it does, and d.done says so.
+
+// next is the operation after the one that runs, "" at the end.
+func (d *device) next() *operation {
+	if d.at+1 < len(d.program) {
+		return &d.program[d.at+1]
+	}
+	return &operation{}
+}
+
+// isDone says whether the operation before has done so much of this one.
+func (d *device) isDone() bool {
+	done := d.done
+	d.done = false
+	return done
+}
 
 func embedRows(d *device, o *operation, b *size) error {
 	w := o.weights[0].(*weight)
@@ -74,30 +90,38 @@ func embedRows(d *device, o *operation, b *size) error {
 	return l.run(d.stream, b.rows, 1, 1)
 }
 
-// normed is h = RMSNorm(x)·w of all rows, or of those that index names.
-func (d *device) normed(w kernels.Weight, index, count, plain pointer, rows int) error {
-	s, l := &d.shape, d.ops.norm
-	*l.p = normParams{x: d.x, w: w.(*weight).mem.pointer, index: index, count: count, out: d.h.x, sums: d.h.sums, plain: plain, n: int32(s.Hidden), k: int32(pad(s.Hidden)), eps: s.Eps}
-	return l.run(d.stream, rows, 1, 1)
+// normOf is h = RMSNorm(x)·w.
+func (d *device) normOf(w kernels.Weight) normParams {
+	return normParams{x: d.x, w: w.(*weight).mem.pointer, out: d.h.params(), n: int32(d.shape.Hidden), eps: d.shape.Eps}
 }
 
-// project multiplies the normed rows with weights, those of one format together.
-func (d *device) project(ws []kernels.Weight, ys [matrices]pointer, rows int) error {
+// normed is that of all rows.
+func (d *device) normed(w kernels.Weight, b *size) error {
+	if d.isDone() {
+		return nil
+	}
+	l := d.ops.norm
+	*l.p = normsParams{norm: d.normOf(w), count: d.in.count}
+	return l.run(d.stream, b.rows, 1, 1)
+}
+
+// project multiplies the normed rows with weights, those of one format together. p.y and p.which go with the weights.
+func (d *device) project(p mulParams, ws []kernels.Weight, b *size) error {
+	p.tokens = d.in.count
 	var done [matrices]bool
 	for i := range ws {
 		if done[i] {
 			continue
 		}
-		var same [matrices]*weight
-		var to [matrices]pointer
-		n := 0
+		var same []*weight
+		q := p
 		for j := i; j < len(ws); j++ {
-			if w := ws[j].(*weight); w.format.name == ws[i].(*weight).format.name {
-				same[n], to[n], done[j] = w, ys[j], true
-				n++
+			if w := ws[j].(*weight); w.format == ws[i].(*weight).format {
+				q.y[len(same)], q.which[len(same)] = p.y[j], p.which[j]
+				same, done[j] = append(same, w), true
 			}
 		}
-		if err := d.multiply(same[:n], to[:n], &d.h, d.in.count, rows, false, 1); err != nil {
+		if err := d.multiply(q, d.h, b.rows, same...); err != nil {
 			return err
 		}
 	}
@@ -105,20 +129,40 @@ func (d *device) project(ws []kernels.Weight, ys [matrices]pointer, rows int) er
 }
 
 func normQKV(d *device, o *operation, b *size) error {
-	if err := d.normed(o.norm, 0, d.in.count, 0, b.rows); err != nil {
+	if err := d.normed(o.norm, b); err != nil {
 		return err
 	}
-	return d.project(o.weights[:], [matrices]pointer{d.q, d.k, d.v}, b.rows)
+	p := mulParams{y: [matrices]pointer{d.q, d.k, d.v}, which: [matrices]int32{isQ, isK, isV}, factor: 1}
+	if next := d.next(); next.name == "RopeStore" {
+		p.rope = d.ropeOf(next.layer)
+		d.done = true
+		for _, w := range o.weights {
+			d.done = d.done && d.kernelFor(w.(*weight), endRope, b.rows) != nil
+		}
+		if d.done {
+			p.end = endRope
+		}
+	}
+	return d.project(p, o.weights[:], b)
+}
+
+func (d *device) ropeOf(layer int) ropeParams {
+	s := &d.shape
+	p := ropeParams{angles: d.angles, pos: d.in.pos, table: d.in.table, pages: d.in.pages, q: d.q16, kv: d.kv.layer(layer, 0),
+		heads: int32(s.Heads), kvHeads: int32(s.KVHeads), dim: int32(s.HeadDim), pairs: int32(len(s.RopeFreq))}
+	if d.kv.q8 {
+		p.q8 = 1
+	}
+	return p
 }
 
 func ropeStore(d *device, o *operation, b *size) error {
-	s, l := &d.shape, d.ops.rope
-	*l.p = ropeParams{q: d.q, k: d.k, v: d.v, angles: d.angles, pos: d.in.pos, table: d.in.table, pages: d.in.pages, count: d.in.count, out: d.q16, kv: d.kv.layer(o.layer, 0),
-		heads: int32(s.Heads), kvHeads: int32(s.KVHeads), dim: int32(s.HeadDim), pairs: int32(len(s.RopeFreq))}
-	if d.kv.q8 {
-		l.p.q8 = 1
+	if d.isDone() {
+		return nil
 	}
-	return l.run(d.stream, b.rows, 1, 1)
+	l := d.ops.rope
+	*l.p = ropeStoreParams{q: d.q, k: d.k, v: d.v, count: d.in.count, rope: d.ropeOf(o.layer)}
+	return l.run(d.stream, b.rows, ceil((d.shape.Heads+2*d.shape.KVHeads)*d.shape.HeadDim, 256), 1)
 }
 
 func attend(d *device, o *operation, b *size) error {
@@ -126,10 +170,9 @@ func attend(d *device, o *operation, b *size) error {
 	if d.kv.q8 {
 		one, many = d.ops.attend[1], d.ops.many[1]
 	}
-	k := int32(pad(s.Heads * s.HeadDim))
 	p := attendParams{q: d.q16, kv: d.kv.layer(o.layer, 0), pos: d.in.pos, table: d.in.table, pages: d.in.pages,
-		items: d.in.items, count: d.in.itemCount, partial: d.partial.pointer, out: d.o.x, sums: d.o.sums,
-		heads: int32(s.Heads), kvHeads: int32(s.KVHeads), segments: int32(b.segments), k: k, scale: float32(1 / math.Sqrt(float64(s.HeadDim)))}
+		items: d.in.items, count: d.in.itemCount, partial: d.partial.pointer, out: d.o.params(),
+		heads: int32(s.Heads), kvHeads: int32(s.KVHeads), segments: int32(b.segments), scale: float32(1 / math.Sqrt(float64(s.HeadDim)))}
 	d.from, d.factor = &d.o, 1
 	if b.groups > 0 {
 		*many.p = p
@@ -149,8 +192,8 @@ func attend(d *device, o *operation, b *size) error {
 		if b.segments == 1 {
 			continue // attend has done it
 		}
-		*c.p = combineParams{partial: p.partial, out: p.out, sums: p.sums, pos: p.pos, items: p.items, count: p.count,
-			heads: p.heads, dim: int32(s.HeadDim), segments: p.segments, item0: int32(item), per: int32(b.per), k: k}
+		*c.p = combineParams{partial: p.partial, pos: p.pos, items: p.items, count: p.count, out: p.out,
+			heads: p.heads, dim: int32(s.HeadDim), segments: p.segments, item0: int32(item), per: int32(b.per)}
 		if err := c.run(d.stream, n, b.per, 1); err != nil {
 			return err
 		}
@@ -158,28 +201,45 @@ func attend(d *device, o *operation, b *size) error {
 	return nil
 }
 
+// normsOfLast is for how many rows a product's last block computes the norm that follows; for more, a block for each row is faster.
+const normsOfLast = 2
+
 func projectAdd(d *device, o *operation, b *size) error {
-	return d.multiply([]*weight{o.weights[0].(*weight)}, []pointer{d.x}, d.from, d.in.count, b.rows, true, d.factor)
+	p := mulParams{y: [matrices]pointer{d.x}, tokens: d.in.count, end: endAdd, factor: d.factor}
+	if next := d.next(); b.rows <= normsOfLast && next.norm != nil && next.name != "Norm" {
+		p.norm, p.ended = d.normOf(next.norm), d.blocks
+		d.done = true
+	}
+	return d.multiply(p, *d.from, b.rows, o.weights[0].(*weight))
 }
 
 func normGateUp(d *device, o *operation, b *size) error {
-	if err := d.normed(o.norm, 0, d.in.count, 0, b.rows); err != nil {
+	if err := d.normed(o.norm, b); err != nil {
 		return err
 	}
-	if err := d.project(o.weights[:2], [matrices]pointer{d.gate, d.up}, b.rows); err != nil {
+	gate, up := o.weights[0].(*weight), o.weights[1].(*weight)
+	d.from, d.factor = &d.f, swigluFactor
+	p := mulParams{y: [matrices]pointer{d.gate, d.up}, factor: 1}
+	if gate.format == up.format && d.kernelFor(gate, endGate, b.rows) != nil {
+		p.end, p.out, p.factor = endGate, d.f.params(), 1.0/swigluFactor
+		return d.project(p, o.weights[:2], b)
+	}
+	if err := d.project(p, o.weights[:2], b); err != nil {
 		return err
 	}
 	s, l := &d.shape, d.ops.swiglu
-	*l.p = swigluParams{gate: d.gate, up: d.up, count: d.in.count, out: d.f.x, sums: d.f.sums, n: int32(s.FFN), k: int32(pad(s.FFN)), factor: 1.0 / swigluFactor}
-	d.from, d.factor = &d.f, swigluFactor
-	return l.run(d.stream, b.rows, 1, 1)
+	*l.p = swigluParams{gate: d.gate, up: d.up, count: d.in.count, out: d.f.params(), n: int32(s.FFN), factor: 1.0 / swigluFactor}
+	return l.run(d.stream, b.rows, ceil(s.FFN, 1024), 1)
 }
 
 func normOuts(d *device, o *operation, b *size) error {
 	if b.outs == 0 {
 		return nil
 	}
-	return d.normed(o.norm, d.in.outs, d.in.outCount, d.hidden, b.outs)
+	l := d.ops.norm
+	*l.p = normsParams{norm: d.normOf(o.norm), index: d.in.outs, count: d.in.outCount}
+	l.p.norm.plain = d.hidden
+	return l.run(d.stream, b.outs, 1, 1)
 }
 
 // logits computes the logits of the Out rows, outRows at a time, and what is drawn from them.
@@ -187,8 +247,9 @@ func logits(d *device, o *operation, b *size) error {
 	w, k := o.weights[0].(*weight), pad(d.shape.Hidden)
 	for first := 0; first < b.outs; first += outRows {
 		n := min(outRows, b.outs-first)
-		x := operand{d.h.x + pointer(2*k*first), d.h.sums + pointer(k/16*4*first)}
-		if err := d.multiply([]*weight{w}, []pointer{d.logits}, &x, d.in.outCounts+pointer(4*(first/outRows)), n, false, 1); err != nil {
+		x := operand{x: d.h.x + pointer(2*k*first), sums: d.h.sums + pointer(k/16*4*first), k: k}
+		p := mulParams{y: [matrices]pointer{d.logits}, tokens: d.in.outCounts + pointer(4*(first/outRows)), factor: 1}
+		if err := d.multiply(p, x, n, w); err != nil {
 			return err
 		}
 		l := d.ops.sample

@@ -166,6 +166,7 @@ DEVICE Kept boundary(State* s, int n, uint64_t want, Key key, Mass mass) {
 template <class Mass>
 DEVICE uint64_t total(State* s, int n, Mass mass) {
 	uint64_t sum = 0;
+#pragma unroll 4
 	for (int i = tid(); i < n; i += THREADS) sum += mass(i);
 	return sum64(s, sum);
 }
@@ -175,6 +176,7 @@ DEVICE bool keeps(const Kept& k, uint32_t key, int id) { return key > k.last || 
 // sample: grid: rows. Block: THREADS.
 KERNEL_BOUNDS(sample, Sample, THREADS, 1) {
 	SHARED(State, s, 1);
+	griddep_launch();
 	griddep_wait();
 	const Draw d = p.draws[bid_x()];
 	if (!d.use) return;
@@ -186,7 +188,8 @@ KERNEL_BOUNDS(sample, Sample, THREADS, 1) {
 	// The model's own distribution, and the logits that mask, bias and penalties leave.
 	float most = -infinity();
 	int best = -1;
-	for (int i = tid(); i < n; i += THREADS) {
+#pragma unroll 8
+	for (int i = tid(); i < n; i += THREADS) { // one block reads all: many loads at once
 		float l = logits[i];
 		l = l != l ? -infinity() : l > LARGEST ? LARGEST : l;
 		if (l > most) most = l, best = i;
@@ -194,7 +197,8 @@ KERNEL_BOUNDS(sample, Sample, THREADS, 1) {
 	}
 	top(s, most, best);
 	uint64_t mass = 0;
-	for (int i = tid(); i < n; i += THREADS) mass += (uint64_t)((double)expf(work[i] - most) * UNIT);
+#pragma unroll 8
+	for (int i = tid(); i < n; i += THREADS) mass += (uint64_t)(expf(work[i] - most) * (float)UNIT);
 	double z = (double)most + log((double)sum64(s, mass) / UNIT);
 	auto logprob = [&](int id) {
 		float l = logits[id];
@@ -216,12 +220,15 @@ KERNEL_BOUNDS(sample, Sample, THREADS, 1) {
 		work[id] = fminf(l - (d.frequency * (float)times + d.presence), LARGEST);
 	}
 	sync_threads();
-	most = -infinity(), best = -1;
-	for (int i = tid(); i < n; i += THREADS) {
-		if (d.mask >= 0 && (i / 32 >= d.mask_words || (p.words[d.mask + i / 32] >> i % 32 & 1) == 0)) work[i] = -infinity();
-		if (work[i] > most) most = work[i], best = i;
+	if (d.mask >= 0 || d.biases > 0 || d.seens > 0) {
+		most = -infinity(), best = -1;
+#pragma unroll 8
+		for (int i = tid(); i < n; i += THREADS) {
+			if (d.mask >= 0 && (i / 32 >= d.mask_words || (p.words[d.mask + i / 32] >> i % 32 & 1) == 0)) work[i] = -infinity();
+			if (work[i] > most) most = work[i], best = i;
+		}
+		top(s, most, best);
 	}
-	top(s, most, best);
 	int id = best;
 	if (d.temperature > 0 && best >= 0) {
 		float cold = (float)(1 / d.temperature);
@@ -231,7 +238,7 @@ KERNEL_BOUNDS(sample, Sample, THREADS, 1) {
 		uint64_t least = 0;
 		double entropy = 0, whole = 1;
 		auto key = [&](int i) { return order(work[i]); };
-		auto weight = [&](int i) { return (uint64_t)((double)expf((work[i] - most) * cold) * UNIT); };
+		auto weight = [&](int i) { return (uint64_t)(expf((work[i] - most) * cold) * (float)UNIT); };
 		if (d.top_k > 0 && d.top_k < n)
 			top_k = boundary(s, n, (uint64_t)d.top_k, key, [&](int i) { return (uint64_t)(work[i] > -infinity()); });
 		auto first = [&](int i) { return keeps(top_k, key(i), i) ? weight(i) : (uint64_t)0; };
@@ -271,5 +278,4 @@ KERNEL_BOUNDS(sample, Sample, THREADS, 1) {
 		if (d.slot >= 0) p.last[d.slot] = id;
 		p.out[bid_x()].logprob = id >= 0 ? logprob(id) : -(double)infinity();
 	}
-	griddep_launch();
 }

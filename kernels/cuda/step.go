@@ -175,7 +175,9 @@ func (d *device) launch(n size) error {
 		if err := l.run(d.stream, n.rows, 1, 1); err != nil {
 			return err
 		}
+		d.done = false
 		for i := range d.program {
+			d.at = i
 			if err := d.program[i].run(d, &d.program[i], &n); err != nil {
 				return err
 			}

@@ -69,10 +69,36 @@ DEVICE void open_record(Record<F>& r, const uint8_t* p) {
 
 constexpr uint32_t F16_1024 = 0x64006400; // a pair of 1024; integers below 1024 may be or-ed in
 
-// less takes 1024+Bias off a pair, exactly.
-template <class F>
+// f16_of is n as float16: a positive integer of at most 11 bits, or such a one negative.
+DEVICE constexpr uint32_t f16_of(int n) {
+	uint32_t sign = n < 0 ? 0x8000 : 0, m = n < 0 ? -n : n, e = 25;
+	while (m < 1024) m *= 2, e--;
+	return sign | e << 10 | (m & 1023);
+}
+
+// less takes (1024 >> by) + Bias off a pair divided by 2^by, exactly.
+template <class F, int by = 0>
 DEVICE uint32_t less(uint32_t v) {
-	return f16x2_add(v, 0xe400e400u + F::Bias * 0x10001u);
+	constexpr uint32_t minus = 0x10001u * f16_of(-(1024 >> by) - F::Bias);
+	if constexpr (by == 0) return f16x2_add(v, minus);
+	return f16x2_fma(v, 0x10001u * ((15 - by) << 10), minus);
+}
+
+// with is (v & mask) | w, in one instruction.
+DEVICE uint32_t with(uint32_t v, uint32_t mask, uint32_t w) { return lop3<0xEA>(v, mask, w); }
+
+// pair gives values i of a lane's row: bits i·Low of low and 16 above, and i·High of high and 16 above. The bits stay where they are in a
+// byte: the float16 that they stand in is divided.
+template <class F, int i>
+DEVICE uint32_t pair(uint32_t low, uint32_t high) {
+	constexpr int at = F::Low * i % 8;
+	if constexpr (F::Low * i >= 8) low >>= 8;
+	uint32_t v = with(low, 0x10001u * ((1 << F::Low) - 1) << at, F16_1024);
+	if constexpr (F::High > 0) {
+		constexpr int left = at + F::Low - F::High * i; // how far the high bits are from their place
+		v = with(left < 0 ? high >> -left : high << left, 0x10001u * ((1 << F::High) - 1) << (at + F::Low), v);
+	}
+	return less<F, at>(v);
 }
 
 // iq4 looks four nibbles up: 128 + IQ4's values, a byte each.
@@ -129,13 +155,11 @@ DEVICE void values(const Record<F>& r, int b, uint32_t (&a)[2][4]) {
 	}
 	if constexpr (F::High == 2) high = ld4(p);
 #pragma unroll
-	for (int row = 0; row < 2; row++)
-#pragma unroll
-		for (int i = 0; i < 4; i++) { // pairs: bits i·Low and 16 above
-			uint32_t v = (low[row] >> F::Low * i & 0x10001 * ((1 << F::Low) - 1)) | F16_1024;
-			if constexpr (F::High > 0) v |= (high >> F::High * (4 * row + i) & 0x10001 * ((1 << F::High) - 1)) << F::Low;
-			a[i / 2][row + i % 2 * 2] = less<F>(v);
-		}
+	for (int row = 0; row < 2; row++) {
+		uint32_t bits = row == 0 ? high : high >> 4 * F::High;
+		a[0][row] = pair<F, 0>(low[row], bits), a[0][row + 2] = pair<F, 1>(low[row], bits);
+		a[1][row] = pair<F, 2>(low[row], bits), a[1][row + 2] = pair<F, 3>(low[row], bits);
+	}
 }
 
 DEVICE float first_half(uint32_t pair) { return f16_to_f32(first_of(pair)); }

@@ -80,7 +80,7 @@ Grid grid;
 
 namespace {
 
-constexpr size_t kStack = 128 << 10, kPage = 4096;
+constexpr size_t kStack = 128 << 10, kPage = 4096, kColour = 384;
 
 Kernel* kernels;
 
@@ -178,7 +178,8 @@ void begin(Slot* s, int index) {
 		Thread* t = &b->thread[i];
 		t->block = b, t->warp = &b->warp[i / kWarp], t->tid = i, t->lane = i % kWarp;
 		t->alive = true, t->waiting = t->copies = t->group = 0;
-		unsigned char* top = s->stacks + (i + 1) * (kPage + kStack);
+		// Stacks begin in different sets of the cache: at multiples of the page size the 32 of a warp would push each other out of it.
+		unsigned char* top = s->stacks + (i + 1) * (kPage + kStack) - i % kWarp * kColour;
 #if defined(__x86_64__)
 		void** sp = (void**)top - 8; // after ret the stack is as after a call: 8 modulo 16
 		memset(sp, 0, 8 * sizeof *sp);

@@ -266,6 +266,7 @@ DEVICE void st4(void* p, uint32_t v) { sim::aligned(p, 4, "a store of 4 bytes"),
 DEVICE uint4 ld_nc16(const void* p) { return ld16(p); }
 DEVICE uint2 ld_nc8(const void* p) { return ld8(p); }
 DEVICE uint32_t ld_nc4(const void* p) { return ld4(p); }
+DEVICE uint4 ld_cg16(const void* p) { return ld16(p); }
 DEVICE uint32_t ld_volatile(const uint32_t* p) { return sim::yield(), *(volatile const uint32_t*)p; }
 DEVICE float ld_volatile(const float* p) { return sim::yield(), *(volatile const float*)p; }
 DEVICE void prefetch(const void*) {}
@@ -309,10 +310,19 @@ struct Fragments {
 	D d[32][4];
 };
 
-// mma multiplies what the 32 lanes hold. K is 16 pairs or 32 bytes; load turns a fragment's word into 2 or 4 values.
-template <class D, class V, int K, class Load>
+// widen is f16_to_f32 of many, without a branch, so that the compiler makes vectors of it.
+inline void widen(const uint16_t* from, float* to, int n) {
+	for (int i = 0; i < n; i++) {
+		uint32_t h = from[i], sign = (h & 0x8000) << 16;
+		float v = bits_float((h & 0x7fff) << 13) * 0x1p112f;
+		to[i] = bits_float(float_bits(v) | sign | ((h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0));
+	}
+}
+
+// mma multiplies what the 32 lanes hold. K is 16 pairs or 32 bytes, of type T; load turns many into values.
+template <class D, class V, class T, int K, class Load>
 inline void mma(int kind, D (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Load load) {
-	constexpr int N = K / 8; // values in a word
+	constexpr int N = 4 / sizeof(T); // values in a word
 	auto* f = (Fragments<D>*)current->warp->slot[current->warp->parity];
 	static_assert(sizeof(*f) <= sizeof(current->warp->slot[0]), "fragments fit in a slot");
 	int l = current->lane;
@@ -320,21 +330,23 @@ inline void mma(int kind, D (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)
 	memcpy(f->b[l], b, sizeof b);
 	memcpy(f->d[l], d, sizeof d);
 	if (meet(kind)) {
+		T rawA[16][K], rawB[K][8], v[N];
 		V A[16][K], B[K][8];
 		D C[16][8];
 		for (int g = 0; g < 8; g++)
 			for (int t = 0; t < 4; t++) {
 				int i = 4 * g + t;
 				for (int h = 0; h < 2; h++) { // halves of k
-					load(f->a[i][2 * h], &A[g][h * K / 2 + N * t]);
-					load(f->a[i][2 * h + 1], &A[g + 8][h * K / 2 + N * t]);
-					V v[N];
-					load(f->b[i][h], v);
-					for (int j = 0; j < N; j++) B[h * K / 2 + N * t + j][g] = v[j];
+					memcpy(&rawA[g][h * K / 2 + N * t], &f->a[i][2 * h], 4);
+					memcpy(&rawA[g + 8][h * K / 2 + N * t], &f->a[i][2 * h + 1], 4);
+					memcpy(v, &f->b[i][h], 4);
+					for (int j = 0; j < N; j++) rawB[h * K / 2 + N * t + j][g] = v[j];
 				}
 				C[g][2 * t] = f->d[i][0], C[g][2 * t + 1] = f->d[i][1];
 				C[g + 8][2 * t] = f->d[i][2], C[g + 8][2 * t + 1] = f->d[i][3];
 			}
+		load(rawA[0], A[0], 16 * K);
+		load(rawB[0], B[0], 8 * K);
 		for (int i = 0; i < 16; i++) {
 			D s[8] = {};
 			for (int k = 0; k < K; k++)
@@ -353,14 +365,16 @@ inline void mma(int kind, D (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)
 } // namespace sim
 
 DEVICE void mma_m16n8k16_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-	sim::mma<float, float, 16>(sim::kMmaF16, d, a, b, [](uint32_t w, float* v) { v[0] = f16_to_f32(first_of(w)), v[1] = f16_to_f32(second_of(w)); });
+	sim::mma<float, float, uint16_t, 16>(sim::kMmaF16, d, a, b, sim::widen);
 }
 DEVICE void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-	sim::mma<float, float, 16>(sim::kMmaBf16, d, a, b, [](uint32_t w, float* v) { v[0] = bf16_to_f32(first_of(w)), v[1] = bf16_to_f32(second_of(w)); });
+	sim::mma<float, float, uint16_t, 16>(sim::kMmaBf16, d, a, b, [](const uint16_t* from, float* to, int n) {
+		for (int i = 0; i < n; i++) to[i] = bf16_to_f32(from[i]);
+	});
 }
 DEVICE void mma_m16n8k32_s8(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-	sim::mma<int, int, 32>(sim::kMmaS8, d, a, b, [](uint32_t w, int* v) {
-		for (int i = 0; i < 4; i++) v[i] = (int8_t)(w >> 8 * i);
+	sim::mma<int, int, int8_t, 32>(sim::kMmaS8, d, a, b, [](const int8_t* from, int* to, int n) {
+		for (int i = 0; i < n; i++) to[i] = from[i];
 	});
 }
 
