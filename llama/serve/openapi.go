@@ -86,7 +86,7 @@ func (s *server) openapiSchemas() schema {
 	name := schema{"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[a-zA-Z0-9_-]+$"}
 	function := fields(schema{"name": name}, orNull(schema{"description": text(""), "parameters": typed("object", "JSON Schema of the arguments")}))
 	arguments := schema{"type": []string{"string", "object"}, "contentMediaType": "application/json", "examples": []string{`{"city": "Paris"}`}, "description": "a JSON object"}
-	calls := array(fields(schema{"id": text(""), "type": enum("function"), "function": fields(schema{"name": name}, orNull(schema{"arguments": arguments}))}, nil), 0, "")
+	calls := array(fields(schema{"function": fields(schema{"name": text("")}, orNull(schema{"arguments": arguments}))}, orNull(schema{"id": text(""), "type": enum("function")})), 0, "")
 	common := s.samplingFields()
 	maps.Copy(common, schema{"model": text("one of /v1/models; absent: the first"), "user": text("who asks, for sharing the model fairly"), "stream": flag("as server-sent events")})
 	with := func(more schema) schema {
@@ -102,7 +102,7 @@ func (s *server) openapiSchemas() schema {
 	}
 	finish := enum("stop", "length", "tool_calls")
 	tokenName := schema{"type": []string{"string", "null"}}
-	block := anyOf(textPartOf("text"), fields(schema{"type": enum("tool_use"), "id": text(""), "name": name, "input": schema{"type": "object"}}, nil),
+	block := anyOf(textPartOf("text"), fields(schema{"type": enum("tool_use"), "id": text(""), "name": name}, orNull(schema{"input": schema{"type": "object"}})),
 		fields(schema{"type": enum("tool_result"), "tool_use_id": text("")}, orNull(schema{"content": anyOf(text(""), array(textPartOf("text"), 0, ""))})))
 	messages := fields(schema{"messages": array(ref("Turn"), 1, "")}, orNull(schema{"model": text(""), "system": anyOf(text(""), array(textPartOf("text"), 0, "")), "max_tokens": tokens(1),
 		"temperature": number(0, 2, ""), "top_p": number(0, 1, ""), "top_k": integer(-1, maxTokens, ""), "stream": flag("as server-sent events"),
@@ -132,7 +132,8 @@ func (s *server) openapiSchemas() schema {
 		"EmbeddingRequest":   fields(schema{"input": input}, orNull(schema{"model": text(""), "encoding_format": enum("float", "base64"), "user": text("")})),
 		"EmbeddingResponse": fields(schema{"object": enum("list"), "model": text(""), "data": array(fields(schema{"object": enum("embedding"), "index": count,
 			"embedding": anyOf(array(typed("number", ""), 1, ""), text("float32, little-endian, in base64"))}, nil), 1, "")}, nil),
-		"Item": anyOf(fields(schema{"role": enum("system", "developer", "user", "assistant"), "content": content}, orNull(schema{"type": enum("message")})),
+		"Item": anyOf(fields(schema{"role": enum("system", "developer", "user"), "content": content}, orNull(schema{"type": enum("message")})),
+			fields(schema{"role": enum("assistant")}, orNull(schema{"type": enum("message"), "content": content})),
 			fields(schema{"type": enum("function_call"), "call_id": text(""), "name": name}, orNull(schema{"arguments": arguments})),
 			fields(schema{"type": enum("function_call_output"), "call_id": text(""), "output": content}, nil)),
 		"ResponseRequest": fields(schema{"input": anyOf(text(""), array(ref("Item"), 1, ""))}, with(schema{"instructions": text(""), "max_output_tokens": tokens(1),
