@@ -240,7 +240,12 @@ type panel struct {
 	q          []byte    // [nb][8][16][4]
 	scale, off []float32 // [nb][scales][16], [nb][offs][16]
 	w          []float32 // [k][16]
+	row        *byte     // the file's bytes that it was decoded from, and how many they are: those of the next one follow
+	size       int
 }
+
+// near is what tile i prefetches, of so many bytes that each does: a part of the next panel.
+func (p *panel) near(i, bytes int) near { return near{p.row, p.size + min(i*bytes, p.size)} }
 
 // itemRows is the most rows in an item of dots.
 const itemRows = 512
@@ -267,6 +272,10 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 // decode fills p with panel i of an integer weight; rows past the last repeat it.
 func (s *scratch) decode(l *leaf, p *panel, w *cpuWeight, i int) {
 	f, nb, n := w.format, w.cols/32, w.panelRows(i)
+	if open := l.panels[w.t]; open != nil && n == panelRows {
+		open(w.row(16*i), w.stride, nb, &p.q[0], &p.scale[0], &p.off[0])
+		return
+	}
 	unpack := f.unpack
 	if u := l.unpack[w.t]; u != nil {
 		unpack = u

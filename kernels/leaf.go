@@ -39,6 +39,8 @@ type leaf struct {
 	interleave func(nb int, rows *byte, stride int, q *byte)
 	// unpack overrides format.unpack for a block type where this instruction set is faster.
 	unpack map[block.Type]func(nb int, w, q *byte, scale, off *float32)
+	// panels open 16 rows, stride bytes apart, into a panel, by block type. Other types are unpacked, and interleaved.
+	panels map[block.Type]func(w *byte, stride, nb int, q *byte, scale, off *float32)
 	// mul multiplies a panel of 16 rows by a tile of tokens.
 	mul func(f *format, a *mulArgs)
 	// mulFloat is mul for float panels.
@@ -123,16 +125,27 @@ type mulArgs struct {
 	init  *int32   // [nb][format.scales][tile]: −bias·Σq of 32 or 16; formats with a bias only
 	c     *float32
 	ldc   int // floats from token to token
+	near  near
 }
+
+// near is where a microkernel may prefetch while it works, so many bytes past a row: what will be decoded next. An address that is not there does no harm.
+type near struct {
+	row   *byte
+	ahead int
+}
+
+// floatNear is how many bytes mulFloat prefetches for a tile. mul does a line for each block.
+const floatNear = 16 << 10
 
 // mulFloatArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and leaf.tileFloat tokens; k is a multiple of 16, and the panel and
 // the tile have k in the order 0, 16, 32 …, 1, 17 … (16 partial sums, added to 0 in order).
 type mulFloatArgs struct {
-	k   int
-	w   *float32 // [k][16]
-	a   *float32 // [k][tileFloat]
-	c   *float32
-	ldc int
+	k    int
+	w    *float32 // [k][16]
+	a    *float32 // [k][tileFloat]
+	c    *float32
+	ldc  int
+	near near
 }
 
 // attendArgs is one page against rows query rows that share a KV head. A row with count ≤ 0 is left alone. For each row, with

@@ -21,7 +21,7 @@ var avx512 = leaf{
 	tileFloat:  16,
 	interleave: avx512Interleave,
 	mul:        avx512Mul,
-	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc) },
+	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc, a.near.row, a.near.ahead) },
 	dots: map[block.Type]dot{
 		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Two, avx512StripQ4_0),
 		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Two, avx512StripQ4_1),
@@ -42,11 +42,13 @@ var avx512 = leaf{
 		block.TypeQ8_0:   avx512UnpackQ8_0,
 		block.TypeQ2_K:   avx512UnpackQ2_K,
 		block.TypeQ3_K:   avx512UnpackQ3_K,
-		block.TypeQ4_K:   avx512UnpackQ4_K,
-		block.TypeQ5_K:   avx512UnpackQ5_K,
-		block.TypeQ6_K:   avx512UnpackQ6_K,
 		block.TypeIQ4_NL: avx512UnpackIQ4_NL,
-		block.TypeIQ4_XS: avx512UnpackIQ4_XS,
+	},
+	panels: map[block.Type]func(w *byte, stride, nb int, q *byte, scale, off *float32){
+		block.TypeQ4_K:   avx512PanelQ4_K,
+		block.TypeQ5_K:   avx512PanelQ5_K,
+		block.TypeQ6_K:   avx512PanelQ6_K,
+		block.TypeIQ4_XS: avx512PanelIQ4_XS,
 	},
 	attend:   avx512Attend,
 	attendQ8: avx512AttendQ8,
@@ -57,7 +59,7 @@ var avx512 = leaf{
 // avx512BF16 is bf16 of the row for AVX-512, where the CPU has VDPBF16PS (Zen 4, Cooper Lake, Sapphire Rapids and later).
 var avx512BF16 = bf16Leaf{
 	round:  avx512ToBF16,
-	mul:    func(a *mulFloatArgs) { avx512MulPairs(a.k, a.w, a.a, a.c, a.ldc) },
+	mul:    func(a *mulFloatArgs) { avx512MulPairs(a.k, a.w, a.a, a.c, a.ldc, a.near.row, a.near.ahead) },
 	dot:    avx512FloatDot(16, avx512DotPairs_1, avx512DotPairs_2, avx512DotPairs_4),
 	attend: avx512AttendPairs,
 }
@@ -73,7 +75,7 @@ func avx512Mul(f *format, a *mulArgs) {
 	case f.offs == 1:
 		run = avx512MulOff
 	}
-	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc)
+	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc, a.near.row, a.near.ahead)
 }
 
 // avx512Dot joins a format's functions, for one token, for two, and for more.
@@ -96,7 +98,7 @@ func avx512Dot(
 	}
 }
 
-type avx512Strip = func(w *byte, stride, nb, tokens int, next *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)
+type avx512Strip = func(w *byte, stride, nb, tokens int, near *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)
 
 // avx512Strips runs rows 16 at a time, and of the tokens 16. Meanwhile the bytes of the next rows are brought near: 16 rows of a file are read
 // here and there, the next 16 in order. What is left of the rows is run as 16 times the same.

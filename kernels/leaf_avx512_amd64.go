@@ -7,32 +7,32 @@ package kernels
 // avx512MulBias multiplies a panel by a tile: see mulArgs.
 //
 //go:noescape
-func avx512MulBias(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+func avx512MulBias(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
 
 // avx512MulOff multiplies a panel by a tile: see mulArgs.
 //
 //go:noescape
-func avx512MulOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+func avx512MulOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
 
 // avx512MulBias2 multiplies a panel by a tile: see mulArgs.
 //
 //go:noescape
-func avx512MulBias2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+func avx512MulBias2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
 
 // avx512MulOff2 multiplies a panel by a tile: see mulArgs.
 //
 //go:noescape
-func avx512MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+func avx512MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
 
 // avx512MulFloat multiplies a float panel by a tile: see mulFloatArgs.
 //
 //go:noescape
-func avx512MulFloat(k int, w *float32, a *float32, c *float32, ldc int)
+func avx512MulFloat(k int, w *float32, a *float32, c *float32, ldc int, row *byte, ahead int)
 
 // avx512MulPairs multiplies a float panel by a tile: see mulFloatArgs.
 //
 //go:noescape
-func avx512MulPairs(k int, w *float32, a *float32, c *float32, ldc int)
+func avx512MulPairs(k int, w *float32, a *float32, c *float32, ldc int, row *byte, ahead int)
 
 // avx512ToBF16 rounds to bfloat16, nearest even: see leaf.bf16.
 //
@@ -239,40 +239,60 @@ func avx512DotIQ4_XS(w *byte, stride int, rows int, nb int, q *int8, scale *floa
 //go:noescape
 func avx512DotIQ4_XSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
-// avx512StripQ4_0 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+// avx512StripQ4_0 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.
 //
 //go:noescape
-func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 
-// avx512StripQ4_1 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+// avx512StripQ4_1 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.
 //
 //go:noescape
-func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 
-// avx512StripQ8_0 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+// avx512StripQ8_0 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.
 //
 //go:noescape
-func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 
-// avx512StripQ4_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+// avx512StripQ4_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.
 //
 //go:noescape
-func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 
-// avx512StripQ5_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+// avx512PanelQ4_K opens 16 rows into a panel: see leaf.panels.
 //
 //go:noescape
-func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512PanelQ4_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
 
-// avx512StripQ6_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+// avx512StripQ5_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.
 //
 //go:noescape
-func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 
-// avx512StripIQ4_XS multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.
+// avx512PanelQ5_K opens 16 rows into a panel: see leaf.panels.
 //
 //go:noescape
-func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512PanelQ5_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
+
+// avx512StripQ6_K multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.
+//
+//go:noescape
+func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512PanelQ6_K opens 16 rows into a panel: see leaf.panels.
+//
+//go:noescape
+func avx512PanelQ6_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
+
+// avx512StripIQ4_XS multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.
+//
+//go:noescape
+func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+
+// avx512PanelIQ4_XS opens 16 rows into a panel: see leaf.panels.
+//
+//go:noescape
+func avx512PanelIQ4_XS(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
 
 // avx512DotF32_4 multiplies rows by 4 tokens: see dotArgs.
 //
@@ -363,26 +383,6 @@ func avx512UnpackIQ4_NL(nb int, w *byte, q *byte, scale *float32, off *float32)
 //
 //go:noescape
 func avx512UnpackQ8_0(nb int, w *byte, q *byte, scale *float32, off *float32)
-
-// avx512UnpackQ4_K turns a row's blocks into integers, scales and offsets: see format.unpack.
-//
-//go:noescape
-func avx512UnpackQ4_K(nb int, w *byte, q *byte, scale *float32, off *float32)
-
-// avx512UnpackQ5_K turns a row's blocks into integers, scales and offsets: see format.unpack.
-//
-//go:noescape
-func avx512UnpackQ5_K(nb int, w *byte, q *byte, scale *float32, off *float32)
-
-// avx512UnpackQ6_K turns a row's blocks into integers, scales and offsets: see format.unpack.
-//
-//go:noescape
-func avx512UnpackQ6_K(nb int, w *byte, q *byte, scale *float32, off *float32)
-
-// avx512UnpackIQ4_XS turns a row's blocks into integers, scales and offsets: see format.unpack.
-//
-//go:noescape
-func avx512UnpackIQ4_XS(nb int, w *byte, q *byte, scale *float32, off *float32)
 
 // avx512UnpackQ2_K turns a row's blocks into integers, scales and offsets: see format.unpack.
 //

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func avx512MulBias(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
-TEXT ·avx512MulBias(SB), NOSPLIT, $0-80
+// func avx512MulBias(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512MulBias(SB), NOSPLIT, $0-96
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -15,43 +15,45 @@ TEXT ·avx512MulBias(SB), NOSPLIT, $0-80
 	MOVQ    c+64(FP), DI
 	MOVQ    ldc+72(FP), R8
 	MOVQ    init+56(FP), R9
+	MOVQ    row+80(FP), R10
+	ADDQ    ahead+88(FP), R10
 	SHLQ    $0x02, R8
-	LEAQ    -1(AX), R10
+	LEAQ    -1(AX), R11
 	ADDQ    $0x07, AX
-	MOVQ    DI, R11
+	MOVQ    DI, R12
 	VXORPS  Z0, Z0, Z0
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
 
 segment:
 	VXORPS Z0, Z0, Z0
@@ -70,10 +72,12 @@ segment:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-	MOVQ   AX, R11
-	SHRQ   $0x03, R11
+	MOVQ   AX, R12
+	SHRQ   $0x03, R12
 
 block:
+	PREFETCHT1    (R10)
+	ADDQ          $0x40, R10
 	VMOVDQU32     (CX), Z16
 	VMOVDQU32     64(CX), Z17
 	VMOVDQU32     128(CX), Z18
@@ -280,58 +284,58 @@ block:
 	ADDQ          $+64, SI
 	ADDQ          $+64, DX
 	ADDQ          $+64, R9
-	DECQ          R11
+	DECQ          R12
 	JNZ           block
-	MOVQ          DI, R11
-	VADDPS        (R11), Z0, Z0
-	VMOVUPS       Z0, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z1, Z1
-	VMOVUPS       Z1, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z2, Z2
-	VMOVUPS       Z2, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z3, Z3
-	VMOVUPS       Z3, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z4, Z4
-	VMOVUPS       Z4, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z5, Z5
-	VMOVUPS       Z5, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z6, Z6
-	VMOVUPS       Z6, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z7, Z7
-	VMOVUPS       Z7, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z8, Z8
-	VMOVUPS       Z8, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z9, Z9
-	VMOVUPS       Z9, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z10, Z10
-	VMOVUPS       Z10, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z11, Z11
-	VMOVUPS       Z11, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z12, Z12
-	VMOVUPS       Z12, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z13, Z13
-	VMOVUPS       Z13, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z14, Z14
-	VMOVUPS       Z14, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z15, Z15
-	VMOVUPS       Z15, (R11)
+	MOVQ          DI, R12
+	VADDPS        (R12), Z0, Z0
+	VMOVUPS       Z0, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z1, Z1
+	VMOVUPS       Z1, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z2, Z2
+	VMOVUPS       Z2, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z3, Z3
+	VMOVUPS       Z3, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z4, Z4
+	VMOVUPS       Z4, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z5, Z5
+	VMOVUPS       Z5, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z6, Z6
+	VMOVUPS       Z6, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z7, Z7
+	VMOVUPS       Z7, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z8, Z8
+	VMOVUPS       Z8, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z9, Z9
+	VMOVUPS       Z9, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z10, Z10
+	VMOVUPS       Z10, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z11, Z11
+	VMOVUPS       Z11, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z12, Z12
+	VMOVUPS       Z12, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z13, Z13
+	VMOVUPS       Z13, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z14, Z14
+	VMOVUPS       Z14, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z15, Z15
+	VMOVUPS       Z15, (R12)
 	DECQ          AX
-	CMPQ          AX, R10
+	CMPQ          AX, R11
 	JEQ           done
 	CMPQ          AX, $0x08
 	JGE           segment
@@ -340,9 +344,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512MulOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
-TEXT ·avx512MulOff(SB), NOSPLIT, $0-80
+// func avx512MulOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512MulOff(SB), NOSPLIT, $0-96
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -352,43 +356,45 @@ TEXT ·avx512MulOff(SB), NOSPLIT, $0-80
 	MOVQ    ldc+72(FP), R8
 	MOVQ    off+24(FP), R9
 	MOVQ    sum+48(FP), R10
+	MOVQ    row+80(FP), R11
+	ADDQ    ahead+88(FP), R11
 	SHLQ    $0x02, R8
-	LEAQ    -1(AX), R11
+	LEAQ    -1(AX), R12
 	ADDQ    $0x07, AX
-	MOVQ    DI, R12
+	MOVQ    DI, R13
 	VXORPS  Z0, Z0, Z0
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
 
 segment:
 	VXORPS Z0, Z0, Z0
@@ -407,10 +413,12 @@ segment:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-	MOVQ   AX, R12
-	SHRQ   $0x03, R12
+	MOVQ   AX, R13
+	SHRQ   $0x03, R13
 
 block:
+	PREFETCHT1       (R11)
+	ADDQ             $0x40, R11
 	VMOVDQU32        (CX), Z16
 	VMOVDQU32        64(CX), Z17
 	VMOVDQU32        128(CX), Z18
@@ -635,58 +643,58 @@ block:
 	ADDQ             $+64, DX
 	ADDQ             $+64, R9
 	ADDQ             $+64, R10
-	DECQ             R12
+	DECQ             R13
 	JNZ              block
-	MOVQ             DI, R12
-	VADDPS           (R12), Z0, Z0
-	VMOVUPS          Z0, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z1, Z1
-	VMOVUPS          Z1, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z2, Z2
-	VMOVUPS          Z2, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z3, Z3
-	VMOVUPS          Z3, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z4, Z4
-	VMOVUPS          Z4, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z5, Z5
-	VMOVUPS          Z5, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z6, Z6
-	VMOVUPS          Z6, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z7, Z7
-	VMOVUPS          Z7, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z8, Z8
-	VMOVUPS          Z8, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z9, Z9
-	VMOVUPS          Z9, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z10, Z10
-	VMOVUPS          Z10, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z11, Z11
-	VMOVUPS          Z11, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z12, Z12
-	VMOVUPS          Z12, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z13, Z13
-	VMOVUPS          Z13, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z14, Z14
-	VMOVUPS          Z14, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z15, Z15
-	VMOVUPS          Z15, (R12)
+	MOVQ             DI, R13
+	VADDPS           (R13), Z0, Z0
+	VMOVUPS          Z0, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z1, Z1
+	VMOVUPS          Z1, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z2, Z2
+	VMOVUPS          Z2, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z3, Z3
+	VMOVUPS          Z3, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z4, Z4
+	VMOVUPS          Z4, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z5, Z5
+	VMOVUPS          Z5, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z6, Z6
+	VMOVUPS          Z6, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z7, Z7
+	VMOVUPS          Z7, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z8, Z8
+	VMOVUPS          Z8, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z9, Z9
+	VMOVUPS          Z9, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z10, Z10
+	VMOVUPS          Z10, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z11, Z11
+	VMOVUPS          Z11, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z12, Z12
+	VMOVUPS          Z12, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z13, Z13
+	VMOVUPS          Z13, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z14, Z14
+	VMOVUPS          Z14, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z15, Z15
+	VMOVUPS          Z15, (R13)
 	DECQ             AX
-	CMPQ             AX, R11
+	CMPQ             AX, R12
 	JEQ              done
 	CMPQ             AX, $0x08
 	JGE              segment
@@ -695,9 +703,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512MulBias2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
-TEXT ·avx512MulBias2(SB), NOSPLIT, $0-80
+// func avx512MulBias2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512MulBias2(SB), NOSPLIT, $0-96
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -706,43 +714,45 @@ TEXT ·avx512MulBias2(SB), NOSPLIT, $0-80
 	MOVQ    c+64(FP), DI
 	MOVQ    ldc+72(FP), R8
 	MOVQ    init+56(FP), R9
+	MOVQ    row+80(FP), R10
+	ADDQ    ahead+88(FP), R10
 	SHLQ    $0x02, R8
-	LEAQ    -1(AX), R10
+	LEAQ    -1(AX), R11
 	ADDQ    $0x07, AX
-	MOVQ    DI, R11
+	MOVQ    DI, R12
 	VXORPS  Z0, Z0, Z0
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
-	VMOVUPS Z0, (R11)
-	ADDQ    R8, R11
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
+	VMOVUPS Z0, (R12)
+	ADDQ    R8, R12
 
 segment:
 	VXORPS Z0, Z0, Z0
@@ -761,10 +771,12 @@ segment:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-	MOVQ   AX, R11
-	SHRQ   $0x03, R11
+	MOVQ   AX, R12
+	SHRQ   $0x03, R12
 
 block:
+	PREFETCHT1    (R10)
+	ADDQ          $0x40, R10
 	VMOVDQU32     (CX), Z16
 	VMOVDQU32     64(CX), Z17
 	VMOVDQU32     128(CX), Z18
@@ -1036,58 +1048,58 @@ block:
 	ADDQ          $+64, SI
 	ADDQ          $+128, DX
 	ADDQ          $+128, R9
-	DECQ          R11
+	DECQ          R12
 	JNZ           block
-	MOVQ          DI, R11
-	VADDPS        (R11), Z0, Z0
-	VMOVUPS       Z0, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z1, Z1
-	VMOVUPS       Z1, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z2, Z2
-	VMOVUPS       Z2, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z3, Z3
-	VMOVUPS       Z3, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z4, Z4
-	VMOVUPS       Z4, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z5, Z5
-	VMOVUPS       Z5, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z6, Z6
-	VMOVUPS       Z6, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z7, Z7
-	VMOVUPS       Z7, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z8, Z8
-	VMOVUPS       Z8, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z9, Z9
-	VMOVUPS       Z9, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z10, Z10
-	VMOVUPS       Z10, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z11, Z11
-	VMOVUPS       Z11, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z12, Z12
-	VMOVUPS       Z12, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z13, Z13
-	VMOVUPS       Z13, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z14, Z14
-	VMOVUPS       Z14, (R11)
-	ADDQ          R8, R11
-	VADDPS        (R11), Z15, Z15
-	VMOVUPS       Z15, (R11)
+	MOVQ          DI, R12
+	VADDPS        (R12), Z0, Z0
+	VMOVUPS       Z0, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z1, Z1
+	VMOVUPS       Z1, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z2, Z2
+	VMOVUPS       Z2, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z3, Z3
+	VMOVUPS       Z3, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z4, Z4
+	VMOVUPS       Z4, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z5, Z5
+	VMOVUPS       Z5, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z6, Z6
+	VMOVUPS       Z6, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z7, Z7
+	VMOVUPS       Z7, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z8, Z8
+	VMOVUPS       Z8, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z9, Z9
+	VMOVUPS       Z9, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z10, Z10
+	VMOVUPS       Z10, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z11, Z11
+	VMOVUPS       Z11, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z12, Z12
+	VMOVUPS       Z12, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z13, Z13
+	VMOVUPS       Z13, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z14, Z14
+	VMOVUPS       Z14, (R12)
+	ADDQ          R8, R12
+	VADDPS        (R12), Z15, Z15
+	VMOVUPS       Z15, (R12)
 	DECQ          AX
-	CMPQ          AX, R10
+	CMPQ          AX, R11
 	JEQ           done
 	CMPQ          AX, $0x08
 	JGE           segment
@@ -1096,9 +1108,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI
-TEXT ·avx512MulOff2(SB), NOSPLIT, $0-80
+// func avx512MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
+TEXT ·avx512MulOff2(SB), NOSPLIT, $0-96
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -1108,43 +1120,45 @@ TEXT ·avx512MulOff2(SB), NOSPLIT, $0-80
 	MOVQ    ldc+72(FP), R8
 	MOVQ    off+24(FP), R9
 	MOVQ    sum+48(FP), R10
+	MOVQ    row+80(FP), R11
+	ADDQ    ahead+88(FP), R11
 	SHLQ    $0x02, R8
-	LEAQ    -1(AX), R11
+	LEAQ    -1(AX), R12
 	ADDQ    $0x07, AX
-	MOVQ    DI, R12
+	MOVQ    DI, R13
 	VXORPS  Z0, Z0, Z0
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
-	VMOVUPS Z0, (R12)
-	ADDQ    R8, R12
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R13
 
 segment:
 	VXORPS Z0, Z0, Z0
@@ -1163,10 +1177,12 @@ segment:
 	VXORPS Z13, Z13, Z13
 	VXORPS Z14, Z14, Z14
 	VXORPS Z15, Z15, Z15
-	MOVQ   AX, R12
-	SHRQ   $0x03, R12
+	MOVQ   AX, R13
+	SHRQ   $0x03, R13
 
 block:
+	PREFETCHT1       (R11)
+	ADDQ             $0x40, R11
 	VMOVDQU32        (CX), Z16
 	VMOVDQU32        64(CX), Z17
 	VMOVDQU32        128(CX), Z18
@@ -1473,58 +1489,58 @@ block:
 	ADDQ             $+128, DX
 	ADDQ             $+128, R9
 	ADDQ             $+128, R10
-	DECQ             R12
+	DECQ             R13
 	JNZ              block
-	MOVQ             DI, R12
-	VADDPS           (R12), Z0, Z0
-	VMOVUPS          Z0, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z1, Z1
-	VMOVUPS          Z1, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z2, Z2
-	VMOVUPS          Z2, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z3, Z3
-	VMOVUPS          Z3, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z4, Z4
-	VMOVUPS          Z4, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z5, Z5
-	VMOVUPS          Z5, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z6, Z6
-	VMOVUPS          Z6, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z7, Z7
-	VMOVUPS          Z7, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z8, Z8
-	VMOVUPS          Z8, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z9, Z9
-	VMOVUPS          Z9, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z10, Z10
-	VMOVUPS          Z10, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z11, Z11
-	VMOVUPS          Z11, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z12, Z12
-	VMOVUPS          Z12, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z13, Z13
-	VMOVUPS          Z13, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z14, Z14
-	VMOVUPS          Z14, (R12)
-	ADDQ             R8, R12
-	VADDPS           (R12), Z15, Z15
-	VMOVUPS          Z15, (R12)
+	MOVQ             DI, R13
+	VADDPS           (R13), Z0, Z0
+	VMOVUPS          Z0, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z1, Z1
+	VMOVUPS          Z1, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z2, Z2
+	VMOVUPS          Z2, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z3, Z3
+	VMOVUPS          Z3, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z4, Z4
+	VMOVUPS          Z4, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z5, Z5
+	VMOVUPS          Z5, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z6, Z6
+	VMOVUPS          Z6, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z7, Z7
+	VMOVUPS          Z7, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z8, Z8
+	VMOVUPS          Z8, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z9, Z9
+	VMOVUPS          Z9, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z10, Z10
+	VMOVUPS          Z10, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z11, Z11
+	VMOVUPS          Z11, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z12, Z12
+	VMOVUPS          Z12, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z13, Z13
+	VMOVUPS          Z13, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z14, Z14
+	VMOVUPS          Z14, (R13)
+	ADDQ             R8, R13
+	VADDPS           (R13), Z15, Z15
+	VMOVUPS          Z15, (R13)
 	DECQ             AX
-	CMPQ             AX, R11
+	CMPQ             AX, R12
 	JEQ              done
 	CMPQ             AX, $0x08
 	JGE              segment
@@ -1533,9 +1549,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512MulFloat(k int, w *float32, a *float32, c *float32, ldc int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·avx512MulFloat(SB), NOSPLIT, $0-40
+// func avx512MulFloat(k int, w *float32, a *float32, c *float32, ldc int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512MulFloat(SB), NOSPLIT, $0-56
 	MOVQ    k+0(FP), AX
 	MOVQ    w+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -1577,26 +1593,45 @@ TEXT ·avx512MulFloat(SB), NOSPLIT, $0-40
 	ADDQ    SI, DI
 	VMOVUPS Z0, (DI)
 	ADDQ    SI, DI
+	MOVQ    row+40(FP), R9
+	ADDQ    ahead+48(FP), R9
 	MOVQ    $0x00000010, R8
 
 segment:
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	MOVQ   AX, DI
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	PREFETCHT1 256(R9)
+	PREFETCHT1 320(R9)
+	PREFETCHT1 384(R9)
+	PREFETCHT1 448(R9)
+	PREFETCHT1 512(R9)
+	PREFETCHT1 576(R9)
+	PREFETCHT1 640(R9)
+	PREFETCHT1 704(R9)
+	PREFETCHT1 768(R9)
+	PREFETCHT1 832(R9)
+	PREFETCHT1 896(R9)
+	PREFETCHT1 960(R9)
+	ADDQ       $+1024, R9
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	MOVQ       AX, DI
 
 k:
 	VMOVDQU32        (CX), Z16
@@ -1673,9 +1708,9 @@ k:
 	VZEROUPPER
 	RET
 
-// func avx512MulPairs(k int, w *float32, a *float32, c *float32, ldc int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA
-TEXT ·avx512MulPairs(SB), NOSPLIT, $0-40
+// func avx512MulPairs(k int, w *float32, a *float32, c *float32, ldc int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512IFMA, MMX+
+TEXT ·avx512MulPairs(SB), NOSPLIT, $0-56
 	MOVQ    k+0(FP), AX
 	MOVQ    w+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -1717,26 +1752,45 @@ TEXT ·avx512MulPairs(SB), NOSPLIT, $0-40
 	ADDQ    SI, DI
 	VMOVUPS Z0, (DI)
 	ADDQ    SI, DI
+	MOVQ    row+40(FP), R9
+	ADDQ    ahead+48(FP), R9
 	MOVQ    $0x00000010, R8
 
 segment:
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	MOVQ   AX, DI
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	PREFETCHT1 128(R9)
+	PREFETCHT1 192(R9)
+	PREFETCHT1 256(R9)
+	PREFETCHT1 320(R9)
+	PREFETCHT1 384(R9)
+	PREFETCHT1 448(R9)
+	PREFETCHT1 512(R9)
+	PREFETCHT1 576(R9)
+	PREFETCHT1 640(R9)
+	PREFETCHT1 704(R9)
+	PREFETCHT1 768(R9)
+	PREFETCHT1 832(R9)
+	PREFETCHT1 896(R9)
+	PREFETCHT1 960(R9)
+	ADDQ       $+1024, R9
+	VXORPS     Z0, Z0, Z0
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	MOVQ       AX, DI
 
 k:
 	VMOVDQU32    (CX), Z16
@@ -11536,80 +11590,80 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
 TEXT ·avx512StripQ4_0(SB), $8192-88
+	MOVQ   nb+16(FP), AX
+	SHLQ   $0x02, AX
 	MOVQ   w+0(FP), DI
-	MOVQ   next+32(FP), R8
-	MOVQ   stride+8(FP), AX
-	LEAQ   (AX)(AX*2), CX
-	LEAQ   (DI)(AX*4), R9
-	LEAQ   (R9)(AX*4), R10
-	LEAQ   (R10)(AX*4), R11
-	MOVQ   nb+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   q+40(FP), R12
-	MOVQ   scale+48(FP), R13
+	MOVQ   stride+8(FP), BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DI)(BX*4), R8
+	LEAQ   (R8)(BX*4), R9
+	LEAQ   (R9)(BX*4), R10
+	MOVQ   q+40(FP), R11
+	MOVQ   scale+48(FP), R12
+	MOVQ   near+32(FP), R13
 	MOVQ   init+64(FP), R14
-	MOVQ   tokens+24(FP), BX
+	MOVQ   tokens+24(FP), CX
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), SI
+	LEAQ   (SP), DX
 
 clear:
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z0, 1024(SI)
-	VMOVUPS Z0, 2048(SI)
-	VMOVUPS Z0, 3072(SI)
-	VMOVUPS Z0, 4096(SI)
-	VMOVUPS Z0, 5120(SI)
-	VMOVUPS Z0, 6144(SI)
-	VMOVUPS Z0, 7168(SI)
-	ADDQ    $0x40, SI
-	DECQ    BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z0, 1024(DX)
+	VMOVUPS Z0, 2048(DX)
+	VMOVUPS Z0, 3072(DX)
+	VMOVUPS Z0, 4096(DX)
+	VMOVUPS Z0, 5120(DX)
+	VMOVUPS Z0, 6144(DX)
+	VMOVUPS Z0, 7168(DX)
+	ADDQ    $0x40, DX
+	DECQ    CX
 	JNZ     clear
-	MOVQ    tokens+24(FP), BX
-	IMULQ   DX, BX
-	MOVQ    BX, tokens+24(FP)
-	LEAQ    (SP), SI
+	MOVQ    tokens+24(FP), CX
+	IMULQ   AX, CX
+	MOVQ    CX, tokens+24(FP)
+	LEAQ    (SP), DX
 
 group:
 	VXORPS          Z2, Z2, Z2
 	VPBROADCASTW    (DI), X0
-	VPBROADCASTW    (R10), X1
-	VPINSRW         $0x01, (DI)(AX*1), X0, X0
-	VPINSRW         $0x01, (R10)(AX*1), X1, X1
-	VPINSRW         $0x02, (DI)(AX*2), X0, X0
-	VPINSRW         $0x02, (R10)(AX*2), X1, X1
-	VPINSRW         $0x03, (DI)(CX*1), X0, X0
-	VPINSRW         $0x03, (R10)(CX*1), X1, X1
-	VPINSRW         $0x04, (R9), X0, X0
-	VPINSRW         $0x04, (R11), X1, X1
-	VPINSRW         $0x05, (R9)(AX*1), X0, X0
-	VPINSRW         $0x05, (R11)(AX*1), X1, X1
-	VPINSRW         $0x06, (R9)(AX*2), X0, X0
-	VPINSRW         $0x06, (R11)(AX*2), X1, X1
-	VPINSRW         $0x07, (R9)(CX*1), X0, X0
-	VPINSRW         $0x07, (R11)(CX*1), X1, X1
+	VPBROADCASTW    (R9), X1
+	VPINSRW         $0x01, (DI)(BX*1), X0, X0
+	VPINSRW         $0x01, (R9)(BX*1), X1, X1
+	VPINSRW         $0x02, (DI)(BX*2), X0, X0
+	VPINSRW         $0x02, (R9)(BX*2), X1, X1
+	VPINSRW         $0x03, (DI)(SI*1), X0, X0
+	VPINSRW         $0x03, (R9)(SI*1), X1, X1
+	VPINSRW         $0x04, (R8), X0, X0
+	VPINSRW         $0x04, (R10), X1, X1
+	VPINSRW         $0x05, (R8)(BX*1), X0, X0
+	VPINSRW         $0x05, (R10)(BX*1), X1, X1
+	VPINSRW         $0x06, (R8)(BX*2), X0, X0
+	VPINSRW         $0x06, (R10)(BX*2), X1, X1
+	VPINSRW         $0x07, (R8)(SI*1), X0, X0
+	VPINSRW         $0x07, (R10)(SI*1), X1, X1
 	VCVTPH2PS       X0, Y0
 	VINSERTF64X4    $0x00, Y0, Z2, Z2
 	VCVTPH2PS       X1, Y0
 	VINSERTF64X4    $0x01, Y0, Z2, Z2
 	VBROADCASTI32X4 2(DI), Z0
-	VINSERTI32X4    $0x01, 2(R9), Z0, Z0
-	VINSERTI32X4    $0x02, 2(R10), Z0, Z0
-	VINSERTI32X4    $0x03, 2(R11), Z0, Z0
-	VBROADCASTI32X4 2(DI)(AX*1), Z1
-	VINSERTI32X4    $0x01, 2(R9)(AX*1), Z1, Z1
-	VINSERTI32X4    $0x02, 2(R10)(AX*1), Z1, Z1
-	VINSERTI32X4    $0x03, 2(R11)(AX*1), Z1, Z1
-	VBROADCASTI32X4 2(DI)(AX*2), Z3
-	VINSERTI32X4    $0x01, 2(R9)(AX*2), Z3, Z3
-	VINSERTI32X4    $0x02, 2(R10)(AX*2), Z3, Z3
-	VINSERTI32X4    $0x03, 2(R11)(AX*2), Z3, Z3
-	VBROADCASTI32X4 2(DI)(CX*1), Z4
-	VINSERTI32X4    $0x01, 2(R9)(CX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 2(R10)(CX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 2(R11)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x01, 2(R8), Z0, Z0
+	VINSERTI32X4    $0x02, 2(R9), Z0, Z0
+	VINSERTI32X4    $0x03, 2(R10), Z0, Z0
+	VBROADCASTI32X4 2(DI)(BX*1), Z1
+	VINSERTI32X4    $0x01, 2(R8)(BX*1), Z1, Z1
+	VINSERTI32X4    $0x02, 2(R9)(BX*1), Z1, Z1
+	VINSERTI32X4    $0x03, 2(R10)(BX*1), Z1, Z1
+	VBROADCASTI32X4 2(DI)(BX*2), Z3
+	VINSERTI32X4    $0x01, 2(R8)(BX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 2(R9)(BX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 2(R10)(BX*2), Z3, Z3
+	VBROADCASTI32X4 2(DI)(SI*1), Z4
+	VINSERTI32X4    $0x01, 2(R8)(SI*1), Z4, Z4
+	VINSERTI32X4    $0x02, 2(R9)(SI*1), Z4, Z4
+	VINSERTI32X4    $0x03, 2(R10)(SI*1), Z4, Z4
 	VPUNPCKHDQ      Z1, Z0, Z5
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z4, Z3, Z1
@@ -11630,54 +11684,54 @@ group:
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z8
 	VPSRLD          $0x04, Z5, Z5
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	MOVQ            SI, R15
-	PREFETCHT1      (R8)
-	PREFETCHT1      64(R8)
-	PREFETCHT1      128(R8)
-	PREFETCHT1      192(R8)
-	PREFETCHT1      256(R8)
-	XORQ            BX, BX
+	MOVQ            DX, R15
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	PREFETCHT1      128(R13)
+	PREFETCHT1      192(R13)
+	PREFETCHT1      256(R13)
+	XORQ            CX, CX
 
 tokens1:
-	VPBROADCASTD  (R14)(BX*1), Z9
-	VPDPBUSD.BCST (R12)(BX*8), Z1, Z9
-	VPDPBUSD.BCST 4(R12)(BX*8), Z6, Z9
-	VPDPBUSD.BCST 8(R12)(BX*8), Z7, Z9
-	VPDPBUSD.BCST 12(R12)(BX*8), Z8, Z9
-	VPDPBUSD.BCST 16(R12)(BX*8), Z4, Z9
-	VPDPBUSD.BCST 20(R12)(BX*8), Z0, Z9
-	VPDPBUSD.BCST 24(R12)(BX*8), Z3, Z9
-	VPDPBUSD.BCST 28(R12)(BX*8), Z5, Z9
+	VPBROADCASTD  (R14)(CX*1), Z9
+	VPDPBUSD.BCST (R11)(CX*8), Z1, Z9
+	VPDPBUSD.BCST 4(R11)(CX*8), Z6, Z9
+	VPDPBUSD.BCST 8(R11)(CX*8), Z7, Z9
+	VPDPBUSD.BCST 12(R11)(CX*8), Z8, Z9
+	VPDPBUSD.BCST 16(R11)(CX*8), Z4, Z9
+	VPDPBUSD.BCST 20(R11)(CX*8), Z0, Z9
+	VPDPBUSD.BCST 24(R11)(CX*8), Z3, Z9
+	VPDPBUSD.BCST 28(R11)(CX*8), Z5, Z9
 	VMOVDQU32     (R15), Z10
-	VMULPS.BCST   (R13)(BX*1), Z2, Z11
+	VMULPS.BCST   (R12)(CX*1), Z2, Z11
 	VCVTDQ2PS     Z9, Z9
 	VFMADD231PS   Z11, Z9, Z10
 	VMOVUPS       Z10, (R15)
 	ADDQ          $0x40, R15
-	ADDQ          DX, BX
-	CMPQ          BX, tokens+24(FP)
+	ADDQ          AX, CX
+	CMPQ          CX, tokens+24(FP)
 	JNE           tokens1
-	ADDQ          $+288, R8
 	ADDQ          $+18, DI
+	ADDQ          $+18, R8
 	ADDQ          $+18, R9
 	ADDQ          $+18, R10
-	ADDQ          $+18, R11
-	ADDQ          $+32, R12
-	ADDQ          $+4, R13
+	ADDQ          $+288, R13
+	ADDQ          $+32, R11
+	ADDQ          $+4, R12
 	ADDQ          $+4, R14
-	ADDQ          $+1024, SI
-	LEAQ          8192(SP), BX
-	CMPQ          SI, BX
+	ADDQ          $+1024, DX
+	LEAQ          8192(SP), CX
+	CMPQ          DX, CX
 	JNE           turned
-	LEAQ          (SP), SI
+	LEAQ          (SP), DX
 
 turned:
 	DECQ nb+16(FP)
 	JNZ  group
-	MOVQ y+72(FP), AX
-	MOVQ ldy+80(FP), CX
+	MOVQ y+72(FP), CX
+	MOVQ ldy+80(FP), DX
 	MOVQ tokens+24(FP), SI
-	SHLQ $0x02, CX
+	SHLQ $0x02, DX
 	LEAQ (SP), BX
 
 out:
@@ -11690,71 +11744,71 @@ out:
 	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
 	VADDPS  7168(BX), Z0, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
 	ADDQ    $0x40, BX
-	SUBQ    DX, SI
+	SUBQ    AX, SI
 	JNZ     out
 	VZEROUPPER
 	RET
 
-// func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·avx512StripQ4_1(SB), $8192-88
+	MOVQ   nb+16(FP), AX
+	SHLQ   $0x02, AX
 	MOVQ   w+0(FP), DI
-	MOVQ   next+32(FP), R8
-	MOVQ   stride+8(FP), AX
-	LEAQ   (AX)(AX*2), CX
-	LEAQ   (DI)(AX*4), R9
-	LEAQ   (R9)(AX*4), R10
-	LEAQ   (R10)(AX*4), R11
-	MOVQ   nb+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   q+40(FP), R12
-	MOVQ   scale+48(FP), R13
+	MOVQ   stride+8(FP), BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DI)(BX*4), R8
+	LEAQ   (R8)(BX*4), R9
+	LEAQ   (R9)(BX*4), R10
+	MOVQ   q+40(FP), R11
+	MOVQ   scale+48(FP), R12
+	MOVQ   near+32(FP), R13
 	MOVQ   sum+56(FP), R14
-	MOVQ   tokens+24(FP), BX
+	MOVQ   tokens+24(FP), CX
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), SI
+	LEAQ   (SP), DX
 
 clear:
-	VMOVUPS Z0, (SI)
-	VMOVUPS Z0, 1024(SI)
-	VMOVUPS Z0, 2048(SI)
-	VMOVUPS Z0, 3072(SI)
-	VMOVUPS Z0, 4096(SI)
-	VMOVUPS Z0, 5120(SI)
-	VMOVUPS Z0, 6144(SI)
-	VMOVUPS Z0, 7168(SI)
-	ADDQ    $0x40, SI
-	DECQ    BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z0, 1024(DX)
+	VMOVUPS Z0, 2048(DX)
+	VMOVUPS Z0, 3072(DX)
+	VMOVUPS Z0, 4096(DX)
+	VMOVUPS Z0, 5120(DX)
+	VMOVUPS Z0, 6144(DX)
+	VMOVUPS Z0, 7168(DX)
+	ADDQ    $0x40, DX
+	DECQ    CX
 	JNZ     clear
-	MOVQ    tokens+24(FP), BX
-	IMULQ   DX, BX
-	MOVQ    BX, tokens+24(FP)
-	LEAQ    (SP), SI
+	MOVQ    tokens+24(FP), CX
+	IMULQ   AX, CX
+	MOVQ    CX, tokens+24(FP)
+	LEAQ    (SP), DX
 
 group:
 	VXORPS          Z0, Z0, Z0
 	VMOVD           (DI), X1
-	VPINSRD         $0x01, (DI)(AX*1), X1, X1
-	VPINSRD         $0x02, (DI)(AX*2), X1, X1
-	VPINSRD         $0x03, (DI)(CX*1), X1, X1
+	VPINSRD         $0x01, (DI)(BX*1), X1, X1
+	VPINSRD         $0x02, (DI)(BX*2), X1, X1
+	VPINSRD         $0x03, (DI)(SI*1), X1, X1
 	VINSERTI32X4    $0x00, X1, Z0, Z0
-	VMOVD           (R9), X1
-	VPINSRD         $0x01, (R9)(AX*1), X1, X1
-	VPINSRD         $0x02, (R9)(AX*2), X1, X1
-	VPINSRD         $0x03, (R9)(CX*1), X1, X1
+	VMOVD           (R8), X1
+	VPINSRD         $0x01, (R8)(BX*1), X1, X1
+	VPINSRD         $0x02, (R8)(BX*2), X1, X1
+	VPINSRD         $0x03, (R8)(SI*1), X1, X1
 	VINSERTI32X4    $0x01, X1, Z0, Z0
-	VMOVD           (R10), X1
-	VPINSRD         $0x01, (R10)(AX*1), X1, X1
-	VPINSRD         $0x02, (R10)(AX*2), X1, X1
-	VPINSRD         $0x03, (R10)(CX*1), X1, X1
+	VMOVD           (R9), X1
+	VPINSRD         $0x01, (R9)(BX*1), X1, X1
+	VPINSRD         $0x02, (R9)(BX*2), X1, X1
+	VPINSRD         $0x03, (R9)(SI*1), X1, X1
 	VINSERTI32X4    $0x02, X1, Z0, Z0
-	VMOVD           (R11), X1
-	VPINSRD         $0x01, (R11)(AX*1), X1, X1
-	VPINSRD         $0x02, (R11)(AX*2), X1, X1
-	VPINSRD         $0x03, (R11)(CX*1), X1, X1
+	VMOVD           (R10), X1
+	VPINSRD         $0x01, (R10)(BX*1), X1, X1
+	VPINSRD         $0x02, (R10)(BX*2), X1, X1
+	VPINSRD         $0x03, (R10)(SI*1), X1, X1
 	VINSERTI32X4    $0x03, X1, Z0, Z0
 	VPMOVDW         Z0, Y1
 	VCVTPH2PS       Y1, Z1
@@ -11763,21 +11817,21 @@ group:
 	VCVTPH2PS       Y0, Z0
 	VPXORD.BCST     avx512_splat_80000000<>+0(SB), Z0, Z0
 	VBROADCASTI32X4 4(DI), Z2
-	VINSERTI32X4    $0x01, 4(R9), Z2, Z2
-	VINSERTI32X4    $0x02, 4(R10), Z2, Z2
-	VINSERTI32X4    $0x03, 4(R11), Z2, Z2
-	VBROADCASTI32X4 4(DI)(AX*1), Z3
-	VINSERTI32X4    $0x01, 4(R9)(AX*1), Z3, Z3
-	VINSERTI32X4    $0x02, 4(R10)(AX*1), Z3, Z3
-	VINSERTI32X4    $0x03, 4(R11)(AX*1), Z3, Z3
-	VBROADCASTI32X4 4(DI)(AX*2), Z4
-	VINSERTI32X4    $0x01, 4(R9)(AX*2), Z4, Z4
-	VINSERTI32X4    $0x02, 4(R10)(AX*2), Z4, Z4
-	VINSERTI32X4    $0x03, 4(R11)(AX*2), Z4, Z4
-	VBROADCASTI32X4 4(DI)(CX*1), Z5
-	VINSERTI32X4    $0x01, 4(R9)(CX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 4(R10)(CX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 4(R11)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x01, 4(R8), Z2, Z2
+	VINSERTI32X4    $0x02, 4(R9), Z2, Z2
+	VINSERTI32X4    $0x03, 4(R10), Z2, Z2
+	VBROADCASTI32X4 4(DI)(BX*1), Z3
+	VINSERTI32X4    $0x01, 4(R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 4(R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 4(R10)(BX*1), Z3, Z3
+	VBROADCASTI32X4 4(DI)(BX*2), Z4
+	VINSERTI32X4    $0x01, 4(R8)(BX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 4(R9)(BX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 4(R10)(BX*2), Z4, Z4
+	VBROADCASTI32X4 4(DI)(SI*1), Z5
+	VINSERTI32X4    $0x01, 4(R8)(SI*1), Z5, Z5
+	VINSERTI32X4    $0x02, 4(R9)(SI*1), Z5, Z5
+	VINSERTI32X4    $0x03, 4(R10)(SI*1), Z5, Z5
 	VPUNPCKHDQ      Z3, Z2, Z6
 	VPUNPCKLDQ      Z3, Z2, Z2
 	VPUNPCKHDQ      Z5, Z4, Z3
@@ -11798,55 +11852,55 @@ group:
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z9
 	VPSRLD          $0x04, Z6, Z6
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	MOVQ            SI, R15
-	PREFETCHT1      (R8)
-	PREFETCHT1      64(R8)
-	PREFETCHT1      128(R8)
-	PREFETCHT1      192(R8)
-	PREFETCHT1      256(R8)
-	XORQ            BX, BX
+	MOVQ            DX, R15
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	PREFETCHT1      128(R13)
+	PREFETCHT1      192(R13)
+	PREFETCHT1      256(R13)
+	XORQ            CX, CX
 
 tokens1:
 	VXORPS            Z10, Z10, Z10
-	VPDPBUSD.BCST     (R12)(BX*8), Z3, Z10
-	VPDPBUSD.BCST     4(R12)(BX*8), Z7, Z10
-	VPDPBUSD.BCST     8(R12)(BX*8), Z8, Z10
-	VPDPBUSD.BCST     12(R12)(BX*8), Z9, Z10
-	VPDPBUSD.BCST     16(R12)(BX*8), Z5, Z10
-	VPDPBUSD.BCST     20(R12)(BX*8), Z2, Z10
-	VPDPBUSD.BCST     24(R12)(BX*8), Z4, Z10
-	VPDPBUSD.BCST     28(R12)(BX*8), Z6, Z10
+	VPDPBUSD.BCST     (R11)(CX*8), Z3, Z10
+	VPDPBUSD.BCST     4(R11)(CX*8), Z7, Z10
+	VPDPBUSD.BCST     8(R11)(CX*8), Z8, Z10
+	VPDPBUSD.BCST     12(R11)(CX*8), Z9, Z10
+	VPDPBUSD.BCST     16(R11)(CX*8), Z5, Z10
+	VPDPBUSD.BCST     20(R11)(CX*8), Z2, Z10
+	VPDPBUSD.BCST     24(R11)(CX*8), Z4, Z10
+	VPDPBUSD.BCST     28(R11)(CX*8), Z6, Z10
 	VMOVDQU32         (R15), Z11
-	VMULPS.BCST       (R13)(BX*1), Z1, Z12
+	VMULPS.BCST       (R12)(CX*1), Z1, Z12
 	VCVTDQ2PS         Z10, Z10
 	VFMADD231PS       Z12, Z10, Z11
-	VFNMADD231PS.BCST (R14)(BX*1), Z0, Z11
+	VFNMADD231PS.BCST (R14)(CX*1), Z0, Z11
 	VMOVUPS           Z11, (R15)
 	ADDQ              $0x40, R15
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens1
-	ADDQ              $+320, R8
 	ADDQ              $+20, DI
+	ADDQ              $+20, R8
 	ADDQ              $+20, R9
 	ADDQ              $+20, R10
-	ADDQ              $+20, R11
-	ADDQ              $+32, R12
-	ADDQ              $+4, R13
+	ADDQ              $+320, R13
+	ADDQ              $+32, R11
+	ADDQ              $+4, R12
 	ADDQ              $+4, R14
-	ADDQ              $+1024, SI
-	LEAQ              8192(SP), BX
-	CMPQ              SI, BX
+	ADDQ              $+1024, DX
+	LEAQ              8192(SP), CX
+	CMPQ              DX, CX
 	JNE               turned
-	LEAQ              (SP), SI
+	LEAQ              (SP), DX
 
 turned:
 	DECQ nb+16(FP)
 	JNZ  group
-	MOVQ y+72(FP), AX
-	MOVQ ldy+80(FP), CX
+	MOVQ y+72(FP), CX
+	MOVQ ldy+80(FP), DX
 	MOVQ tokens+24(FP), SI
-	SHLQ $0x02, CX
+	SHLQ $0x02, DX
 	LEAQ (SP), BX
 
 out:
@@ -11859,81 +11913,81 @@ out:
 	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
 	VADDPS  7168(BX), Z0, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
 	ADDQ    $0x40, BX
-	SUBQ    DX, SI
+	SUBQ    AX, SI
 	JNZ     out
 	VZEROUPPER
 	RET
 
-// func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
 TEXT ·avx512StripQ8_0(SB), $8192-88
 	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	MOVQ         nb+16(FP), AX
+	SHLQ         $0x02, AX
 	MOVQ         w+0(FP), DI
-	MOVQ         next+32(FP), R8
-	MOVQ         stride+8(FP), AX
-	LEAQ         (AX)(AX*2), CX
-	LEAQ         (DI)(AX*4), R9
-	LEAQ         (R9)(AX*4), R10
-	LEAQ         (R10)(AX*4), R11
-	MOVQ         nb+16(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         q+40(FP), R12
-	MOVQ         scale+48(FP), R13
+	MOVQ         stride+8(FP), BX
+	LEAQ         (BX)(BX*2), SI
+	LEAQ         (DI)(BX*4), R8
+	LEAQ         (R8)(BX*4), R9
+	LEAQ         (R9)(BX*4), R10
+	MOVQ         q+40(FP), R11
+	MOVQ         scale+48(FP), R12
+	MOVQ         near+32(FP), R13
 	MOVQ         init+64(FP), R14
-	MOVQ         tokens+24(FP), BX
+	MOVQ         tokens+24(FP), CX
 	VXORPS       Z1, Z1, Z1
-	LEAQ         (SP), SI
+	LEAQ         (SP), DX
 
 clear:
-	VMOVUPS Z1, (SI)
-	VMOVUPS Z1, 1024(SI)
-	VMOVUPS Z1, 2048(SI)
-	VMOVUPS Z1, 3072(SI)
-	VMOVUPS Z1, 4096(SI)
-	VMOVUPS Z1, 5120(SI)
-	VMOVUPS Z1, 6144(SI)
-	VMOVUPS Z1, 7168(SI)
-	ADDQ    $0x40, SI
-	DECQ    BX
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z1, 1024(DX)
+	VMOVUPS Z1, 2048(DX)
+	VMOVUPS Z1, 3072(DX)
+	VMOVUPS Z1, 4096(DX)
+	VMOVUPS Z1, 5120(DX)
+	VMOVUPS Z1, 6144(DX)
+	VMOVUPS Z1, 7168(DX)
+	ADDQ    $0x40, DX
+	DECQ    CX
 	JNZ     clear
-	MOVQ    tokens+24(FP), BX
-	IMULQ   DX, BX
-	MOVQ    BX, tokens+24(FP)
-	LEAQ    (SP), SI
+	MOVQ    tokens+24(FP), CX
+	IMULQ   AX, CX
+	MOVQ    CX, tokens+24(FP)
+	LEAQ    (SP), DX
 
 group:
 	VXORPS          Z3, Z3, Z3
 	VPBROADCASTW    (DI), X1
-	VPBROADCASTW    (R10), X2
-	VPINSRW         $0x01, (DI)(AX*1), X1, X1
-	VPINSRW         $0x01, (R10)(AX*1), X2, X2
-	VPINSRW         $0x02, (DI)(AX*2), X1, X1
-	VPINSRW         $0x02, (R10)(AX*2), X2, X2
-	VPINSRW         $0x03, (DI)(CX*1), X1, X1
-	VPINSRW         $0x03, (R10)(CX*1), X2, X2
-	VPINSRW         $0x04, (R9), X1, X1
-	VPINSRW         $0x04, (R11), X2, X2
-	VPINSRW         $0x05, (R9)(AX*1), X1, X1
-	VPINSRW         $0x05, (R11)(AX*1), X2, X2
-	VPINSRW         $0x06, (R9)(AX*2), X1, X1
-	VPINSRW         $0x06, (R11)(AX*2), X2, X2
-	VPINSRW         $0x07, (R9)(CX*1), X1, X1
-	VPINSRW         $0x07, (R11)(CX*1), X2, X2
+	VPBROADCASTW    (R9), X2
+	VPINSRW         $0x01, (DI)(BX*1), X1, X1
+	VPINSRW         $0x01, (R9)(BX*1), X2, X2
+	VPINSRW         $0x02, (DI)(BX*2), X1, X1
+	VPINSRW         $0x02, (R9)(BX*2), X2, X2
+	VPINSRW         $0x03, (DI)(SI*1), X1, X1
+	VPINSRW         $0x03, (R9)(SI*1), X2, X2
+	VPINSRW         $0x04, (R8), X1, X1
+	VPINSRW         $0x04, (R10), X2, X2
+	VPINSRW         $0x05, (R8)(BX*1), X1, X1
+	VPINSRW         $0x05, (R10)(BX*1), X2, X2
+	VPINSRW         $0x06, (R8)(BX*2), X1, X1
+	VPINSRW         $0x06, (R10)(BX*2), X2, X2
+	VPINSRW         $0x07, (R8)(SI*1), X1, X1
+	VPINSRW         $0x07, (R10)(SI*1), X2, X2
 	VCVTPH2PS       X1, Y1
 	VINSERTF64X4    $0x00, Y1, Z3, Z3
 	VCVTPH2PS       X2, Y1
 	VINSERTF64X4    $0x01, Y1, Z3, Z3
 	VBROADCASTI64X4 2(DI), Z1
-	VINSERTI64X4    $0x01, 2(R9), Z1, Z1
-	VBROADCASTI64X4 2(DI)(AX*1), Z2
-	VINSERTI64X4    $0x01, 2(R9)(AX*1), Z2, Z2
-	VBROADCASTI64X4 2(DI)(AX*2), Z4
-	VINSERTI64X4    $0x01, 2(R9)(AX*2), Z4, Z4
-	VBROADCASTI64X4 2(DI)(CX*1), Z5
-	VINSERTI64X4    $0x01, 2(R9)(CX*1), Z5, Z5
+	VINSERTI64X4    $0x01, 2(R8), Z1, Z1
+	VBROADCASTI64X4 2(DI)(BX*1), Z2
+	VINSERTI64X4    $0x01, 2(R8)(BX*1), Z2, Z2
+	VBROADCASTI64X4 2(DI)(BX*2), Z4
+	VINSERTI64X4    $0x01, 2(R8)(BX*2), Z4, Z4
+	VBROADCASTI64X4 2(DI)(SI*1), Z5
+	VINSERTI64X4    $0x01, 2(R8)(SI*1), Z5, Z5
 	VPUNPCKHDQ      Z2, Z1, Z6
 	VPUNPCKLDQ      Z2, Z1, Z1
 	VPUNPCKHDQ      Z5, Z4, Z2
@@ -11942,14 +11996,14 @@ group:
 	VPUNPCKHQDQ     Z4, Z1, Z1
 	VPUNPCKLQDQ     Z2, Z6, Z4
 	VPUNPCKHQDQ     Z2, Z6, Z6
-	VBROADCASTI64X4 2(R10), Z2
-	VINSERTI64X4    $0x01, 2(R11), Z2, Z2
-	VBROADCASTI64X4 2(R10)(AX*1), Z7
-	VINSERTI64X4    $0x01, 2(R11)(AX*1), Z7, Z7
-	VBROADCASTI64X4 2(R10)(AX*2), Z8
-	VINSERTI64X4    $0x01, 2(R11)(AX*2), Z8, Z8
-	VBROADCASTI64X4 2(R10)(CX*1), Z9
-	VINSERTI64X4    $0x01, 2(R11)(CX*1), Z9, Z9
+	VBROADCASTI64X4 2(R9), Z2
+	VINSERTI64X4    $0x01, 2(R10), Z2, Z2
+	VBROADCASTI64X4 2(R9)(BX*1), Z7
+	VINSERTI64X4    $0x01, 2(R10)(BX*1), Z7, Z7
+	VBROADCASTI64X4 2(R9)(BX*2), Z8
+	VINSERTI64X4    $0x01, 2(R10)(BX*2), Z8, Z8
+	VBROADCASTI64X4 2(R9)(SI*1), Z9
+	VINSERTI64X4    $0x01, 2(R10)(SI*1), Z9, Z9
 	VPUNPCKHDQ      Z7, Z2, Z10
 	VPUNPCKLDQ      Z7, Z2, Z2
 	VPUNPCKHDQ      Z9, Z8, Z7
@@ -11974,58 +12028,58 @@ group:
 	VPXORD          Z0, Z2, Z2
 	VPXORD          Z0, Z8, Z8
 	VPXORD          Z0, Z10, Z10
-	MOVQ            SI, R15
-	PREFETCHT1      (R8)
-	PREFETCHT1      64(R8)
-	PREFETCHT1      128(R8)
-	PREFETCHT1      192(R8)
-	PREFETCHT1      256(R8)
-	PREFETCHT1      320(R8)
-	PREFETCHT1      384(R8)
-	PREFETCHT1      448(R8)
-	PREFETCHT1      512(R8)
-	XORQ            BX, BX
+	MOVQ            DX, R15
+	PREFETCHT1      (R13)
+	PREFETCHT1      64(R13)
+	PREFETCHT1      128(R13)
+	PREFETCHT1      192(R13)
+	PREFETCHT1      256(R13)
+	PREFETCHT1      320(R13)
+	PREFETCHT1      384(R13)
+	PREFETCHT1      448(R13)
+	PREFETCHT1      512(R13)
+	XORQ            CX, CX
 
 tokens1:
-	VPBROADCASTD  (R14)(BX*1), Z6
-	VPDPBUSD.BCST (R12)(BX*8), Z7, Z6
-	VPDPBUSD.BCST 4(R12)(BX*8), Z5, Z6
-	VPDPBUSD.BCST 8(R12)(BX*8), Z1, Z6
-	VPDPBUSD.BCST 12(R12)(BX*8), Z4, Z6
-	VPDPBUSD.BCST 16(R12)(BX*8), Z9, Z6
-	VPDPBUSD.BCST 20(R12)(BX*8), Z2, Z6
-	VPDPBUSD.BCST 24(R12)(BX*8), Z8, Z6
-	VPDPBUSD.BCST 28(R12)(BX*8), Z10, Z6
+	VPBROADCASTD  (R14)(CX*1), Z6
+	VPDPBUSD.BCST (R11)(CX*8), Z7, Z6
+	VPDPBUSD.BCST 4(R11)(CX*8), Z5, Z6
+	VPDPBUSD.BCST 8(R11)(CX*8), Z1, Z6
+	VPDPBUSD.BCST 12(R11)(CX*8), Z4, Z6
+	VPDPBUSD.BCST 16(R11)(CX*8), Z9, Z6
+	VPDPBUSD.BCST 20(R11)(CX*8), Z2, Z6
+	VPDPBUSD.BCST 24(R11)(CX*8), Z8, Z6
+	VPDPBUSD.BCST 28(R11)(CX*8), Z10, Z6
 	VMOVDQU32     (R15), Z11
-	VMULPS.BCST   (R13)(BX*1), Z3, Z12
+	VMULPS.BCST   (R12)(CX*1), Z3, Z12
 	VCVTDQ2PS     Z6, Z6
 	VFMADD231PS   Z12, Z6, Z11
 	VMOVUPS       Z11, (R15)
 	ADDQ          $0x40, R15
-	ADDQ          DX, BX
-	CMPQ          BX, tokens+24(FP)
+	ADDQ          AX, CX
+	CMPQ          CX, tokens+24(FP)
 	JNE           tokens1
-	ADDQ          $+544, R8
 	ADDQ          $+34, DI
+	ADDQ          $+34, R8
 	ADDQ          $+34, R9
 	ADDQ          $+34, R10
-	ADDQ          $+34, R11
-	ADDQ          $+32, R12
-	ADDQ          $+4, R13
+	ADDQ          $+544, R13
+	ADDQ          $+32, R11
+	ADDQ          $+4, R12
 	ADDQ          $+4, R14
-	ADDQ          $+1024, SI
-	LEAQ          8192(SP), BX
-	CMPQ          SI, BX
+	ADDQ          $+1024, DX
+	LEAQ          8192(SP), CX
+	CMPQ          DX, CX
 	JNE           turned
-	LEAQ          (SP), SI
+	LEAQ          (SP), DX
 
 turned:
 	DECQ nb+16(FP)
 	JNZ  group
-	MOVQ y+72(FP), AX
-	MOVQ ldy+80(FP), CX
+	MOVQ y+72(FP), CX
+	MOVQ ldy+80(FP), DX
 	MOVQ tokens+24(FP), SI
-	SHLQ $0x02, CX
+	SHLQ $0x02, DX
 	LEAQ (SP), BX
 
 out:
@@ -12038,68 +12092,68 @@ out:
 	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
 	VADDPS  7168(BX), Z0, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
 	ADDQ    $0x40, BX
-	SUBQ    DX, SI
+	SUBQ    AX, SI
 	JNZ     out
 	VZEROUPPER
 	RET
 
-// func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·avx512StripQ4_K(SB), $8192-88
+	MOVQ   nb+16(FP), AX
+	SHLQ   $0x02, AX
 	MOVQ   w+0(FP), SI
-	MOVQ   next+32(FP), DI
-	MOVQ   stride+8(FP), AX
-	LEAQ   (AX)(AX*2), CX
-	LEAQ   (SI)(AX*4), R8
-	LEAQ   (R8)(AX*4), R9
-	LEAQ   (R9)(AX*4), R10
-	MOVQ   nb+16(FP), DX
-	SHLQ   $0x02, DX
+	MOVQ   stride+8(FP), DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (SI)(DX*4), DI
+	LEAQ   (DI)(DX*4), R8
+	LEAQ   (R8)(DX*4), R9
 	SHRQ   $0x03, nb+16(FP)
-	MOVQ   q+40(FP), R11
-	MOVQ   scale+48(FP), R12
+	MOVQ   q+40(FP), R10
+	MOVQ   scale+48(FP), R11
+	MOVQ   near+32(FP), R12
 	MOVQ   sum+56(FP), R13
 	MOVQ   tokens+24(FP), R14
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), BX
+	LEAQ   (SP), CX
 
 clear:
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z0, 1024(BX)
-	VMOVUPS Z0, 2048(BX)
-	VMOVUPS Z0, 3072(BX)
-	VMOVUPS Z0, 4096(BX)
-	VMOVUPS Z0, 5120(BX)
-	VMOVUPS Z0, 6144(BX)
-	VMOVUPS Z0, 7168(BX)
-	ADDQ    $0x40, BX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z0, 1024(CX)
+	VMOVUPS Z0, 2048(CX)
+	VMOVUPS Z0, 3072(CX)
+	VMOVUPS Z0, 4096(CX)
+	VMOVUPS Z0, 5120(CX)
+	VMOVUPS Z0, 6144(CX)
+	VMOVUPS Z0, 7168(CX)
+	ADDQ    $0x40, CX
 	DECQ    R14
 	JNZ     clear
 	MOVQ    tokens+24(FP), R14
-	IMULQ   DX, R14
+	IMULQ   AX, R14
 	MOVQ    R14, tokens+24(FP)
-	LEAQ    (SP), BX
+	LEAQ    (SP), CX
 
 group:
 	VBROADCASTI32X4 (SI), Z0
-	VINSERTI32X4    $0x01, (R8), Z0, Z0
-	VINSERTI32X4    $0x02, (R9), Z0, Z0
-	VINSERTI32X4    $0x03, (R10), Z0, Z0
-	VBROADCASTI32X4 (SI)(AX*1), Z1
-	VINSERTI32X4    $0x01, (R8)(AX*1), Z1, Z1
-	VINSERTI32X4    $0x02, (R9)(AX*1), Z1, Z1
-	VINSERTI32X4    $0x03, (R10)(AX*1), Z1, Z1
-	VBROADCASTI32X4 (SI)(AX*2), Z2
-	VINSERTI32X4    $0x01, (R8)(AX*2), Z2, Z2
-	VINSERTI32X4    $0x02, (R9)(AX*2), Z2, Z2
-	VINSERTI32X4    $0x03, (R10)(AX*2), Z2, Z2
-	VBROADCASTI32X4 (SI)(CX*1), Z3
-	VINSERTI32X4    $0x01, (R8)(CX*1), Z3, Z3
-	VINSERTI32X4    $0x02, (R9)(CX*1), Z3, Z3
-	VINSERTI32X4    $0x03, (R10)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x01, (DI), Z0, Z0
+	VINSERTI32X4    $0x02, (R8), Z0, Z0
+	VINSERTI32X4    $0x03, (R9), Z0, Z0
+	VBROADCASTI32X4 (SI)(DX*1), Z1
+	VINSERTI32X4    $0x01, (DI)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R9)(DX*1), Z1, Z1
+	VBROADCASTI32X4 (SI)(DX*2), Z2
+	VINSERTI32X4    $0x01, (DI)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R9)(DX*2), Z2, Z2
+	VBROADCASTI32X4 (SI)(BX*1), Z3
+	VINSERTI32X4    $0x01, (DI)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R9)(BX*1), Z3, Z3
 	VPUNPCKHDQ      Z1, Z0, Z4
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z3, Z2, Z1
@@ -12114,13 +12168,13 @@ group:
 	VPMOVDW         Z3, Y3
 	VCVTPH2PS       Y3, Z3
 	VBROADCASTI64X4 16(SI), Z5
-	VINSERTI64X4    $0x01, 16(R8), Z5, Z5
-	VBROADCASTI64X4 16(SI)(AX*1), Z6
-	VINSERTI64X4    $0x01, 16(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4 16(SI)(AX*2), Z7
-	VINSERTI64X4    $0x01, 16(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4 16(SI)(CX*1), Z8
-	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z8, Z8
+	VINSERTI64X4    $0x01, 16(DI), Z5, Z5
+	VBROADCASTI64X4 16(SI)(DX*1), Z6
+	VINSERTI64X4    $0x01, 16(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4 16(SI)(DX*2), Z7
+	VINSERTI64X4    $0x01, 16(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4 16(SI)(BX*1), Z8
+	VINSERTI64X4    $0x01, 16(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z5, Z9
 	VPUNPCKLDQ      Z6, Z5, Z5
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -12129,14 +12183,14 @@ group:
 	VPUNPCKHQDQ     Z7, Z5, Z5
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 16(R9), Z6
-	VINSERTI64X4    $0x01, 16(R10), Z6, Z6
-	VBROADCASTI64X4 16(R9)(AX*1), Z10
-	VINSERTI64X4    $0x01, 16(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4 16(R9)(AX*2), Z11
-	VINSERTI64X4    $0x01, 16(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4 16(R9)(CX*1), Z12
-	VINSERTI64X4    $0x01, 16(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4 16(R8), Z6
+	VINSERTI64X4    $0x01, 16(R9), Z6, Z6
+	VBROADCASTI64X4 16(R8)(DX*1), Z10
+	VINSERTI64X4    $0x01, 16(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4 16(R8)(DX*2), Z11
+	VINSERTI64X4    $0x01, 16(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4 16(R8)(BX*1), Z12
+	VINSERTI64X4    $0x01, 16(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -12168,32 +12222,32 @@ group:
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z3, Z22, Z22
 	LEAQ            (SP), R14
-	PREFETCHT1      (DI)
-	PREFETCHT1      64(DI)
-	PREFETCHT1      128(DI)
-	PREFETCHT1      192(DI)
-	PREFETCHT1      256(DI)
-	XORQ            BX, BX
+	PREFETCHT1      (R12)
+	PREFETCHT1      64(R12)
+	PREFETCHT1      128(R12)
+	PREFETCHT1      192(R12)
+	PREFETCHT1      256(R12)
+	XORQ            CX, CX
 
 tokens1:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     (R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST     4(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST     8(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST     12(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST     16(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST     20(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST     24(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST     28(R11)(BX*8), Z20, Z23
+	VPDPBUSD.BCST     (R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST     4(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST     8(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST     12(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST     16(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST     20(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST     24(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST     28(R10)(CX*8), Z20, Z23
 	VMOVDQU32         (R14), Z24
-	VMULPS.BCST       (R12)(BX*1), Z21, Z25
+	VMULPS.BCST       (R11)(CX*1), Z21, Z25
 	VCVTDQ2PS         Z23, Z23
 	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST (R13)(BX*1), Z22, Z24
+	VFNMADD231PS.BCST (R13)(CX*1), Z22, Z24
 	VMOVUPS           Z24, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens1
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -12220,40 +12274,40 @@ tokens1:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              1024(SP), R14
-	PREFETCHT1        320(DI)
-	PREFETCHT1        384(DI)
-	PREFETCHT1        448(DI)
-	PREFETCHT1        512(DI)
-	XORQ              BX, BX
+	PREFETCHT1        320(R12)
+	PREFETCHT1        384(R12)
+	PREFETCHT1        448(R12)
+	PREFETCHT1        512(R12)
+	XORQ              CX, CX
 
 tokens2:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     32(R11)(BX*8), Z9, Z15
-	VPDPBUSD.BCST     36(R11)(BX*8), Z8, Z15
-	VPDPBUSD.BCST     40(R11)(BX*8), Z5, Z15
-	VPDPBUSD.BCST     44(R11)(BX*8), Z7, Z15
-	VPDPBUSD.BCST     48(R11)(BX*8), Z10, Z15
-	VPDPBUSD.BCST     52(R11)(BX*8), Z6, Z15
-	VPDPBUSD.BCST     56(R11)(BX*8), Z11, Z15
-	VPDPBUSD.BCST     60(R11)(BX*8), Z12, Z15
+	VPDPBUSD.BCST     32(R10)(CX*8), Z9, Z15
+	VPDPBUSD.BCST     36(R10)(CX*8), Z8, Z15
+	VPDPBUSD.BCST     40(R10)(CX*8), Z5, Z15
+	VPDPBUSD.BCST     44(R10)(CX*8), Z7, Z15
+	VPDPBUSD.BCST     48(R10)(CX*8), Z10, Z15
+	VPDPBUSD.BCST     52(R10)(CX*8), Z6, Z15
+	VPDPBUSD.BCST     56(R10)(CX*8), Z11, Z15
+	VPDPBUSD.BCST     60(R10)(CX*8), Z12, Z15
 	VMOVDQU32         (R14), Z16
-	VMULPS.BCST       4(R12)(BX*1), Z13, Z17
+	VMULPS.BCST       4(R11)(CX*1), Z13, Z17
 	VCVTDQ2PS         Z15, Z15
 	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 4(R13)(BX*1), Z14, Z16
+	VFNMADD231PS.BCST 4(R13)(CX*1), Z14, Z16
 	VMOVUPS           Z16, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens2
 	VBROADCASTI64X4   48(SI), Z5
-	VINSERTI64X4      $0x01, 48(R8), Z5, Z5
-	VBROADCASTI64X4   48(SI)(AX*1), Z6
-	VINSERTI64X4      $0x01, 48(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4   48(SI)(AX*2), Z7
-	VINSERTI64X4      $0x01, 48(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4   48(SI)(CX*1), Z8
-	VINSERTI64X4      $0x01, 48(R8)(CX*1), Z8, Z8
+	VINSERTI64X4      $0x01, 48(DI), Z5, Z5
+	VBROADCASTI64X4   48(SI)(DX*1), Z6
+	VINSERTI64X4      $0x01, 48(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4   48(SI)(DX*2), Z7
+	VINSERTI64X4      $0x01, 48(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4   48(SI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 48(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -12262,14 +12316,14 @@ tokens2:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   48(R9), Z6
-	VINSERTI64X4      $0x01, 48(R10), Z6, Z6
-	VBROADCASTI64X4   48(R9)(AX*1), Z10
-	VINSERTI64X4      $0x01, 48(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4   48(R9)(AX*2), Z11
-	VINSERTI64X4      $0x01, 48(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4   48(R9)(CX*1), Z12
-	VINSERTI64X4      $0x01, 48(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4   48(R8), Z6
+	VINSERTI64X4      $0x01, 48(R9), Z6, Z6
+	VBROADCASTI64X4   48(R8)(DX*1), Z10
+	VINSERTI64X4      $0x01, 48(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4   48(R8)(DX*2), Z11
+	VINSERTI64X4      $0x01, 48(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4   48(R8)(BX*1), Z12
+	VINSERTI64X4      $0x01, 48(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -12303,32 +12357,32 @@ tokens2:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              2048(SP), R14
-	PREFETCHT1        576(DI)
-	PREFETCHT1        640(DI)
-	PREFETCHT1        704(DI)
-	PREFETCHT1        768(DI)
-	PREFETCHT1        832(DI)
-	XORQ              BX, BX
+	PREFETCHT1        576(R12)
+	PREFETCHT1        640(R12)
+	PREFETCHT1        704(R12)
+	PREFETCHT1        768(R12)
+	PREFETCHT1        832(R12)
+	XORQ              CX, CX
 
 tokens3:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     64(R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST     68(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST     72(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST     76(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST     80(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST     84(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST     88(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST     92(R11)(BX*8), Z20, Z23
+	VPDPBUSD.BCST     64(R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST     68(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST     72(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST     76(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST     80(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST     84(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST     88(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST     92(R10)(CX*8), Z20, Z23
 	VMOVDQU32         (R14), Z24
-	VMULPS.BCST       8(R12)(BX*1), Z21, Z25
+	VMULPS.BCST       8(R11)(CX*1), Z21, Z25
 	VCVTDQ2PS         Z23, Z23
 	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 8(R13)(BX*1), Z22, Z24
+	VFNMADD231PS.BCST 8(R13)(CX*1), Z22, Z24
 	VMOVUPS           Z24, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens3
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -12355,40 +12409,40 @@ tokens3:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              3072(SP), R14
-	PREFETCHT1        896(DI)
-	PREFETCHT1        960(DI)
-	PREFETCHT1        1024(DI)
-	PREFETCHT1        1088(DI)
-	XORQ              BX, BX
+	PREFETCHT1        896(R12)
+	PREFETCHT1        960(R12)
+	PREFETCHT1        1024(R12)
+	PREFETCHT1        1088(R12)
+	XORQ              CX, CX
 
 tokens4:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     96(R11)(BX*8), Z9, Z15
-	VPDPBUSD.BCST     100(R11)(BX*8), Z8, Z15
-	VPDPBUSD.BCST     104(R11)(BX*8), Z5, Z15
-	VPDPBUSD.BCST     108(R11)(BX*8), Z7, Z15
-	VPDPBUSD.BCST     112(R11)(BX*8), Z10, Z15
-	VPDPBUSD.BCST     116(R11)(BX*8), Z6, Z15
-	VPDPBUSD.BCST     120(R11)(BX*8), Z11, Z15
-	VPDPBUSD.BCST     124(R11)(BX*8), Z12, Z15
+	VPDPBUSD.BCST     96(R10)(CX*8), Z9, Z15
+	VPDPBUSD.BCST     100(R10)(CX*8), Z8, Z15
+	VPDPBUSD.BCST     104(R10)(CX*8), Z5, Z15
+	VPDPBUSD.BCST     108(R10)(CX*8), Z7, Z15
+	VPDPBUSD.BCST     112(R10)(CX*8), Z10, Z15
+	VPDPBUSD.BCST     116(R10)(CX*8), Z6, Z15
+	VPDPBUSD.BCST     120(R10)(CX*8), Z11, Z15
+	VPDPBUSD.BCST     124(R10)(CX*8), Z12, Z15
 	VMOVDQU32         (R14), Z16
-	VMULPS.BCST       12(R12)(BX*1), Z13, Z17
+	VMULPS.BCST       12(R11)(CX*1), Z13, Z17
 	VCVTDQ2PS         Z15, Z15
 	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 12(R13)(BX*1), Z14, Z16
+	VFNMADD231PS.BCST 12(R13)(CX*1), Z14, Z16
 	VMOVUPS           Z16, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens4
 	VBROADCASTI64X4   80(SI), Z5
-	VINSERTI64X4      $0x01, 80(R8), Z5, Z5
-	VBROADCASTI64X4   80(SI)(AX*1), Z6
-	VINSERTI64X4      $0x01, 80(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4   80(SI)(AX*2), Z7
-	VINSERTI64X4      $0x01, 80(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4   80(SI)(CX*1), Z8
-	VINSERTI64X4      $0x01, 80(R8)(CX*1), Z8, Z8
+	VINSERTI64X4      $0x01, 80(DI), Z5, Z5
+	VBROADCASTI64X4   80(SI)(DX*1), Z6
+	VINSERTI64X4      $0x01, 80(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4   80(SI)(DX*2), Z7
+	VINSERTI64X4      $0x01, 80(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4   80(SI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 80(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -12397,14 +12451,14 @@ tokens4:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   80(R9), Z6
-	VINSERTI64X4      $0x01, 80(R10), Z6, Z6
-	VBROADCASTI64X4   80(R9)(AX*1), Z10
-	VINSERTI64X4      $0x01, 80(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4   80(R9)(AX*2), Z11
-	VINSERTI64X4      $0x01, 80(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4   80(R9)(CX*1), Z12
-	VINSERTI64X4      $0x01, 80(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4   80(R8), Z6
+	VINSERTI64X4      $0x01, 80(R9), Z6, Z6
+	VBROADCASTI64X4   80(R8)(DX*1), Z10
+	VINSERTI64X4      $0x01, 80(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4   80(R8)(DX*2), Z11
+	VINSERTI64X4      $0x01, 80(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4   80(R8)(BX*1), Z12
+	VINSERTI64X4      $0x01, 80(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -12441,32 +12495,32 @@ tokens4:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              4096(SP), R14
-	PREFETCHT1        1152(DI)
-	PREFETCHT1        1216(DI)
-	PREFETCHT1        1280(DI)
-	PREFETCHT1        1344(DI)
-	PREFETCHT1        1408(DI)
-	XORQ              BX, BX
+	PREFETCHT1        1152(R12)
+	PREFETCHT1        1216(R12)
+	PREFETCHT1        1280(R12)
+	PREFETCHT1        1344(R12)
+	PREFETCHT1        1408(R12)
+	XORQ              CX, CX
 
 tokens5:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     128(R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST     132(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST     136(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST     140(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST     144(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST     148(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST     152(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST     156(R11)(BX*8), Z20, Z23
+	VPDPBUSD.BCST     128(R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST     132(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST     136(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST     140(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST     144(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST     148(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST     152(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST     156(R10)(CX*8), Z20, Z23
 	VMOVDQU32         (R14), Z24
-	VMULPS.BCST       16(R12)(BX*1), Z21, Z25
+	VMULPS.BCST       16(R11)(CX*1), Z21, Z25
 	VCVTDQ2PS         Z23, Z23
 	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 16(R13)(BX*1), Z22, Z24
+	VFNMADD231PS.BCST 16(R13)(CX*1), Z22, Z24
 	VMOVUPS           Z24, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens5
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -12497,40 +12551,40 @@ tokens5:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              5120(SP), R14
-	PREFETCHT1        1472(DI)
-	PREFETCHT1        1536(DI)
-	PREFETCHT1        1600(DI)
-	PREFETCHT1        1664(DI)
-	XORQ              BX, BX
+	PREFETCHT1        1472(R12)
+	PREFETCHT1        1536(R12)
+	PREFETCHT1        1600(R12)
+	PREFETCHT1        1664(R12)
+	XORQ              CX, CX
 
 tokens6:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     160(R11)(BX*8), Z9, Z15
-	VPDPBUSD.BCST     164(R11)(BX*8), Z8, Z15
-	VPDPBUSD.BCST     168(R11)(BX*8), Z5, Z15
-	VPDPBUSD.BCST     172(R11)(BX*8), Z7, Z15
-	VPDPBUSD.BCST     176(R11)(BX*8), Z10, Z15
-	VPDPBUSD.BCST     180(R11)(BX*8), Z6, Z15
-	VPDPBUSD.BCST     184(R11)(BX*8), Z11, Z15
-	VPDPBUSD.BCST     188(R11)(BX*8), Z12, Z15
+	VPDPBUSD.BCST     160(R10)(CX*8), Z9, Z15
+	VPDPBUSD.BCST     164(R10)(CX*8), Z8, Z15
+	VPDPBUSD.BCST     168(R10)(CX*8), Z5, Z15
+	VPDPBUSD.BCST     172(R10)(CX*8), Z7, Z15
+	VPDPBUSD.BCST     176(R10)(CX*8), Z10, Z15
+	VPDPBUSD.BCST     180(R10)(CX*8), Z6, Z15
+	VPDPBUSD.BCST     184(R10)(CX*8), Z11, Z15
+	VPDPBUSD.BCST     188(R10)(CX*8), Z12, Z15
 	VMOVDQU32         (R14), Z16
-	VMULPS.BCST       20(R12)(BX*1), Z13, Z17
+	VMULPS.BCST       20(R11)(CX*1), Z13, Z17
 	VCVTDQ2PS         Z15, Z15
 	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 20(R13)(BX*1), Z14, Z16
+	VFNMADD231PS.BCST 20(R13)(CX*1), Z14, Z16
 	VMOVUPS           Z16, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens6
 	VBROADCASTI64X4   112(SI), Z5
-	VINSERTI64X4      $0x01, 112(R8), Z5, Z5
-	VBROADCASTI64X4   112(SI)(AX*1), Z6
-	VINSERTI64X4      $0x01, 112(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4   112(SI)(AX*2), Z7
-	VINSERTI64X4      $0x01, 112(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4   112(SI)(CX*1), Z8
-	VINSERTI64X4      $0x01, 112(R8)(CX*1), Z8, Z8
+	VINSERTI64X4      $0x01, 112(DI), Z5, Z5
+	VBROADCASTI64X4   112(SI)(DX*1), Z6
+	VINSERTI64X4      $0x01, 112(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4   112(SI)(DX*2), Z7
+	VINSERTI64X4      $0x01, 112(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4   112(SI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 112(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -12539,14 +12593,14 @@ tokens6:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   112(R9), Z6
-	VINSERTI64X4      $0x01, 112(R10), Z6, Z6
-	VBROADCASTI64X4   112(R9)(AX*1), Z10
-	VINSERTI64X4      $0x01, 112(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4   112(R9)(AX*2), Z11
-	VINSERTI64X4      $0x01, 112(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4   112(R9)(CX*1), Z12
-	VINSERTI64X4      $0x01, 112(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4   112(R8), Z6
+	VINSERTI64X4      $0x01, 112(R9), Z6, Z6
+	VBROADCASTI64X4   112(R8)(DX*1), Z10
+	VINSERTI64X4      $0x01, 112(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4   112(R8)(DX*2), Z11
+	VINSERTI64X4      $0x01, 112(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4   112(R8)(BX*1), Z12
+	VINSERTI64X4      $0x01, 112(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -12584,32 +12638,32 @@ tokens6:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              6144(SP), R14
-	PREFETCHT1        1728(DI)
-	PREFETCHT1        1792(DI)
-	PREFETCHT1        1856(DI)
-	PREFETCHT1        1920(DI)
-	PREFETCHT1        1984(DI)
-	XORQ              BX, BX
+	PREFETCHT1        1728(R12)
+	PREFETCHT1        1792(R12)
+	PREFETCHT1        1856(R12)
+	PREFETCHT1        1920(R12)
+	PREFETCHT1        1984(R12)
+	XORQ              CX, CX
 
 tokens7:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     192(R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST     196(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST     200(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST     204(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST     208(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST     212(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST     216(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST     220(R11)(BX*8), Z20, Z23
+	VPDPBUSD.BCST     192(R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST     196(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST     200(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST     204(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST     208(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST     212(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST     216(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST     220(R10)(CX*8), Z20, Z23
 	VMOVDQU32         (R14), Z24
-	VMULPS.BCST       24(R12)(BX*1), Z21, Z25
+	VMULPS.BCST       24(R11)(CX*1), Z21, Z25
 	VCVTDQ2PS         Z23, Z23
 	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 24(R13)(BX*1), Z22, Z24
+	VFNMADD231PS.BCST 24(R13)(CX*1), Z22, Z24
 	VMOVUPS           Z24, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens7
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -12640,46 +12694,46 @@ tokens7:
 	VCVTDQ2PS         Z4, Z4
 	VMULPS            Z3, Z4, Z4
 	LEAQ              7168(SP), R14
-	PREFETCHT1        2048(DI)
-	PREFETCHT1        2112(DI)
-	PREFETCHT1        2176(DI)
-	PREFETCHT1        2240(DI)
-	XORQ              BX, BX
+	PREFETCHT1        2048(R12)
+	PREFETCHT1        2112(R12)
+	PREFETCHT1        2176(R12)
+	PREFETCHT1        2240(R12)
+	XORQ              CX, CX
 
 tokens8:
 	VXORPS            Z0, Z0, Z0
-	VPDPBUSD.BCST     224(R11)(BX*8), Z9, Z0
-	VPDPBUSD.BCST     228(R11)(BX*8), Z8, Z0
-	VPDPBUSD.BCST     232(R11)(BX*8), Z5, Z0
-	VPDPBUSD.BCST     236(R11)(BX*8), Z7, Z0
-	VPDPBUSD.BCST     240(R11)(BX*8), Z10, Z0
-	VPDPBUSD.BCST     244(R11)(BX*8), Z6, Z0
-	VPDPBUSD.BCST     248(R11)(BX*8), Z11, Z0
-	VPDPBUSD.BCST     252(R11)(BX*8), Z12, Z0
+	VPDPBUSD.BCST     224(R10)(CX*8), Z9, Z0
+	VPDPBUSD.BCST     228(R10)(CX*8), Z8, Z0
+	VPDPBUSD.BCST     232(R10)(CX*8), Z5, Z0
+	VPDPBUSD.BCST     236(R10)(CX*8), Z7, Z0
+	VPDPBUSD.BCST     240(R10)(CX*8), Z10, Z0
+	VPDPBUSD.BCST     244(R10)(CX*8), Z6, Z0
+	VPDPBUSD.BCST     248(R10)(CX*8), Z11, Z0
+	VPDPBUSD.BCST     252(R10)(CX*8), Z12, Z0
 	VMOVDQU32         (R14), Z1
-	VMULPS.BCST       28(R12)(BX*1), Z13, Z2
+	VMULPS.BCST       28(R11)(CX*1), Z13, Z2
 	VCVTDQ2PS         Z0, Z0
 	VFMADD231PS       Z2, Z0, Z1
-	VFNMADD231PS.BCST 28(R13)(BX*1), Z4, Z1
+	VFNMADD231PS.BCST 28(R13)(CX*1), Z4, Z1
 	VMOVUPS           Z1, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens8
-	ADDQ              $+2304, DI
 	ADDQ              $+144, SI
+	ADDQ              $+144, DI
 	ADDQ              $+144, R8
 	ADDQ              $+144, R9
-	ADDQ              $+144, R10
-	ADDQ              $+256, R11
-	ADDQ              $+32, R12
+	ADDQ              $+2304, R12
+	ADDQ              $+256, R10
+	ADDQ              $+32, R11
 	ADDQ              $+32, R13
 	DECQ              nb+16(FP)
 	JNZ               group
-	MOVQ              y+72(FP), AX
-	MOVQ              ldy+80(FP), CX
+	MOVQ              y+72(FP), CX
+	MOVQ              ldy+80(FP), DX
 	MOVQ              tokens+24(FP), SI
-	SHLQ              $0x02, CX
+	SHLQ              $0x02, DX
 	LEAQ              (SP), BX
 
 out:
@@ -12692,10 +12746,10 @@ out:
 	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
 	VADDPS  7168(BX), Z0, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
 	ADDQ    $0x40, BX
-	SUBQ    DX, SI
+	SUBQ    AX, SI
 	JNZ     out
 	VZEROUPPER
 	RET
@@ -12703,52 +12757,540 @@ out:
 DATA avx512_splat_0000003f<>+0(SB)/4, $0x0000003f
 GLOBL avx512_splat_0000003f<>(SB), RODATA|NOPTR, $4
 
-// func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512PanelQ4_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512PanelQ4_K(SB), $0-48
+	MOVQ         nb+16(FP), AX
+	SHLQ         $0x03, AX
+	MOVQ         w+0(FP), BX
+	MOVQ         stride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (BX)(CX*4), SI
+	LEAQ         (SI)(CX*4), DI
+	LEAQ         (DI)(CX*4), R8
+	SHRQ         $0x03, nb+16(FP)
+	MOVQ         q+24(FP), R9
+	MOVQ         scale+32(FP), R10
+	MOVQ         off+40(FP), R11
+	VPBROADCASTD avx512_splat_80000000<>+0(SB), Z0
+
+group:
+	VBROADCASTI32X4 (BX), Z1
+	VINSERTI32X4    $0x01, (SI), Z1, Z1
+	VINSERTI32X4    $0x02, (DI), Z1, Z1
+	VINSERTI32X4    $0x03, (R8), Z1, Z1
+	VBROADCASTI32X4 (BX)(CX*1), Z2
+	VINSERTI32X4    $0x01, (SI)(CX*1), Z2, Z2
+	VINSERTI32X4    $0x02, (DI)(CX*1), Z2, Z2
+	VINSERTI32X4    $0x03, (R8)(CX*1), Z2, Z2
+	VBROADCASTI32X4 (BX)(CX*2), Z3
+	VINSERTI32X4    $0x01, (SI)(CX*2), Z3, Z3
+	VINSERTI32X4    $0x02, (DI)(CX*2), Z3, Z3
+	VINSERTI32X4    $0x03, (R8)(CX*2), Z3, Z3
+	VBROADCASTI32X4 (BX)(DX*1), Z4
+	VINSERTI32X4    $0x01, (SI)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (DI)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (R8)(DX*1), Z4, Z4
+	VPUNPCKHDQ      Z2, Z1, Z5
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z4, Z3, Z2
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z1, Z4
+	VPUNPCKHQDQ     Z3, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z5, Z3
+	VPUNPCKHQDQ     Z2, Z5, Z5
+	VPMOVDW         Z4, Y2
+	VCVTPH2PS       Y2, Z2
+	VPSRLD          $0x10, Z4, Z4
+	VPMOVDW         Z4, Y4
+	VCVTPH2PS       Y4, Z4
+	VBROADCASTI64X4 16(BX), Z6
+	VINSERTI64X4    $0x01, 16(SI), Z6, Z6
+	VBROADCASTI64X4 16(BX)(CX*1), Z7
+	VINSERTI64X4    $0x01, 16(SI)(CX*1), Z7, Z7
+	VBROADCASTI64X4 16(BX)(CX*2), Z8
+	VINSERTI64X4    $0x01, 16(SI)(CX*2), Z8, Z8
+	VBROADCASTI64X4 16(BX)(DX*1), Z9
+	VINSERTI64X4    $0x01, 16(SI)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 16(DI), Z7
+	VINSERTI64X4    $0x01, 16(R8), Z7, Z7
+	VBROADCASTI64X4 16(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 16(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 16(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 16(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 16(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z1, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z2, Z22, Z22
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z3, Z23
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	IMUL3Q          $0x00, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z15, 64(R9)(R12*8)
+	VMOVDQU32       Z16, 128(R9)(R12*8)
+	VMOVDQU32       Z17, 192(R9)(R12*8)
+	VMOVDQU32       Z18, 256(R9)(R12*8)
+	VMOVDQU32       Z19, 320(R9)(R12*8)
+	VMOVDQU32       Z20, 384(R9)(R12*8)
+	VMOVDQU32       Z21, 448(R9)(R12*8)
+	VMOVUPS         Z22, (R10)(R12*1)
+	VPXORD          Z0, Z23, Z23
+	VMOVUPS         Z23, (R11)(R12*1)
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPSRLD          $0x04, Z12, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
+	VPSRLD          $0x08, Z1, Z14
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z2, Z14, Z14
+	VPSRLD          $0x08, Z3, Z15
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z4, Z15, Z15
+	IMUL3Q          $0x01, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z9, 64(R9)(R12*8)
+	VMOVDQU32       Z6, 128(R9)(R12*8)
+	VMOVDQU32       Z8, 192(R9)(R12*8)
+	VMOVDQU32       Z11, 256(R9)(R12*8)
+	VMOVDQU32       Z7, 320(R9)(R12*8)
+	VMOVDQU32       Z12, 384(R9)(R12*8)
+	VMOVDQU32       Z13, 448(R9)(R12*8)
+	VMOVUPS         Z14, (R10)(R12*1)
+	VPXORD          Z0, Z15, Z15
+	VMOVUPS         Z15, (R11)(R12*1)
+	VBROADCASTI64X4 48(BX), Z6
+	VINSERTI64X4    $0x01, 48(SI), Z6, Z6
+	VBROADCASTI64X4 48(BX)(CX*1), Z7
+	VINSERTI64X4    $0x01, 48(SI)(CX*1), Z7, Z7
+	VBROADCASTI64X4 48(BX)(CX*2), Z8
+	VINSERTI64X4    $0x01, 48(SI)(CX*2), Z8, Z8
+	VBROADCASTI64X4 48(BX)(DX*1), Z9
+	VINSERTI64X4    $0x01, 48(SI)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 48(DI), Z7
+	VINSERTI64X4    $0x01, 48(R8), Z7, Z7
+	VBROADCASTI64X4 48(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 48(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 48(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 48(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 48(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 48(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
+	VPSRLD          $0x10, Z1, Z22
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z22, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z2, Z22, Z22
+	VPSRLD          $0x10, Z3, Z23
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z23, Z23
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	IMUL3Q          $0x02, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z15, 64(R9)(R12*8)
+	VMOVDQU32       Z16, 128(R9)(R12*8)
+	VMOVDQU32       Z17, 192(R9)(R12*8)
+	VMOVDQU32       Z18, 256(R9)(R12*8)
+	VMOVDQU32       Z19, 320(R9)(R12*8)
+	VMOVDQU32       Z20, 384(R9)(R12*8)
+	VMOVDQU32       Z21, 448(R9)(R12*8)
+	VMOVUPS         Z22, (R10)(R12*1)
+	VPXORD          Z0, Z23, Z23
+	VMOVUPS         Z23, (R11)(R12*1)
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPSRLD          $0x04, Z12, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
+	VPSRLD          $0x18, Z1, Z14
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z2, Z14, Z14
+	VPSRLD          $0x18, Z3, Z15
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z4, Z15, Z15
+	IMUL3Q          $0x03, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z9, 64(R9)(R12*8)
+	VMOVDQU32       Z6, 128(R9)(R12*8)
+	VMOVDQU32       Z8, 192(R9)(R12*8)
+	VMOVDQU32       Z11, 256(R9)(R12*8)
+	VMOVDQU32       Z7, 320(R9)(R12*8)
+	VMOVDQU32       Z12, 384(R9)(R12*8)
+	VMOVDQU32       Z13, 448(R9)(R12*8)
+	VMOVUPS         Z14, (R10)(R12*1)
+	VPXORD          Z0, Z15, Z15
+	VMOVUPS         Z15, (R11)(R12*1)
+	VBROADCASTI64X4 80(BX), Z6
+	VINSERTI64X4    $0x01, 80(SI), Z6, Z6
+	VBROADCASTI64X4 80(BX)(CX*1), Z7
+	VINSERTI64X4    $0x01, 80(SI)(CX*1), Z7, Z7
+	VBROADCASTI64X4 80(BX)(CX*2), Z8
+	VINSERTI64X4    $0x01, 80(SI)(CX*2), Z8, Z8
+	VBROADCASTI64X4 80(BX)(DX*1), Z9
+	VINSERTI64X4    $0x01, 80(SI)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 80(DI), Z7
+	VINSERTI64X4    $0x01, 80(R8), Z7, Z7
+	VBROADCASTI64X4 80(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 80(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 80(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 80(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 80(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 80(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z5, Z22
+	VPSRLD          $0x04, Z5, Z23
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z23, Z23
+	VPSRLD          $0x02, Z1, Z24
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
+	VPSRLD          $0x02, Z3, Z24
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z2, Z22, Z22
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	IMUL3Q          $0x04, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z15, 64(R9)(R12*8)
+	VMOVDQU32       Z16, 128(R9)(R12*8)
+	VMOVDQU32       Z17, 192(R9)(R12*8)
+	VMOVDQU32       Z18, 256(R9)(R12*8)
+	VMOVDQU32       Z19, 320(R9)(R12*8)
+	VMOVDQU32       Z20, 384(R9)(R12*8)
+	VMOVDQU32       Z21, 448(R9)(R12*8)
+	VMOVUPS         Z22, (R10)(R12*1)
+	VPXORD          Z0, Z23, Z23
+	VMOVUPS         Z23, (R11)(R12*1)
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPSRLD          $0x04, Z12, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
+	VPSRLD          $0x08, Z5, Z14
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z14, Z14
+	VPSRLD          $0x0c, Z5, Z15
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z15, Z15
+	VPSRLD          $0x0a, Z1, Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z14
+	VPSRLD          $0x0a, Z3, Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z15
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z2, Z14, Z14
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z4, Z15, Z15
+	IMUL3Q          $0x05, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z9, 64(R9)(R12*8)
+	VMOVDQU32       Z6, 128(R9)(R12*8)
+	VMOVDQU32       Z8, 192(R9)(R12*8)
+	VMOVDQU32       Z11, 256(R9)(R12*8)
+	VMOVDQU32       Z7, 320(R9)(R12*8)
+	VMOVDQU32       Z12, 384(R9)(R12*8)
+	VMOVDQU32       Z13, 448(R9)(R12*8)
+	VMOVUPS         Z14, (R10)(R12*1)
+	VPXORD          Z0, Z15, Z15
+	VMOVUPS         Z15, (R11)(R12*1)
+	VBROADCASTI64X4 112(BX), Z6
+	VINSERTI64X4    $0x01, 112(SI), Z6, Z6
+	VBROADCASTI64X4 112(BX)(CX*1), Z7
+	VINSERTI64X4    $0x01, 112(SI)(CX*1), Z7, Z7
+	VBROADCASTI64X4 112(BX)(CX*2), Z8
+	VINSERTI64X4    $0x01, 112(SI)(CX*2), Z8, Z8
+	VBROADCASTI64X4 112(BX)(DX*1), Z9
+	VINSERTI64X4    $0x01, 112(SI)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 112(DI), Z7
+	VINSERTI64X4    $0x01, 112(R8), Z7, Z7
+	VBROADCASTI64X4 112(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 112(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 112(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 112(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 112(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 112(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
+	VPSRLD          $0x10, Z5, Z22
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z22, Z22
+	VPSRLD          $0x14, Z5, Z23
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z23, Z23
+	VPSRLD          $0x12, Z1, Z24
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
+	VPSRLD          $0x12, Z3, Z24
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z2, Z22, Z22
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	IMUL3Q          $0x06, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z15, 64(R9)(R12*8)
+	VMOVDQU32       Z16, 128(R9)(R12*8)
+	VMOVDQU32       Z17, 192(R9)(R12*8)
+	VMOVDQU32       Z18, 256(R9)(R12*8)
+	VMOVDQU32       Z19, 320(R9)(R12*8)
+	VMOVDQU32       Z20, 384(R9)(R12*8)
+	VMOVDQU32       Z21, 448(R9)(R12*8)
+	VMOVUPS         Z22, (R10)(R12*1)
+	VPXORD          Z0, Z23, Z23
+	VMOVUPS         Z23, (R11)(R12*1)
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPSRLD          $0x04, Z12, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
+	VPSRLD          $0x18, Z5, Z14
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z14, Z14
+	VPSRLD          $0x1c, Z5, Z5
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z5, Z5
+	VPSRLD          $0x1a, Z1, Z1
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z14
+	VPSRLD          $0x1a, Z3, Z1
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z5
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z2, Z14, Z14
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z4, Z5, Z5
+	IMUL3Q          $0x07, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z9, 64(R9)(R12*8)
+	VMOVDQU32       Z6, 128(R9)(R12*8)
+	VMOVDQU32       Z8, 192(R9)(R12*8)
+	VMOVDQU32       Z11, 256(R9)(R12*8)
+	VMOVDQU32       Z7, 320(R9)(R12*8)
+	VMOVDQU32       Z12, 384(R9)(R12*8)
+	VMOVDQU32       Z13, 448(R9)(R12*8)
+	VMOVUPS         Z14, (R10)(R12*1)
+	VPXORD          Z0, Z5, Z5
+	VMOVUPS         Z5, (R11)(R12*1)
+	ADDQ            $+144, BX
+	ADDQ            $+144, SI
+	ADDQ            $+144, DI
+	ADDQ            $+144, R8
+	ADDQ            $+512, R9
+	ADDQ            $+64, R10
+	ADDQ            $+64, R11
+	DECQ            nb+16(FP)
+	JNZ             group
+	VZEROUPPER
+	RET
+
+// func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·avx512StripQ5_K(SB), $8704-88
+	MOVQ   nb+16(FP), AX
+	SHLQ   $0x02, AX
 	MOVQ   w+0(FP), SI
-	MOVQ   next+32(FP), DI
-	MOVQ   stride+8(FP), AX
-	LEAQ   (AX)(AX*2), CX
-	LEAQ   (SI)(AX*4), R8
-	LEAQ   (R8)(AX*4), R9
-	LEAQ   (R9)(AX*4), R10
-	MOVQ   nb+16(FP), DX
-	SHLQ   $0x02, DX
+	MOVQ   stride+8(FP), DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (SI)(DX*4), DI
+	LEAQ   (DI)(DX*4), R8
+	LEAQ   (R8)(DX*4), R9
 	SHRQ   $0x03, nb+16(FP)
-	MOVQ   q+40(FP), R11
-	MOVQ   scale+48(FP), R12
+	MOVQ   q+40(FP), R10
+	MOVQ   scale+48(FP), R11
+	MOVQ   near+32(FP), R12
 	MOVQ   sum+56(FP), R13
 	MOVQ   tokens+24(FP), R14
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), BX
+	LEAQ   (SP), CX
 
 clear:
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z0, 1024(BX)
-	VMOVUPS Z0, 2048(BX)
-	VMOVUPS Z0, 3072(BX)
-	VMOVUPS Z0, 4096(BX)
-	VMOVUPS Z0, 5120(BX)
-	VMOVUPS Z0, 6144(BX)
-	VMOVUPS Z0, 7168(BX)
-	ADDQ    $0x40, BX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z0, 1024(CX)
+	VMOVUPS Z0, 2048(CX)
+	VMOVUPS Z0, 3072(CX)
+	VMOVUPS Z0, 4096(CX)
+	VMOVUPS Z0, 5120(CX)
+	VMOVUPS Z0, 6144(CX)
+	VMOVUPS Z0, 7168(CX)
+	ADDQ    $0x40, CX
 	DECQ    R14
 	JNZ     clear
 	MOVQ    tokens+24(FP), R14
-	IMULQ   DX, R14
+	IMULQ   AX, R14
 	MOVQ    R14, tokens+24(FP)
-	LEAQ    (SP), BX
+	LEAQ    (SP), CX
 
 group:
 	VBROADCASTI64X4 16(SI), Z0
-	VINSERTI64X4    $0x01, 16(R8), Z0, Z0
-	VBROADCASTI64X4 16(SI)(AX*1), Z1
-	VINSERTI64X4    $0x01, 16(R8)(AX*1), Z1, Z1
-	VBROADCASTI64X4 16(SI)(AX*2), Z2
-	VINSERTI64X4    $0x01, 16(R8)(AX*2), Z2, Z2
-	VBROADCASTI64X4 16(SI)(CX*1), Z3
-	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z3, Z3
+	VINSERTI64X4    $0x01, 16(DI), Z0, Z0
+	VBROADCASTI64X4 16(SI)(DX*1), Z1
+	VINSERTI64X4    $0x01, 16(DI)(DX*1), Z1, Z1
+	VBROADCASTI64X4 16(SI)(DX*2), Z2
+	VINSERTI64X4    $0x01, 16(DI)(DX*2), Z2, Z2
+	VBROADCASTI64X4 16(SI)(BX*1), Z3
+	VINSERTI64X4    $0x01, 16(DI)(BX*1), Z3, Z3
 	VPUNPCKHDQ      Z1, Z0, Z4
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z3, Z2, Z1
@@ -12757,14 +13299,14 @@ group:
 	VPUNPCKHQDQ     Z2, Z0, Z0
 	VPUNPCKLQDQ     Z1, Z4, Z2
 	VPUNPCKHQDQ     Z1, Z4, Z4
-	VBROADCASTI64X4 16(R9), Z1
-	VINSERTI64X4    $0x01, 16(R10), Z1, Z1
-	VBROADCASTI64X4 16(R9)(AX*1), Z5
-	VINSERTI64X4    $0x01, 16(R10)(AX*1), Z5, Z5
-	VBROADCASTI64X4 16(R9)(AX*2), Z6
-	VINSERTI64X4    $0x01, 16(R10)(AX*2), Z6, Z6
-	VBROADCASTI64X4 16(R9)(CX*1), Z7
-	VINSERTI64X4    $0x01, 16(R10)(CX*1), Z7, Z7
+	VBROADCASTI64X4 16(R8), Z1
+	VINSERTI64X4    $0x01, 16(R9), Z1, Z1
+	VBROADCASTI64X4 16(R8)(DX*1), Z5
+	VINSERTI64X4    $0x01, 16(R9)(DX*1), Z5, Z5
+	VBROADCASTI64X4 16(R8)(DX*2), Z6
+	VINSERTI64X4    $0x01, 16(R9)(DX*2), Z6, Z6
+	VBROADCASTI64X4 16(R8)(BX*1), Z7
+	VINSERTI64X4    $0x01, 16(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z1, Z8
 	VPUNPCKLDQ      Z5, Z1, Z1
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -12790,21 +13332,21 @@ group:
 	VMOVDQU32       Z6, 8576(SP)
 	VMOVDQU32       Z8, 8640(SP)
 	VBROADCASTI32X4 (SI), Z0
-	VINSERTI32X4    $0x01, (R8), Z0, Z0
-	VINSERTI32X4    $0x02, (R9), Z0, Z0
-	VINSERTI32X4    $0x03, (R10), Z0, Z0
-	VBROADCASTI32X4 (SI)(AX*1), Z1
-	VINSERTI32X4    $0x01, (R8)(AX*1), Z1, Z1
-	VINSERTI32X4    $0x02, (R9)(AX*1), Z1, Z1
-	VINSERTI32X4    $0x03, (R10)(AX*1), Z1, Z1
-	VBROADCASTI32X4 (SI)(AX*2), Z2
-	VINSERTI32X4    $0x01, (R8)(AX*2), Z2, Z2
-	VINSERTI32X4    $0x02, (R9)(AX*2), Z2, Z2
-	VINSERTI32X4    $0x03, (R10)(AX*2), Z2, Z2
-	VBROADCASTI32X4 (SI)(CX*1), Z3
-	VINSERTI32X4    $0x01, (R8)(CX*1), Z3, Z3
-	VINSERTI32X4    $0x02, (R9)(CX*1), Z3, Z3
-	VINSERTI32X4    $0x03, (R10)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x01, (DI), Z0, Z0
+	VINSERTI32X4    $0x02, (R8), Z0, Z0
+	VINSERTI32X4    $0x03, (R9), Z0, Z0
+	VBROADCASTI32X4 (SI)(DX*1), Z1
+	VINSERTI32X4    $0x01, (DI)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R9)(DX*1), Z1, Z1
+	VBROADCASTI32X4 (SI)(DX*2), Z2
+	VINSERTI32X4    $0x01, (DI)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R9)(DX*2), Z2, Z2
+	VBROADCASTI32X4 (SI)(BX*1), Z3
+	VINSERTI32X4    $0x01, (DI)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R9)(BX*1), Z3, Z3
 	VPUNPCKHDQ      Z1, Z0, Z4
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z3, Z2, Z1
@@ -12819,13 +13361,13 @@ group:
 	VPMOVDW         Z3, Y3
 	VCVTPH2PS       Y3, Z3
 	VBROADCASTI64X4 48(SI), Z5
-	VINSERTI64X4    $0x01, 48(R8), Z5, Z5
-	VBROADCASTI64X4 48(SI)(AX*1), Z6
-	VINSERTI64X4    $0x01, 48(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4 48(SI)(AX*2), Z7
-	VINSERTI64X4    $0x01, 48(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4 48(SI)(CX*1), Z8
-	VINSERTI64X4    $0x01, 48(R8)(CX*1), Z8, Z8
+	VINSERTI64X4    $0x01, 48(DI), Z5, Z5
+	VBROADCASTI64X4 48(SI)(DX*1), Z6
+	VINSERTI64X4    $0x01, 48(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4 48(SI)(DX*2), Z7
+	VINSERTI64X4    $0x01, 48(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4 48(SI)(BX*1), Z8
+	VINSERTI64X4    $0x01, 48(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z5, Z9
 	VPUNPCKLDQ      Z6, Z5, Z5
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -12834,14 +13376,14 @@ group:
 	VPUNPCKHQDQ     Z7, Z5, Z5
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 48(R9), Z6
-	VINSERTI64X4    $0x01, 48(R10), Z6, Z6
-	VBROADCASTI64X4 48(R9)(AX*1), Z10
-	VINSERTI64X4    $0x01, 48(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4 48(R9)(AX*2), Z11
-	VINSERTI64X4    $0x01, 48(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4 48(R9)(CX*1), Z12
-	VINSERTI64X4    $0x01, 48(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4 48(R8), Z6
+	VINSERTI64X4    $0x01, 48(R9), Z6, Z6
+	VBROADCASTI64X4 48(R8)(DX*1), Z10
+	VINSERTI64X4    $0x01, 48(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4 48(R8)(DX*2), Z11
+	VINSERTI64X4    $0x01, 48(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4 48(R8)(BX*1), Z12
+	VINSERTI64X4    $0x01, 48(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -12889,33 +13431,33 @@ group:
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z3, Z22, Z22
 	LEAQ            (SP), R14
-	PREFETCHT1      (DI)
-	PREFETCHT1      64(DI)
-	PREFETCHT1      128(DI)
-	PREFETCHT1      192(DI)
-	PREFETCHT1      256(DI)
-	PREFETCHT1      320(DI)
-	XORQ            BX, BX
+	PREFETCHT1      (R12)
+	PREFETCHT1      64(R12)
+	PREFETCHT1      128(R12)
+	PREFETCHT1      192(R12)
+	PREFETCHT1      256(R12)
+	PREFETCHT1      320(R12)
+	XORQ            CX, CX
 
 tokens1:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     (R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST     4(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST     8(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST     12(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST     16(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST     20(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST     24(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST     28(R11)(BX*8), Z20, Z23
+	VPDPBUSD.BCST     (R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST     4(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST     8(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST     12(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST     16(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST     20(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST     24(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST     28(R10)(CX*8), Z20, Z23
 	VMOVDQU32         (R14), Z24
-	VMULPS.BCST       (R12)(BX*1), Z21, Z25
+	VMULPS.BCST       (R11)(CX*1), Z21, Z25
 	VCVTDQ2PS         Z23, Z23
 	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST (R13)(BX*1), Z22, Z24
+	VFNMADD231PS.BCST (R13)(CX*1), Z22, Z24
 	VMOVUPS           Z24, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens1
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -12958,41 +13500,41 @@ tokens1:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              1024(SP), R14
-	PREFETCHT1        384(DI)
-	PREFETCHT1        448(DI)
-	PREFETCHT1        512(DI)
-	PREFETCHT1        576(DI)
-	PREFETCHT1        640(DI)
-	XORQ              BX, BX
+	PREFETCHT1        384(R12)
+	PREFETCHT1        448(R12)
+	PREFETCHT1        512(R12)
+	PREFETCHT1        576(R12)
+	PREFETCHT1        640(R12)
+	XORQ              CX, CX
 
 tokens2:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     32(R11)(BX*8), Z9, Z15
-	VPDPBUSD.BCST     36(R11)(BX*8), Z8, Z15
-	VPDPBUSD.BCST     40(R11)(BX*8), Z5, Z15
-	VPDPBUSD.BCST     44(R11)(BX*8), Z7, Z15
-	VPDPBUSD.BCST     48(R11)(BX*8), Z10, Z15
-	VPDPBUSD.BCST     52(R11)(BX*8), Z6, Z15
-	VPDPBUSD.BCST     56(R11)(BX*8), Z11, Z15
-	VPDPBUSD.BCST     60(R11)(BX*8), Z12, Z15
+	VPDPBUSD.BCST     32(R10)(CX*8), Z9, Z15
+	VPDPBUSD.BCST     36(R10)(CX*8), Z8, Z15
+	VPDPBUSD.BCST     40(R10)(CX*8), Z5, Z15
+	VPDPBUSD.BCST     44(R10)(CX*8), Z7, Z15
+	VPDPBUSD.BCST     48(R10)(CX*8), Z10, Z15
+	VPDPBUSD.BCST     52(R10)(CX*8), Z6, Z15
+	VPDPBUSD.BCST     56(R10)(CX*8), Z11, Z15
+	VPDPBUSD.BCST     60(R10)(CX*8), Z12, Z15
 	VMOVDQU32         (R14), Z16
-	VMULPS.BCST       4(R12)(BX*1), Z13, Z17
+	VMULPS.BCST       4(R11)(CX*1), Z13, Z17
 	VCVTDQ2PS         Z15, Z15
 	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 4(R13)(BX*1), Z14, Z16
+	VFNMADD231PS.BCST 4(R13)(CX*1), Z14, Z16
 	VMOVUPS           Z16, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens2
 	VBROADCASTI64X4   80(SI), Z5
-	VINSERTI64X4      $0x01, 80(R8), Z5, Z5
-	VBROADCASTI64X4   80(SI)(AX*1), Z6
-	VINSERTI64X4      $0x01, 80(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4   80(SI)(AX*2), Z7
-	VINSERTI64X4      $0x01, 80(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4   80(SI)(CX*1), Z8
-	VINSERTI64X4      $0x01, 80(R8)(CX*1), Z8, Z8
+	VINSERTI64X4      $0x01, 80(DI), Z5, Z5
+	VBROADCASTI64X4   80(SI)(DX*1), Z6
+	VINSERTI64X4      $0x01, 80(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4   80(SI)(DX*2), Z7
+	VINSERTI64X4      $0x01, 80(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4   80(SI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 80(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -13001,14 +13543,14 @@ tokens2:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   80(R9), Z6
-	VINSERTI64X4      $0x01, 80(R10), Z6, Z6
-	VBROADCASTI64X4   80(R9)(AX*1), Z10
-	VINSERTI64X4      $0x01, 80(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4   80(R9)(AX*2), Z11
-	VINSERTI64X4      $0x01, 80(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4   80(R9)(CX*1), Z12
-	VINSERTI64X4      $0x01, 80(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4   80(R8), Z6
+	VINSERTI64X4      $0x01, 80(R9), Z6, Z6
+	VBROADCASTI64X4   80(R8)(DX*1), Z10
+	VINSERTI64X4      $0x01, 80(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4   80(R8)(DX*2), Z11
+	VINSERTI64X4      $0x01, 80(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4   80(R8)(BX*1), Z12
+	VINSERTI64X4      $0x01, 80(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -13058,33 +13600,33 @@ tokens2:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              2048(SP), R14
-	PREFETCHT1        704(DI)
-	PREFETCHT1        768(DI)
-	PREFETCHT1        832(DI)
-	PREFETCHT1        896(DI)
-	PREFETCHT1        960(DI)
-	PREFETCHT1        1024(DI)
-	XORQ              BX, BX
+	PREFETCHT1        704(R12)
+	PREFETCHT1        768(R12)
+	PREFETCHT1        832(R12)
+	PREFETCHT1        896(R12)
+	PREFETCHT1        960(R12)
+	PREFETCHT1        1024(R12)
+	XORQ              CX, CX
 
 tokens3:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     64(R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST     68(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST     72(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST     76(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST     80(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST     84(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST     88(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST     92(R11)(BX*8), Z20, Z23
+	VPDPBUSD.BCST     64(R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST     68(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST     72(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST     76(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST     80(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST     84(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST     88(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST     92(R10)(CX*8), Z20, Z23
 	VMOVDQU32         (R14), Z24
-	VMULPS.BCST       8(R12)(BX*1), Z21, Z25
+	VMULPS.BCST       8(R11)(CX*1), Z21, Z25
 	VCVTDQ2PS         Z23, Z23
 	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 8(R13)(BX*1), Z22, Z24
+	VFNMADD231PS.BCST 8(R13)(CX*1), Z22, Z24
 	VMOVUPS           Z24, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens3
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -13127,41 +13669,41 @@ tokens3:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              3072(SP), R14
-	PREFETCHT1        1088(DI)
-	PREFETCHT1        1152(DI)
-	PREFETCHT1        1216(DI)
-	PREFETCHT1        1280(DI)
-	PREFETCHT1        1344(DI)
-	XORQ              BX, BX
+	PREFETCHT1        1088(R12)
+	PREFETCHT1        1152(R12)
+	PREFETCHT1        1216(R12)
+	PREFETCHT1        1280(R12)
+	PREFETCHT1        1344(R12)
+	XORQ              CX, CX
 
 tokens4:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     96(R11)(BX*8), Z9, Z15
-	VPDPBUSD.BCST     100(R11)(BX*8), Z8, Z15
-	VPDPBUSD.BCST     104(R11)(BX*8), Z5, Z15
-	VPDPBUSD.BCST     108(R11)(BX*8), Z7, Z15
-	VPDPBUSD.BCST     112(R11)(BX*8), Z10, Z15
-	VPDPBUSD.BCST     116(R11)(BX*8), Z6, Z15
-	VPDPBUSD.BCST     120(R11)(BX*8), Z11, Z15
-	VPDPBUSD.BCST     124(R11)(BX*8), Z12, Z15
+	VPDPBUSD.BCST     96(R10)(CX*8), Z9, Z15
+	VPDPBUSD.BCST     100(R10)(CX*8), Z8, Z15
+	VPDPBUSD.BCST     104(R10)(CX*8), Z5, Z15
+	VPDPBUSD.BCST     108(R10)(CX*8), Z7, Z15
+	VPDPBUSD.BCST     112(R10)(CX*8), Z10, Z15
+	VPDPBUSD.BCST     116(R10)(CX*8), Z6, Z15
+	VPDPBUSD.BCST     120(R10)(CX*8), Z11, Z15
+	VPDPBUSD.BCST     124(R10)(CX*8), Z12, Z15
 	VMOVDQU32         (R14), Z16
-	VMULPS.BCST       12(R12)(BX*1), Z13, Z17
+	VMULPS.BCST       12(R11)(CX*1), Z13, Z17
 	VCVTDQ2PS         Z15, Z15
 	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 12(R13)(BX*1), Z14, Z16
+	VFNMADD231PS.BCST 12(R13)(CX*1), Z14, Z16
 	VMOVUPS           Z16, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens4
 	VBROADCASTI64X4   112(SI), Z5
-	VINSERTI64X4      $0x01, 112(R8), Z5, Z5
-	VBROADCASTI64X4   112(SI)(AX*1), Z6
-	VINSERTI64X4      $0x01, 112(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4   112(SI)(AX*2), Z7
-	VINSERTI64X4      $0x01, 112(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4   112(SI)(CX*1), Z8
-	VINSERTI64X4      $0x01, 112(R8)(CX*1), Z8, Z8
+	VINSERTI64X4      $0x01, 112(DI), Z5, Z5
+	VBROADCASTI64X4   112(SI)(DX*1), Z6
+	VINSERTI64X4      $0x01, 112(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4   112(SI)(DX*2), Z7
+	VINSERTI64X4      $0x01, 112(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4   112(SI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 112(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -13170,14 +13712,14 @@ tokens4:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   112(R9), Z6
-	VINSERTI64X4      $0x01, 112(R10), Z6, Z6
-	VBROADCASTI64X4   112(R9)(AX*1), Z10
-	VINSERTI64X4      $0x01, 112(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4   112(R9)(AX*2), Z11
-	VINSERTI64X4      $0x01, 112(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4   112(R9)(CX*1), Z12
-	VINSERTI64X4      $0x01, 112(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4   112(R8), Z6
+	VINSERTI64X4      $0x01, 112(R9), Z6, Z6
+	VBROADCASTI64X4   112(R8)(DX*1), Z10
+	VINSERTI64X4      $0x01, 112(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4   112(R8)(DX*2), Z11
+	VINSERTI64X4      $0x01, 112(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4   112(R8)(BX*1), Z12
+	VINSERTI64X4      $0x01, 112(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -13230,33 +13772,33 @@ tokens4:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              4096(SP), R14
-	PREFETCHT1        1408(DI)
-	PREFETCHT1        1472(DI)
-	PREFETCHT1        1536(DI)
-	PREFETCHT1        1600(DI)
-	PREFETCHT1        1664(DI)
-	PREFETCHT1        1728(DI)
-	XORQ              BX, BX
+	PREFETCHT1        1408(R12)
+	PREFETCHT1        1472(R12)
+	PREFETCHT1        1536(R12)
+	PREFETCHT1        1600(R12)
+	PREFETCHT1        1664(R12)
+	PREFETCHT1        1728(R12)
+	XORQ              CX, CX
 
 tokens5:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     128(R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST     132(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST     136(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST     140(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST     144(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST     148(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST     152(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST     156(R11)(BX*8), Z20, Z23
+	VPDPBUSD.BCST     128(R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST     132(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST     136(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST     140(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST     144(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST     148(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST     152(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST     156(R10)(CX*8), Z20, Z23
 	VMOVDQU32         (R14), Z24
-	VMULPS.BCST       16(R12)(BX*1), Z21, Z25
+	VMULPS.BCST       16(R11)(CX*1), Z21, Z25
 	VCVTDQ2PS         Z23, Z23
 	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 16(R13)(BX*1), Z22, Z24
+	VFNMADD231PS.BCST 16(R13)(CX*1), Z22, Z24
 	VMOVUPS           Z24, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens5
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -13303,41 +13845,41 @@ tokens5:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              5120(SP), R14
-	PREFETCHT1        1792(DI)
-	PREFETCHT1        1856(DI)
-	PREFETCHT1        1920(DI)
-	PREFETCHT1        1984(DI)
-	PREFETCHT1        2048(DI)
-	XORQ              BX, BX
+	PREFETCHT1        1792(R12)
+	PREFETCHT1        1856(R12)
+	PREFETCHT1        1920(R12)
+	PREFETCHT1        1984(R12)
+	PREFETCHT1        2048(R12)
+	XORQ              CX, CX
 
 tokens6:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     160(R11)(BX*8), Z9, Z15
-	VPDPBUSD.BCST     164(R11)(BX*8), Z8, Z15
-	VPDPBUSD.BCST     168(R11)(BX*8), Z5, Z15
-	VPDPBUSD.BCST     172(R11)(BX*8), Z7, Z15
-	VPDPBUSD.BCST     176(R11)(BX*8), Z10, Z15
-	VPDPBUSD.BCST     180(R11)(BX*8), Z6, Z15
-	VPDPBUSD.BCST     184(R11)(BX*8), Z11, Z15
-	VPDPBUSD.BCST     188(R11)(BX*8), Z12, Z15
+	VPDPBUSD.BCST     160(R10)(CX*8), Z9, Z15
+	VPDPBUSD.BCST     164(R10)(CX*8), Z8, Z15
+	VPDPBUSD.BCST     168(R10)(CX*8), Z5, Z15
+	VPDPBUSD.BCST     172(R10)(CX*8), Z7, Z15
+	VPDPBUSD.BCST     176(R10)(CX*8), Z10, Z15
+	VPDPBUSD.BCST     180(R10)(CX*8), Z6, Z15
+	VPDPBUSD.BCST     184(R10)(CX*8), Z11, Z15
+	VPDPBUSD.BCST     188(R10)(CX*8), Z12, Z15
 	VMOVDQU32         (R14), Z16
-	VMULPS.BCST       20(R12)(BX*1), Z13, Z17
+	VMULPS.BCST       20(R11)(CX*1), Z13, Z17
 	VCVTDQ2PS         Z15, Z15
 	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 20(R13)(BX*1), Z14, Z16
+	VFNMADD231PS.BCST 20(R13)(CX*1), Z14, Z16
 	VMOVUPS           Z16, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens6
 	VBROADCASTI64X4   144(SI), Z5
-	VINSERTI64X4      $0x01, 144(R8), Z5, Z5
-	VBROADCASTI64X4   144(SI)(AX*1), Z6
-	VINSERTI64X4      $0x01, 144(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4   144(SI)(AX*2), Z7
-	VINSERTI64X4      $0x01, 144(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4   144(SI)(CX*1), Z8
-	VINSERTI64X4      $0x01, 144(R8)(CX*1), Z8, Z8
+	VINSERTI64X4      $0x01, 144(DI), Z5, Z5
+	VBROADCASTI64X4   144(SI)(DX*1), Z6
+	VINSERTI64X4      $0x01, 144(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4   144(SI)(DX*2), Z7
+	VINSERTI64X4      $0x01, 144(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4   144(SI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 144(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -13346,14 +13888,14 @@ tokens6:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   144(R9), Z6
-	VINSERTI64X4      $0x01, 144(R10), Z6, Z6
-	VBROADCASTI64X4   144(R9)(AX*1), Z10
-	VINSERTI64X4      $0x01, 144(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4   144(R9)(AX*2), Z11
-	VINSERTI64X4      $0x01, 144(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4   144(R9)(CX*1), Z12
-	VINSERTI64X4      $0x01, 144(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4   144(R8), Z6
+	VINSERTI64X4      $0x01, 144(R9), Z6, Z6
+	VBROADCASTI64X4   144(R8)(DX*1), Z10
+	VINSERTI64X4      $0x01, 144(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4   144(R8)(DX*2), Z11
+	VINSERTI64X4      $0x01, 144(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4   144(R8)(BX*1), Z12
+	VINSERTI64X4      $0x01, 144(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -13407,33 +13949,33 @@ tokens6:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              6144(SP), R14
-	PREFETCHT1        2112(DI)
-	PREFETCHT1        2176(DI)
-	PREFETCHT1        2240(DI)
-	PREFETCHT1        2304(DI)
-	PREFETCHT1        2368(DI)
-	PREFETCHT1        2432(DI)
-	XORQ              BX, BX
+	PREFETCHT1        2112(R12)
+	PREFETCHT1        2176(R12)
+	PREFETCHT1        2240(R12)
+	PREFETCHT1        2304(R12)
+	PREFETCHT1        2368(R12)
+	PREFETCHT1        2432(R12)
+	XORQ              CX, CX
 
 tokens7:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     192(R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST     196(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST     200(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST     204(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST     208(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST     212(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST     216(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST     220(R11)(BX*8), Z20, Z23
+	VPDPBUSD.BCST     192(R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST     196(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST     200(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST     204(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST     208(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST     212(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST     216(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST     220(R10)(CX*8), Z20, Z23
 	VMOVDQU32         (R14), Z24
-	VMULPS.BCST       24(R12)(BX*1), Z21, Z25
+	VMULPS.BCST       24(R11)(CX*1), Z21, Z25
 	VCVTDQ2PS         Z23, Z23
 	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 24(R13)(BX*1), Z22, Z24
+	VFNMADD231PS.BCST 24(R13)(CX*1), Z22, Z24
 	VMOVUPS           Z24, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens7
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -13480,47 +14022,47 @@ tokens7:
 	VCVTDQ2PS         Z4, Z4
 	VMULPS            Z3, Z4, Z4
 	LEAQ              7168(SP), R14
-	PREFETCHT1        2496(DI)
-	PREFETCHT1        2560(DI)
-	PREFETCHT1        2624(DI)
-	PREFETCHT1        2688(DI)
-	PREFETCHT1        2752(DI)
-	XORQ              BX, BX
+	PREFETCHT1        2496(R12)
+	PREFETCHT1        2560(R12)
+	PREFETCHT1        2624(R12)
+	PREFETCHT1        2688(R12)
+	PREFETCHT1        2752(R12)
+	XORQ              CX, CX
 
 tokens8:
 	VXORPS            Z0, Z0, Z0
-	VPDPBUSD.BCST     224(R11)(BX*8), Z9, Z0
-	VPDPBUSD.BCST     228(R11)(BX*8), Z8, Z0
-	VPDPBUSD.BCST     232(R11)(BX*8), Z5, Z0
-	VPDPBUSD.BCST     236(R11)(BX*8), Z7, Z0
-	VPDPBUSD.BCST     240(R11)(BX*8), Z10, Z0
-	VPDPBUSD.BCST     244(R11)(BX*8), Z6, Z0
-	VPDPBUSD.BCST     248(R11)(BX*8), Z11, Z0
-	VPDPBUSD.BCST     252(R11)(BX*8), Z12, Z0
+	VPDPBUSD.BCST     224(R10)(CX*8), Z9, Z0
+	VPDPBUSD.BCST     228(R10)(CX*8), Z8, Z0
+	VPDPBUSD.BCST     232(R10)(CX*8), Z5, Z0
+	VPDPBUSD.BCST     236(R10)(CX*8), Z7, Z0
+	VPDPBUSD.BCST     240(R10)(CX*8), Z10, Z0
+	VPDPBUSD.BCST     244(R10)(CX*8), Z6, Z0
+	VPDPBUSD.BCST     248(R10)(CX*8), Z11, Z0
+	VPDPBUSD.BCST     252(R10)(CX*8), Z12, Z0
 	VMOVDQU32         (R14), Z1
-	VMULPS.BCST       28(R12)(BX*1), Z13, Z2
+	VMULPS.BCST       28(R11)(CX*1), Z13, Z2
 	VCVTDQ2PS         Z0, Z0
 	VFMADD231PS       Z2, Z0, Z1
-	VFNMADD231PS.BCST 28(R13)(BX*1), Z4, Z1
+	VFNMADD231PS.BCST 28(R13)(CX*1), Z4, Z1
 	VMOVUPS           Z1, (R14)
 	ADDQ              $0x40, R14
-	ADDQ              DX, BX
-	CMPQ              BX, tokens+24(FP)
+	ADDQ              AX, CX
+	CMPQ              CX, tokens+24(FP)
 	JNE               tokens8
-	ADDQ              $+2816, DI
 	ADDQ              $+176, SI
+	ADDQ              $+176, DI
 	ADDQ              $+176, R8
 	ADDQ              $+176, R9
-	ADDQ              $+176, R10
-	ADDQ              $+256, R11
-	ADDQ              $+32, R12
+	ADDQ              $+2816, R12
+	ADDQ              $+256, R10
+	ADDQ              $+32, R11
 	ADDQ              $+32, R13
 	DECQ              nb+16(FP)
 	JNZ               group
-	MOVQ              y+72(FP), AX
-	MOVQ              ldy+80(FP), CX
+	MOVQ              y+72(FP), CX
+	MOVQ              ldy+80(FP), DX
 	MOVQ              tokens+24(FP), SI
-	SHLQ              $0x02, CX
+	SHLQ              $0x02, DX
 	LEAQ              (SP), BX
 
 out:
@@ -13533,68 +14075,732 @@ out:
 	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
 	VADDPS  7168(BX), Z0, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
 	ADDQ    $0x40, BX
-	SUBQ    DX, SI
+	SUBQ    AX, SI
 	JNZ     out
 	VZEROUPPER
 	RET
 
-// func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512PanelQ5_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512PanelQ5_K(SB), $512-48
+	MOVQ         nb+16(FP), AX
+	SHLQ         $0x03, AX
+	MOVQ         w+0(FP), BX
+	MOVQ         stride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (BX)(CX*4), SI
+	LEAQ         (SI)(CX*4), DI
+	LEAQ         (DI)(CX*4), R8
+	SHRQ         $0x03, nb+16(FP)
+	MOVQ         q+24(FP), R9
+	MOVQ         scale+32(FP), R10
+	MOVQ         off+40(FP), R11
+	VPBROADCASTD avx512_splat_80000000<>+0(SB), Z0
+
+group:
+	VBROADCASTI64X4 16(BX), Z1
+	VINSERTI64X4    $0x01, 16(SI), Z1, Z1
+	VBROADCASTI64X4 16(BX)(CX*1), Z2
+	VINSERTI64X4    $0x01, 16(SI)(CX*1), Z2, Z2
+	VBROADCASTI64X4 16(BX)(CX*2), Z3
+	VINSERTI64X4    $0x01, 16(SI)(CX*2), Z3, Z3
+	VBROADCASTI64X4 16(BX)(DX*1), Z4
+	VINSERTI64X4    $0x01, 16(SI)(DX*1), Z4, Z4
+	VPUNPCKHDQ      Z2, Z1, Z5
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z4, Z3, Z2
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z1, Z4
+	VPUNPCKHQDQ     Z3, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z5, Z3
+	VPUNPCKHQDQ     Z2, Z5, Z5
+	VBROADCASTI64X4 16(DI), Z2
+	VINSERTI64X4    $0x01, 16(R8), Z2, Z2
+	VBROADCASTI64X4 16(DI)(CX*1), Z6
+	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z6, Z6
+	VBROADCASTI64X4 16(DI)(CX*2), Z7
+	VINSERTI64X4    $0x01, 16(R8)(CX*2), Z7, Z7
+	VBROADCASTI64X4 16(DI)(DX*1), Z8
+	VINSERTI64X4    $0x01, 16(R8)(DX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z2, Z9
+	VPUNPCKLDQ      Z6, Z2, Z2
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z2, Z8
+	VPUNPCKHQDQ     Z7, Z2, Z2
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VSHUFI32X4      $0x88, Z8, Z4, Z6
+	VSHUFI32X4      $0xdd, Z8, Z4, Z8
+	VSHUFI32X4      $0x88, Z2, Z1, Z4
+	VSHUFI32X4      $0xdd, Z2, Z1, Z2
+	VSHUFI32X4      $0x88, Z7, Z3, Z1
+	VSHUFI32X4      $0xdd, Z7, Z3, Z7
+	VSHUFI32X4      $0x88, Z9, Z5, Z3
+	VSHUFI32X4      $0xdd, Z9, Z5, Z9
+	VMOVDQU32       Z6, (SP)
+	VMOVDQU32       Z4, 64(SP)
+	VMOVDQU32       Z1, 128(SP)
+	VMOVDQU32       Z3, 192(SP)
+	VMOVDQU32       Z8, 256(SP)
+	VMOVDQU32       Z2, 320(SP)
+	VMOVDQU32       Z7, 384(SP)
+	VMOVDQU32       Z9, 448(SP)
+	VBROADCASTI32X4 (BX), Z1
+	VINSERTI32X4    $0x01, (SI), Z1, Z1
+	VINSERTI32X4    $0x02, (DI), Z1, Z1
+	VINSERTI32X4    $0x03, (R8), Z1, Z1
+	VBROADCASTI32X4 (BX)(CX*1), Z2
+	VINSERTI32X4    $0x01, (SI)(CX*1), Z2, Z2
+	VINSERTI32X4    $0x02, (DI)(CX*1), Z2, Z2
+	VINSERTI32X4    $0x03, (R8)(CX*1), Z2, Z2
+	VBROADCASTI32X4 (BX)(CX*2), Z3
+	VINSERTI32X4    $0x01, (SI)(CX*2), Z3, Z3
+	VINSERTI32X4    $0x02, (DI)(CX*2), Z3, Z3
+	VINSERTI32X4    $0x03, (R8)(CX*2), Z3, Z3
+	VBROADCASTI32X4 (BX)(DX*1), Z4
+	VINSERTI32X4    $0x01, (SI)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (DI)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (R8)(DX*1), Z4, Z4
+	VPUNPCKHDQ      Z2, Z1, Z5
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z4, Z3, Z2
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z1, Z4
+	VPUNPCKHQDQ     Z3, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z5, Z3
+	VPUNPCKHQDQ     Z2, Z5, Z5
+	VPMOVDW         Z4, Y2
+	VCVTPH2PS       Y2, Z2
+	VPSRLD          $0x10, Z4, Z4
+	VPMOVDW         Z4, Y4
+	VCVTPH2PS       Y4, Z4
+	VBROADCASTI64X4 48(BX), Z6
+	VINSERTI64X4    $0x01, 48(SI), Z6, Z6
+	VBROADCASTI64X4 48(BX)(CX*1), Z7
+	VINSERTI64X4    $0x01, 48(SI)(CX*1), Z7, Z7
+	VBROADCASTI64X4 48(BX)(CX*2), Z8
+	VINSERTI64X4    $0x01, 48(SI)(CX*2), Z8, Z8
+	VBROADCASTI64X4 48(BX)(DX*1), Z9
+	VINSERTI64X4    $0x01, 48(SI)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 48(DI), Z7
+	VINSERTI64X4    $0x01, 48(R8), Z7, Z7
+	VBROADCASTI64X4 48(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 48(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 48(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 48(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 48(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 48(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
+	VPRORD          $0x1c, (SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
+	VPRORD          $0x1c, 64(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
+	VPRORD          $0x1c, 128(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
+	VPRORD          $0x1c, 192(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
+	VPRORD          $0x1c, 256(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
+	VPRORD          $0x1c, 320(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
+	VPRORD          $0x1c, 384(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
+	VPRORD          $0x1c, 448(SP), Z22
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z22, Z21
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z1, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z2, Z22, Z22
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z3, Z23
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	IMUL3Q          $0x00, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z15, 64(R9)(R12*8)
+	VMOVDQU32       Z16, 128(R9)(R12*8)
+	VMOVDQU32       Z17, 192(R9)(R12*8)
+	VMOVDQU32       Z18, 256(R9)(R12*8)
+	VMOVDQU32       Z19, 320(R9)(R12*8)
+	VMOVDQU32       Z20, 384(R9)(R12*8)
+	VMOVDQU32       Z21, 448(R9)(R12*8)
+	VMOVUPS         Z22, (R10)(R12*1)
+	VPXORD          Z0, Z23, Z23
+	VMOVUPS         Z23, (R11)(R12*1)
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x1d, (SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z10
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x1d, 64(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x1d, 128(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z6
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x1d, 192(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z8
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD          $0x1d, 256(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z11
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x1d, 320(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z7
+	VPSRLD          $0x04, Z12, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD          $0x1d, 384(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
+	VPRORD          $0x1d, 448(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z13
+	VPSRLD          $0x08, Z1, Z14
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z2, Z14, Z14
+	VPSRLD          $0x08, Z3, Z15
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z4, Z15, Z15
+	IMUL3Q          $0x01, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z9, 64(R9)(R12*8)
+	VMOVDQU32       Z6, 128(R9)(R12*8)
+	VMOVDQU32       Z8, 192(R9)(R12*8)
+	VMOVDQU32       Z11, 256(R9)(R12*8)
+	VMOVDQU32       Z7, 320(R9)(R12*8)
+	VMOVDQU32       Z12, 384(R9)(R12*8)
+	VMOVDQU32       Z13, 448(R9)(R12*8)
+	VMOVUPS         Z14, (R10)(R12*1)
+	VPXORD          Z0, Z15, Z15
+	VMOVUPS         Z15, (R11)(R12*1)
+	VBROADCASTI64X4 80(BX), Z6
+	VINSERTI64X4    $0x01, 80(SI), Z6, Z6
+	VBROADCASTI64X4 80(BX)(CX*1), Z7
+	VINSERTI64X4    $0x01, 80(SI)(CX*1), Z7, Z7
+	VBROADCASTI64X4 80(BX)(CX*2), Z8
+	VINSERTI64X4    $0x01, 80(SI)(CX*2), Z8, Z8
+	VBROADCASTI64X4 80(BX)(DX*1), Z9
+	VINSERTI64X4    $0x01, 80(SI)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 80(DI), Z7
+	VINSERTI64X4    $0x01, 80(R8), Z7, Z7
+	VBROADCASTI64X4 80(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 80(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 80(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 80(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 80(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 80(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
+	VPRORD          $0x1e, (SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
+	VPRORD          $0x1e, 64(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
+	VPRORD          $0x1e, 128(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
+	VPRORD          $0x1e, 192(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
+	VPRORD          $0x1e, 256(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
+	VPRORD          $0x1e, 320(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
+	VPRORD          $0x1e, 384(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
+	VPRORD          $0x1e, 448(SP), Z22
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z22, Z21
+	VPSRLD          $0x10, Z1, Z22
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z22, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z2, Z22, Z22
+	VPSRLD          $0x10, Z3, Z23
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z23, Z23
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	IMUL3Q          $0x02, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z15, 64(R9)(R12*8)
+	VMOVDQU32       Z16, 128(R9)(R12*8)
+	VMOVDQU32       Z17, 192(R9)(R12*8)
+	VMOVDQU32       Z18, 256(R9)(R12*8)
+	VMOVDQU32       Z19, 320(R9)(R12*8)
+	VMOVDQU32       Z20, 384(R9)(R12*8)
+	VMOVDQU32       Z21, 448(R9)(R12*8)
+	VMOVUPS         Z22, (R10)(R12*1)
+	VPXORD          Z0, Z23, Z23
+	VMOVUPS         Z23, (R11)(R12*1)
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x1f, (SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z10
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x1f, 64(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x1f, 128(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z6
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x1f, 192(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z8
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD          $0x1f, 256(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z11
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x1f, 320(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z7
+	VPSRLD          $0x04, Z12, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD          $0x1f, 384(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
+	VPRORD          $0x1f, 448(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z13
+	VPSRLD          $0x18, Z1, Z14
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z2, Z14, Z14
+	VPSRLD          $0x18, Z3, Z15
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z4, Z15, Z15
+	IMUL3Q          $0x03, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z9, 64(R9)(R12*8)
+	VMOVDQU32       Z6, 128(R9)(R12*8)
+	VMOVDQU32       Z8, 192(R9)(R12*8)
+	VMOVDQU32       Z11, 256(R9)(R12*8)
+	VMOVDQU32       Z7, 320(R9)(R12*8)
+	VMOVDQU32       Z12, 384(R9)(R12*8)
+	VMOVDQU32       Z13, 448(R9)(R12*8)
+	VMOVUPS         Z14, (R10)(R12*1)
+	VPXORD          Z0, Z15, Z15
+	VMOVUPS         Z15, (R11)(R12*1)
+	VBROADCASTI64X4 112(BX), Z6
+	VINSERTI64X4    $0x01, 112(SI), Z6, Z6
+	VBROADCASTI64X4 112(BX)(CX*1), Z7
+	VINSERTI64X4    $0x01, 112(SI)(CX*1), Z7, Z7
+	VBROADCASTI64X4 112(BX)(CX*2), Z8
+	VINSERTI64X4    $0x01, 112(SI)(CX*2), Z8, Z8
+	VBROADCASTI64X4 112(BX)(DX*1), Z9
+	VINSERTI64X4    $0x01, 112(SI)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 112(DI), Z7
+	VINSERTI64X4    $0x01, 112(R8), Z7, Z7
+	VBROADCASTI64X4 112(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 112(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 112(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 112(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 112(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 112(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
+	VPRORD          $0x00, (SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
+	VPRORD          $0x00, 64(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
+	VPRORD          $0x00, 128(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
+	VPRORD          $0x00, 192(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
+	VPRORD          $0x00, 256(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
+	VPRORD          $0x00, 320(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
+	VPRORD          $0x00, 384(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
+	VPRORD          $0x00, 448(SP), Z22
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z22, Z21
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z5, Z22
+	VPSRLD          $0x04, Z5, Z23
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z23, Z23
+	VPSRLD          $0x02, Z1, Z24
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
+	VPSRLD          $0x02, Z3, Z24
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z2, Z22, Z22
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	IMUL3Q          $0x04, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z15, 64(R9)(R12*8)
+	VMOVDQU32       Z16, 128(R9)(R12*8)
+	VMOVDQU32       Z17, 192(R9)(R12*8)
+	VMOVDQU32       Z18, 256(R9)(R12*8)
+	VMOVDQU32       Z19, 320(R9)(R12*8)
+	VMOVDQU32       Z20, 384(R9)(R12*8)
+	VMOVDQU32       Z21, 448(R9)(R12*8)
+	VMOVUPS         Z22, (R10)(R12*1)
+	VPXORD          Z0, Z23, Z23
+	VMOVUPS         Z23, (R11)(R12*1)
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x01, (SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z10
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x01, 64(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x01, 128(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z6
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x01, 192(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z8
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD          $0x01, 256(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z11
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x01, 320(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z7
+	VPSRLD          $0x04, Z12, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD          $0x01, 384(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
+	VPRORD          $0x01, 448(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z13
+	VPSRLD          $0x08, Z5, Z14
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z14, Z14
+	VPSRLD          $0x0c, Z5, Z15
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z15, Z15
+	VPSRLD          $0x0a, Z1, Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z14
+	VPSRLD          $0x0a, Z3, Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z15
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z2, Z14, Z14
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z4, Z15, Z15
+	IMUL3Q          $0x05, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z9, 64(R9)(R12*8)
+	VMOVDQU32       Z6, 128(R9)(R12*8)
+	VMOVDQU32       Z8, 192(R9)(R12*8)
+	VMOVDQU32       Z11, 256(R9)(R12*8)
+	VMOVDQU32       Z7, 320(R9)(R12*8)
+	VMOVDQU32       Z12, 384(R9)(R12*8)
+	VMOVDQU32       Z13, 448(R9)(R12*8)
+	VMOVUPS         Z14, (R10)(R12*1)
+	VPXORD          Z0, Z15, Z15
+	VMOVUPS         Z15, (R11)(R12*1)
+	VBROADCASTI64X4 144(BX), Z6
+	VINSERTI64X4    $0x01, 144(SI), Z6, Z6
+	VBROADCASTI64X4 144(BX)(CX*1), Z7
+	VINSERTI64X4    $0x01, 144(SI)(CX*1), Z7, Z7
+	VBROADCASTI64X4 144(BX)(CX*2), Z8
+	VINSERTI64X4    $0x01, 144(SI)(CX*2), Z8, Z8
+	VBROADCASTI64X4 144(BX)(DX*1), Z9
+	VINSERTI64X4    $0x01, 144(SI)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 144(DI), Z7
+	VINSERTI64X4    $0x01, 144(R8), Z7, Z7
+	VBROADCASTI64X4 144(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 144(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 144(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 144(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 144(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 144(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
+	VPRORD          $0x02, (SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
+	VPRORD          $0x02, 64(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
+	VPRORD          $0x02, 128(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
+	VPRORD          $0x02, 192(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
+	VPRORD          $0x02, 256(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
+	VPRORD          $0x02, 320(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
+	VPRORD          $0x02, 384(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
+	VPRORD          $0x02, 448(SP), Z22
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z22, Z21
+	VPSRLD          $0x10, Z5, Z22
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z22, Z22
+	VPSRLD          $0x14, Z5, Z23
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z23, Z23
+	VPSRLD          $0x12, Z1, Z24
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
+	VPSRLD          $0x12, Z3, Z24
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z2, Z22, Z22
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	IMUL3Q          $0x06, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z15, 64(R9)(R12*8)
+	VMOVDQU32       Z16, 128(R9)(R12*8)
+	VMOVDQU32       Z17, 192(R9)(R12*8)
+	VMOVDQU32       Z18, 256(R9)(R12*8)
+	VMOVDQU32       Z19, 320(R9)(R12*8)
+	VMOVDQU32       Z20, 384(R9)(R12*8)
+	VMOVDQU32       Z21, 448(R9)(R12*8)
+	VMOVUPS         Z22, (R10)(R12*1)
+	VPXORD          Z0, Z23, Z23
+	VMOVUPS         Z23, (R11)(R12*1)
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x03, (SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z10
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x03, 64(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x03, 128(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z6
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x03, 192(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z8
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD          $0x03, 256(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z11
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x03, 320(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z7
+	VPSRLD          $0x04, Z12, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD          $0x03, 384(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
+	VPRORD          $0x03, 448(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z13
+	VPSRLD          $0x18, Z5, Z14
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z14, Z14
+	VPSRLD          $0x1c, Z5, Z5
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z5, Z5
+	VPSRLD          $0x1a, Z1, Z1
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z14
+	VPSRLD          $0x1a, Z3, Z1
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z5
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z2, Z14, Z14
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z4, Z5, Z5
+	IMUL3Q          $0x07, AX, R12
+	VMOVDQU32       Z10, (R9)(R12*8)
+	VMOVDQU32       Z9, 64(R9)(R12*8)
+	VMOVDQU32       Z6, 128(R9)(R12*8)
+	VMOVDQU32       Z8, 192(R9)(R12*8)
+	VMOVDQU32       Z11, 256(R9)(R12*8)
+	VMOVDQU32       Z7, 320(R9)(R12*8)
+	VMOVDQU32       Z12, 384(R9)(R12*8)
+	VMOVDQU32       Z13, 448(R9)(R12*8)
+	VMOVUPS         Z14, (R10)(R12*1)
+	VPXORD          Z0, Z5, Z5
+	VMOVUPS         Z5, (R11)(R12*1)
+	ADDQ            $+176, BX
+	ADDQ            $+176, SI
+	ADDQ            $+176, DI
+	ADDQ            $+176, R8
+	ADDQ            $+512, R9
+	ADDQ            $+64, R10
+	ADDQ            $+64, R11
+	DECQ            nb+16(FP)
+	JNZ             group
+	VZEROUPPER
+	RET
+
+// func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·avx512StripQ6_K(SB), $8704-88
+	MOVQ   nb+16(FP), AX
+	SHLQ   $0x02, AX
 	MOVQ   w+0(FP), SI
-	MOVQ   next+32(FP), DI
-	MOVQ   stride+8(FP), AX
-	LEAQ   (AX)(AX*2), CX
-	LEAQ   (SI)(AX*4), R8
-	LEAQ   (R8)(AX*4), R9
-	LEAQ   (R9)(AX*4), R10
-	MOVQ   nb+16(FP), DX
-	SHLQ   $0x02, DX
+	MOVQ   stride+8(FP), DX
+	LEAQ   (DX)(DX*2), BX
+	LEAQ   (SI)(DX*4), DI
+	LEAQ   (DI)(DX*4), R8
+	LEAQ   (R8)(DX*4), R9
 	SHRQ   $0x03, nb+16(FP)
-	MOVQ   q+40(FP), R11
-	MOVQ   scale+48(FP), R12
+	MOVQ   q+40(FP), R10
+	MOVQ   scale+48(FP), R11
+	MOVQ   near+32(FP), R12
 	MOVQ   init+64(FP), R13
 	MOVQ   tokens+24(FP), R14
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), BX
+	LEAQ   (SP), CX
 
 clear:
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z0, 1024(BX)
-	VMOVUPS Z0, 2048(BX)
-	VMOVUPS Z0, 3072(BX)
-	VMOVUPS Z0, 4096(BX)
-	VMOVUPS Z0, 5120(BX)
-	VMOVUPS Z0, 6144(BX)
-	VMOVUPS Z0, 7168(BX)
-	ADDQ    $0x40, BX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z0, 1024(CX)
+	VMOVUPS Z0, 2048(CX)
+	VMOVUPS Z0, 3072(CX)
+	VMOVUPS Z0, 4096(CX)
+	VMOVUPS Z0, 5120(CX)
+	VMOVUPS Z0, 6144(CX)
+	VMOVUPS Z0, 7168(CX)
+	ADDQ    $0x40, CX
 	DECQ    R14
 	JNZ     clear
 	MOVQ    tokens+24(FP), R14
-	IMULQ   DX, R14
+	IMULQ   AX, R14
 	MOVQ    R14, tokens+24(FP)
-	LEAQ    (SP), BX
+	LEAQ    (SP), CX
 
 group:
 	VBROADCASTI32X4 194(SI), Z0
-	VINSERTI32X4    $0x01, 194(R8), Z0, Z0
-	VINSERTI32X4    $0x02, 194(R9), Z0, Z0
-	VINSERTI32X4    $0x03, 194(R10), Z0, Z0
-	VBROADCASTI32X4 194(SI)(AX*1), Z1
-	VINSERTI32X4    $0x01, 194(R8)(AX*1), Z1, Z1
-	VINSERTI32X4    $0x02, 194(R9)(AX*1), Z1, Z1
-	VINSERTI32X4    $0x03, 194(R10)(AX*1), Z1, Z1
-	VBROADCASTI32X4 194(SI)(AX*2), Z2
-	VINSERTI32X4    $0x01, 194(R8)(AX*2), Z2, Z2
-	VINSERTI32X4    $0x02, 194(R9)(AX*2), Z2, Z2
-	VINSERTI32X4    $0x03, 194(R10)(AX*2), Z2, Z2
-	VBROADCASTI32X4 194(SI)(CX*1), Z3
-	VINSERTI32X4    $0x01, 194(R8)(CX*1), Z3, Z3
-	VINSERTI32X4    $0x02, 194(R9)(CX*1), Z3, Z3
-	VINSERTI32X4    $0x03, 194(R10)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x01, 194(DI), Z0, Z0
+	VINSERTI32X4    $0x02, 194(R8), Z0, Z0
+	VINSERTI32X4    $0x03, 194(R9), Z0, Z0
+	VBROADCASTI32X4 194(SI)(DX*1), Z1
+	VINSERTI32X4    $0x01, 194(DI)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, 194(R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, 194(R9)(DX*1), Z1, Z1
+	VBROADCASTI32X4 194(SI)(DX*2), Z2
+	VINSERTI32X4    $0x01, 194(DI)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, 194(R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, 194(R9)(DX*2), Z2, Z2
+	VBROADCASTI32X4 194(SI)(BX*1), Z3
+	VINSERTI32X4    $0x01, 194(DI)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 194(R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 194(R9)(BX*1), Z3, Z3
 	VPUNPCKHDQ      Z1, Z0, Z4
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z3, Z2, Z1
@@ -13607,21 +14813,21 @@ group:
 	VPMOVDW         Z0, Y0
 	VCVTPH2PS       Y0, Z0
 	VBROADCASTI32X4 192(SI), Z1
-	VINSERTI32X4    $0x01, 192(R8), Z1, Z1
-	VINSERTI32X4    $0x02, 192(R9), Z1, Z1
-	VINSERTI32X4    $0x03, 192(R10), Z1, Z1
-	VBROADCASTI32X4 192(SI)(AX*1), Z2
-	VINSERTI32X4    $0x01, 192(R8)(AX*1), Z2, Z2
-	VINSERTI32X4    $0x02, 192(R9)(AX*1), Z2, Z2
-	VINSERTI32X4    $0x03, 192(R10)(AX*1), Z2, Z2
-	VBROADCASTI32X4 192(SI)(AX*2), Z3
-	VINSERTI32X4    $0x01, 192(R8)(AX*2), Z3, Z3
-	VINSERTI32X4    $0x02, 192(R9)(AX*2), Z3, Z3
-	VINSERTI32X4    $0x03, 192(R10)(AX*2), Z3, Z3
-	VBROADCASTI32X4 192(SI)(CX*1), Z4
-	VINSERTI32X4    $0x01, 192(R8)(CX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 192(R9)(CX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 192(R10)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x01, 192(DI), Z1, Z1
+	VINSERTI32X4    $0x02, 192(R8), Z1, Z1
+	VINSERTI32X4    $0x03, 192(R9), Z1, Z1
+	VBROADCASTI32X4 192(SI)(DX*1), Z2
+	VINSERTI32X4    $0x01, 192(DI)(DX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 192(R8)(DX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 192(R9)(DX*1), Z2, Z2
+	VBROADCASTI32X4 192(SI)(DX*2), Z3
+	VINSERTI32X4    $0x01, 192(DI)(DX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 192(R8)(DX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 192(R9)(DX*2), Z3, Z3
+	VBROADCASTI32X4 192(SI)(BX*1), Z4
+	VINSERTI32X4    $0x01, 192(DI)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 192(R8)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 192(R9)(BX*1), Z4, Z4
 	VPUNPCKHDQ      Z2, Z1, Z5
 	VPUNPCKLDQ      Z2, Z1, Z1
 	VPUNPCKHDQ      Z4, Z3, Z2
@@ -13631,13 +14837,13 @@ group:
 	VPUNPCKLQDQ     Z2, Z5, Z3
 	VPUNPCKHQDQ     Z2, Z5, Z5
 	VBROADCASTI64X4 128(SI), Z2
-	VINSERTI64X4    $0x01, 128(R8), Z2, Z2
-	VBROADCASTI64X4 128(SI)(AX*1), Z6
-	VINSERTI64X4    $0x01, 128(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4 128(SI)(AX*2), Z7
-	VINSERTI64X4    $0x01, 128(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4 128(SI)(CX*1), Z8
-	VINSERTI64X4    $0x01, 128(R8)(CX*1), Z8, Z8
+	VINSERTI64X4    $0x01, 128(DI), Z2, Z2
+	VBROADCASTI64X4 128(SI)(DX*1), Z6
+	VINSERTI64X4    $0x01, 128(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4 128(SI)(DX*2), Z7
+	VINSERTI64X4    $0x01, 128(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4 128(SI)(BX*1), Z8
+	VINSERTI64X4    $0x01, 128(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z2, Z9
 	VPUNPCKLDQ      Z6, Z2, Z2
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -13646,14 +14852,14 @@ group:
 	VPUNPCKHQDQ     Z7, Z2, Z2
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 128(R9), Z6
-	VINSERTI64X4    $0x01, 128(R10), Z6, Z6
-	VBROADCASTI64X4 128(R9)(AX*1), Z10
-	VINSERTI64X4    $0x01, 128(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4 128(R9)(AX*2), Z11
-	VINSERTI64X4    $0x01, 128(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4 128(R9)(CX*1), Z12
-	VINSERTI64X4    $0x01, 128(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4 128(R8), Z6
+	VINSERTI64X4    $0x01, 128(R9), Z6, Z6
+	VBROADCASTI64X4 128(R8)(DX*1), Z10
+	VINSERTI64X4    $0x01, 128(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4 128(R8)(DX*2), Z11
+	VINSERTI64X4    $0x01, 128(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4 128(R8)(BX*1), Z12
+	VINSERTI64X4    $0x01, 128(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -13679,13 +14885,13 @@ group:
 	VMOVDQU32       Z11, 8576(SP)
 	VMOVDQU32       Z13, 8640(SP)
 	VBROADCASTI64X4 (SI), Z2
-	VINSERTI64X4    $0x01, (R8), Z2, Z2
-	VBROADCASTI64X4 (SI)(AX*1), Z6
-	VINSERTI64X4    $0x01, (R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4 (SI)(AX*2), Z7
-	VINSERTI64X4    $0x01, (R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4 (SI)(CX*1), Z8
-	VINSERTI64X4    $0x01, (R8)(CX*1), Z8, Z8
+	VINSERTI64X4    $0x01, (DI), Z2, Z2
+	VBROADCASTI64X4 (SI)(DX*1), Z6
+	VINSERTI64X4    $0x01, (DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4 (SI)(DX*2), Z7
+	VINSERTI64X4    $0x01, (DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4 (SI)(BX*1), Z8
+	VINSERTI64X4    $0x01, (DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z2, Z9
 	VPUNPCKLDQ      Z6, Z2, Z2
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -13694,14 +14900,14 @@ group:
 	VPUNPCKHQDQ     Z7, Z2, Z2
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 (R9), Z6
-	VINSERTI64X4    $0x01, (R10), Z6, Z6
-	VBROADCASTI64X4 (R9)(AX*1), Z10
-	VINSERTI64X4    $0x01, (R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4 (R9)(AX*2), Z11
-	VINSERTI64X4    $0x01, (R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4 (R9)(CX*1), Z12
-	VINSERTI64X4    $0x01, (R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4 (R8), Z6
+	VINSERTI64X4    $0x01, (R9), Z6, Z6
+	VBROADCASTI64X4 (R8)(DX*1), Z10
+	VINSERTI64X4    $0x01, (R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4 (R8)(DX*2), Z11
+	VINSERTI64X4    $0x01, (R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4 (R8)(BX*1), Z12
+	VINSERTI64X4    $0x01, (R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -13751,37 +14957,37 @@ group:
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z0, Z22, Z22
 	LEAQ            (SP), R14
-	PREFETCHT1      (DI)
-	PREFETCHT1      64(DI)
-	PREFETCHT1      128(DI)
-	PREFETCHT1      192(DI)
-	PREFETCHT1      256(DI)
-	PREFETCHT1      320(DI)
-	PREFETCHT1      384(DI)
-	XORQ            BX, BX
+	PREFETCHT1      (R12)
+	PREFETCHT1      64(R12)
+	PREFETCHT1      128(R12)
+	PREFETCHT1      192(R12)
+	PREFETCHT1      256(R12)
+	PREFETCHT1      320(R12)
+	PREFETCHT1      384(R12)
+	XORQ            CX, CX
 
 tokens1:
-	VPBROADCASTD    (R13)(BX*2), Z23
-	VPBROADCASTD    4(R13)(BX*2), Z24
-	VPDPBUSD.BCST   (R11)(BX*8), Z9, Z23
-	VPDPBUSD.BCST   4(R11)(BX*8), Z14, Z23
-	VPDPBUSD.BCST   8(R11)(BX*8), Z15, Z23
-	VPDPBUSD.BCST   12(R11)(BX*8), Z16, Z23
-	VPDPBUSD.BCST   16(R11)(BX*8), Z17, Z24
-	VPDPBUSD.BCST   20(R11)(BX*8), Z18, Z24
-	VPDPBUSD.BCST   24(R11)(BX*8), Z19, Z24
-	VPDPBUSD.BCST   28(R11)(BX*8), Z20, Z24
+	VPBROADCASTD    (R13)(CX*2), Z23
+	VPBROADCASTD    4(R13)(CX*2), Z24
+	VPDPBUSD.BCST   (R10)(CX*8), Z9, Z23
+	VPDPBUSD.BCST   4(R10)(CX*8), Z14, Z23
+	VPDPBUSD.BCST   8(R10)(CX*8), Z15, Z23
+	VPDPBUSD.BCST   12(R10)(CX*8), Z16, Z23
+	VPDPBUSD.BCST   16(R10)(CX*8), Z17, Z24
+	VPDPBUSD.BCST   20(R10)(CX*8), Z18, Z24
+	VPDPBUSD.BCST   24(R10)(CX*8), Z19, Z24
+	VPDPBUSD.BCST   28(R10)(CX*8), Z20, Z24
 	VMOVDQU32       (R14), Z25
-	VMULPS.BCST     (R12)(BX*1), Z21, Z26
+	VMULPS.BCST     (R11)(CX*1), Z21, Z26
 	VCVTDQ2PS       Z23, Z23
 	VFMADD231PS     Z26, Z23, Z25
-	VMULPS.BCST     (R12)(BX*1), Z22, Z23
+	VMULPS.BCST     (R11)(CX*1), Z22, Z23
 	VCVTDQ2PS       Z24, Z24
 	VFMADD231PS     Z23, Z24, Z25
 	VMOVUPS         Z25, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens1
 	VPSRLD          $0x04, Z10, Z9
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
@@ -13824,46 +15030,46 @@ tokens1:
 	VCVTDQ2PS       Z14, Z14
 	VMULPS          Z0, Z14, Z14
 	LEAQ            2048(SP), R14
-	PREFETCHT1      448(DI)
-	PREFETCHT1      512(DI)
-	PREFETCHT1      576(DI)
-	PREFETCHT1      640(DI)
-	PREFETCHT1      704(DI)
-	PREFETCHT1      768(DI)
-	PREFETCHT1      832(DI)
-	XORQ            BX, BX
+	PREFETCHT1      448(R12)
+	PREFETCHT1      512(R12)
+	PREFETCHT1      576(R12)
+	PREFETCHT1      640(R12)
+	PREFETCHT1      704(R12)
+	PREFETCHT1      768(R12)
+	PREFETCHT1      832(R12)
+	XORQ            CX, CX
 
 tokens2:
-	VPBROADCASTD    16(R13)(BX*2), Z15
-	VPBROADCASTD    20(R13)(BX*2), Z16
-	VPDPBUSD.BCST   64(R11)(BX*8), Z9, Z15
-	VPDPBUSD.BCST   68(R11)(BX*8), Z8, Z15
-	VPDPBUSD.BCST   72(R11)(BX*8), Z2, Z15
-	VPDPBUSD.BCST   76(R11)(BX*8), Z7, Z15
-	VPDPBUSD.BCST   80(R11)(BX*8), Z10, Z16
-	VPDPBUSD.BCST   84(R11)(BX*8), Z6, Z16
-	VPDPBUSD.BCST   88(R11)(BX*8), Z11, Z16
-	VPDPBUSD.BCST   92(R11)(BX*8), Z12, Z16
+	VPBROADCASTD    16(R13)(CX*2), Z15
+	VPBROADCASTD    20(R13)(CX*2), Z16
+	VPDPBUSD.BCST   64(R10)(CX*8), Z9, Z15
+	VPDPBUSD.BCST   68(R10)(CX*8), Z8, Z15
+	VPDPBUSD.BCST   72(R10)(CX*8), Z2, Z15
+	VPDPBUSD.BCST   76(R10)(CX*8), Z7, Z15
+	VPDPBUSD.BCST   80(R10)(CX*8), Z10, Z16
+	VPDPBUSD.BCST   84(R10)(CX*8), Z6, Z16
+	VPDPBUSD.BCST   88(R10)(CX*8), Z11, Z16
+	VPDPBUSD.BCST   92(R10)(CX*8), Z12, Z16
 	VMOVDQU32       (R14), Z17
-	VMULPS.BCST     8(R12)(BX*1), Z13, Z18
+	VMULPS.BCST     8(R11)(CX*1), Z13, Z18
 	VCVTDQ2PS       Z15, Z15
 	VFMADD231PS     Z18, Z15, Z17
-	VMULPS.BCST     8(R12)(BX*1), Z14, Z15
+	VMULPS.BCST     8(R11)(CX*1), Z14, Z15
 	VCVTDQ2PS       Z16, Z16
 	VFMADD231PS     Z15, Z16, Z17
 	VMOVUPS         Z17, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens2
 	VBROADCASTI64X4 32(SI), Z2
-	VINSERTI64X4    $0x01, 32(R8), Z2, Z2
-	VBROADCASTI64X4 32(SI)(AX*1), Z6
-	VINSERTI64X4    $0x01, 32(R8)(AX*1), Z6, Z6
-	VBROADCASTI64X4 32(SI)(AX*2), Z7
-	VINSERTI64X4    $0x01, 32(R8)(AX*2), Z7, Z7
-	VBROADCASTI64X4 32(SI)(CX*1), Z8
-	VINSERTI64X4    $0x01, 32(R8)(CX*1), Z8, Z8
+	VINSERTI64X4    $0x01, 32(DI), Z2, Z2
+	VBROADCASTI64X4 32(SI)(DX*1), Z6
+	VINSERTI64X4    $0x01, 32(DI)(DX*1), Z6, Z6
+	VBROADCASTI64X4 32(SI)(DX*2), Z7
+	VINSERTI64X4    $0x01, 32(DI)(DX*2), Z7, Z7
+	VBROADCASTI64X4 32(SI)(BX*1), Z8
+	VINSERTI64X4    $0x01, 32(DI)(BX*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z2, Z9
 	VPUNPCKLDQ      Z6, Z2, Z2
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -13872,14 +15078,14 @@ tokens2:
 	VPUNPCKHQDQ     Z7, Z2, Z2
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 32(R9), Z6
-	VINSERTI64X4    $0x01, 32(R10), Z6, Z6
-	VBROADCASTI64X4 32(R9)(AX*1), Z10
-	VINSERTI64X4    $0x01, 32(R10)(AX*1), Z10, Z10
-	VBROADCASTI64X4 32(R9)(AX*2), Z11
-	VINSERTI64X4    $0x01, 32(R10)(AX*2), Z11, Z11
-	VBROADCASTI64X4 32(R9)(CX*1), Z12
-	VINSERTI64X4    $0x01, 32(R10)(CX*1), Z12, Z12
+	VBROADCASTI64X4 32(R8), Z6
+	VINSERTI64X4    $0x01, 32(R9), Z6, Z6
+	VBROADCASTI64X4 32(R8)(DX*1), Z10
+	VINSERTI64X4    $0x01, 32(R9)(DX*1), Z10, Z10
+	VBROADCASTI64X4 32(R8)(DX*2), Z11
+	VINSERTI64X4    $0x01, 32(R9)(DX*2), Z11, Z11
+	VBROADCASTI64X4 32(R8)(BX*1), Z12
+	VINSERTI64X4    $0x01, 32(R9)(BX*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -13929,36 +15135,36 @@ tokens2:
 	VCVTDQ2PS       Z4, Z4
 	VMULPS          Z0, Z4, Z4
 	LEAQ            1024(SP), R14
-	PREFETCHT1      896(DI)
-	PREFETCHT1      960(DI)
-	PREFETCHT1      1024(DI)
-	PREFETCHT1      1088(DI)
-	PREFETCHT1      1152(DI)
-	PREFETCHT1      1216(DI)
-	XORQ            BX, BX
+	PREFETCHT1      896(R12)
+	PREFETCHT1      960(R12)
+	PREFETCHT1      1024(R12)
+	PREFETCHT1      1088(R12)
+	PREFETCHT1      1152(R12)
+	PREFETCHT1      1216(R12)
+	XORQ            CX, CX
 
 tokens3:
-	VPBROADCASTD    8(R13)(BX*2), Z22
-	VPBROADCASTD    12(R13)(BX*2), Z23
-	VPDPBUSD.BCST   32(R11)(BX*8), Z9, Z22
-	VPDPBUSD.BCST   36(R11)(BX*8), Z14, Z22
-	VPDPBUSD.BCST   40(R11)(BX*8), Z15, Z22
-	VPDPBUSD.BCST   44(R11)(BX*8), Z16, Z22
-	VPDPBUSD.BCST   48(R11)(BX*8), Z17, Z23
-	VPDPBUSD.BCST   52(R11)(BX*8), Z18, Z23
-	VPDPBUSD.BCST   56(R11)(BX*8), Z19, Z23
-	VPDPBUSD.BCST   60(R11)(BX*8), Z20, Z23
+	VPBROADCASTD    8(R13)(CX*2), Z22
+	VPBROADCASTD    12(R13)(CX*2), Z23
+	VPDPBUSD.BCST   32(R10)(CX*8), Z9, Z22
+	VPDPBUSD.BCST   36(R10)(CX*8), Z14, Z22
+	VPDPBUSD.BCST   40(R10)(CX*8), Z15, Z22
+	VPDPBUSD.BCST   44(R10)(CX*8), Z16, Z22
+	VPDPBUSD.BCST   48(R10)(CX*8), Z17, Z23
+	VPDPBUSD.BCST   52(R10)(CX*8), Z18, Z23
+	VPDPBUSD.BCST   56(R10)(CX*8), Z19, Z23
+	VPDPBUSD.BCST   60(R10)(CX*8), Z20, Z23
 	VMOVDQU32       (R14), Z24
-	VMULPS.BCST     4(R12)(BX*1), Z21, Z25
+	VMULPS.BCST     4(R11)(CX*1), Z21, Z25
 	VCVTDQ2PS       Z22, Z22
 	VFMADD231PS     Z25, Z22, Z24
-	VMULPS.BCST     4(R12)(BX*1), Z4, Z22
+	VMULPS.BCST     4(R11)(CX*1), Z4, Z22
 	VCVTDQ2PS       Z23, Z23
 	VFMADD231PS     Z22, Z23, Z24
 	VMOVUPS         Z24, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens3
 	VPSRLD          $0x04, Z10, Z4
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
@@ -14001,46 +15207,46 @@ tokens3:
 	VCVTDQ2PS       Z1, Z1
 	VMULPS          Z0, Z1, Z1
 	LEAQ            3072(SP), R14
-	PREFETCHT1      1280(DI)
-	PREFETCHT1      1344(DI)
-	PREFETCHT1      1408(DI)
-	PREFETCHT1      1472(DI)
-	PREFETCHT1      1536(DI)
-	PREFETCHT1      1600(DI)
-	PREFETCHT1      1664(DI)
-	XORQ            BX, BX
+	PREFETCHT1      1280(R12)
+	PREFETCHT1      1344(R12)
+	PREFETCHT1      1408(R12)
+	PREFETCHT1      1472(R12)
+	PREFETCHT1      1536(R12)
+	PREFETCHT1      1600(R12)
+	PREFETCHT1      1664(R12)
+	XORQ            CX, CX
 
 tokens4:
-	VPBROADCASTD    24(R13)(BX*2), Z13
-	VPBROADCASTD    28(R13)(BX*2), Z14
-	VPDPBUSD.BCST   96(R11)(BX*8), Z4, Z13
-	VPDPBUSD.BCST   100(R11)(BX*8), Z8, Z13
-	VPDPBUSD.BCST   104(R11)(BX*8), Z2, Z13
-	VPDPBUSD.BCST   108(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   112(R11)(BX*8), Z9, Z14
-	VPDPBUSD.BCST   116(R11)(BX*8), Z6, Z14
-	VPDPBUSD.BCST   120(R11)(BX*8), Z10, Z14
-	VPDPBUSD.BCST   124(R11)(BX*8), Z11, Z14
+	VPBROADCASTD    24(R13)(CX*2), Z13
+	VPBROADCASTD    28(R13)(CX*2), Z14
+	VPDPBUSD.BCST   96(R10)(CX*8), Z4, Z13
+	VPDPBUSD.BCST   100(R10)(CX*8), Z8, Z13
+	VPDPBUSD.BCST   104(R10)(CX*8), Z2, Z13
+	VPDPBUSD.BCST   108(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   112(R10)(CX*8), Z9, Z14
+	VPDPBUSD.BCST   116(R10)(CX*8), Z6, Z14
+	VPDPBUSD.BCST   120(R10)(CX*8), Z10, Z14
+	VPDPBUSD.BCST   124(R10)(CX*8), Z11, Z14
 	VMOVDQU32       (R14), Z15
-	VMULPS.BCST     12(R12)(BX*1), Z12, Z16
+	VMULPS.BCST     12(R11)(CX*1), Z12, Z16
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z16, Z13, Z15
-	VMULPS.BCST     12(R12)(BX*1), Z1, Z13
+	VMULPS.BCST     12(R11)(CX*1), Z1, Z13
 	VCVTDQ2PS       Z14, Z14
 	VFMADD231PS     Z13, Z14, Z15
 	VMOVUPS         Z15, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens4
 	VBROADCASTI64X4 160(SI), Z1
-	VINSERTI64X4    $0x01, 160(R8), Z1, Z1
-	VBROADCASTI64X4 160(SI)(AX*1), Z2
-	VINSERTI64X4    $0x01, 160(R8)(AX*1), Z2, Z2
-	VBROADCASTI64X4 160(SI)(AX*2), Z4
-	VINSERTI64X4    $0x01, 160(R8)(AX*2), Z4, Z4
-	VBROADCASTI64X4 160(SI)(CX*1), Z6
-	VINSERTI64X4    $0x01, 160(R8)(CX*1), Z6, Z6
+	VINSERTI64X4    $0x01, 160(DI), Z1, Z1
+	VBROADCASTI64X4 160(SI)(DX*1), Z2
+	VINSERTI64X4    $0x01, 160(DI)(DX*1), Z2, Z2
+	VBROADCASTI64X4 160(SI)(DX*2), Z4
+	VINSERTI64X4    $0x01, 160(DI)(DX*2), Z4, Z4
+	VBROADCASTI64X4 160(SI)(BX*1), Z6
+	VINSERTI64X4    $0x01, 160(DI)(BX*1), Z6, Z6
 	VPUNPCKHDQ      Z2, Z1, Z7
 	VPUNPCKLDQ      Z2, Z1, Z1
 	VPUNPCKHDQ      Z6, Z4, Z2
@@ -14049,14 +15255,14 @@ tokens4:
 	VPUNPCKHQDQ     Z4, Z1, Z1
 	VPUNPCKLQDQ     Z2, Z7, Z4
 	VPUNPCKHQDQ     Z2, Z7, Z7
-	VBROADCASTI64X4 160(R9), Z2
-	VINSERTI64X4    $0x01, 160(R10), Z2, Z2
-	VBROADCASTI64X4 160(R9)(AX*1), Z8
-	VINSERTI64X4    $0x01, 160(R10)(AX*1), Z8, Z8
-	VBROADCASTI64X4 160(R9)(AX*2), Z9
-	VINSERTI64X4    $0x01, 160(R10)(AX*2), Z9, Z9
-	VBROADCASTI64X4 160(R9)(CX*1), Z10
-	VINSERTI64X4    $0x01, 160(R10)(CX*1), Z10, Z10
+	VBROADCASTI64X4 160(R8), Z2
+	VINSERTI64X4    $0x01, 160(R9), Z2, Z2
+	VBROADCASTI64X4 160(R8)(DX*1), Z8
+	VINSERTI64X4    $0x01, 160(R9)(DX*1), Z8, Z8
+	VBROADCASTI64X4 160(R8)(DX*2), Z9
+	VINSERTI64X4    $0x01, 160(R9)(DX*2), Z9, Z9
+	VBROADCASTI64X4 160(R8)(BX*1), Z10
+	VINSERTI64X4    $0x01, 160(R9)(BX*1), Z10, Z10
 	VPUNPCKHDQ      Z8, Z2, Z11
 	VPUNPCKLDQ      Z8, Z2, Z2
 	VPUNPCKHDQ      Z10, Z9, Z8
@@ -14082,13 +15288,13 @@ tokens4:
 	VMOVDQU32       Z9, 8576(SP)
 	VMOVDQU32       Z11, 8640(SP)
 	VBROADCASTI64X4 64(SI), Z1
-	VINSERTI64X4    $0x01, 64(R8), Z1, Z1
-	VBROADCASTI64X4 64(SI)(AX*1), Z2
-	VINSERTI64X4    $0x01, 64(R8)(AX*1), Z2, Z2
-	VBROADCASTI64X4 64(SI)(AX*2), Z4
-	VINSERTI64X4    $0x01, 64(R8)(AX*2), Z4, Z4
-	VBROADCASTI64X4 64(SI)(CX*1), Z6
-	VINSERTI64X4    $0x01, 64(R8)(CX*1), Z6, Z6
+	VINSERTI64X4    $0x01, 64(DI), Z1, Z1
+	VBROADCASTI64X4 64(SI)(DX*1), Z2
+	VINSERTI64X4    $0x01, 64(DI)(DX*1), Z2, Z2
+	VBROADCASTI64X4 64(SI)(DX*2), Z4
+	VINSERTI64X4    $0x01, 64(DI)(DX*2), Z4, Z4
+	VBROADCASTI64X4 64(SI)(BX*1), Z6
+	VINSERTI64X4    $0x01, 64(DI)(BX*1), Z6, Z6
 	VPUNPCKHDQ      Z2, Z1, Z7
 	VPUNPCKLDQ      Z2, Z1, Z1
 	VPUNPCKHDQ      Z6, Z4, Z2
@@ -14097,14 +15303,14 @@ tokens4:
 	VPUNPCKHQDQ     Z4, Z1, Z1
 	VPUNPCKLQDQ     Z2, Z7, Z4
 	VPUNPCKHQDQ     Z2, Z7, Z7
-	VBROADCASTI64X4 64(R9), Z2
-	VINSERTI64X4    $0x01, 64(R10), Z2, Z2
-	VBROADCASTI64X4 64(R9)(AX*1), Z8
-	VINSERTI64X4    $0x01, 64(R10)(AX*1), Z8, Z8
-	VBROADCASTI64X4 64(R9)(AX*2), Z9
-	VINSERTI64X4    $0x01, 64(R10)(AX*2), Z9, Z9
-	VBROADCASTI64X4 64(R9)(CX*1), Z10
-	VINSERTI64X4    $0x01, 64(R10)(CX*1), Z10, Z10
+	VBROADCASTI64X4 64(R8), Z2
+	VINSERTI64X4    $0x01, 64(R9), Z2, Z2
+	VBROADCASTI64X4 64(R8)(DX*1), Z8
+	VINSERTI64X4    $0x01, 64(R9)(DX*1), Z8, Z8
+	VBROADCASTI64X4 64(R8)(DX*2), Z9
+	VINSERTI64X4    $0x01, 64(R9)(DX*2), Z9, Z9
+	VBROADCASTI64X4 64(R8)(BX*1), Z10
+	VINSERTI64X4    $0x01, 64(R9)(BX*1), Z10, Z10
 	VPUNPCKHDQ      Z8, Z2, Z11
 	VPUNPCKLDQ      Z8, Z2, Z2
 	VPUNPCKHDQ      Z10, Z9, Z8
@@ -14154,36 +15360,36 @@ tokens4:
 	VCVTDQ2PS       Z20, Z20
 	VMULPS          Z0, Z20, Z20
 	LEAQ            4096(SP), R14
-	PREFETCHT1      1728(DI)
-	PREFETCHT1      1792(DI)
-	PREFETCHT1      1856(DI)
-	PREFETCHT1      1920(DI)
-	PREFETCHT1      1984(DI)
-	PREFETCHT1      2048(DI)
-	XORQ            BX, BX
+	PREFETCHT1      1728(R12)
+	PREFETCHT1      1792(R12)
+	PREFETCHT1      1856(R12)
+	PREFETCHT1      1920(R12)
+	PREFETCHT1      1984(R12)
+	PREFETCHT1      2048(R12)
+	XORQ            CX, CX
 
 tokens5:
-	VPBROADCASTD    32(R13)(BX*2), Z21
-	VPBROADCASTD    36(R13)(BX*2), Z22
-	VPDPBUSD.BCST   128(R11)(BX*8), Z7, Z21
-	VPDPBUSD.BCST   132(R11)(BX*8), Z12, Z21
-	VPDPBUSD.BCST   136(R11)(BX*8), Z13, Z21
-	VPDPBUSD.BCST   140(R11)(BX*8), Z14, Z21
-	VPDPBUSD.BCST   144(R11)(BX*8), Z15, Z22
-	VPDPBUSD.BCST   148(R11)(BX*8), Z16, Z22
-	VPDPBUSD.BCST   152(R11)(BX*8), Z17, Z22
-	VPDPBUSD.BCST   156(R11)(BX*8), Z18, Z22
+	VPBROADCASTD    32(R13)(CX*2), Z21
+	VPBROADCASTD    36(R13)(CX*2), Z22
+	VPDPBUSD.BCST   128(R10)(CX*8), Z7, Z21
+	VPDPBUSD.BCST   132(R10)(CX*8), Z12, Z21
+	VPDPBUSD.BCST   136(R10)(CX*8), Z13, Z21
+	VPDPBUSD.BCST   140(R10)(CX*8), Z14, Z21
+	VPDPBUSD.BCST   144(R10)(CX*8), Z15, Z22
+	VPDPBUSD.BCST   148(R10)(CX*8), Z16, Z22
+	VPDPBUSD.BCST   152(R10)(CX*8), Z17, Z22
+	VPDPBUSD.BCST   156(R10)(CX*8), Z18, Z22
 	VMOVDQU32       (R14), Z23
-	VMULPS.BCST     16(R12)(BX*1), Z19, Z24
+	VMULPS.BCST     16(R11)(CX*1), Z19, Z24
 	VCVTDQ2PS       Z21, Z21
 	VFMADD231PS     Z24, Z21, Z23
-	VMULPS.BCST     16(R12)(BX*1), Z20, Z21
+	VMULPS.BCST     16(R11)(CX*1), Z20, Z21
 	VCVTDQ2PS       Z22, Z22
 	VFMADD231PS     Z21, Z22, Z23
 	VMOVUPS         Z23, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens5
 	VPSRLD          $0x04, Z8, Z7
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
@@ -14226,46 +15432,46 @@ tokens5:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z0, Z12, Z12
 	LEAQ            6144(SP), R14
-	PREFETCHT1      2112(DI)
-	PREFETCHT1      2176(DI)
-	PREFETCHT1      2240(DI)
-	PREFETCHT1      2304(DI)
-	PREFETCHT1      2368(DI)
-	PREFETCHT1      2432(DI)
-	PREFETCHT1      2496(DI)
-	XORQ            BX, BX
+	PREFETCHT1      2112(R12)
+	PREFETCHT1      2176(R12)
+	PREFETCHT1      2240(R12)
+	PREFETCHT1      2304(R12)
+	PREFETCHT1      2368(R12)
+	PREFETCHT1      2432(R12)
+	PREFETCHT1      2496(R12)
+	XORQ            CX, CX
 
 tokens6:
-	VPBROADCASTD    48(R13)(BX*2), Z13
-	VPBROADCASTD    52(R13)(BX*2), Z14
-	VPDPBUSD.BCST   192(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   196(R11)(BX*8), Z6, Z13
-	VPDPBUSD.BCST   200(R11)(BX*8), Z1, Z13
-	VPDPBUSD.BCST   204(R11)(BX*8), Z4, Z13
-	VPDPBUSD.BCST   208(R11)(BX*8), Z8, Z14
-	VPDPBUSD.BCST   212(R11)(BX*8), Z2, Z14
-	VPDPBUSD.BCST   216(R11)(BX*8), Z9, Z14
-	VPDPBUSD.BCST   220(R11)(BX*8), Z10, Z14
+	VPBROADCASTD    48(R13)(CX*2), Z13
+	VPBROADCASTD    52(R13)(CX*2), Z14
+	VPDPBUSD.BCST   192(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   196(R10)(CX*8), Z6, Z13
+	VPDPBUSD.BCST   200(R10)(CX*8), Z1, Z13
+	VPDPBUSD.BCST   204(R10)(CX*8), Z4, Z13
+	VPDPBUSD.BCST   208(R10)(CX*8), Z8, Z14
+	VPDPBUSD.BCST   212(R10)(CX*8), Z2, Z14
+	VPDPBUSD.BCST   216(R10)(CX*8), Z9, Z14
+	VPDPBUSD.BCST   220(R10)(CX*8), Z10, Z14
 	VMOVDQU32       (R14), Z15
-	VMULPS.BCST     24(R12)(BX*1), Z11, Z16
+	VMULPS.BCST     24(R11)(CX*1), Z11, Z16
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z16, Z13, Z15
-	VMULPS.BCST     24(R12)(BX*1), Z12, Z13
+	VMULPS.BCST     24(R11)(CX*1), Z12, Z13
 	VCVTDQ2PS       Z14, Z14
 	VFMADD231PS     Z13, Z14, Z15
 	VMOVUPS         Z15, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens6
 	VBROADCASTI64X4 96(SI), Z1
-	VINSERTI64X4    $0x01, 96(R8), Z1, Z1
-	VBROADCASTI64X4 96(SI)(AX*1), Z2
-	VINSERTI64X4    $0x01, 96(R8)(AX*1), Z2, Z2
-	VBROADCASTI64X4 96(SI)(AX*2), Z4
-	VINSERTI64X4    $0x01, 96(R8)(AX*2), Z4, Z4
-	VBROADCASTI64X4 96(SI)(CX*1), Z6
-	VINSERTI64X4    $0x01, 96(R8)(CX*1), Z6, Z6
+	VINSERTI64X4    $0x01, 96(DI), Z1, Z1
+	VBROADCASTI64X4 96(SI)(DX*1), Z2
+	VINSERTI64X4    $0x01, 96(DI)(DX*1), Z2, Z2
+	VBROADCASTI64X4 96(SI)(DX*2), Z4
+	VINSERTI64X4    $0x01, 96(DI)(DX*2), Z4, Z4
+	VBROADCASTI64X4 96(SI)(BX*1), Z6
+	VINSERTI64X4    $0x01, 96(DI)(BX*1), Z6, Z6
 	VPUNPCKHDQ      Z2, Z1, Z7
 	VPUNPCKLDQ      Z2, Z1, Z1
 	VPUNPCKHDQ      Z6, Z4, Z2
@@ -14274,14 +15480,14 @@ tokens6:
 	VPUNPCKHQDQ     Z4, Z1, Z1
 	VPUNPCKLQDQ     Z2, Z7, Z4
 	VPUNPCKHQDQ     Z2, Z7, Z7
-	VBROADCASTI64X4 96(R9), Z2
-	VINSERTI64X4    $0x01, 96(R10), Z2, Z2
-	VBROADCASTI64X4 96(R9)(AX*1), Z8
-	VINSERTI64X4    $0x01, 96(R10)(AX*1), Z8, Z8
-	VBROADCASTI64X4 96(R9)(AX*2), Z9
-	VINSERTI64X4    $0x01, 96(R10)(AX*2), Z9, Z9
-	VBROADCASTI64X4 96(R9)(CX*1), Z10
-	VINSERTI64X4    $0x01, 96(R10)(CX*1), Z10, Z10
+	VBROADCASTI64X4 96(R8), Z2
+	VINSERTI64X4    $0x01, 96(R9), Z2, Z2
+	VBROADCASTI64X4 96(R8)(DX*1), Z8
+	VINSERTI64X4    $0x01, 96(R9)(DX*1), Z8, Z8
+	VBROADCASTI64X4 96(R8)(DX*2), Z9
+	VINSERTI64X4    $0x01, 96(R9)(DX*2), Z9, Z9
+	VBROADCASTI64X4 96(R8)(BX*1), Z10
+	VINSERTI64X4    $0x01, 96(R9)(BX*1), Z10, Z10
 	VPUNPCKHDQ      Z8, Z2, Z11
 	VPUNPCKLDQ      Z8, Z2, Z2
 	VPUNPCKHDQ      Z10, Z9, Z8
@@ -14331,36 +15537,36 @@ tokens6:
 	VCVTDQ2PS       Z3, Z3
 	VMULPS          Z0, Z3, Z3
 	LEAQ            5120(SP), R14
-	PREFETCHT1      2560(DI)
-	PREFETCHT1      2624(DI)
-	PREFETCHT1      2688(DI)
-	PREFETCHT1      2752(DI)
-	PREFETCHT1      2816(DI)
-	PREFETCHT1      2880(DI)
-	XORQ            BX, BX
+	PREFETCHT1      2560(R12)
+	PREFETCHT1      2624(R12)
+	PREFETCHT1      2688(R12)
+	PREFETCHT1      2752(R12)
+	PREFETCHT1      2816(R12)
+	PREFETCHT1      2880(R12)
+	XORQ            CX, CX
 
 tokens7:
-	VPBROADCASTD    40(R13)(BX*2), Z20
-	VPBROADCASTD    44(R13)(BX*2), Z21
-	VPDPBUSD.BCST   160(R11)(BX*8), Z7, Z20
-	VPDPBUSD.BCST   164(R11)(BX*8), Z12, Z20
-	VPDPBUSD.BCST   168(R11)(BX*8), Z13, Z20
-	VPDPBUSD.BCST   172(R11)(BX*8), Z14, Z20
-	VPDPBUSD.BCST   176(R11)(BX*8), Z15, Z21
-	VPDPBUSD.BCST   180(R11)(BX*8), Z16, Z21
-	VPDPBUSD.BCST   184(R11)(BX*8), Z17, Z21
-	VPDPBUSD.BCST   188(R11)(BX*8), Z18, Z21
+	VPBROADCASTD    40(R13)(CX*2), Z20
+	VPBROADCASTD    44(R13)(CX*2), Z21
+	VPDPBUSD.BCST   160(R10)(CX*8), Z7, Z20
+	VPDPBUSD.BCST   164(R10)(CX*8), Z12, Z20
+	VPDPBUSD.BCST   168(R10)(CX*8), Z13, Z20
+	VPDPBUSD.BCST   172(R10)(CX*8), Z14, Z20
+	VPDPBUSD.BCST   176(R10)(CX*8), Z15, Z21
+	VPDPBUSD.BCST   180(R10)(CX*8), Z16, Z21
+	VPDPBUSD.BCST   184(R10)(CX*8), Z17, Z21
+	VPDPBUSD.BCST   188(R10)(CX*8), Z18, Z21
 	VMOVDQU32       (R14), Z22
-	VMULPS.BCST     20(R12)(BX*1), Z19, Z23
+	VMULPS.BCST     20(R11)(CX*1), Z19, Z23
 	VCVTDQ2PS       Z20, Z20
 	VFMADD231PS     Z23, Z20, Z22
-	VMULPS.BCST     20(R12)(BX*1), Z3, Z20
+	VMULPS.BCST     20(R11)(CX*1), Z3, Z20
 	VCVTDQ2PS       Z21, Z21
 	VFMADD231PS     Z20, Z21, Z22
 	VMOVUPS         Z22, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens7
 	VPSRLD          $0x04, Z8, Z3
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
@@ -14403,52 +15609,52 @@ tokens7:
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z0, Z5, Z5
 	LEAQ            7168(SP), R14
-	PREFETCHT1      2944(DI)
-	PREFETCHT1      3008(DI)
-	PREFETCHT1      3072(DI)
-	PREFETCHT1      3136(DI)
-	PREFETCHT1      3200(DI)
-	PREFETCHT1      3264(DI)
-	PREFETCHT1      3328(DI)
-	XORQ            BX, BX
+	PREFETCHT1      2944(R12)
+	PREFETCHT1      3008(R12)
+	PREFETCHT1      3072(R12)
+	PREFETCHT1      3136(R12)
+	PREFETCHT1      3200(R12)
+	PREFETCHT1      3264(R12)
+	PREFETCHT1      3328(R12)
+	XORQ            CX, CX
 
 tokens8:
-	VPBROADCASTD  56(R13)(BX*2), Z0
-	VPBROADCASTD  60(R13)(BX*2), Z11
-	VPDPBUSD.BCST 224(R11)(BX*8), Z3, Z0
-	VPDPBUSD.BCST 228(R11)(BX*8), Z6, Z0
-	VPDPBUSD.BCST 232(R11)(BX*8), Z1, Z0
-	VPDPBUSD.BCST 236(R11)(BX*8), Z4, Z0
-	VPDPBUSD.BCST 240(R11)(BX*8), Z7, Z11
-	VPDPBUSD.BCST 244(R11)(BX*8), Z2, Z11
-	VPDPBUSD.BCST 248(R11)(BX*8), Z8, Z11
-	VPDPBUSD.BCST 252(R11)(BX*8), Z9, Z11
+	VPBROADCASTD  56(R13)(CX*2), Z0
+	VPBROADCASTD  60(R13)(CX*2), Z11
+	VPDPBUSD.BCST 224(R10)(CX*8), Z3, Z0
+	VPDPBUSD.BCST 228(R10)(CX*8), Z6, Z0
+	VPDPBUSD.BCST 232(R10)(CX*8), Z1, Z0
+	VPDPBUSD.BCST 236(R10)(CX*8), Z4, Z0
+	VPDPBUSD.BCST 240(R10)(CX*8), Z7, Z11
+	VPDPBUSD.BCST 244(R10)(CX*8), Z2, Z11
+	VPDPBUSD.BCST 248(R10)(CX*8), Z8, Z11
+	VPDPBUSD.BCST 252(R10)(CX*8), Z9, Z11
 	VMOVDQU32     (R14), Z12
-	VMULPS.BCST   28(R12)(BX*1), Z10, Z13
+	VMULPS.BCST   28(R11)(CX*1), Z10, Z13
 	VCVTDQ2PS     Z0, Z0
 	VFMADD231PS   Z13, Z0, Z12
-	VMULPS.BCST   28(R12)(BX*1), Z5, Z0
+	VMULPS.BCST   28(R11)(CX*1), Z5, Z0
 	VCVTDQ2PS     Z11, Z11
 	VFMADD231PS   Z0, Z11, Z12
 	VMOVUPS       Z12, (R14)
 	ADDQ          $0x40, R14
-	ADDQ          DX, BX
-	CMPQ          BX, tokens+24(FP)
+	ADDQ          AX, CX
+	CMPQ          CX, tokens+24(FP)
 	JNE           tokens8
-	ADDQ          $+3360, DI
 	ADDQ          $+210, SI
+	ADDQ          $+210, DI
 	ADDQ          $+210, R8
 	ADDQ          $+210, R9
-	ADDQ          $+210, R10
-	ADDQ          $+256, R11
-	ADDQ          $+32, R12
+	ADDQ          $+3360, R12
+	ADDQ          $+256, R10
+	ADDQ          $+32, R11
 	ADDQ          $+64, R13
 	DECQ          nb+16(FP)
 	JNZ           group
-	MOVQ          y+72(FP), AX
-	MOVQ          ldy+80(FP), CX
+	MOVQ          y+72(FP), CX
+	MOVQ          ldy+80(FP), DX
 	MOVQ          tokens+24(FP), SI
-	SHLQ          $0x02, CX
+	SHLQ          $0x02, DX
 	LEAQ          (SP), BX
 
 out:
@@ -14461,69 +15667,779 @@ out:
 	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
 	VADDPS  7168(BX), Z0, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
 	ADDQ    $0x40, BX
-	SUBQ    DX, SI
+	SUBQ    AX, SI
 	JNZ     out
 	VZEROUPPER
 	RET
 
-// func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, next *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512PanelQ6_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512PanelQ6_K(SB), $512-48
+	MOVQ nb+16(FP), AX
+	SHLQ $0x03, AX
+	MOVQ w+0(FP), BX
+	MOVQ stride+8(FP), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (BX)(CX*4), SI
+	LEAQ (SI)(CX*4), DI
+	LEAQ (DI)(CX*4), R8
+	SHRQ $0x03, nb+16(FP)
+	MOVQ q+24(FP), R9
+	MOVQ scale+32(FP), R10
+
+group:
+	VBROADCASTI32X4 194(BX), Z0
+	VINSERTI32X4    $0x01, 194(SI), Z0, Z0
+	VINSERTI32X4    $0x02, 194(DI), Z0, Z0
+	VINSERTI32X4    $0x03, 194(R8), Z0, Z0
+	VBROADCASTI32X4 194(BX)(CX*1), Z1
+	VINSERTI32X4    $0x01, 194(SI)(CX*1), Z1, Z1
+	VINSERTI32X4    $0x02, 194(DI)(CX*1), Z1, Z1
+	VINSERTI32X4    $0x03, 194(R8)(CX*1), Z1, Z1
+	VBROADCASTI32X4 194(BX)(CX*2), Z2
+	VINSERTI32X4    $0x01, 194(SI)(CX*2), Z2, Z2
+	VINSERTI32X4    $0x02, 194(DI)(CX*2), Z2, Z2
+	VINSERTI32X4    $0x03, 194(R8)(CX*2), Z2, Z2
+	VBROADCASTI32X4 194(BX)(DX*1), Z3
+	VINSERTI32X4    $0x01, 194(SI)(DX*1), Z3, Z3
+	VINSERTI32X4    $0x02, 194(DI)(DX*1), Z3, Z3
+	VINSERTI32X4    $0x03, 194(R8)(DX*1), Z3, Z3
+	VPUNPCKHDQ      Z1, Z0, Z4
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKHDQ      Z3, Z2, Z1
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z3
+	VPUNPCKHQDQ     Z2, Z0, Z0
+	VPUNPCKLQDQ     Z1, Z4, Z2
+	VPUNPCKHQDQ     Z1, Z4, Z4
+	VPSRLD          $0x10, Z4, Z0
+	VPMOVDW         Z0, Y0
+	VCVTPH2PS       Y0, Z0
+	VBROADCASTI32X4 192(BX), Z1
+	VINSERTI32X4    $0x01, 192(SI), Z1, Z1
+	VINSERTI32X4    $0x02, 192(DI), Z1, Z1
+	VINSERTI32X4    $0x03, 192(R8), Z1, Z1
+	VBROADCASTI32X4 192(BX)(CX*1), Z2
+	VINSERTI32X4    $0x01, 192(SI)(CX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 192(DI)(CX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 192(R8)(CX*1), Z2, Z2
+	VBROADCASTI32X4 192(BX)(CX*2), Z3
+	VINSERTI32X4    $0x01, 192(SI)(CX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 192(DI)(CX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 192(R8)(CX*2), Z3, Z3
+	VBROADCASTI32X4 192(BX)(DX*1), Z4
+	VINSERTI32X4    $0x01, 192(SI)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 192(DI)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 192(R8)(DX*1), Z4, Z4
+	VPUNPCKHDQ      Z2, Z1, Z5
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z4, Z3, Z2
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z1, Z4
+	VPUNPCKHQDQ     Z3, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z5, Z3
+	VPUNPCKHQDQ     Z2, Z5, Z5
+	VBROADCASTI64X4 128(BX), Z2
+	VINSERTI64X4    $0x01, 128(SI), Z2, Z2
+	VBROADCASTI64X4 128(BX)(CX*1), Z6
+	VINSERTI64X4    $0x01, 128(SI)(CX*1), Z6, Z6
+	VBROADCASTI64X4 128(BX)(CX*2), Z7
+	VINSERTI64X4    $0x01, 128(SI)(CX*2), Z7, Z7
+	VBROADCASTI64X4 128(BX)(DX*1), Z8
+	VINSERTI64X4    $0x01, 128(SI)(DX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z2, Z9
+	VPUNPCKLDQ      Z6, Z2, Z2
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z2, Z8
+	VPUNPCKHQDQ     Z7, Z2, Z2
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 128(DI), Z6
+	VINSERTI64X4    $0x01, 128(R8), Z6, Z6
+	VBROADCASTI64X4 128(DI)(CX*1), Z10
+	VINSERTI64X4    $0x01, 128(R8)(CX*1), Z10, Z10
+	VBROADCASTI64X4 128(DI)(CX*2), Z11
+	VINSERTI64X4    $0x01, 128(R8)(CX*2), Z11, Z11
+	VBROADCASTI64X4 128(DI)(DX*1), Z12
+	VINSERTI64X4    $0x01, 128(R8)(DX*1), Z12, Z12
+	VPUNPCKHDQ      Z10, Z6, Z13
+	VPUNPCKLDQ      Z10, Z6, Z6
+	VPUNPCKHDQ      Z12, Z11, Z10
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z6, Z12
+	VPUNPCKHQDQ     Z11, Z6, Z6
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z8, Z10
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z6, Z2, Z8
+	VSHUFI32X4      $0xdd, Z6, Z2, Z6
+	VSHUFI32X4      $0x88, Z11, Z7, Z2
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VMOVDQU32       Z10, (SP)
+	VMOVDQU32       Z8, 64(SP)
+	VMOVDQU32       Z2, 128(SP)
+	VMOVDQU32       Z7, 192(SP)
+	VMOVDQU32       Z12, 256(SP)
+	VMOVDQU32       Z6, 320(SP)
+	VMOVDQU32       Z11, 384(SP)
+	VMOVDQU32       Z13, 448(SP)
+	VBROADCASTI64X4 (BX), Z2
+	VINSERTI64X4    $0x01, (SI), Z2, Z2
+	VBROADCASTI64X4 (BX)(CX*1), Z6
+	VINSERTI64X4    $0x01, (SI)(CX*1), Z6, Z6
+	VBROADCASTI64X4 (BX)(CX*2), Z7
+	VINSERTI64X4    $0x01, (SI)(CX*2), Z7, Z7
+	VBROADCASTI64X4 (BX)(DX*1), Z8
+	VINSERTI64X4    $0x01, (SI)(DX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z2, Z9
+	VPUNPCKLDQ      Z6, Z2, Z2
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z2, Z8
+	VPUNPCKHQDQ     Z7, Z2, Z2
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 (DI), Z6
+	VINSERTI64X4    $0x01, (R8), Z6, Z6
+	VBROADCASTI64X4 (DI)(CX*1), Z10
+	VINSERTI64X4    $0x01, (R8)(CX*1), Z10, Z10
+	VBROADCASTI64X4 (DI)(CX*2), Z11
+	VINSERTI64X4    $0x01, (R8)(CX*2), Z11, Z11
+	VBROADCASTI64X4 (DI)(DX*1), Z12
+	VINSERTI64X4    $0x01, (R8)(DX*1), Z12, Z12
+	VPUNPCKHDQ      Z10, Z6, Z13
+	VPUNPCKLDQ      Z10, Z6, Z6
+	VPUNPCKHDQ      Z12, Z11, Z10
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z6, Z12
+	VPUNPCKHQDQ     Z11, Z6, Z6
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z8, Z10
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z6, Z2, Z8
+	VSHUFI32X4      $0xdd, Z6, Z2, Z6
+	VSHUFI32X4      $0x88, Z11, Z7, Z2
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPRORD          $0x1c, (SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPRORD          $0x1c, 64(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
+	VPRORD          $0x1c, 128(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPRORD          $0x1c, 192(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPRORD          $0x1c, 256(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPRORD          $0x1c, 320(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPRORD          $0x1c, 384(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPRORD          $0x1c, 448(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
+	VPSLLD          $0x18, Z4, Z21
+	VPSRAD          $0x18, Z21, Z21
+	VCVTDQ2PS       Z21, Z21
+	VMULPS          Z0, Z21, Z21
+	VPSLLD          $0x10, Z4, Z22
+	VPSRAD          $0x18, Z22, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z0, Z22, Z22
+	IMUL3Q          $0x00, AX, R11
+	VMOVDQU32       Z9, (R9)(R11*8)
+	VMOVDQU32       Z14, 64(R9)(R11*8)
+	VMOVDQU32       Z15, 128(R9)(R11*8)
+	VMOVDQU32       Z16, 192(R9)(R11*8)
+	VMOVDQU32       Z17, 256(R9)(R11*8)
+	VMOVDQU32       Z18, 320(R9)(R11*8)
+	VMOVDQU32       Z19, 384(R9)(R11*8)
+	VMOVDQU32       Z20, 448(R9)(R11*8)
+	VMOVUPS         Z21, (R10)(R11*2)
+	VMOVUPS         Z22, 64(R10)(R11*2)
+	VPSRLD          $0x04, Z10, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x00, (SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x00, 64(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPRORD          $0x00, 128(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x00, 192(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z7
+	VPSRLD          $0x04, Z12, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x00, 256(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x00, 320(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z6
+	VPSRLD          $0x04, Z11, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD          $0x00, 384(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
+	VPSRLD          $0x04, Z13, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
+	VPRORD          $0x00, 448(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
+	VPSLLD          $0x18, Z1, Z13
+	VPSRAD          $0x18, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VMULPS          Z0, Z13, Z13
+	VPSLLD          $0x10, Z1, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z0, Z14, Z14
+	IMUL3Q          $0x02, AX, R11
+	VMOVDQU32       Z9, (R9)(R11*8)
+	VMOVDQU32       Z8, 64(R9)(R11*8)
+	VMOVDQU32       Z2, 128(R9)(R11*8)
+	VMOVDQU32       Z7, 192(R9)(R11*8)
+	VMOVDQU32       Z10, 256(R9)(R11*8)
+	VMOVDQU32       Z6, 320(R9)(R11*8)
+	VMOVDQU32       Z11, 384(R9)(R11*8)
+	VMOVDQU32       Z12, 448(R9)(R11*8)
+	VMOVUPS         Z13, (R10)(R11*2)
+	VMOVUPS         Z14, 64(R10)(R11*2)
+	VBROADCASTI64X4 32(BX), Z2
+	VINSERTI64X4    $0x01, 32(SI), Z2, Z2
+	VBROADCASTI64X4 32(BX)(CX*1), Z6
+	VINSERTI64X4    $0x01, 32(SI)(CX*1), Z6, Z6
+	VBROADCASTI64X4 32(BX)(CX*2), Z7
+	VINSERTI64X4    $0x01, 32(SI)(CX*2), Z7, Z7
+	VBROADCASTI64X4 32(BX)(DX*1), Z8
+	VINSERTI64X4    $0x01, 32(SI)(DX*1), Z8, Z8
+	VPUNPCKHDQ      Z6, Z2, Z9
+	VPUNPCKLDQ      Z6, Z2, Z2
+	VPUNPCKHDQ      Z8, Z7, Z6
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z2, Z8
+	VPUNPCKHQDQ     Z7, Z2, Z2
+	VPUNPCKLQDQ     Z6, Z9, Z7
+	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 32(DI), Z6
+	VINSERTI64X4    $0x01, 32(R8), Z6, Z6
+	VBROADCASTI64X4 32(DI)(CX*1), Z10
+	VINSERTI64X4    $0x01, 32(R8)(CX*1), Z10, Z10
+	VBROADCASTI64X4 32(DI)(CX*2), Z11
+	VINSERTI64X4    $0x01, 32(R8)(CX*2), Z11, Z11
+	VBROADCASTI64X4 32(DI)(DX*1), Z12
+	VINSERTI64X4    $0x01, 32(R8)(DX*1), Z12, Z12
+	VPUNPCKHDQ      Z10, Z6, Z13
+	VPUNPCKLDQ      Z10, Z6, Z6
+	VPUNPCKHDQ      Z12, Z11, Z10
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z6, Z12
+	VPUNPCKHQDQ     Z11, Z6, Z6
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z8, Z10
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z6, Z2, Z8
+	VSHUFI32X4      $0xdd, Z6, Z2, Z6
+	VSHUFI32X4      $0x88, Z11, Z7, Z2
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPRORD          $0x1e, (SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPRORD          $0x1e, 64(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
+	VPRORD          $0x1e, 128(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPRORD          $0x1e, 192(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPRORD          $0x1e, 256(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPRORD          $0x1e, 320(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPRORD          $0x1e, 384(SP), Z20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPRORD          $0x1e, 448(SP), Z21
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
+	VPSLLD          $0x08, Z4, Z21
+	VPSRAD          $0x18, Z21, Z21
+	VCVTDQ2PS       Z21, Z21
+	VMULPS          Z0, Z21, Z21
+	VPSLLD          $0x00, Z4, Z4
+	VPSRAD          $0x18, Z4, Z4
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z0, Z4, Z4
+	IMUL3Q          $0x01, AX, R11
+	VMOVDQU32       Z9, (R9)(R11*8)
+	VMOVDQU32       Z14, 64(R9)(R11*8)
+	VMOVDQU32       Z15, 128(R9)(R11*8)
+	VMOVDQU32       Z16, 192(R9)(R11*8)
+	VMOVDQU32       Z17, 256(R9)(R11*8)
+	VMOVDQU32       Z18, 320(R9)(R11*8)
+	VMOVDQU32       Z19, 384(R9)(R11*8)
+	VMOVDQU32       Z20, 448(R9)(R11*8)
+	VMOVUPS         Z21, (R10)(R11*2)
+	VMOVUPS         Z4, 64(R10)(R11*2)
+	VPSRLD          $0x04, Z10, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
+	VPRORD          $0x02, (SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z4
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x02, 64(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPRORD          $0x02, 128(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z2
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x02, 192(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z7
+	VPSRLD          $0x04, Z12, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x02, 256(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x02, 320(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z6
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x02, 384(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VPRORD          $0x02, 448(SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
+	VPSLLD          $0x08, Z1, Z12
+	VPSRAD          $0x18, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z0, Z12, Z12
+	VPSLLD          $0x00, Z1, Z1
+	VPSRAD          $0x18, Z1, Z1
+	VCVTDQ2PS       Z1, Z1
+	VMULPS          Z0, Z1, Z1
+	IMUL3Q          $0x03, AX, R11
+	VMOVDQU32       Z4, (R9)(R11*8)
+	VMOVDQU32       Z8, 64(R9)(R11*8)
+	VMOVDQU32       Z2, 128(R9)(R11*8)
+	VMOVDQU32       Z7, 192(R9)(R11*8)
+	VMOVDQU32       Z9, 256(R9)(R11*8)
+	VMOVDQU32       Z6, 320(R9)(R11*8)
+	VMOVDQU32       Z10, 384(R9)(R11*8)
+	VMOVDQU32       Z11, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*2)
+	VMOVUPS         Z1, 64(R10)(R11*2)
+	VBROADCASTI64X4 160(BX), Z1
+	VINSERTI64X4    $0x01, 160(SI), Z1, Z1
+	VBROADCASTI64X4 160(BX)(CX*1), Z2
+	VINSERTI64X4    $0x01, 160(SI)(CX*1), Z2, Z2
+	VBROADCASTI64X4 160(BX)(CX*2), Z4
+	VINSERTI64X4    $0x01, 160(SI)(CX*2), Z4, Z4
+	VBROADCASTI64X4 160(BX)(DX*1), Z6
+	VINSERTI64X4    $0x01, 160(SI)(DX*1), Z6, Z6
+	VPUNPCKHDQ      Z2, Z1, Z7
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z6, Z4, Z2
+	VPUNPCKLDQ      Z6, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z1, Z6
+	VPUNPCKHQDQ     Z4, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z7, Z4
+	VPUNPCKHQDQ     Z2, Z7, Z7
+	VBROADCASTI64X4 160(DI), Z2
+	VINSERTI64X4    $0x01, 160(R8), Z2, Z2
+	VBROADCASTI64X4 160(DI)(CX*1), Z8
+	VINSERTI64X4    $0x01, 160(R8)(CX*1), Z8, Z8
+	VBROADCASTI64X4 160(DI)(CX*2), Z9
+	VINSERTI64X4    $0x01, 160(R8)(CX*2), Z9, Z9
+	VBROADCASTI64X4 160(DI)(DX*1), Z10
+	VINSERTI64X4    $0x01, 160(R8)(DX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z2, Z11
+	VPUNPCKLDQ      Z8, Z2, Z2
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z2, Z10
+	VPUNPCKHQDQ     Z9, Z2, Z2
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VSHUFI32X4      $0x88, Z10, Z6, Z8
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VSHUFI32X4      $0x88, Z2, Z1, Z6
+	VSHUFI32X4      $0xdd, Z2, Z1, Z2
+	VSHUFI32X4      $0x88, Z9, Z4, Z1
+	VSHUFI32X4      $0xdd, Z9, Z4, Z9
+	VSHUFI32X4      $0x88, Z11, Z7, Z4
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VMOVDQU32       Z8, (SP)
+	VMOVDQU32       Z6, 64(SP)
+	VMOVDQU32       Z1, 128(SP)
+	VMOVDQU32       Z4, 192(SP)
+	VMOVDQU32       Z10, 256(SP)
+	VMOVDQU32       Z2, 320(SP)
+	VMOVDQU32       Z9, 384(SP)
+	VMOVDQU32       Z11, 448(SP)
+	VBROADCASTI64X4 64(BX), Z1
+	VINSERTI64X4    $0x01, 64(SI), Z1, Z1
+	VBROADCASTI64X4 64(BX)(CX*1), Z2
+	VINSERTI64X4    $0x01, 64(SI)(CX*1), Z2, Z2
+	VBROADCASTI64X4 64(BX)(CX*2), Z4
+	VINSERTI64X4    $0x01, 64(SI)(CX*2), Z4, Z4
+	VBROADCASTI64X4 64(BX)(DX*1), Z6
+	VINSERTI64X4    $0x01, 64(SI)(DX*1), Z6, Z6
+	VPUNPCKHDQ      Z2, Z1, Z7
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z6, Z4, Z2
+	VPUNPCKLDQ      Z6, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z1, Z6
+	VPUNPCKHQDQ     Z4, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z7, Z4
+	VPUNPCKHQDQ     Z2, Z7, Z7
+	VBROADCASTI64X4 64(DI), Z2
+	VINSERTI64X4    $0x01, 64(R8), Z2, Z2
+	VBROADCASTI64X4 64(DI)(CX*1), Z8
+	VINSERTI64X4    $0x01, 64(R8)(CX*1), Z8, Z8
+	VBROADCASTI64X4 64(DI)(CX*2), Z9
+	VINSERTI64X4    $0x01, 64(R8)(CX*2), Z9, Z9
+	VBROADCASTI64X4 64(DI)(DX*1), Z10
+	VINSERTI64X4    $0x01, 64(R8)(DX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z2, Z11
+	VPUNPCKLDQ      Z8, Z2, Z2
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z2, Z10
+	VPUNPCKHQDQ     Z9, Z2, Z2
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VSHUFI32X4      $0x88, Z10, Z6, Z8
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VSHUFI32X4      $0x88, Z2, Z1, Z6
+	VSHUFI32X4      $0xdd, Z2, Z1, Z2
+	VSHUFI32X4      $0x88, Z9, Z4, Z1
+	VSHUFI32X4      $0xdd, Z9, Z4, Z9
+	VSHUFI32X4      $0x88, Z11, Z7, Z4
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
+	VPRORD          $0x1c, (SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
+	VPRORD          $0x1c, 64(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
+	VPRORD          $0x1c, 128(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
+	VPRORD          $0x1c, 192(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
+	VPRORD          $0x1c, 256(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
+	VPRORD          $0x1c, 320(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
+	VPRORD          $0x1c, 384(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
+	VPRORD          $0x1c, 448(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
+	VPSLLD          $0x18, Z3, Z19
+	VPSRAD          $0x18, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VMULPS          Z0, Z19, Z19
+	VPSLLD          $0x10, Z3, Z20
+	VPSRAD          $0x18, Z20, Z20
+	VCVTDQ2PS       Z20, Z20
+	VMULPS          Z0, Z20, Z20
+	IMUL3Q          $0x04, AX, R11
+	VMOVDQU32       Z7, (R9)(R11*8)
+	VMOVDQU32       Z12, 64(R9)(R11*8)
+	VMOVDQU32       Z13, 128(R9)(R11*8)
+	VMOVDQU32       Z14, 192(R9)(R11*8)
+	VMOVDQU32       Z15, 256(R9)(R11*8)
+	VMOVDQU32       Z16, 320(R9)(R11*8)
+	VMOVDQU32       Z17, 384(R9)(R11*8)
+	VMOVDQU32       Z18, 448(R9)(R11*8)
+	VMOVUPS         Z19, (R10)(R11*2)
+	VMOVUPS         Z20, 64(R10)(R11*2)
+	VPSRLD          $0x04, Z8, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x00, (SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x00, 64(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z6
+	VPSRLD          $0x04, Z1, Z1
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
+	VPRORD          $0x00, 128(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z1
+	VPSRLD          $0x04, Z4, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
+	VPRORD          $0x00, 192(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z4
+	VPSRLD          $0x04, Z10, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x00, 256(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPRORD          $0x00, 320(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x00, 384(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VPSRLD          $0x04, Z11, Z10
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPRORD          $0x00, 448(SP), Z11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
+	VPSLLD          $0x18, Z5, Z11
+	VPSRAD          $0x18, Z11, Z11
+	VCVTDQ2PS       Z11, Z11
+	VMULPS          Z0, Z11, Z11
+	VPSLLD          $0x10, Z5, Z12
+	VPSRAD          $0x18, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z0, Z12, Z12
+	IMUL3Q          $0x06, AX, R11
+	VMOVDQU32       Z7, (R9)(R11*8)
+	VMOVDQU32       Z6, 64(R9)(R11*8)
+	VMOVDQU32       Z1, 128(R9)(R11*8)
+	VMOVDQU32       Z4, 192(R9)(R11*8)
+	VMOVDQU32       Z8, 256(R9)(R11*8)
+	VMOVDQU32       Z2, 320(R9)(R11*8)
+	VMOVDQU32       Z9, 384(R9)(R11*8)
+	VMOVDQU32       Z10, 448(R9)(R11*8)
+	VMOVUPS         Z11, (R10)(R11*2)
+	VMOVUPS         Z12, 64(R10)(R11*2)
+	VBROADCASTI64X4 96(BX), Z1
+	VINSERTI64X4    $0x01, 96(SI), Z1, Z1
+	VBROADCASTI64X4 96(BX)(CX*1), Z2
+	VINSERTI64X4    $0x01, 96(SI)(CX*1), Z2, Z2
+	VBROADCASTI64X4 96(BX)(CX*2), Z4
+	VINSERTI64X4    $0x01, 96(SI)(CX*2), Z4, Z4
+	VBROADCASTI64X4 96(BX)(DX*1), Z6
+	VINSERTI64X4    $0x01, 96(SI)(DX*1), Z6, Z6
+	VPUNPCKHDQ      Z2, Z1, Z7
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z6, Z4, Z2
+	VPUNPCKLDQ      Z6, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z1, Z6
+	VPUNPCKHQDQ     Z4, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z7, Z4
+	VPUNPCKHQDQ     Z2, Z7, Z7
+	VBROADCASTI64X4 96(DI), Z2
+	VINSERTI64X4    $0x01, 96(R8), Z2, Z2
+	VBROADCASTI64X4 96(DI)(CX*1), Z8
+	VINSERTI64X4    $0x01, 96(R8)(CX*1), Z8, Z8
+	VBROADCASTI64X4 96(DI)(CX*2), Z9
+	VINSERTI64X4    $0x01, 96(R8)(CX*2), Z9, Z9
+	VBROADCASTI64X4 96(DI)(DX*1), Z10
+	VINSERTI64X4    $0x01, 96(R8)(DX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z2, Z11
+	VPUNPCKLDQ      Z8, Z2, Z2
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z2, Z10
+	VPUNPCKHQDQ     Z9, Z2, Z2
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VSHUFI32X4      $0x88, Z10, Z6, Z8
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VSHUFI32X4      $0x88, Z2, Z1, Z6
+	VSHUFI32X4      $0xdd, Z2, Z1, Z2
+	VSHUFI32X4      $0x88, Z9, Z4, Z1
+	VSHUFI32X4      $0xdd, Z9, Z4, Z9
+	VSHUFI32X4      $0x88, Z11, Z7, Z4
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
+	VPRORD          $0x1e, (SP), Z12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
+	VPRORD          $0x1e, 64(SP), Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
+	VPRORD          $0x1e, 128(SP), Z14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
+	VPRORD          $0x1e, 192(SP), Z15
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
+	VPRORD          $0x1e, 256(SP), Z16
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
+	VPRORD          $0x1e, 320(SP), Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
+	VPRORD          $0x1e, 384(SP), Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
+	VPRORD          $0x1e, 448(SP), Z19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
+	VPSLLD          $0x08, Z3, Z19
+	VPSRAD          $0x18, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VMULPS          Z0, Z19, Z19
+	VPSLLD          $0x00, Z3, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VCVTDQ2PS       Z3, Z3
+	VMULPS          Z0, Z3, Z3
+	IMUL3Q          $0x05, AX, R11
+	VMOVDQU32       Z7, (R9)(R11*8)
+	VMOVDQU32       Z12, 64(R9)(R11*8)
+	VMOVDQU32       Z13, 128(R9)(R11*8)
+	VMOVDQU32       Z14, 192(R9)(R11*8)
+	VMOVDQU32       Z15, 256(R9)(R11*8)
+	VMOVDQU32       Z16, 320(R9)(R11*8)
+	VMOVDQU32       Z17, 384(R9)(R11*8)
+	VMOVDQU32       Z18, 448(R9)(R11*8)
+	VMOVUPS         Z19, (R10)(R11*2)
+	VMOVUPS         Z3, 64(R10)(R11*2)
+	VPSRLD          $0x04, Z8, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPRORD          $0x02, (SP), Z7
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z3
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPRORD          $0x02, 64(SP), Z7
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z6
+	VPSRLD          $0x04, Z1, Z1
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
+	VPRORD          $0x02, 128(SP), Z7
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z1
+	VPSRLD          $0x04, Z4, Z4
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
+	VPRORD          $0x02, 192(SP), Z7
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z4
+	VPSRLD          $0x04, Z10, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPRORD          $0x02, 256(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
+	VPRORD          $0x02, 320(SP), Z8
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z2
+	VPSRLD          $0x04, Z9, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPRORD          $0x02, 384(SP), Z9
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
+	VPSRLD          $0x04, Z11, Z9
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
+	VPRORD          $0x02, 448(SP), Z10
+	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VPSLLD          $0x08, Z5, Z10
+	VPSRAD          $0x18, Z10, Z10
+	VCVTDQ2PS       Z10, Z10
+	VMULPS          Z0, Z10, Z10
+	VPSLLD          $0x00, Z5, Z5
+	VPSRAD          $0x18, Z5, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z0, Z5, Z5
+	IMUL3Q          $0x07, AX, R11
+	VMOVDQU32       Z3, (R9)(R11*8)
+	VMOVDQU32       Z6, 64(R9)(R11*8)
+	VMOVDQU32       Z1, 128(R9)(R11*8)
+	VMOVDQU32       Z4, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z2, 320(R9)(R11*8)
+	VMOVDQU32       Z8, 384(R9)(R11*8)
+	VMOVDQU32       Z9, 448(R9)(R11*8)
+	VMOVUPS         Z10, (R10)(R11*2)
+	VMOVUPS         Z5, 64(R10)(R11*2)
+	ADDQ            $+210, BX
+	ADDQ            $+210, SI
+	ADDQ            $+210, DI
+	ADDQ            $+210, R8
+	ADDQ            $+512, R9
+	ADDQ            $+128, R10
+	DECQ            nb+16(FP)
+	JNZ             group
+	VZEROUPPER
+	RET
+
+// func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·avx512StripIQ4_XS(SB), $8192-88
 	VMOVDQU32 avx512_iq4_levels<>+0(SB), Z0
+	MOVQ      nb+16(FP), AX
+	SHLQ      $0x02, AX
 	MOVQ      w+0(FP), SI
-	MOVQ      next+32(FP), DI
-	MOVQ      stride+8(FP), AX
-	LEAQ      (AX)(AX*2), CX
-	LEAQ      (SI)(AX*4), R8
-	LEAQ      (R8)(AX*4), R9
-	LEAQ      (R9)(AX*4), R10
-	MOVQ      nb+16(FP), DX
-	SHLQ      $0x02, DX
+	MOVQ      stride+8(FP), DX
+	LEAQ      (DX)(DX*2), BX
+	LEAQ      (SI)(DX*4), DI
+	LEAQ      (DI)(DX*4), R8
+	LEAQ      (R8)(DX*4), R9
 	SHRQ      $0x03, nb+16(FP)
-	MOVQ      q+40(FP), R11
-	MOVQ      scale+48(FP), R12
+	MOVQ      q+40(FP), R10
+	MOVQ      scale+48(FP), R11
+	MOVQ      near+32(FP), R12
 	MOVQ      init+64(FP), R13
 	MOVQ      tokens+24(FP), R14
 	VXORPS    Z1, Z1, Z1
-	LEAQ      (SP), BX
+	LEAQ      (SP), CX
 
 clear:
-	VMOVUPS Z1, (BX)
-	VMOVUPS Z1, 1024(BX)
-	VMOVUPS Z1, 2048(BX)
-	VMOVUPS Z1, 3072(BX)
-	VMOVUPS Z1, 4096(BX)
-	VMOVUPS Z1, 5120(BX)
-	VMOVUPS Z1, 6144(BX)
-	VMOVUPS Z1, 7168(BX)
-	ADDQ    $0x40, BX
+	VMOVUPS Z1, (CX)
+	VMOVUPS Z1, 1024(CX)
+	VMOVUPS Z1, 2048(CX)
+	VMOVUPS Z1, 3072(CX)
+	VMOVUPS Z1, 4096(CX)
+	VMOVUPS Z1, 5120(CX)
+	VMOVUPS Z1, 6144(CX)
+	VMOVUPS Z1, 7168(CX)
+	ADDQ    $0x40, CX
 	DECQ    R14
 	JNZ     clear
 	MOVQ    tokens+24(FP), R14
-	IMULQ   DX, R14
+	IMULQ   AX, R14
 	MOVQ    R14, tokens+24(FP)
-	LEAQ    (SP), BX
+	LEAQ    (SP), CX
 
 group:
 	VBROADCASTI32X4 (SI), Z1
-	VINSERTI32X4    $0x01, (R8), Z1, Z1
-	VINSERTI32X4    $0x02, (R9), Z1, Z1
-	VINSERTI32X4    $0x03, (R10), Z1, Z1
-	VBROADCASTI32X4 (SI)(AX*1), Z2
-	VINSERTI32X4    $0x01, (R8)(AX*1), Z2, Z2
-	VINSERTI32X4    $0x02, (R9)(AX*1), Z2, Z2
-	VINSERTI32X4    $0x03, (R10)(AX*1), Z2, Z2
-	VBROADCASTI32X4 (SI)(AX*2), Z3
-	VINSERTI32X4    $0x01, (R8)(AX*2), Z3, Z3
-	VINSERTI32X4    $0x02, (R9)(AX*2), Z3, Z3
-	VINSERTI32X4    $0x03, (R10)(AX*2), Z3, Z3
-	VBROADCASTI32X4 (SI)(CX*1), Z4
-	VINSERTI32X4    $0x01, (R8)(CX*1), Z4, Z4
-	VINSERTI32X4    $0x02, (R9)(CX*1), Z4, Z4
-	VINSERTI32X4    $0x03, (R10)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x01, (DI), Z1, Z1
+	VINSERTI32X4    $0x02, (R8), Z1, Z1
+	VINSERTI32X4    $0x03, (R9), Z1, Z1
+	VBROADCASTI32X4 (SI)(DX*1), Z2
+	VINSERTI32X4    $0x01, (DI)(DX*1), Z2, Z2
+	VINSERTI32X4    $0x02, (R8)(DX*1), Z2, Z2
+	VINSERTI32X4    $0x03, (R9)(DX*1), Z2, Z2
+	VBROADCASTI32X4 (SI)(DX*2), Z3
+	VINSERTI32X4    $0x01, (DI)(DX*2), Z3, Z3
+	VINSERTI32X4    $0x02, (R8)(DX*2), Z3, Z3
+	VINSERTI32X4    $0x03, (R9)(DX*2), Z3, Z3
+	VBROADCASTI32X4 (SI)(BX*1), Z4
+	VINSERTI32X4    $0x01, (DI)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (R8)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (R9)(BX*1), Z4, Z4
 	VPUNPCKHDQ      Z2, Z1, Z5
 	VPUNPCKLDQ      Z2, Z1, Z1
 	VPUNPCKHDQ      Z4, Z3, Z2
@@ -14535,21 +16451,21 @@ group:
 	VPMOVDW         Z4, Y2
 	VCVTPH2PS       Y2, Z2
 	VBROADCASTI32X4 8(SI), Z3
-	VINSERTI32X4    $0x01, 8(R8), Z3, Z3
-	VINSERTI32X4    $0x02, 8(R9), Z3, Z3
-	VINSERTI32X4    $0x03, 8(R10), Z3, Z3
-	VBROADCASTI32X4 8(SI)(AX*1), Z5
-	VINSERTI32X4    $0x01, 8(R8)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 8(R9)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 8(R10)(AX*1), Z5, Z5
-	VBROADCASTI32X4 8(SI)(AX*2), Z6
-	VINSERTI32X4    $0x01, 8(R8)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 8(R9)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 8(R10)(AX*2), Z6, Z6
-	VBROADCASTI32X4 8(SI)(CX*1), Z7
-	VINSERTI32X4    $0x01, 8(R8)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 8(R9)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 8(R10)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x01, 8(DI), Z3, Z3
+	VINSERTI32X4    $0x02, 8(R8), Z3, Z3
+	VINSERTI32X4    $0x03, 8(R9), Z3, Z3
+	VBROADCASTI32X4 8(SI)(DX*1), Z5
+	VINSERTI32X4    $0x01, 8(DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 8(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 8(R9)(DX*1), Z5, Z5
+	VBROADCASTI32X4 8(SI)(DX*2), Z6
+	VINSERTI32X4    $0x01, 8(DI)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 8(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 8(R9)(DX*2), Z6, Z6
+	VBROADCASTI32X4 8(SI)(BX*1), Z7
+	VINSERTI32X4    $0x01, 8(DI)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 8(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 8(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -14585,48 +16501,48 @@ group:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            (SP), R14
-	PREFETCHT1      (DI)
-	PREFETCHT1      64(DI)
-	PREFETCHT1      128(DI)
-	PREFETCHT1      192(DI)
-	PREFETCHT1      256(DI)
-	XORQ            BX, BX
+	PREFETCHT1      (R12)
+	PREFETCHT1      64(R12)
+	PREFETCHT1      128(R12)
+	PREFETCHT1      192(R12)
+	PREFETCHT1      256(R12)
+	XORQ            CX, CX
 
 tokens1:
-	VPBROADCASTD    (R13)(BX*1), Z13
-	VPDPBUSD.BCST   (R11)(BX*8), Z5, Z13
-	VPDPBUSD.BCST   4(R11)(BX*8), Z9, Z13
-	VPDPBUSD.BCST   8(R11)(BX*8), Z10, Z13
-	VPDPBUSD.BCST   12(R11)(BX*8), Z11, Z13
-	VPDPBUSD.BCST   16(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   20(R11)(BX*8), Z3, Z13
-	VPDPBUSD.BCST   24(R11)(BX*8), Z6, Z13
-	VPDPBUSD.BCST   28(R11)(BX*8), Z8, Z13
+	VPBROADCASTD    (R13)(CX*1), Z13
+	VPDPBUSD.BCST   (R10)(CX*8), Z5, Z13
+	VPDPBUSD.BCST   4(R10)(CX*8), Z9, Z13
+	VPDPBUSD.BCST   8(R10)(CX*8), Z10, Z13
+	VPDPBUSD.BCST   12(R10)(CX*8), Z11, Z13
+	VPDPBUSD.BCST   16(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   20(R10)(CX*8), Z3, Z13
+	VPDPBUSD.BCST   24(R10)(CX*8), Z6, Z13
+	VPDPBUSD.BCST   28(R10)(CX*8), Z8, Z13
 	VMOVDQU32       (R14), Z14
-	VMULPS.BCST     (R12)(BX*1), Z12, Z15
+	VMULPS.BCST     (R11)(CX*1), Z12, Z15
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z15, Z13, Z14
 	VMOVUPS         Z14, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens1
 	VBROADCASTI32X4 24(SI), Z3
-	VINSERTI32X4    $0x01, 24(R8), Z3, Z3
-	VINSERTI32X4    $0x02, 24(R9), Z3, Z3
-	VINSERTI32X4    $0x03, 24(R10), Z3, Z3
-	VBROADCASTI32X4 24(SI)(AX*1), Z5
-	VINSERTI32X4    $0x01, 24(R8)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 24(R9)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 24(R10)(AX*1), Z5, Z5
-	VBROADCASTI32X4 24(SI)(AX*2), Z6
-	VINSERTI32X4    $0x01, 24(R8)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 24(R9)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 24(R10)(AX*2), Z6, Z6
-	VBROADCASTI32X4 24(SI)(CX*1), Z7
-	VINSERTI32X4    $0x01, 24(R8)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 24(R9)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 24(R10)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x01, 24(DI), Z3, Z3
+	VINSERTI32X4    $0x02, 24(R8), Z3, Z3
+	VINSERTI32X4    $0x03, 24(R9), Z3, Z3
+	VBROADCASTI32X4 24(SI)(DX*1), Z5
+	VINSERTI32X4    $0x01, 24(DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 24(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 24(R9)(DX*1), Z5, Z5
+	VBROADCASTI32X4 24(SI)(DX*2), Z6
+	VINSERTI32X4    $0x01, 24(DI)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 24(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 24(R9)(DX*2), Z6, Z6
+	VBROADCASTI32X4 24(SI)(BX*1), Z7
+	VINSERTI32X4    $0x01, 24(DI)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 24(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 24(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -14663,47 +16579,47 @@ tokens1:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            1024(SP), R14
-	PREFETCHT1      320(DI)
-	PREFETCHT1      384(DI)
-	PREFETCHT1      448(DI)
-	PREFETCHT1      512(DI)
-	XORQ            BX, BX
+	PREFETCHT1      320(R12)
+	PREFETCHT1      384(R12)
+	PREFETCHT1      448(R12)
+	PREFETCHT1      512(R12)
+	XORQ            CX, CX
 
 tokens2:
-	VPBROADCASTD    4(R13)(BX*1), Z13
-	VPDPBUSD.BCST   32(R11)(BX*8), Z5, Z13
-	VPDPBUSD.BCST   36(R11)(BX*8), Z9, Z13
-	VPDPBUSD.BCST   40(R11)(BX*8), Z10, Z13
-	VPDPBUSD.BCST   44(R11)(BX*8), Z11, Z13
-	VPDPBUSD.BCST   48(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   52(R11)(BX*8), Z3, Z13
-	VPDPBUSD.BCST   56(R11)(BX*8), Z6, Z13
-	VPDPBUSD.BCST   60(R11)(BX*8), Z8, Z13
+	VPBROADCASTD    4(R13)(CX*1), Z13
+	VPDPBUSD.BCST   32(R10)(CX*8), Z5, Z13
+	VPDPBUSD.BCST   36(R10)(CX*8), Z9, Z13
+	VPDPBUSD.BCST   40(R10)(CX*8), Z10, Z13
+	VPDPBUSD.BCST   44(R10)(CX*8), Z11, Z13
+	VPDPBUSD.BCST   48(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   52(R10)(CX*8), Z3, Z13
+	VPDPBUSD.BCST   56(R10)(CX*8), Z6, Z13
+	VPDPBUSD.BCST   60(R10)(CX*8), Z8, Z13
 	VMOVDQU32       (R14), Z14
-	VMULPS.BCST     4(R12)(BX*1), Z12, Z15
+	VMULPS.BCST     4(R11)(CX*1), Z12, Z15
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z15, Z13, Z14
 	VMOVUPS         Z14, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens2
 	VBROADCASTI32X4 40(SI), Z3
-	VINSERTI32X4    $0x01, 40(R8), Z3, Z3
-	VINSERTI32X4    $0x02, 40(R9), Z3, Z3
-	VINSERTI32X4    $0x03, 40(R10), Z3, Z3
-	VBROADCASTI32X4 40(SI)(AX*1), Z5
-	VINSERTI32X4    $0x01, 40(R8)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 40(R9)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 40(R10)(AX*1), Z5, Z5
-	VBROADCASTI32X4 40(SI)(AX*2), Z6
-	VINSERTI32X4    $0x01, 40(R8)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 40(R9)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 40(R10)(AX*2), Z6, Z6
-	VBROADCASTI32X4 40(SI)(CX*1), Z7
-	VINSERTI32X4    $0x01, 40(R8)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 40(R9)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 40(R10)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x01, 40(DI), Z3, Z3
+	VINSERTI32X4    $0x02, 40(R8), Z3, Z3
+	VINSERTI32X4    $0x03, 40(R9), Z3, Z3
+	VBROADCASTI32X4 40(SI)(DX*1), Z5
+	VINSERTI32X4    $0x01, 40(DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 40(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 40(R9)(DX*1), Z5, Z5
+	VBROADCASTI32X4 40(SI)(DX*2), Z6
+	VINSERTI32X4    $0x01, 40(DI)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 40(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 40(R9)(DX*2), Z6, Z6
+	VBROADCASTI32X4 40(SI)(BX*1), Z7
+	VINSERTI32X4    $0x01, 40(DI)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 40(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 40(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -14740,47 +16656,47 @@ tokens2:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            2048(SP), R14
-	PREFETCHT1      576(DI)
-	PREFETCHT1      640(DI)
-	PREFETCHT1      704(DI)
-	PREFETCHT1      768(DI)
-	XORQ            BX, BX
+	PREFETCHT1      576(R12)
+	PREFETCHT1      640(R12)
+	PREFETCHT1      704(R12)
+	PREFETCHT1      768(R12)
+	XORQ            CX, CX
 
 tokens3:
-	VPBROADCASTD    8(R13)(BX*1), Z13
-	VPDPBUSD.BCST   64(R11)(BX*8), Z5, Z13
-	VPDPBUSD.BCST   68(R11)(BX*8), Z9, Z13
-	VPDPBUSD.BCST   72(R11)(BX*8), Z10, Z13
-	VPDPBUSD.BCST   76(R11)(BX*8), Z11, Z13
-	VPDPBUSD.BCST   80(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   84(R11)(BX*8), Z3, Z13
-	VPDPBUSD.BCST   88(R11)(BX*8), Z6, Z13
-	VPDPBUSD.BCST   92(R11)(BX*8), Z8, Z13
+	VPBROADCASTD    8(R13)(CX*1), Z13
+	VPDPBUSD.BCST   64(R10)(CX*8), Z5, Z13
+	VPDPBUSD.BCST   68(R10)(CX*8), Z9, Z13
+	VPDPBUSD.BCST   72(R10)(CX*8), Z10, Z13
+	VPDPBUSD.BCST   76(R10)(CX*8), Z11, Z13
+	VPDPBUSD.BCST   80(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   84(R10)(CX*8), Z3, Z13
+	VPDPBUSD.BCST   88(R10)(CX*8), Z6, Z13
+	VPDPBUSD.BCST   92(R10)(CX*8), Z8, Z13
 	VMOVDQU32       (R14), Z14
-	VMULPS.BCST     8(R12)(BX*1), Z12, Z15
+	VMULPS.BCST     8(R11)(CX*1), Z12, Z15
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z15, Z13, Z14
 	VMOVUPS         Z14, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens3
 	VBROADCASTI32X4 56(SI), Z3
-	VINSERTI32X4    $0x01, 56(R8), Z3, Z3
-	VINSERTI32X4    $0x02, 56(R9), Z3, Z3
-	VINSERTI32X4    $0x03, 56(R10), Z3, Z3
-	VBROADCASTI32X4 56(SI)(AX*1), Z5
-	VINSERTI32X4    $0x01, 56(R8)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 56(R9)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 56(R10)(AX*1), Z5, Z5
-	VBROADCASTI32X4 56(SI)(AX*2), Z6
-	VINSERTI32X4    $0x01, 56(R8)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 56(R9)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 56(R10)(AX*2), Z6, Z6
-	VBROADCASTI32X4 56(SI)(CX*1), Z7
-	VINSERTI32X4    $0x01, 56(R8)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 56(R9)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 56(R10)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x01, 56(DI), Z3, Z3
+	VINSERTI32X4    $0x02, 56(R8), Z3, Z3
+	VINSERTI32X4    $0x03, 56(R9), Z3, Z3
+	VBROADCASTI32X4 56(SI)(DX*1), Z5
+	VINSERTI32X4    $0x01, 56(DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 56(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 56(R9)(DX*1), Z5, Z5
+	VBROADCASTI32X4 56(SI)(DX*2), Z6
+	VINSERTI32X4    $0x01, 56(DI)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 56(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 56(R9)(DX*2), Z6, Z6
+	VBROADCASTI32X4 56(SI)(BX*1), Z7
+	VINSERTI32X4    $0x01, 56(DI)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 56(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 56(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -14817,47 +16733,47 @@ tokens3:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            3072(SP), R14
-	PREFETCHT1      832(DI)
-	PREFETCHT1      896(DI)
-	PREFETCHT1      960(DI)
-	PREFETCHT1      1024(DI)
-	XORQ            BX, BX
+	PREFETCHT1      832(R12)
+	PREFETCHT1      896(R12)
+	PREFETCHT1      960(R12)
+	PREFETCHT1      1024(R12)
+	XORQ            CX, CX
 
 tokens4:
-	VPBROADCASTD    12(R13)(BX*1), Z13
-	VPDPBUSD.BCST   96(R11)(BX*8), Z5, Z13
-	VPDPBUSD.BCST   100(R11)(BX*8), Z9, Z13
-	VPDPBUSD.BCST   104(R11)(BX*8), Z10, Z13
-	VPDPBUSD.BCST   108(R11)(BX*8), Z11, Z13
-	VPDPBUSD.BCST   112(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   116(R11)(BX*8), Z3, Z13
-	VPDPBUSD.BCST   120(R11)(BX*8), Z6, Z13
-	VPDPBUSD.BCST   124(R11)(BX*8), Z8, Z13
+	VPBROADCASTD    12(R13)(CX*1), Z13
+	VPDPBUSD.BCST   96(R10)(CX*8), Z5, Z13
+	VPDPBUSD.BCST   100(R10)(CX*8), Z9, Z13
+	VPDPBUSD.BCST   104(R10)(CX*8), Z10, Z13
+	VPDPBUSD.BCST   108(R10)(CX*8), Z11, Z13
+	VPDPBUSD.BCST   112(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   116(R10)(CX*8), Z3, Z13
+	VPDPBUSD.BCST   120(R10)(CX*8), Z6, Z13
+	VPDPBUSD.BCST   124(R10)(CX*8), Z8, Z13
 	VMOVDQU32       (R14), Z14
-	VMULPS.BCST     12(R12)(BX*1), Z12, Z15
+	VMULPS.BCST     12(R11)(CX*1), Z12, Z15
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z15, Z13, Z14
 	VMOVUPS         Z14, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens4
 	VBROADCASTI32X4 72(SI), Z3
-	VINSERTI32X4    $0x01, 72(R8), Z3, Z3
-	VINSERTI32X4    $0x02, 72(R9), Z3, Z3
-	VINSERTI32X4    $0x03, 72(R10), Z3, Z3
-	VBROADCASTI32X4 72(SI)(AX*1), Z5
-	VINSERTI32X4    $0x01, 72(R8)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 72(R9)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 72(R10)(AX*1), Z5, Z5
-	VBROADCASTI32X4 72(SI)(AX*2), Z6
-	VINSERTI32X4    $0x01, 72(R8)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 72(R9)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 72(R10)(AX*2), Z6, Z6
-	VBROADCASTI32X4 72(SI)(CX*1), Z7
-	VINSERTI32X4    $0x01, 72(R8)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 72(R9)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 72(R10)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x01, 72(DI), Z3, Z3
+	VINSERTI32X4    $0x02, 72(R8), Z3, Z3
+	VINSERTI32X4    $0x03, 72(R9), Z3, Z3
+	VBROADCASTI32X4 72(SI)(DX*1), Z5
+	VINSERTI32X4    $0x01, 72(DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 72(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 72(R9)(DX*1), Z5, Z5
+	VBROADCASTI32X4 72(SI)(DX*2), Z6
+	VINSERTI32X4    $0x01, 72(DI)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 72(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 72(R9)(DX*2), Z6, Z6
+	VBROADCASTI32X4 72(SI)(BX*1), Z7
+	VINSERTI32X4    $0x01, 72(DI)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 72(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 72(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -14894,48 +16810,48 @@ tokens4:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            4096(SP), R14
-	PREFETCHT1      1088(DI)
-	PREFETCHT1      1152(DI)
-	PREFETCHT1      1216(DI)
-	PREFETCHT1      1280(DI)
-	PREFETCHT1      1344(DI)
-	XORQ            BX, BX
+	PREFETCHT1      1088(R12)
+	PREFETCHT1      1152(R12)
+	PREFETCHT1      1216(R12)
+	PREFETCHT1      1280(R12)
+	PREFETCHT1      1344(R12)
+	XORQ            CX, CX
 
 tokens5:
-	VPBROADCASTD    16(R13)(BX*1), Z13
-	VPDPBUSD.BCST   128(R11)(BX*8), Z5, Z13
-	VPDPBUSD.BCST   132(R11)(BX*8), Z9, Z13
-	VPDPBUSD.BCST   136(R11)(BX*8), Z10, Z13
-	VPDPBUSD.BCST   140(R11)(BX*8), Z11, Z13
-	VPDPBUSD.BCST   144(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   148(R11)(BX*8), Z3, Z13
-	VPDPBUSD.BCST   152(R11)(BX*8), Z6, Z13
-	VPDPBUSD.BCST   156(R11)(BX*8), Z8, Z13
+	VPBROADCASTD    16(R13)(CX*1), Z13
+	VPDPBUSD.BCST   128(R10)(CX*8), Z5, Z13
+	VPDPBUSD.BCST   132(R10)(CX*8), Z9, Z13
+	VPDPBUSD.BCST   136(R10)(CX*8), Z10, Z13
+	VPDPBUSD.BCST   140(R10)(CX*8), Z11, Z13
+	VPDPBUSD.BCST   144(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   148(R10)(CX*8), Z3, Z13
+	VPDPBUSD.BCST   152(R10)(CX*8), Z6, Z13
+	VPDPBUSD.BCST   156(R10)(CX*8), Z8, Z13
 	VMOVDQU32       (R14), Z14
-	VMULPS.BCST     16(R12)(BX*1), Z12, Z15
+	VMULPS.BCST     16(R11)(CX*1), Z12, Z15
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z15, Z13, Z14
 	VMOVUPS         Z14, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens5
 	VBROADCASTI32X4 88(SI), Z3
-	VINSERTI32X4    $0x01, 88(R8), Z3, Z3
-	VINSERTI32X4    $0x02, 88(R9), Z3, Z3
-	VINSERTI32X4    $0x03, 88(R10), Z3, Z3
-	VBROADCASTI32X4 88(SI)(AX*1), Z5
-	VINSERTI32X4    $0x01, 88(R8)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 88(R9)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 88(R10)(AX*1), Z5, Z5
-	VBROADCASTI32X4 88(SI)(AX*2), Z6
-	VINSERTI32X4    $0x01, 88(R8)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 88(R9)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 88(R10)(AX*2), Z6, Z6
-	VBROADCASTI32X4 88(SI)(CX*1), Z7
-	VINSERTI32X4    $0x01, 88(R8)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 88(R9)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 88(R10)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x01, 88(DI), Z3, Z3
+	VINSERTI32X4    $0x02, 88(R8), Z3, Z3
+	VINSERTI32X4    $0x03, 88(R9), Z3, Z3
+	VBROADCASTI32X4 88(SI)(DX*1), Z5
+	VINSERTI32X4    $0x01, 88(DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 88(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 88(R9)(DX*1), Z5, Z5
+	VBROADCASTI32X4 88(SI)(DX*2), Z6
+	VINSERTI32X4    $0x01, 88(DI)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 88(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 88(R9)(DX*2), Z6, Z6
+	VBROADCASTI32X4 88(SI)(BX*1), Z7
+	VINSERTI32X4    $0x01, 88(DI)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 88(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 88(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -14972,47 +16888,47 @@ tokens5:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            5120(SP), R14
-	PREFETCHT1      1408(DI)
-	PREFETCHT1      1472(DI)
-	PREFETCHT1      1536(DI)
-	PREFETCHT1      1600(DI)
-	XORQ            BX, BX
+	PREFETCHT1      1408(R12)
+	PREFETCHT1      1472(R12)
+	PREFETCHT1      1536(R12)
+	PREFETCHT1      1600(R12)
+	XORQ            CX, CX
 
 tokens6:
-	VPBROADCASTD    20(R13)(BX*1), Z13
-	VPDPBUSD.BCST   160(R11)(BX*8), Z5, Z13
-	VPDPBUSD.BCST   164(R11)(BX*8), Z9, Z13
-	VPDPBUSD.BCST   168(R11)(BX*8), Z10, Z13
-	VPDPBUSD.BCST   172(R11)(BX*8), Z11, Z13
-	VPDPBUSD.BCST   176(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   180(R11)(BX*8), Z3, Z13
-	VPDPBUSD.BCST   184(R11)(BX*8), Z6, Z13
-	VPDPBUSD.BCST   188(R11)(BX*8), Z8, Z13
+	VPBROADCASTD    20(R13)(CX*1), Z13
+	VPDPBUSD.BCST   160(R10)(CX*8), Z5, Z13
+	VPDPBUSD.BCST   164(R10)(CX*8), Z9, Z13
+	VPDPBUSD.BCST   168(R10)(CX*8), Z10, Z13
+	VPDPBUSD.BCST   172(R10)(CX*8), Z11, Z13
+	VPDPBUSD.BCST   176(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   180(R10)(CX*8), Z3, Z13
+	VPDPBUSD.BCST   184(R10)(CX*8), Z6, Z13
+	VPDPBUSD.BCST   188(R10)(CX*8), Z8, Z13
 	VMOVDQU32       (R14), Z14
-	VMULPS.BCST     20(R12)(BX*1), Z12, Z15
+	VMULPS.BCST     20(R11)(CX*1), Z12, Z15
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z15, Z13, Z14
 	VMOVUPS         Z14, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens6
 	VBROADCASTI32X4 104(SI), Z3
-	VINSERTI32X4    $0x01, 104(R8), Z3, Z3
-	VINSERTI32X4    $0x02, 104(R9), Z3, Z3
-	VINSERTI32X4    $0x03, 104(R10), Z3, Z3
-	VBROADCASTI32X4 104(SI)(AX*1), Z5
-	VINSERTI32X4    $0x01, 104(R8)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 104(R9)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 104(R10)(AX*1), Z5, Z5
-	VBROADCASTI32X4 104(SI)(AX*2), Z6
-	VINSERTI32X4    $0x01, 104(R8)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 104(R9)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 104(R10)(AX*2), Z6, Z6
-	VBROADCASTI32X4 104(SI)(CX*1), Z7
-	VINSERTI32X4    $0x01, 104(R8)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 104(R9)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 104(R10)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x01, 104(DI), Z3, Z3
+	VINSERTI32X4    $0x02, 104(R8), Z3, Z3
+	VINSERTI32X4    $0x03, 104(R9), Z3, Z3
+	VBROADCASTI32X4 104(SI)(DX*1), Z5
+	VINSERTI32X4    $0x01, 104(DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 104(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 104(R9)(DX*1), Z5, Z5
+	VBROADCASTI32X4 104(SI)(DX*2), Z6
+	VINSERTI32X4    $0x01, 104(DI)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 104(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 104(R9)(DX*2), Z6, Z6
+	VBROADCASTI32X4 104(SI)(BX*1), Z7
+	VINSERTI32X4    $0x01, 104(DI)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 104(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 104(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -15049,47 +16965,47 @@ tokens6:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            6144(SP), R14
-	PREFETCHT1      1664(DI)
-	PREFETCHT1      1728(DI)
-	PREFETCHT1      1792(DI)
-	PREFETCHT1      1856(DI)
-	XORQ            BX, BX
+	PREFETCHT1      1664(R12)
+	PREFETCHT1      1728(R12)
+	PREFETCHT1      1792(R12)
+	PREFETCHT1      1856(R12)
+	XORQ            CX, CX
 
 tokens7:
-	VPBROADCASTD    24(R13)(BX*1), Z13
-	VPDPBUSD.BCST   192(R11)(BX*8), Z5, Z13
-	VPDPBUSD.BCST   196(R11)(BX*8), Z9, Z13
-	VPDPBUSD.BCST   200(R11)(BX*8), Z10, Z13
-	VPDPBUSD.BCST   204(R11)(BX*8), Z11, Z13
-	VPDPBUSD.BCST   208(R11)(BX*8), Z7, Z13
-	VPDPBUSD.BCST   212(R11)(BX*8), Z3, Z13
-	VPDPBUSD.BCST   216(R11)(BX*8), Z6, Z13
-	VPDPBUSD.BCST   220(R11)(BX*8), Z8, Z13
+	VPBROADCASTD    24(R13)(CX*1), Z13
+	VPDPBUSD.BCST   192(R10)(CX*8), Z5, Z13
+	VPDPBUSD.BCST   196(R10)(CX*8), Z9, Z13
+	VPDPBUSD.BCST   200(R10)(CX*8), Z10, Z13
+	VPDPBUSD.BCST   204(R10)(CX*8), Z11, Z13
+	VPDPBUSD.BCST   208(R10)(CX*8), Z7, Z13
+	VPDPBUSD.BCST   212(R10)(CX*8), Z3, Z13
+	VPDPBUSD.BCST   216(R10)(CX*8), Z6, Z13
+	VPDPBUSD.BCST   220(R10)(CX*8), Z8, Z13
 	VMOVDQU32       (R14), Z14
-	VMULPS.BCST     24(R12)(BX*1), Z12, Z15
+	VMULPS.BCST     24(R11)(CX*1), Z12, Z15
 	VCVTDQ2PS       Z13, Z13
 	VFMADD231PS     Z15, Z13, Z14
 	VMOVUPS         Z14, (R14)
 	ADDQ            $0x40, R14
-	ADDQ            DX, BX
-	CMPQ            BX, tokens+24(FP)
+	ADDQ            AX, CX
+	CMPQ            CX, tokens+24(FP)
 	JNE             tokens7
 	VBROADCASTI32X4 120(SI), Z3
-	VINSERTI32X4    $0x01, 120(R8), Z3, Z3
-	VINSERTI32X4    $0x02, 120(R9), Z3, Z3
-	VINSERTI32X4    $0x03, 120(R10), Z3, Z3
-	VBROADCASTI32X4 120(SI)(AX*1), Z5
-	VINSERTI32X4    $0x01, 120(R8)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 120(R9)(AX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 120(R10)(AX*1), Z5, Z5
-	VBROADCASTI32X4 120(SI)(AX*2), Z6
-	VINSERTI32X4    $0x01, 120(R8)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 120(R9)(AX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 120(R10)(AX*2), Z6, Z6
-	VBROADCASTI32X4 120(SI)(CX*1), Z7
-	VINSERTI32X4    $0x01, 120(R8)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 120(R9)(CX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 120(R10)(CX*1), Z7, Z7
+	VINSERTI32X4    $0x01, 120(DI), Z3, Z3
+	VINSERTI32X4    $0x02, 120(R8), Z3, Z3
+	VINSERTI32X4    $0x03, 120(R9), Z3, Z3
+	VBROADCASTI32X4 120(SI)(DX*1), Z5
+	VINSERTI32X4    $0x01, 120(DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 120(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 120(R9)(DX*1), Z5, Z5
+	VBROADCASTI32X4 120(SI)(DX*2), Z6
+	VINSERTI32X4    $0x01, 120(DI)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 120(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 120(R9)(DX*2), Z6, Z6
+	VBROADCASTI32X4 120(SI)(BX*1), Z7
+	VINSERTI32X4    $0x01, 120(DI)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 120(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 120(R9)(BX*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -15126,45 +17042,45 @@ tokens7:
 	VCVTDQ2PS       Z1, Z1
 	VMULPS          Z2, Z1, Z1
 	LEAQ            7168(SP), R14
-	PREFETCHT1      1920(DI)
-	PREFETCHT1      1984(DI)
-	PREFETCHT1      2048(DI)
-	PREFETCHT1      2112(DI)
-	XORQ            BX, BX
+	PREFETCHT1      1920(R12)
+	PREFETCHT1      1984(R12)
+	PREFETCHT1      2048(R12)
+	PREFETCHT1      2112(R12)
+	XORQ            CX, CX
 
 tokens8:
-	VPBROADCASTD  28(R13)(BX*1), Z2
-	VPDPBUSD.BCST 224(R11)(BX*8), Z5, Z2
-	VPDPBUSD.BCST 228(R11)(BX*8), Z9, Z2
-	VPDPBUSD.BCST 232(R11)(BX*8), Z10, Z2
-	VPDPBUSD.BCST 236(R11)(BX*8), Z11, Z2
-	VPDPBUSD.BCST 240(R11)(BX*8), Z7, Z2
-	VPDPBUSD.BCST 244(R11)(BX*8), Z3, Z2
-	VPDPBUSD.BCST 248(R11)(BX*8), Z6, Z2
-	VPDPBUSD.BCST 252(R11)(BX*8), Z8, Z2
+	VPBROADCASTD  28(R13)(CX*1), Z2
+	VPDPBUSD.BCST 224(R10)(CX*8), Z5, Z2
+	VPDPBUSD.BCST 228(R10)(CX*8), Z9, Z2
+	VPDPBUSD.BCST 232(R10)(CX*8), Z10, Z2
+	VPDPBUSD.BCST 236(R10)(CX*8), Z11, Z2
+	VPDPBUSD.BCST 240(R10)(CX*8), Z7, Z2
+	VPDPBUSD.BCST 244(R10)(CX*8), Z3, Z2
+	VPDPBUSD.BCST 248(R10)(CX*8), Z6, Z2
+	VPDPBUSD.BCST 252(R10)(CX*8), Z8, Z2
 	VMOVDQU32     (R14), Z4
-	VMULPS.BCST   28(R12)(BX*1), Z1, Z12
+	VMULPS.BCST   28(R11)(CX*1), Z1, Z12
 	VCVTDQ2PS     Z2, Z2
 	VFMADD231PS   Z12, Z2, Z4
 	VMOVUPS       Z4, (R14)
 	ADDQ          $0x40, R14
-	ADDQ          DX, BX
-	CMPQ          BX, tokens+24(FP)
+	ADDQ          AX, CX
+	CMPQ          CX, tokens+24(FP)
 	JNE           tokens8
-	ADDQ          $+2176, DI
 	ADDQ          $+136, SI
+	ADDQ          $+136, DI
 	ADDQ          $+136, R8
 	ADDQ          $+136, R9
-	ADDQ          $+136, R10
-	ADDQ          $+256, R11
-	ADDQ          $+32, R12
+	ADDQ          $+2176, R12
+	ADDQ          $+256, R10
+	ADDQ          $+32, R11
 	ADDQ          $+32, R13
 	DECQ          nb+16(FP)
 	JNZ           group
-	MOVQ          y+72(FP), AX
-	MOVQ          ldy+80(FP), CX
+	MOVQ          y+72(FP), CX
+	MOVQ          ldy+80(FP), DX
 	MOVQ          tokens+24(FP), SI
-	SHLQ          $0x02, CX
+	SHLQ          $0x02, DX
 	LEAQ          (SP), BX
 
 out:
@@ -15177,11 +17093,552 @@ out:
 	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
 	VADDPS  7168(BX), Z0, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
 	ADDQ    $0x40, BX
-	SUBQ    DX, SI
+	SUBQ    AX, SI
 	JNZ     out
+	VZEROUPPER
+	RET
+
+// func avx512PanelIQ4_XS(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·avx512PanelIQ4_XS(SB), $0-48
+	VMOVDQU32 avx512_iq4_levels<>+0(SB), Z0
+	MOVQ      nb+16(FP), AX
+	SHLQ      $0x03, AX
+	MOVQ      w+0(FP), BX
+	MOVQ      stride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (BX)(CX*4), SI
+	LEAQ      (SI)(CX*4), DI
+	LEAQ      (DI)(CX*4), R8
+	SHRQ      $0x03, nb+16(FP)
+	MOVQ      q+24(FP), R9
+	MOVQ      scale+32(FP), R10
+
+group:
+	VBROADCASTI32X4 (BX), Z1
+	VINSERTI32X4    $0x01, (SI), Z1, Z1
+	VINSERTI32X4    $0x02, (DI), Z1, Z1
+	VINSERTI32X4    $0x03, (R8), Z1, Z1
+	VBROADCASTI32X4 (BX)(CX*1), Z2
+	VINSERTI32X4    $0x01, (SI)(CX*1), Z2, Z2
+	VINSERTI32X4    $0x02, (DI)(CX*1), Z2, Z2
+	VINSERTI32X4    $0x03, (R8)(CX*1), Z2, Z2
+	VBROADCASTI32X4 (BX)(CX*2), Z3
+	VINSERTI32X4    $0x01, (SI)(CX*2), Z3, Z3
+	VINSERTI32X4    $0x02, (DI)(CX*2), Z3, Z3
+	VINSERTI32X4    $0x03, (R8)(CX*2), Z3, Z3
+	VBROADCASTI32X4 (BX)(DX*1), Z4
+	VINSERTI32X4    $0x01, (SI)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (DI)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (R8)(DX*1), Z4, Z4
+	VPUNPCKHDQ      Z2, Z1, Z5
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z4, Z3, Z2
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z1, Z4
+	VPUNPCKHQDQ     Z3, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z5, Z3
+	VPUNPCKHQDQ     Z2, Z5, Z5
+	VPMOVDW         Z4, Y2
+	VCVTPH2PS       Y2, Z2
+	VBROADCASTI32X4 8(BX), Z3
+	VINSERTI32X4    $0x01, 8(SI), Z3, Z3
+	VINSERTI32X4    $0x02, 8(DI), Z3, Z3
+	VINSERTI32X4    $0x03, 8(R8), Z3, Z3
+	VBROADCASTI32X4 8(BX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 8(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 8(DI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 8(R8)(CX*1), Z5, Z5
+	VBROADCASTI32X4 8(BX)(CX*2), Z6
+	VINSERTI32X4    $0x01, 8(SI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 8(DI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 8(R8)(CX*2), Z6, Z6
+	VBROADCASTI32X4 8(BX)(DX*1), Z7
+	VINSERTI32X4    $0x01, 8(SI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 8(DI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 8(R8)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z1, Z12
+	VPSRLD          $0x0c, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	IMUL3Q          $0x00, AX, R11
+	VMOVDQU32       Z5, (R9)(R11*8)
+	VMOVDQU32       Z9, 64(R9)(R11*8)
+	VMOVDQU32       Z10, 128(R9)(R11*8)
+	VMOVDQU32       Z11, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 384(R9)(R11*8)
+	VMOVDQU32       Z8, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*1)
+	VBROADCASTI32X4 24(BX), Z3
+	VINSERTI32X4    $0x01, 24(SI), Z3, Z3
+	VINSERTI32X4    $0x02, 24(DI), Z3, Z3
+	VINSERTI32X4    $0x03, 24(R8), Z3, Z3
+	VBROADCASTI32X4 24(BX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 24(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 24(DI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 24(R8)(CX*1), Z5, Z5
+	VBROADCASTI32X4 24(BX)(CX*2), Z6
+	VINSERTI32X4    $0x01, 24(SI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 24(DI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 24(R8)(CX*2), Z6, Z6
+	VBROADCASTI32X4 24(BX)(DX*1), Z7
+	VINSERTI32X4    $0x01, 24(SI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 24(DI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 24(R8)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x04, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x0e, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	IMUL3Q          $0x01, AX, R11
+	VMOVDQU32       Z5, (R9)(R11*8)
+	VMOVDQU32       Z9, 64(R9)(R11*8)
+	VMOVDQU32       Z10, 128(R9)(R11*8)
+	VMOVDQU32       Z11, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 384(R9)(R11*8)
+	VMOVDQU32       Z8, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*1)
+	VBROADCASTI32X4 40(BX), Z3
+	VINSERTI32X4    $0x01, 40(SI), Z3, Z3
+	VINSERTI32X4    $0x02, 40(DI), Z3, Z3
+	VINSERTI32X4    $0x03, 40(R8), Z3, Z3
+	VBROADCASTI32X4 40(BX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 40(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 40(DI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 40(R8)(CX*1), Z5, Z5
+	VBROADCASTI32X4 40(BX)(CX*2), Z6
+	VINSERTI32X4    $0x01, 40(SI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 40(DI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 40(R8)(CX*2), Z6, Z6
+	VBROADCASTI32X4 40(BX)(DX*1), Z7
+	VINSERTI32X4    $0x01, 40(SI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 40(DI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 40(R8)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x08, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x10, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	IMUL3Q          $0x02, AX, R11
+	VMOVDQU32       Z5, (R9)(R11*8)
+	VMOVDQU32       Z9, 64(R9)(R11*8)
+	VMOVDQU32       Z10, 128(R9)(R11*8)
+	VMOVDQU32       Z11, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 384(R9)(R11*8)
+	VMOVDQU32       Z8, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*1)
+	VBROADCASTI32X4 56(BX), Z3
+	VINSERTI32X4    $0x01, 56(SI), Z3, Z3
+	VINSERTI32X4    $0x02, 56(DI), Z3, Z3
+	VINSERTI32X4    $0x03, 56(R8), Z3, Z3
+	VBROADCASTI32X4 56(BX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 56(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 56(DI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 56(R8)(CX*1), Z5, Z5
+	VBROADCASTI32X4 56(BX)(CX*2), Z6
+	VINSERTI32X4    $0x01, 56(SI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 56(DI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 56(R8)(CX*2), Z6, Z6
+	VBROADCASTI32X4 56(BX)(DX*1), Z7
+	VINSERTI32X4    $0x01, 56(SI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 56(DI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 56(R8)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x0c, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x12, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	IMUL3Q          $0x03, AX, R11
+	VMOVDQU32       Z5, (R9)(R11*8)
+	VMOVDQU32       Z9, 64(R9)(R11*8)
+	VMOVDQU32       Z10, 128(R9)(R11*8)
+	VMOVDQU32       Z11, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 384(R9)(R11*8)
+	VMOVDQU32       Z8, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*1)
+	VBROADCASTI32X4 72(BX), Z3
+	VINSERTI32X4    $0x01, 72(SI), Z3, Z3
+	VINSERTI32X4    $0x02, 72(DI), Z3, Z3
+	VINSERTI32X4    $0x03, 72(R8), Z3, Z3
+	VBROADCASTI32X4 72(BX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 72(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 72(DI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 72(R8)(CX*1), Z5, Z5
+	VBROADCASTI32X4 72(BX)(CX*2), Z6
+	VINSERTI32X4    $0x01, 72(SI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 72(DI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 72(R8)(CX*2), Z6, Z6
+	VBROADCASTI32X4 72(BX)(DX*1), Z7
+	VINSERTI32X4    $0x01, 72(SI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 72(DI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 72(R8)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x10, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x14, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	IMUL3Q          $0x04, AX, R11
+	VMOVDQU32       Z5, (R9)(R11*8)
+	VMOVDQU32       Z9, 64(R9)(R11*8)
+	VMOVDQU32       Z10, 128(R9)(R11*8)
+	VMOVDQU32       Z11, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 384(R9)(R11*8)
+	VMOVDQU32       Z8, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*1)
+	VBROADCASTI32X4 88(BX), Z3
+	VINSERTI32X4    $0x01, 88(SI), Z3, Z3
+	VINSERTI32X4    $0x02, 88(DI), Z3, Z3
+	VINSERTI32X4    $0x03, 88(R8), Z3, Z3
+	VBROADCASTI32X4 88(BX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 88(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 88(DI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 88(R8)(CX*1), Z5, Z5
+	VBROADCASTI32X4 88(BX)(CX*2), Z6
+	VINSERTI32X4    $0x01, 88(SI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 88(DI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 88(R8)(CX*2), Z6, Z6
+	VBROADCASTI32X4 88(BX)(DX*1), Z7
+	VINSERTI32X4    $0x01, 88(SI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 88(DI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 88(R8)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x14, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x16, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	IMUL3Q          $0x05, AX, R11
+	VMOVDQU32       Z5, (R9)(R11*8)
+	VMOVDQU32       Z9, 64(R9)(R11*8)
+	VMOVDQU32       Z10, 128(R9)(R11*8)
+	VMOVDQU32       Z11, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 384(R9)(R11*8)
+	VMOVDQU32       Z8, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*1)
+	VBROADCASTI32X4 104(BX), Z3
+	VINSERTI32X4    $0x01, 104(SI), Z3, Z3
+	VINSERTI32X4    $0x02, 104(DI), Z3, Z3
+	VINSERTI32X4    $0x03, 104(R8), Z3, Z3
+	VBROADCASTI32X4 104(BX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 104(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 104(DI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 104(R8)(CX*1), Z5, Z5
+	VBROADCASTI32X4 104(BX)(CX*2), Z6
+	VINSERTI32X4    $0x01, 104(SI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 104(DI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 104(R8)(CX*2), Z6, Z6
+	VBROADCASTI32X4 104(BX)(DX*1), Z7
+	VINSERTI32X4    $0x01, 104(SI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 104(DI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 104(R8)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x18, Z1, Z12
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z12, Z12
+	VPSRLD          $0x18, Z4, Z13
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z13, Z12
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z2, Z12, Z12
+	IMUL3Q          $0x06, AX, R11
+	VMOVDQU32       Z5, (R9)(R11*8)
+	VMOVDQU32       Z9, 64(R9)(R11*8)
+	VMOVDQU32       Z10, 128(R9)(R11*8)
+	VMOVDQU32       Z11, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 384(R9)(R11*8)
+	VMOVDQU32       Z8, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*1)
+	VBROADCASTI32X4 120(BX), Z3
+	VINSERTI32X4    $0x01, 120(SI), Z3, Z3
+	VINSERTI32X4    $0x02, 120(DI), Z3, Z3
+	VINSERTI32X4    $0x03, 120(R8), Z3, Z3
+	VBROADCASTI32X4 120(BX)(CX*1), Z5
+	VINSERTI32X4    $0x01, 120(SI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 120(DI)(CX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 120(R8)(CX*1), Z5, Z5
+	VBROADCASTI32X4 120(BX)(CX*2), Z6
+	VINSERTI32X4    $0x01, 120(SI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 120(DI)(CX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 120(R8)(CX*2), Z6, Z6
+	VBROADCASTI32X4 120(BX)(DX*1), Z7
+	VINSERTI32X4    $0x01, 120(SI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 120(DI)(DX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 120(R8)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z3, Z8
+	VPUNPCKLDQ      Z5, Z3, Z3
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z3, Z7
+	VPUNPCKHQDQ     Z6, Z3, Z3
+	VPUNPCKLQDQ     Z5, Z8, Z6
+	VPUNPCKHQDQ     Z5, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z9
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z10
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z11
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
+	VPSHUFB         Z5, Z0, Z5
+	VPSHUFB         Z9, Z0, Z9
+	VPSHUFB         Z10, Z0, Z10
+	VPSHUFB         Z11, Z0, Z11
+	VPSHUFB         Z7, Z0, Z7
+	VPSHUFB         Z3, Z0, Z3
+	VPSHUFB         Z6, Z0, Z6
+	VPSHUFB         Z8, Z0, Z8
+	VPSRLD          $0x1c, Z1, Z1
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z1, Z1
+	VPSRLD          $0x1a, Z4, Z4
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z4, Z1
+	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z1, Z1
+	VCVTDQ2PS       Z1, Z1
+	VMULPS          Z2, Z1, Z1
+	IMUL3Q          $0x07, AX, R11
+	VMOVDQU32       Z5, (R9)(R11*8)
+	VMOVDQU32       Z9, 64(R9)(R11*8)
+	VMOVDQU32       Z10, 128(R9)(R11*8)
+	VMOVDQU32       Z11, 192(R9)(R11*8)
+	VMOVDQU32       Z7, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 384(R9)(R11*8)
+	VMOVDQU32       Z8, 448(R9)(R11*8)
+	VMOVUPS         Z1, (R10)(R11*1)
+	ADDQ            $+136, BX
+	ADDQ            $+136, SI
+	ADDQ            $+136, DI
+	ADDQ            $+136, R8
+	ADDQ            $+512, R9
+	ADDQ            $+64, R10
+	DECQ            nb+16(FP)
+	JNZ             group
 	VZEROUPPER
 	RET
 
@@ -17666,300 +20123,6 @@ block:
 	ADDQ         $+4, BX
 	DECQ         AX
 	JNZ          block
-	VZEROUPPER
-	RET
-
-// func avx512UnpackQ4_K(nb int, w *byte, q *byte, scale *float32, off *float32)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, F16C
-TEXT ·avx512UnpackQ4_K(SB), NOSPLIT, $0-40
-	MOVQ         nb+0(FP), AX
-	MOVQ         w+8(FP), CX
-	MOVQ         q+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	MOVQ         off+32(FP), SI
-	SHRQ         $0x03, AX
-	VMOVDQU32    avx512_shift_upper<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_scalemin_shift<>+0(SB), X2
-	VMOVDQU32    avx512_scalemin_mask<>+0(SB), X3
-	VMOVDQU32    avx512_scalemin_mask2<>+0(SB), X4
-	VMOVDQU32    avx512_scalemin_split<>+0(SB), Z5
-	VPBROADCASTD avx512_splat_80000000<>+0(SB), Z6
-
-block:
-	VBROADCASTI64X4 16(CX), Z7
-	VPSRLVD         Z0, Z7, Z7
-	VPANDD          Z1, Z7, Z7
-	VMOVDQU32       Z7, (DX)
-	VBROADCASTI64X4 48(CX), Z7
-	VPSRLVD         Z0, Z7, Z7
-	VPANDD          Z1, Z7, Z7
-	VMOVDQU32       Z7, 64(DX)
-	VBROADCASTI64X4 80(CX), Z7
-	VPSRLVD         Z0, Z7, Z7
-	VPANDD          Z1, Z7, Z7
-	VMOVDQU32       Z7, 128(DX)
-	VBROADCASTI64X4 112(CX), Z7
-	VPSRLVD         Z0, Z7, Z7
-	VPANDD          Z1, Z7, Z7
-	VMOVDQU32       Z7, 192(DX)
-	VMOVDQU32       (CX), X8
-	VPSHUFD         $0xed, X8, X7
-	VPSHUFD         $0xa5, X8, X9
-	VPSRLVD         X2, X7, X7
-	VPSRLD          $0x02, X9, X9
-	VPANDD          X4, X9, X9
-	VPTERNLOGD      $0xf8, X3, X7, X9
-	VPMOVZXBD       X9, Z7
-	VCVTDQ2PS       Z7, Z7
-	VCVTPH2PS       X8, X8
-	VPERMPS         Z8, Z5, Z8
-	VMULPS          Z8, Z7, Z7
-	VMOVUPS         Y7, (BX)
-	VPXORD          Z6, Z7, Z7
-	VEXTRACTF64X4   $0x01, Z7, (SI)
-	ADDQ            $+144, CX
-	ADDQ            $+256, DX
-	ADDQ            $+32, BX
-	ADDQ            $+32, SI
-	DECQ            AX
-	JNZ             block
-	VZEROUPPER
-	RET
-
-DATA avx512_shift_upper<>+0(SB)/4, $0x00000000
-DATA avx512_shift_upper<>+4(SB)/4, $0x00000000
-DATA avx512_shift_upper<>+8(SB)/4, $0x00000000
-DATA avx512_shift_upper<>+12(SB)/4, $0x00000000
-DATA avx512_shift_upper<>+16(SB)/4, $0x00000000
-DATA avx512_shift_upper<>+20(SB)/4, $0x00000000
-DATA avx512_shift_upper<>+24(SB)/4, $0x00000000
-DATA avx512_shift_upper<>+28(SB)/4, $0x00000000
-DATA avx512_shift_upper<>+32(SB)/4, $0x00000004
-DATA avx512_shift_upper<>+36(SB)/4, $0x00000004
-DATA avx512_shift_upper<>+40(SB)/4, $0x00000004
-DATA avx512_shift_upper<>+44(SB)/4, $0x00000004
-DATA avx512_shift_upper<>+48(SB)/4, $0x00000004
-DATA avx512_shift_upper<>+52(SB)/4, $0x00000004
-DATA avx512_shift_upper<>+56(SB)/4, $0x00000004
-DATA avx512_shift_upper<>+60(SB)/4, $0x00000004
-GLOBL avx512_shift_upper<>(SB), RODATA|NOPTR, $64
-
-// func avx512UnpackQ5_K(nb int, w *byte, q *byte, scale *float32, off *float32)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, F16C
-TEXT ·avx512UnpackQ5_K(SB), NOSPLIT, $0-40
-	MOVQ         nb+0(FP), AX
-	MOVQ         w+8(FP), CX
-	MOVQ         q+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	MOVQ         off+32(FP), SI
-	SHRQ         $0x03, AX
-	VMOVDQU32    avx512_shift_upper<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_scalemin_shift<>+0(SB), X2
-	VMOVDQU32    avx512_scalemin_mask<>+0(SB), X3
-	VMOVDQU32    avx512_scalemin_mask2<>+0(SB), X4
-	VMOVDQU32    avx512_scalemin_split<>+0(SB), Z5
-	VPBROADCASTD avx512_splat_80000000<>+0(SB), Z6
-	VMOVDQU32    avx512_q5_k_turns<>+0(SB), Z7
-	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z8
-
-block:
-	VBROADCASTI64X4 16(CX), Z9
-	VPRORVD         Z7, Z9, Z9
-	VBROADCASTI64X4 48(CX), Z10
-	VPSRLVD         Z0, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPTERNLOGD      $0xf8, Z8, Z9, Z10
-	VPRORD          $0x02, Z9, Z9
-	VMOVDQU32       Z10, (DX)
-	VBROADCASTI64X4 80(CX), Z10
-	VPSRLVD         Z0, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPTERNLOGD      $0xf8, Z8, Z9, Z10
-	VPRORD          $0x02, Z9, Z9
-	VMOVDQU32       Z10, 64(DX)
-	VBROADCASTI64X4 112(CX), Z10
-	VPSRLVD         Z0, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPTERNLOGD      $0xf8, Z8, Z9, Z10
-	VPRORD          $0x02, Z9, Z9
-	VMOVDQU32       Z10, 128(DX)
-	VBROADCASTI64X4 144(CX), Z10
-	VPSRLVD         Z0, Z10, Z10
-	VPANDD          Z1, Z10, Z10
-	VPTERNLOGD      $0xf8, Z8, Z9, Z10
-	VMOVDQU32       Z10, 192(DX)
-	VMOVDQU32       (CX), X10
-	VPSHUFD         $0xed, X10, X9
-	VPSHUFD         $0xa5, X10, X11
-	VPSRLVD         X2, X9, X9
-	VPSRLD          $0x02, X11, X11
-	VPANDD          X4, X11, X11
-	VPTERNLOGD      $0xf8, X3, X9, X11
-	VPMOVZXBD       X11, Z9
-	VCVTDQ2PS       Z9, Z9
-	VCVTPH2PS       X10, X11
-	VPERMPS         Z11, Z5, Z11
-	VMULPS          Z11, Z9, Z9
-	VMOVUPS         Y9, (BX)
-	VPXORD          Z6, Z9, Z9
-	VEXTRACTF64X4   $0x01, Z9, (SI)
-	ADDQ            $+176, CX
-	ADDQ            $+256, DX
-	ADDQ            $+32, BX
-	ADDQ            $+32, SI
-	DECQ            AX
-	JNZ             block
-	VZEROUPPER
-	RET
-
-DATA avx512_q5_k_turns<>+0(SB)/4, $0x0000001c
-DATA avx512_q5_k_turns<>+4(SB)/4, $0x0000001c
-DATA avx512_q5_k_turns<>+8(SB)/4, $0x0000001c
-DATA avx512_q5_k_turns<>+12(SB)/4, $0x0000001c
-DATA avx512_q5_k_turns<>+16(SB)/4, $0x0000001c
-DATA avx512_q5_k_turns<>+20(SB)/4, $0x0000001c
-DATA avx512_q5_k_turns<>+24(SB)/4, $0x0000001c
-DATA avx512_q5_k_turns<>+28(SB)/4, $0x0000001c
-DATA avx512_q5_k_turns<>+32(SB)/4, $0x0000001d
-DATA avx512_q5_k_turns<>+36(SB)/4, $0x0000001d
-DATA avx512_q5_k_turns<>+40(SB)/4, $0x0000001d
-DATA avx512_q5_k_turns<>+44(SB)/4, $0x0000001d
-DATA avx512_q5_k_turns<>+48(SB)/4, $0x0000001d
-DATA avx512_q5_k_turns<>+52(SB)/4, $0x0000001d
-DATA avx512_q5_k_turns<>+56(SB)/4, $0x0000001d
-DATA avx512_q5_k_turns<>+60(SB)/4, $0x0000001d
-GLOBL avx512_q5_k_turns<>(SB), RODATA|NOPTR, $64
-
-// func avx512UnpackQ6_K(nb int, w *byte, q *byte, scale *float32, off *float32)
-// Requires: AVX, AVX2, AVX512F
-TEXT ·avx512UnpackQ6_K(SB), NOSPLIT, $0-40
-	MOVQ         nb+0(FP), AX
-	MOVQ         w+8(FP), CX
-	MOVQ         q+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	SHRQ         $0x03, AX
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z0
-	VMOVDQU32    avx512_q6_k_turns<>+0(SB), Z1
-	VPBROADCASTD avx512_splat_30303030<>+0(SB), Z2
-
-block:
-	VMOVDQU32       (CX), Z3
-	VBROADCASTI64X4 128(CX), Z4
-	VPRORVD         Z1, Z4, Z4
-	VPANDD          Z0, Z3, Z5
-	VPTERNLOGD      $0xf8, Z2, Z4, Z5
-	VMOVDQU32       Z5, (DX)
-	VPRORD          $0x04, Z4, Z4
-	VPSRLD          $0x04, Z3, Z3
-	VPANDD          Z0, Z3, Z3
-	VPTERNLOGD      $0xf8, Z2, Z4, Z3
-	VMOVDQU32       Z3, 64(DX)
-	VMOVDQU32       64(CX), Z3
-	VBROADCASTI64X4 160(CX), Z4
-	VPRORVD         Z1, Z4, Z4
-	VPANDD          Z0, Z3, Z5
-	VPTERNLOGD      $0xf8, Z2, Z4, Z5
-	VMOVDQU32       Z5, 128(DX)
-	VPRORD          $0x04, Z4, Z4
-	VPSRLD          $0x04, Z3, Z3
-	VPANDD          Z0, Z3, Z3
-	VPTERNLOGD      $0xf8, Z2, Z4, Z3
-	VMOVDQU32       Z3, 192(DX)
-	VPMOVSXBD       192(CX), Z3
-	VCVTDQ2PS       Z3, Z3
-	VPBROADCASTW    208(CX), Y4
-	VCVTPH2PS       Y4, Z4
-	VMULPS          Z4, Z3, Z3
-	VMOVUPS         Z3, (BX)
-	ADDQ            $+210, CX
-	ADDQ            $+256, DX
-	ADDQ            $+64, BX
-	DECQ            AX
-	JNZ             block
-	VZEROUPPER
-	RET
-
-DATA avx512_q6_k_turns<>+0(SB)/4, $0x0000001c
-DATA avx512_q6_k_turns<>+4(SB)/4, $0x0000001c
-DATA avx512_q6_k_turns<>+8(SB)/4, $0x0000001c
-DATA avx512_q6_k_turns<>+12(SB)/4, $0x0000001c
-DATA avx512_q6_k_turns<>+16(SB)/4, $0x0000001c
-DATA avx512_q6_k_turns<>+20(SB)/4, $0x0000001c
-DATA avx512_q6_k_turns<>+24(SB)/4, $0x0000001c
-DATA avx512_q6_k_turns<>+28(SB)/4, $0x0000001c
-DATA avx512_q6_k_turns<>+32(SB)/4, $0x0000001e
-DATA avx512_q6_k_turns<>+36(SB)/4, $0x0000001e
-DATA avx512_q6_k_turns<>+40(SB)/4, $0x0000001e
-DATA avx512_q6_k_turns<>+44(SB)/4, $0x0000001e
-DATA avx512_q6_k_turns<>+48(SB)/4, $0x0000001e
-DATA avx512_q6_k_turns<>+52(SB)/4, $0x0000001e
-DATA avx512_q6_k_turns<>+56(SB)/4, $0x0000001e
-DATA avx512_q6_k_turns<>+60(SB)/4, $0x0000001e
-GLOBL avx512_q6_k_turns<>(SB), RODATA|NOPTR, $64
-
-// func avx512UnpackIQ4_XS(nb int, w *byte, q *byte, scale *float32, off *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, F16C
-TEXT ·avx512UnpackIQ4_XS(SB), NOSPLIT, $0-40
-	MOVQ         nb+0(FP), AX
-	MOVQ         w+8(FP), CX
-	MOVQ         q+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	SHRQ         $0x03, AX
-	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
-	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VMOVDQU32    avx512_iq4_levels<>+0(SB), Z2
-	MOVL         $0x0000ff00, SI
-	KMOVW        SI, K1
-	VMOVDQU32    avx512_iq4_xs_low<>+0(SB), Z3
-	VMOVDQU32    avx512_iq4_xs_high<>+0(SB), Z4
-	VPBROADCASTD avx512_splat_0000000f<>+0(SB), Z5
-	VPBROADCASTD avx512_splat_00000030<>+0(SB), Z6
-	VPBROADCASTD avx512_splat_00000020<>+0(SB), Z7
-
-block:
-	VBROADCASTI32X4 8(CX), Z8
-	VBROADCASTI32X4 24(CX), K1, Z8
-	VPSRLVD         Z0, Z8, Z8
-	VPANDD          Z1, Z8, Z8
-	VPSHUFB         Z8, Z2, Z8
-	VMOVDQU32       Z8, (DX)
-	VBROADCASTI32X4 40(CX), Z8
-	VBROADCASTI32X4 56(CX), K1, Z8
-	VPSRLVD         Z0, Z8, Z8
-	VPANDD          Z1, Z8, Z8
-	VPSHUFB         Z8, Z2, Z8
-	VMOVDQU32       Z8, 64(DX)
-	VBROADCASTI32X4 72(CX), Z8
-	VBROADCASTI32X4 88(CX), K1, Z8
-	VPSRLVD         Z0, Z8, Z8
-	VPANDD          Z1, Z8, Z8
-	VPSHUFB         Z8, Z2, Z8
-	VMOVDQU32       Z8, 128(DX)
-	VBROADCASTI32X4 104(CX), Z8
-	VBROADCASTI32X4 120(CX), K1, Z8
-	VPSRLVD         Z0, Z8, Z8
-	VPANDD          Z1, Z8, Z8
-	VPSHUFB         Z8, Z2, Z8
-	VMOVDQU32       Z8, 192(DX)
-	VPBROADCASTD    4(CX), Y8
-	VPBROADCASTD    (CX), Y9
-	VPSRLVD         Y3, Y8, Y8
-	VPSRLVD         Y4, Y9, Y9
-	VPANDD          Y6, Y9, Y9
-	VPTERNLOGD      $0xf8, Y5, Y8, Y9
-	VPSUBD          Y7, Y9, Y9
-	VCVTDQ2PS       Y9, Y8
-	VPBROADCASTW    (CX), X9
-	VCVTPH2PS       X9, Y9
-	VMULPS          Y9, Y8, Y8
-	VMOVUPS         Y8, (BX)
-	ADDQ            $+136, CX
-	ADDQ            $+256, DX
-	ADDQ            $+32, BX
-	DECQ            AX
-	JNZ             block
 	VZEROUPPER
 	RET
 

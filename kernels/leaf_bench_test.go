@@ -38,7 +38,7 @@ func BenchmarkMul(b *testing.B) {
 				as, sum, init, c := make([]float32, T*nb), make([]float32, 2*T*nb), make([]int32, 2*T*nb), make([]float32, 16*T)
 				for b.Loop() {
 					for i := range tiles {
-						l.mul(f, &mulArgs{nb, &q[0], &scale[0], &off[0], &act[32*T*nb*i], &as[0], &sum[0], &init[0], &c[0], 16})
+						l.mul(f, &mulArgs{nb, &q[0], &scale[0], &off[0], &act[32*T*nb*i], &as[0], &sum[0], &init[0], &c[0], 16, near{}})
 					}
 				}
 				b.ReportMetric(float64(16*T*32*nb*tiles)*float64(b.N)/1e9/b.Elapsed().Seconds(), "GMAC/s")

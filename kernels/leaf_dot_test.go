@@ -95,6 +95,34 @@ func TestUnpack(t *testing.T) {
 	})
 }
 
+func TestPanels(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		for _, ty := range sortedTypes(l.panels) {
+			f := formats[ty]
+			t.Run(ty.String(), func(t *testing.T) {
+				m := &memory{t: t}
+				for _, nb := range typeBlocks(ty) {
+					r, size := newRandom(nb, int(ty)), 32*nb/ty.Len()*ty.Size()
+					w := &cpuWeight{t: ty, rows: 16, cols: 32 * nb, stride: size + 2*(nb%3), format: f}
+					w.data = buffer[byte](m, 15*w.stride+size, nb%3*2)
+					for i := range 16 {
+						r.row(ty, w.data[i*w.stride:][:size])
+					}
+					q, scale, off := buffer[byte](m, 512*nb, 0), buffer[float32](m, 16*f.scales*nb, 0), buffer[float32](m, 16*f.offs*nb, 0)
+					l.panels[ty](&w.data[0], w.stride, nb, &q[0], &scale[0], ptr(off))
+					s := &scratch{rows: make([]byte, 512*nb), rscale: make([]float32, 32*nb), roff: make([]float32, 32*nb), frow: make([]float32, 32*nb)}
+					want := &panel{q: make([]byte, 512*nb), scale: make([]float32, 16*f.scales*nb), off: make([]float32, 16*f.offs*nb)}
+					s.decode(&generic, want, w, 0)
+					same(t, fmt.Sprintf("nb %d: q", nb), q, want.q)
+					sameBits(t, fmt.Sprintf("nb %d: scale", nb), scale, want.scale)
+					sameBits(t, fmt.Sprintf("nb %d: off", nb), off, want.off)
+					m.done()
+				}
+			})
+		}
+	})
+}
+
 func TestDots(t *testing.T) {
 	eachLeaf(t, func(t *testing.T, l *leaf) {
 		for _, ty := range sortedTypes(l.dots) {

@@ -143,8 +143,8 @@ func TestMulFloat(t *testing.T) {
 			r.floats(w)
 			r.floats(x)
 			got, want := buffer[float32](m, (T-1)*ldc+16, k/16%3), make([]float32, (T-1)*ldc+16)
-			l.mulFloat(&mulFloatArgs{k, &w[0], &x[0], &got[0], ldc})
-			mulFloatGeneric(&mulFloatArgs{k, &w[0], &x[0], &want[0], ldc}, T)
+			l.mulFloat(&mulFloatArgs{k, &w[0], &x[0], &got[0], ldc, near{}})
+			mulFloatGeneric(&mulFloatArgs{k, &w[0], &x[0], &want[0], ldc, near{}}, T)
 			sameBits(t, fmt.Sprintf("k %d: c", k), got, want)
 			m.done()
 		}
@@ -243,8 +243,8 @@ func TestBF16(t *testing.T) {
 			r, T, ldc := newRandom(k, 2), l.tileFloat, 16+k/16%5
 			w, x := numbers(r, 16*k), numbers(r, T*k)
 			got, want := make([]float32, T*ldc), make([]float32, T*ldc)
-			l.bf16.mul(&mulFloatArgs{k, &w[0], &x[0], &got[0], ldc})
-			mulPairsGeneric(&mulFloatArgs{k, &w[0], &x[0], &want[0], ldc}, T)
+			l.bf16.mul(&mulFloatArgs{k, &w[0], &x[0], &got[0], ldc, near{}})
+			mulPairsGeneric(&mulFloatArgs{k, &w[0], &x[0], &want[0], ldc, near{}}, T)
 			sameBits(t, fmt.Sprintf("k %d: panel", k), got, want)
 		}
 		for _, nb := range []int{1, 2, 3, 18, 31, 128} {

@@ -306,6 +306,7 @@ func (d *cpuDevice) width(p *product) int {
 
 // load decodes 16 rows of p from row first on.
 func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
+	into.row, into.size = p.w.row(first), panelRows*p.w.stride
 	if !p.w.isFloat() {
 		s.decode(d.leaf, into, p.w, first/16)
 		return
@@ -339,13 +340,13 @@ func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32,
 		if p.w.pairs {
 			tiles, mul = in.ptile, l.bf16.mul
 		}
-		s.floatArgs = mulFloatArgs{k: k, w: &from.w[0], a: &tiles[i*k*l.tileFloat], c: c, ldc: ldc}
+		s.floatArgs = mulFloatArgs{k: k, w: &from.w[0], a: &tiles[i*k*l.tileFloat], c: c, ldc: ldc, near: from.near(i, floatNear)}
 		mul(&s.floatArgs)
 		return
 	}
 	f, at := p.w.format, i*l.tile*in.nb
 	a := &s.mulArgs
-	*a = mulArgs{nb: in.nb, q: &from.q[0], scale: &from.scale[0], off: &from.off[0], a: &in.tile[32*at], as: &in.tscale[at], c: c, ldc: ldc}
+	*a = mulArgs{nb: in.nb, q: &from.q[0], scale: &from.scale[0], off: &from.off[0], a: &in.tile[32*at], as: &in.tscale[at], c: c, ldc: ldc, near: from.near(i, 64*in.nb)}
 	switch f.offs {
 	case 1:
 		a.sum = &in.tsum[at]

@@ -40,7 +40,10 @@ func Emit() {
 		dot(f, 2)
 	}
 	for _, f := range strips() {
-		emitStrip(f)
+		stripProducts(f)
+		if f.blocks == 8 {
+			stripPanel(f)
+		}
 	}
 	for _, f := range floatFormats {
 		for tokens := 4; tokens > 0; tokens /= 2 {

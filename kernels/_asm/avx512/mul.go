@@ -9,6 +9,7 @@ import (
 const (
 	tile      = 16
 	tileFloat = 16
+	floatNear = 16 << 10 // bytes that a float tile prefetches
 )
 
 // mulGroup is how many tokens' integer sums are interleaved. Two leave the rest of hiding VPDPBUSD's latency to the CPU's reordering;
@@ -19,7 +20,7 @@ const mulGroup = 2
 // mul emits the microkernel of 16 rows x 16 tokens for formats of so many scales and offsets per 32 values. The 32 k of 16
 // rows sit in 8 registers, a token's bytes are broadcast by VPDPBUSD itself, and the partial sums p_j stay in 16 registers.
 func mul(name string, scales, offs int, bias bool) {
-	TEXT(name, NOSPLIT, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int)")
+	TEXT(name, NOSPLIT, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)")
 	Doc(name + " multiplies a panel by a tile: see mulArgs.")
 	Pragma("noescape")
 	left, q, scale, a, as, c, ldc := arg("nb"), ptr("q"), ptr("scale"), ptr("a"), ptr("as"), ptr("c"), arg("ldc")
@@ -30,6 +31,8 @@ func mul(name string, scales, offs int, bias bool) {
 	if bias {
 		init = ptr("init")
 	}
+	next := ptr("row")
+	ADDQ(mustParam("ahead"), next.Base)
 	SHLQ(U8(2), ldc)
 	end := GP64()
 	LEAQ(Mem{Base: left, Disp: -1}, end) // segment j has (nb+7-j)/8 blocks; the last one begins at nb-1
@@ -56,6 +59,8 @@ func mul(name string, scales, offs int, bias bool) {
 	SHRQ(U8(3), n)
 
 	Label("block")
+	PREFETCHT1(next)
+	ADDQ(U8(64), next.Base)
 	w := make([]VecVirtual, 8)
 	for g := range w {
 		w[g] = load(q.Offset(64 * g))
@@ -141,7 +146,7 @@ func mulFloat(pairs bool) {
 	if pairs {
 		name = "avx512MulPairs"
 	}
-	TEXT(name, NOSPLIT, "func(k int, w, a, c *float32, ldc int)")
+	TEXT(name, NOSPLIT, "func(k int, w, a, c *float32, ldc int, row *byte, ahead int)")
 	Doc(name + " multiplies a float panel by a tile: see mulFloatArgs.")
 	Pragma("noescape")
 	k, w, a, c, ldc := arg("k"), ptr("w"), ptr("a"), ptr("c"), arg("ldc")
@@ -155,9 +160,14 @@ func mulFloat(pairs bool) {
 		VMOVUPS(acc[0], row)
 		ADDQ(ldc, row.Base)
 	}
-	segment, n := GP64(), GP64()
+	segment, n, next := GP64(), GP64(), ptr("row")
+	ADDQ(mustParam("ahead"), next.Base)
 	MOVQ(U32(16), segment)
 	Label("segment")
+	for i := range floatNear / 16 / 64 {
+		PREFETCHT1(next.Offset(64 * i))
+	}
+	advance(next, floatNear/16)
 	for t := range acc {
 		if t > 0 {
 			acc[t] = ZMM()

@@ -10,8 +10,8 @@ import (
 )
 
 // A strip is 16 rows against a few tokens. The dot of one token has a row's values along a register, and so must shuffle and add its sums; a strip
-// has 16 rows along it. Blocks are transposed as they are in the file, opened into 8 registers, and used as the microkernel uses a panel, but never
-// stored. The partial sums p_j, of each token and each eighth block, live on the stack.
+// has 16 rows along it. Blocks are transposed as they are in the file, which takes half of the shuffles or fewer, and opened into 8 registers. Those are used as
+// the microkernel uses a panel's, without being stored, and the partial sums p_j of each token live on the stack; or they become a panel.
 
 const (
 	stripTokens = 16
@@ -30,124 +30,185 @@ type stripFormat struct {
 	open   func(s *strip)
 }
 
-// strip is the state that open works with.
+// strip is 16 rows, of which open takes blocks and gives them to use.
 type strip struct {
 	stripFormat
 	rows            [4]Register // rows 0, 4, 8 and 12
 	stride, stride3 Register
-	q, scale        Mem // of the first token at this block
-	sum, init, next Mem
-	step, token     Register // bytes of a token's scales, and those to a token's
-	sums, turn      Mem      // p_0, and the p_j of a single block
-	opened          int      // blocks
+	// use takes block j of a group: 8 registers of weights, one or two of scales, and one of offsets.
+	use func(j int, w, scales []VecVirtual, off VecVirtual)
 }
 
-// emitStrip emits the function of one format.
-func emitStrip(f stripFormat) {
-	s := &strip{stripFormat: f, stride: GP64(), stride3: GP64(), step: GP64(), token: GP64(), turn: Mem{Base: GP64()}}
-	name := "avx512Strip" + f.name
-	TEXT(name, attr.Attribute(0), "func(w *byte, stride, nb, tokens int, next *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)")
-	Doc(name + " multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from next on: see dotArgs.")
-	Pragma("noescape")
-	s.sums = AllocLocal(8 * stripSums)
-	f.setup()
-	first := ptr("w")
-	s.next = ptr("next")
+func newStrip(f stripFormat) *strip {
+	s := &strip{stripFormat: f, stride: GP64(), stride3: GP64()}
+	s.rows[0] = arg("w")
 	Load(Param("stride"), s.stride)
 	LEAQ(Mem{Base: s.stride, Index: s.stride, Scale: 2}, s.stride3)
-	s.rows[0] = first.Base
 	for i := 1; i < 4; i++ {
 		s.rows[i] = GP64()
 		LEAQ(Mem{Base: s.rows[i-1], Index: s.stride, Scale: 4}, s.rows[i])
 	}
-	Load(Param("nb"), s.step)
-	SHLQ(U8(2), s.step)
 	if f.blocks == 8 {
-		SHRQ(U8(3), mustParam("nb")) // the caller's copies, in the frame, count down
+		SHRQ(U8(3), mustParam("nb")) // the caller's copy, in the frame, counts down
 	}
-	s.q, s.scale = ptr("q"), ptr("scale")
+	return s
+}
+
+// next opens a group and goes on to the next.
+func (s *strip) next() {
+	s.open(s)
+	for _, r := range s.rows {
+		ADDQ(I32(s.bytes), r)
+	}
+}
+
+// products is a strip against tokens.
+type products struct {
+	*strip
+	q, scale        Mem // of the first token at this block
+	sum, init, near Mem
+	step, token     Register // bytes of a token's scales, and those to a token's
+	sums, turn      Mem      // p_0, and the p_j of a single block
+	used            int      // blocks
+}
+
+// stripProducts emits the function of one format.
+func stripProducts(f stripFormat) {
+	name := "avx512Strip" + f.name
+	TEXT(name, attr.Attribute(0), "func(w *byte, stride, nb, tokens int, near *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)")
+	Doc(name + " multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.")
+	Pragma("noescape")
+	f.setup()
+	p := &products{step: GP64(), token: GP64(), turn: Mem{Base: GP64()}, sums: AllocLocal(8 * stripSums)}
+	Load(Param("nb"), p.step)
+	SHLQ(U8(2), p.step)
+	p.strip = newStrip(f)
+	p.use = p.block
+	p.q, p.scale, p.near = ptr("q"), ptr("scale"), ptr("near")
 	if f.offs {
-		s.sum = ptr("sum")
+		p.sum = ptr("sum")
 	}
 	if f.bias {
-		s.init = ptr("init")
+		p.init = ptr("init")
 	}
 
 	n, z := arg("tokens"), zero()
-	LEAQ(s.sums, s.turn.Base)
+	LEAQ(p.sums, p.turn.Base)
 	Label("clear")
 	for j := range 8 {
-		VMOVUPS(z, s.turn.Offset(j*stripSums))
+		VMOVUPS(z, p.turn.Offset(j*stripSums))
 	}
-	ADDQ(U8(64), s.turn.Base)
+	ADDQ(U8(64), p.turn.Base)
 	DECQ(n)
 	JNZ(LabelRef("clear"))
 	MOVQ(mustParam("tokens"), n)
-	IMULQ(s.step, n)
+	IMULQ(p.step, n)
 	MOVQ(n, mustParam("tokens")) // where the last token's scales end
-	LEAQ(s.sums, s.turn.Base)
+	LEAQ(p.sums, p.turn.Base)
 
 	Label("group")
-	f.open(s)
-	advance(s.next, 16*f.bytes)
-	for _, r := range s.rows {
-		ADDQ(I32(f.bytes), r)
-	}
-	advance(s.q, 32*f.blocks)
-	advance(s.scale, 4*f.blocks)
+	p.next()
+	advance(p.near, 16*f.bytes)
+	advance(p.q, 32*f.blocks)
+	advance(p.scale, 4*f.blocks)
 	if f.offs {
-		advance(s.sum, 4*f.blocks)
+		advance(p.sum, 4*f.blocks)
 	}
 	if f.bias {
 		scales := 1
 		if f.halves {
 			scales = 2
 		}
-		advance(s.init, 4*scales*f.blocks)
+		advance(p.init, 4*scales*f.blocks)
 	}
 	if f.blocks == 1 {
 		end := GP64()
-		advance(s.turn, stripSums)
-		LEAQ(s.sums.Offset(8*stripSums), end)
-		CMPQ(s.turn.Base, end)
+		advance(p.turn, stripSums)
+		LEAQ(p.sums.Offset(8*stripSums), end)
+		CMPQ(p.turn.Base, end)
 		JNE(LabelRef("turned"))
-		LEAQ(s.sums, s.turn.Base)
+		LEAQ(p.sums, p.turn.Base)
 		Label("turned")
 	}
 	DECQ(mustParam("nb"))
 	JNZ(LabelRef("group"))
 
-	y, ldy, p, left := ptr("y"), arg("ldy"), Mem{Base: GP64()}, arg("tokens")
+	y, ldy, sums, left := ptr("y"), arg("ldy"), Mem{Base: GP64()}, arg("tokens")
 	SHLQ(U8(2), ldy)
-	LEAQ(s.sums, p.Base)
+	LEAQ(p.sums, sums.Base)
 	Label("out")
 	total := zero()
 	for j := range 8 {
-		VADDPS(p.Offset(j*stripSums), total, total)
+		VADDPS(sums.Offset(j*stripSums), total, total)
 	}
 	VMOVUPS(total, y)
 	ADDQ(ldy, y.Base)
-	ADDQ(U8(64), p.Base)
-	SUBQ(s.step, left)
+	ADDQ(U8(64), sums.Base)
+	SUBQ(p.step, left)
 	JNZ(LabelRef("out"))
 	VZEROUPPER()
 	RET()
 }
 
+// stripPanel emits the function that opens 16 rows of one format into a panel.
+func stripPanel(f stripFormat) {
+	name := "avx512Panel" + f.name
+	TEXT(name, attr.Attribute(0), "func(w *byte, stride, nb int, q *byte, scale, off *float32)")
+	Doc(name + " opens 16 rows into a panel: see leaf.panels.")
+	Pragma("noescape")
+	f.setup()
+	segment := arg("nb") // bytes of a segment's scales, an eighth of those of its values
+	SHLQ(U8(3), segment)
+	s, q, scale, off := newStrip(f), ptr("q"), ptr("scale"), Mem{}
+	var sign VecVirtual
+	if f.offs {
+		off, sign = ptr("off"), splat(1<<31)
+	}
+	s.use = func(j int, w, scales []VecVirtual, wo VecVirtual) {
+		at := GP64()
+		IMUL3Q(U8(j), segment, at)
+		for i, x := range w {
+			VMOVDQU32(x, q.Offset(64*i).Idx(at, 8))
+		}
+		for h, x := range scales {
+			VMOVUPS(x, scale.Offset(64*h).Idx(at, uint8(len(scales))))
+		}
+		if f.offs {
+			VPXORD(sign, wo, wo)
+			VMOVUPS(wo, off.Idx(at, 1))
+		}
+	}
+	Label("group")
+	s.next()
+	advance(q, 512)
+	scales := 1
+	if f.halves {
+		scales = 2
+	}
+	advance(scale, 64*scales)
+	if f.offs {
+		advance(off, 64)
+	}
+	DECQ(mustParam("nb"))
+	JNZ(LabelRef("group"))
+	VZEROUPPER()
+	RET()
+}
+
 // block emits the products of block j of a group, whose weights are opened, with all tokens: ws are its scales and wo its offsets.
-func (s *strip) block(j int, w, ws []VecVirtual, wo VecVirtual) {
+func (s *products) block(j int, w, ws []VecVirtual, wo VecVirtual) {
 	p := Mem{Base: GP64()}
 	if s.blocks == 1 {
 		MOVQ(s.turn.Base, p.Base)
 	} else {
 		LEAQ(s.sums.Offset(j*stripSums), p.Base)
 	}
-	for i := (16*s.bytes*s.opened/s.blocks + 63) &^ 63; i < 16*s.bytes*(s.opened+1)/s.blocks; i += 64 {
-		PREFETCHT1(s.next.Offset(i))
+	for i := (16*s.bytes*s.used/s.blocks + 63) &^ 63; i < 16*s.bytes*(s.used+1)/s.blocks; i += 64 {
+		PREFETCHT1(s.near.Offset(i))
 	}
-	s.opened++
+	s.used++
 	XORQ(s.token, s.token)
-	label := fmt.Sprintf("tokens%d", s.opened)
+	label := fmt.Sprintf("tokens%d", s.used)
 	Label(label)
 	d := make([]VecVirtual, len(ws))
 	for h := range d {
@@ -323,7 +384,7 @@ func stripQ4_0() stripFormat {
 	f := stripFormat{name: "Q4_0", bytes: 18, blocks: 1, bias: true, setup: func() {}}
 	f.open = func(s *strip) {
 		d := s.halfs(0)
-		s.block(0, nibbleWeights(s.dwords4(2)), []VecVirtual{d}, nil)
+		s.use(0, nibbleWeights(s.dwords4(2)), []VecVirtual{d}, nil)
 	}
 	return f
 }
@@ -333,7 +394,7 @@ func stripQ4_1() stripFormat {
 	f.open = func(s *strip) {
 		d, m := s.pairs(0)
 		VPXORD_BCST(splatMem(1<<31), m, m)
-		s.block(0, nibbleWeights(s.dwords4(4)), []VecVirtual{d}, m)
+		s.use(0, nibbleWeights(s.dwords4(4)), []VecVirtual{d}, m)
 	}
 	return f
 }
@@ -347,7 +408,7 @@ func stripQ8_0() stripFormat {
 		for _, x := range w {
 			VPXORD(sign, x, x)
 		}
-		s.block(0, w, []VecVirtual{d}, nil)
+		s.use(0, w, []VecVirtual{d}, nil)
 	}
 	return f
 }
@@ -376,7 +437,7 @@ func stripQ4_K() stripFormat {
 					w[i] = field(x, 4*h, 0x0f0f0f0f)
 				}
 				sc, min := stripScaleMin(2*c+h, head, d, m)
-				s.block(2*c+h, w, []VecVirtual{sc}, min)
+				s.use(2*c+h, w, []VecVirtual{sc}, min)
 			}
 		}
 	}
@@ -402,7 +463,7 @@ func stripQ5_K() stripFormat {
 					addField(w[i], t, 0, 0x10101010)
 				}
 				sc, min := stripScaleMin(2*c+h, head, d, m)
-				s.block(2*c+h, w, []VecVirtual{sc}, min)
+				s.use(2*c+h, w, []VecVirtual{sc}, min)
 			}
 		}
 	}
@@ -436,7 +497,7 @@ func stripQ6_K() stripFormat {
 						VPSRAD(U8(24), sc[i], sc[i])
 						times(sc[i], d)
 					}
-					s.block(j, w, sc, nil)
+					s.use(j, w, sc, nil)
 				}
 			}
 		}
@@ -459,7 +520,7 @@ func stripIQ4_XS() stripFormat {
 			sc := field(head[1], 4*j, 15)
 			addField(sc, head[0], 12+2*j, 0x30)
 			VPSUBD_BCST(splatMem(32), sc, sc)
-			s.block(j, w, []VecVirtual{times(sc, d)}, nil)
+			s.use(j, w, []VecVirtual{times(sc, d)}, nil)
 		}
 	}
 	return f
