@@ -136,7 +136,7 @@ func TestYield(t *testing.T) {
 	stream := &sequence{tenant: flood, tokens: make([]int32, 9), prompt: 8, done: 8, slot: 0}
 	theirs := &sequence{tenant: flood, tokens: make([]int32, 8), prompt: 8, slot: 1}
 	prompt := &sequence{tenant: other, tokens: make([]int32, 300), prompt: 300, slot: 2}
-	e := &engine{maxRows: 64, maxOut: 64, pages: newPages(32), running: []*sequence{stream, theirs, prompt}}
+	e := &engine{step: new(ahead), next: new(ahead), maxRows: 64, maxOut: 64, pages: newPages(32), running: []*sequence{stream, theirs, prompt}}
 	chunks := func() [3]int {
 		e.plan()
 		return [3]int{stream.chunk, theirs.chunk, prompt.chunk}
