@@ -107,3 +107,12 @@ func (a *ahead) add(row, slot int) *kernels.Out {
 	a.Out = append(a.Out, kernels.Out{Row: row, Slot: slot, Target: -1, TopIDs: old.TopIDs[:0], TopLogprobs: old.TopLogprobs[:0]})
 	return &a.Out[len(a.Out)-1]
 }
+
+// forget keeps nothing of the step but its memory.
+func (a *ahead) forget() {
+	clear(a.Chunks[:cap(a.Chunks)])
+	clear(a.draws[:cap(a.draws)])
+	for i := range a.Out[:cap(a.Out)] {
+		a.Out[:cap(a.Out)][i].Sample = nil
+	}
+}

@@ -58,7 +58,8 @@ type Stats struct {
 }
 
 func newEngine(d *kernels.Pipeline, s kernels.Shape, forward func(kernels.Ops), pages int, o *Options) *engine {
-	e := &engine{device: d, overlapped: d.Overlapped(), step: new(ahead), next: new(ahead), forward: forward, pages: newPages(pages), maxRows: s.MaxRows, maxOut: s.MaxOut, speculates: !o.NoSpeculation, isolates: o.IsolateKeys,
+	e := &engine{device: d, overlapped: d.Overlapped(), step: new(ahead), next: new(ahead), forward: forward, pages: newPages(pages),
+		maxRows: s.MaxRows, maxOut: s.MaxOut, speculates: !o.NoSpeculation, isolates: o.IsolateKeys,
 		queue: queue{weights: o.Weights}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	if o.RejectWhenFull {
 		e.maxPlaces = o.MaxRunning + o.MaxQueued
@@ -217,8 +218,17 @@ func (e *engine) collect() bool {
 		if quit || !idle {
 			return !quit
 		}
+		e.forget()
 		<-e.wake
 	}
+}
+
+// forget lets go of what the last steps were about, lest an idle engine keeps prompts and grammars in memory.
+func (e *engine) forget() {
+	clear(e.prompting[:cap(e.prompting)])
+	clear(e.guesses[:cap(e.guesses)])
+	e.step.forget()
+	e.next.forget()
 }
 
 // end finishes a running sequence; compact removes it. e.mu is held.
