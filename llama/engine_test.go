@@ -14,9 +14,11 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/llama31/llama31/internal/testenv"
 	"github.com/llama31/llama31/kernels"
+	"github.com/llama31/llama31/llama/internal/grammar"
 )
 
 func pointer[T any](x T) *T { return &x }
@@ -259,6 +261,32 @@ func TestSoak(t *testing.T) {
 	t.Logf("%d rounds: %d goroutines, %d before; heap %d KiB, %d before; %+v", rounds, g, goroutines, h>>10, heap>>10, s)
 	if g > goroutines || s.PagesAvailable != s.Pages || s.Running+s.Waiting != 0 || h > heap+heap/10+256<<10 {
 		t.Error("more is left than before")
+	}
+}
+
+// TestForget: an idle engine holds nothing of the requests it has answered.
+func TestForget(t *testing.T) {
+	m := openTiny(t, &Options{MaxRunning: 4, KVBytes: 1})
+	format := AnyJSON()
+	var machine weak.Pointer[grammar.Machine]
+	for range 8 {
+		if _, err := m.Generate(t.Context(), Request{Prompt: "a secret", Format: format, MaxTokens: 20, N: 2}); err != nil {
+			t.Fatal(err)
+		}
+		used, err := m.formats.machine(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		machine = weak.Make(used)
+	}
+	m.formats.mu.Lock()
+	m.formats.latest = nil
+	m.formats.mu.Unlock()
+	for end := time.Now().Add(5 * time.Second); machine.Value() != nil; time.Sleep(time.Millisecond) {
+		runtime.GC()
+		if time.Now().After(end) {
+			t.Fatal("the grammar of an answered request is still in use")
+		}
 	}
 }
 
