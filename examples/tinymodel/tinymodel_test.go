@@ -29,8 +29,8 @@ func open(t *testing.T) *llama.Model {
 	return m
 }
 
-// TestHeldOut asks for stories of heroes. Those of the first ten are in none of the dialogues that the model was trained on, and most
-// are words of many tokens, which it mostly spells wrong: the test asks that one be right, and that the others be named, but for one.
+// TestHeldOut asks for stories of heroes. Those of the first ten are in none of the dialogues that the model was trained on. It names
+// all of them on the machine that it was made on; the limits leave room for other instructions' rounding.
 func TestHeldOut(t *testing.T) {
 	m := open(t)
 	var missed [2]int // unseen heroes, common ones
@@ -61,7 +61,7 @@ func TestHeldOut(t *testing.T) {
 			missed[i/10]++
 		}
 	}
-	if missed[0] > 9 || missed[1] > 1 {
+	if missed[0] > 2 || missed[1] > 1 {
 		t.Errorf("%d of 10 stories do not name an unseen hero, and %d of 10 a common one", missed[0], missed[1])
 	}
 }
@@ -99,7 +99,7 @@ func TestTalk(t *testing.T) {
 			missed++
 		}
 	}
-	if missed > 3 || len(answers) < 9 {
+	if missed > 2 || len(answers) < 9 {
 		t.Errorf("%d of 14 answers miss the point; %d different ones", missed, len(answers))
 	}
 }

@@ -27,6 +27,7 @@ type frame struct {
 	values              map[string]string // food, joy, fear and so on
 	seen                []string
 	themed, moralized   bool
+	held                bool // not for training
 }
 
 var pronouns = map[string][4]string{"he": {"he", "him", "his", "himself"}, "she": {"she", "her", "her", "herself"}, "it": {"it", "it", "its", "itself"}}
@@ -44,8 +45,8 @@ func heldOut(noun string, p *plot) bool {
 // newFrame makes a frame, held out or not.
 func newFrame(r *rand.Rand, held bool) *frame {
 	for {
-		f := &frame{Rand: r, plot: &plots[r.IntN(len(plots))], values: map[string]string{}}
-		k := f.fillHero(held)
+		f := &frame{Rand: r, held: held, plot: &plots[r.IntN(len(plots))], values: map[string]string{}}
+		k := f.fillHero()
 		if heldOut(f.hero.noun, f.plot) != held {
 			continue
 		}
@@ -61,7 +62,7 @@ func newFrame(r *rand.Rand, held bool) *frame {
 	}
 }
 
-func (f *frame) fillHero(held bool) *kind {
+func (f *frame) fillHero() *kind {
 	weights := []int{30, 7, 14, 9, 7, 7, 14, 12, 14} // of kinds
 	n := f.IntN(114)
 	i := 0
@@ -71,10 +72,12 @@ func (f *frame) fillHero(held bool) *kind {
 	k := &kinds[i]
 	f.hero.noun = f.pick(k.nouns)
 	switch {
-	case held && f.chance(0.5):
+	case f.held && f.chance(0.5):
 		f.hero.noun = f.pick(heldOutHeroes)
 	case f.chance(0.1) && k.gender == "either":
 		f.hero.noun = f.invented()
+	case !f.held && f.chance(0.4) && k.gender == "either":
+		f.hero.noun = f.blended()
 	}
 	f.hero.gender = f.genderOf(k)
 	if f.chance(0.45) {
@@ -101,8 +104,38 @@ func (f *frame) invented() string {
 	for range 1 + f.IntN(2) {
 		b.WriteString(f.pick(starts) + f.pick(middle) + f.pick(joints))
 	}
-	return b.String() + f.pick(tails)
+	b.WriteString(f.pick(tails))
+	if slices.Contains(heldOutHeroes, b.String()) {
+		return f.invented()
+	}
+	return b.String()
 }
+
+// blended is the beginning of one of the corpus's words and the end of another, which looks more like English than what is invented:
+// the pieces that it is spelled of are those of words that are not in the corpus. Some have a second word.
+func (f *frame) blended() string {
+	letters := func() string {
+		w := f.pick(f.pickKind().nouns)
+		if f.chance(0.3) {
+			w = f.pick(things)
+		}
+		return strings.ReplaceAll(w, " ", "")
+	}
+	a, b := letters(), letters()
+	w := a[:min(len(a), 2+f.IntN(4))] + b[max(0, len(b)-2-f.IntN(4)):]
+	switch n := f.IntN(20); {
+	case n == 0:
+		w = f.pick(f.pickKind().nouns) + " " + w
+	case n == 1:
+		w += " " + f.pick(f.pickKind().nouns)
+	}
+	if slices.Contains(heldOutHeroes, w) || slices.ContainsFunc(strings.Fields(w), func(part string) bool { return slices.Contains(heldOutHeroes, part) }) {
+		return f.blended()
+	}
+	return w
+}
+
+func (f *frame) pickKind() *kind { return &kinds[f.IntN(len(kinds))] }
 
 func (f *frame) genderOf(k *kind) string {
 	if k.gender != "either" {
@@ -115,6 +148,10 @@ func (f *frame) nameFor(k *kind, gender string) string {
 	if f.chance(0.2) {
 		w := f.invented()
 		return strings.ToUpper(w[:1]) + w[1:]
+	}
+	if !f.held && f.chance(0.15) {
+		w, _, _ := strings.Cut(f.blended(), " ")
+		return upper(w)
 	}
 	people := strings.Contains(k.homes, "people")
 	if gender == "it" || !people && f.chance(0.6) {
@@ -135,6 +172,8 @@ func (f *frame) someone(hero *kind) character {
 	c := character{noun: f.pick(k.nouns), gender: f.genderOf(k)}
 	if f.chance(0.05) && k.gender == "either" {
 		c.noun = f.invented()
+	} else if !f.held && f.chance(0.15) && k.gender == "either" {
+		c.noun = f.blended()
 	}
 	if f.chance(0.25) {
 		c.adj = f.adjectiveFor(k, c.noun)
