@@ -18,7 +18,6 @@ import (
 
 	"github.com/llama31/llama31/internal/testenv"
 	"github.com/llama31/llama31/kernels"
-	"github.com/llama31/llama31/llama/internal/grammar"
 )
 
 func pointer[T any](x T) *T { return &x }
@@ -239,9 +238,7 @@ func TestSoak(t *testing.T) {
 		for end := time.Now().Add(5 * time.Second); m.Stats().Running+m.Stats().Waiting > 0 && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
-		m.formats.mu.Lock()
-		m.formats.latest = nil // what grammars remember is bounded, but not by half an hour
-		m.formats.mu.Unlock()
+		dropFormats(m) // what grammars remember is bounded, but not by half an hour
 		var s runtime.MemStats
 		runtime.GC()
 		runtime.GC()
@@ -264,24 +261,25 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+func dropFormats(m *Model) {
+	m.formats.mu.Lock()
+	defer m.formats.mu.Unlock()
+	m.formats.latest = nil
+}
+
 // TestForget: an idle engine holds nothing of the requests it has answered.
 func TestForget(t *testing.T) {
 	m := openTiny(t, &Options{MaxRunning: 4, KVBytes: 1})
 	format := AnyJSON()
-	var machine weak.Pointer[grammar.Machine]
-	for range 8 {
-		if _, err := m.Generate(t.Context(), Request{Prompt: "a secret", Format: format, MaxTokens: 20, N: 2}); err != nil {
-			t.Fatal(err)
-		}
-		used, err := m.formats.machine(format)
-		if err != nil {
-			t.Fatal(err)
-		}
-		machine = weak.Make(used)
+	if _, err := m.Generate(t.Context(), Request{Prompt: "a secret", Format: format, MaxTokens: 20, N: 2}); err != nil {
+		t.Fatal(err)
 	}
-	m.formats.mu.Lock()
-	m.formats.latest = nil
-	m.formats.mu.Unlock()
+	used, err := m.formats.machine(format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := weak.Make(used)
+	dropFormats(m)
 	for end := time.Now().Add(5 * time.Second); machine.Value() != nil; time.Sleep(time.Millisecond) {
 		runtime.GC()
 		if time.Now().After(end) {

@@ -42,6 +42,12 @@ func heldOut(noun string, p *plot) bool {
 	return slices.Contains(heldOutHeroes, noun) || h.Sum32()%16 == 0
 }
 
+// reserved tells whether what was made up is one of heldOutHeroes, or has one as a word.
+func reserved(noun string) bool {
+	held := func(s string) bool { return slices.Contains(heldOutHeroes, s) }
+	return held(noun) || slices.ContainsFunc(strings.Fields(noun), held)
+}
+
 // newFrame makes a frame, held out or not.
 func newFrame(r *rand.Rand, held bool) *frame {
 	for {
@@ -105,7 +111,7 @@ func (f *frame) invented() string {
 		b.WriteString(f.pick(starts) + f.pick(middle) + f.pick(joints))
 	}
 	b.WriteString(f.pick(tails))
-	if slices.Contains(heldOutHeroes, b.String()) {
+	if reserved(b.String()) {
 		return f.invented()
 	}
 	return b.String()
@@ -115,7 +121,7 @@ func (f *frame) invented() string {
 // the pieces that it is spelled of are those of words that are not in the corpus. Some have a second word.
 func (f *frame) blended() string {
 	letters := func() string {
-		w := f.pick(f.pickKind().nouns)
+		w := f.anyNoun()
 		if f.chance(0.3) {
 			w = f.pick(things)
 		}
@@ -125,17 +131,17 @@ func (f *frame) blended() string {
 	w := a[:min(len(a), 2+f.IntN(4))] + b[max(0, len(b)-2-f.IntN(4)):]
 	switch n := f.IntN(20); {
 	case n == 0:
-		w = f.pick(f.pickKind().nouns) + " " + w
+		w = f.anyNoun() + " " + w
 	case n == 1:
-		w += " " + f.pick(f.pickKind().nouns)
+		w += " " + f.anyNoun()
 	}
-	if slices.Contains(heldOutHeroes, w) || slices.ContainsFunc(strings.Fields(w), func(part string) bool { return slices.Contains(heldOutHeroes, part) }) {
+	if reserved(w) {
 		return f.blended()
 	}
 	return w
 }
 
-func (f *frame) pickKind() *kind { return &kinds[f.IntN(len(kinds))] }
+func (f *frame) anyNoun() string { return f.pick(kinds[f.IntN(len(kinds))].nouns) }
 
 func (f *frame) genderOf(k *kind) string {
 	if k.gender != "either" {
@@ -146,8 +152,7 @@ func (f *frame) genderOf(k *kind) string {
 
 func (f *frame) nameFor(k *kind, gender string) string {
 	if f.chance(0.2) {
-		w := f.invented()
-		return strings.ToUpper(w[:1]) + w[1:]
+		return upper(f.invented())
 	}
 	if !f.held && f.chance(0.15) {
 		w, _, _ := strings.Cut(f.blended(), " ")

@@ -127,7 +127,7 @@ func (t *talk) exchange(f *frame) (says, answer string) {
 		case 2:
 			return f.pick(joys)
 		}
-		return article(f.pick(kinds[f.IntN(len(kinds))].nouns))
+		return article(f.anyNoun())
 	}
 	number := func() string { return digits(f.Rand) }
 	animal := f.pick(kinds[f.IntN(len(kinds)-1)].nouns)
