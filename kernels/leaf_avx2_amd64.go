@@ -312,6 +312,9 @@ func avx2SumSquares(n int, x *float32) float32
 // avx2ProbeMAC runs n times 16 VPMADDUBSW and as many VPADDW: 512 products of bytes, summed, each time.
 func avx2ProbeMAC(n int)
 
+// avx2ProbeFMA runs n times 24 fused multiply-adds: 192 products of float32, summed, each time.
+func avx2ProbeFMA(n int)
+
 // avx2ProbeRead reads n lines of 64 bytes, n a multiple of 8, and prefetches the line that is ahead bytes further.
 //
 //go:noescape

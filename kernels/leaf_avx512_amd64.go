@@ -394,5 +394,8 @@ func avx512UnpackQ2_K(nb int, w *byte, q *byte, scale *float32, off *float32)
 //go:noescape
 func avx512UnpackQ3_K(nb int, w *byte, q *byte, scale *float32, off *float32)
 
+// avx512ProbeFMA runs n times 64 fused multiply-adds: 1024 products of float32, summed, each time.
+func avx512ProbeFMA(n int)
+
 // avx512ProbeMAC runs n times 64 VPDPBUSD: 4096 products of bytes, summed, each time.
 func avx512ProbeMAC(n int)

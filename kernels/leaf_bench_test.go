@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"unsafe"
@@ -8,13 +9,42 @@ import (
 	"github.com/llama31/llama31/gguf/block"
 )
 
-// Benchmarks of leaf functions, by row of the table and block type: go test -bench . ./kernels
+// Benchmarks of leaf functions on one core, by row of the table and block type: go test -bench . ./kernels
 
-func eachLeafBench(b *testing.B, f func(b *testing.B, l *leaf)) {
+func eachLeafBench(b *testing.B, f func(b *testing.B, l *leaf, p peak)) {
 	for _, l := range leaves() {
 		if l != &generic {
-			b.Run(l.name, func(b *testing.B) { f(b, l) })
+			b.Run(l.name, func(b *testing.B) { f(b, l, probePeak(b, l)) })
 		}
+	}
+}
+
+// peak is what a core can do with an instruction set, probed just before: 1e9 products of bytes and of float32, and bytes read from memory, a second.
+type peak struct{ bytes, floats, read float64 }
+
+func probePeak(b *testing.B, l *leaf) (p peak) {
+	var err [3]error
+	p.bytes, err[0] = ProbeMul(l.name, 1)
+	p.floats, err[1] = ProbeFMA(l.name, 1)
+	p.read, err[2] = ProbeRead(l.name, 1)
+	if err := errors.Join(err[:]...); err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+// pairs is the peak of products of bfloat16, of which an instruction makes two where it makes one of float32.
+func (p peak) pairs() float64 { return 2 * p.floats }
+
+// report gives the products of a round, and the bytes that it reads, and what part of the peaks they are. Bytes from cache may come faster than
+// the peak, which is memory's.
+func (p peak) report(b *testing.B, products int, most float64, bytes int) {
+	s := float64(b.N) / 1e9 / b.Elapsed().Seconds()
+	b.ReportMetric(float64(products)*s, "GMAC/s")
+	b.ReportMetric(100*float64(products)*s/most, "%mul")
+	if bytes > 0 {
+		b.ReportMetric(float64(bytes)*s, "GB/s")
+		b.ReportMetric(100*float64(bytes)*s/p.read, "%read")
 	}
 }
 
@@ -22,7 +52,7 @@ var benchTypes = []block.Type{block.TypeQ4_0, block.TypeQ4_1, block.TypeQ8_0, bl
 
 // BenchmarkMul multiplies one panel of k = 4096 by 16 tiles in turn.
 func BenchmarkMul(b *testing.B) {
-	eachLeafBench(b, func(b *testing.B, l *leaf) {
+	eachLeafBench(b, func(b *testing.B, l *leaf, p peak) {
 		for _, ty := range benchTypes {
 			f := formats[ty]
 			b.Run(ty.String(), func(b *testing.B) {
@@ -41,29 +71,57 @@ func BenchmarkMul(b *testing.B) {
 						l.mul(f, &mulArgs{nb, &q[0], &scale[0], &off[0], &act[32*T*nb*i], &as[0], &sum[0], &init[0], &c[0], 16, near{}})
 					}
 				}
-				b.ReportMetric(float64(16*T*32*nb*tiles)*float64(b.N)/1e9/b.Elapsed().Seconds(), "GMAC/s")
+				p.report(b, 16*T*32*nb*tiles, p.bytes, 0)
 			})
+		}
+	})
+}
+
+// BenchmarkMulFloat is BenchmarkMul for panels of float32, and of pairs of bfloat16.
+func BenchmarkMulFloat(b *testing.B) {
+	eachLeafBench(b, func(b *testing.B, l *leaf, p peak) {
+		run := func(name string, each int, most float64, mul func(*mulFloatArgs)) { // each dword is so many values
+			b.Run(name, func(b *testing.B) {
+				const tiles = 16
+				k, T := 4096/each, l.tileFloat
+				w, a, c := make([]float32, 16*k), make([]float32, T*k*tiles), make([]float32, 16*T)
+				for b.Loop() {
+					for i := range tiles {
+						mul(&mulFloatArgs{k, &w[0], &a[T*k*i], &c[0], 16, near{}})
+					}
+				}
+				p.report(b, 16*T*4096*tiles, most, 0)
+			})
+		}
+		run("float32", 1, p.floats, l.mulFloat)
+		if l.bf16 != nil {
+			run("bfloat16", 2, p.pairs(), l.bf16.mul)
 		}
 	})
 }
 
 // BenchmarkDot streams 64 MB of rows of k = 4096 (more than the last-level cache) past 1, 2 and 8 tokens, on one core; Q4_1 also at k = 576.
 func BenchmarkDot(b *testing.B) {
-	eachLeafBench(b, func(b *testing.B, l *leaf) {
-		for _, ty := range sortedTypes(l.dots) {
-			for _, c := range []struct{ nb, tokens, bytes int }{{128, 1, 64 << 20}, {128, 1, 256 << 10}, {128, 2, 64 << 20}, {128, 8, 64 << 20}, {128, 8, 256 << 10}, {18, 1, 256 << 10}, {18, 8, 256 << 10}} {
-				if 32*c.nb%ty.Len() != 0 {
-					continue
+	eachLeafBench(b, func(b *testing.B, l *leaf, p peak) {
+		for _, c := range []struct{ nb, tokens, bytes int }{{128, 1, 64 << 20}, {128, 1, 256 << 10}, {128, 2, 64 << 20}, {128, 8, 64 << 20}, {128, 8, 256 << 10}, {18, 1, 256 << 10}, {18, 8, 256 << 10}} {
+			shape := fmt.Sprintf("k=%d/tokens=%d/%dK", 32*c.nb, c.tokens, c.bytes>>10)
+			for _, ty := range sortedTypes(l.dots) {
+				if 32*c.nb%ty.Len() == 0 {
+					products := p.bytes
+					if formats[ty] == nil {
+						products = p.floats
+					}
+					b.Run(ty.String()+"/"+shape, func(b *testing.B) { benchDot(b, p, l.dots[ty], ty, products, c.nb, c.tokens, c.bytes) })
 				}
-				b.Run(fmt.Sprintf("%s/k=%d/tokens=%d/%dK", ty, 32*c.nb, c.tokens, c.bytes>>10), func(b *testing.B) {
-					benchDot(b, l.dots[ty], ty, c.nb, c.tokens, c.bytes)
-				})
+			}
+			if l.bf16 != nil {
+				b.Run("BF16 pairs/"+shape, func(b *testing.B) { benchDot(b, p, l.bf16.dot, block.TypeBF16, p.pairs(), c.nb, c.tokens, c.bytes) })
 			}
 		}
 	})
 }
 
-func benchDot(b *testing.B, d dot, ty block.Type, nb, tokens, bytes int) {
+func benchDot(b *testing.B, p peak, d dot, ty block.Type, products float64, nb, tokens, bytes int) {
 	r, k := newRandom(3, 4), 32*nb
 	stride := k / ty.Len() * ty.Size()
 	rows := bytes / stride / 16 * 16
@@ -76,24 +134,24 @@ func benchDot(b *testing.B, d dot, ty block.Type, nb, tokens, bytes int) {
 	q, x, y := make([]int8, tokens*k), make([]float32, tokens*k), make([]float32, item*tokens)
 	scale, sum, half := make([]float32, tokens*nb), make([]float32, tokens*nb), make([]int32, tokens*2*nb)
 	r.int8s(q)
-	run := d.run
+	run, most := d.run, d.tokens // as cpuDevice.byDot chooses
 	if d.strip != nil && tokens > d.tokens {
-		run = d.strip
+		run, most = d.strip, stripTokens
 	}
 	for b.Loop() {
 		for i := 0; i < rows; i += item {
-			run(&dotArgs{w: &w[i*stride], stride: stride, rows: min(item, rows-i), nb: nb, tokens: tokens, q: &q[0], scale: &scale[0], sum: &sum[0], half: &half[0],
-				scales: 2, init: &half[0], x: &x[0], y: &y[0], ldy: item})
+			for t := 0; t < tokens; t += most {
+				run(&dotArgs{w: &w[i*stride], stride: stride, rows: min(item, rows-i), nb: nb, tokens: min(most, tokens-t), q: &q[t*k], scale: &scale[t*nb], sum: &sum[t*nb], half: &half[2*t*nb],
+					scales: 2, init: &half[0], x: &x[t*k], y: &y[t*item], ldy: item})
+			}
 		}
 	}
-	s := float64(b.N) / 1e9 / b.Elapsed().Seconds()
-	b.ReportMetric(float64(rows*stride)*s, "GB/s")
-	b.ReportMetric(float64(rows*k*tokens)*s, "GMAC/s")
+	p.report(b, rows*k*tokens, products, rows*stride)
 }
 
 // BenchmarkAttend runs a segment of pages (512 KB of float16) for a tile of a prompt, and for the heads of one generated token.
 func BenchmarkAttend(b *testing.B) {
-	eachLeafBench(b, func(b *testing.B, l *leaf) {
+	eachLeafBench(b, func(b *testing.B, l *leaf, p peak) {
 		for _, hd := range []int{64, 128} {
 			for _, rows := range []int{4, 32} {
 				if l.bf16 != nil {
@@ -112,14 +170,12 @@ func BenchmarkAttend(b *testing.B) {
 							count[i] = PageSize
 						}
 						for b.Loop() {
-							for p := range pages {
-								k, next := kv[2*n*p:], kv[2*n*((p+1)%pages):]
+							for i := range pages {
+								k, next := kv[2*n*i:], kv[2*n*((i+1)%pages):]
 								l.bf16.attend(&attendArgs{headDim: hd, rows: rows, q2: &q[0], k2: &k[0], v2: &k[n], count: &count[0], m: &m[0], l: &sum[0], o: &o[0], whole: true, next: (*byte)(unsafe.Pointer(&next[0]))})
 							}
 						}
-						s := float64(b.N) / 1e9 / b.Elapsed().Seconds()
-						b.ReportMetric(float64(4*rows*n*pages)*s, "GMAC/s")
-						b.ReportMetric(float64(8*n*pages)*s, "GB/s")
+						p.report(b, 4*rows*n*pages, p.pairs(), 8*n*pages)
 					})
 				}
 				b.Run(fmt.Sprintf("head=%d/rows=%d", hd, rows), func(b *testing.B) {
@@ -134,13 +190,11 @@ func BenchmarkAttend(b *testing.B) {
 						count[i] = PageSize
 					}
 					for b.Loop() {
-						for p := range pages {
-							l.attend(&attendArgs{headDim: hd, rows: rows, q: &q[0], k: &k[p*n], v: &v[p*n], count: &count[0], m: &m[0], l: &sum[0], o: &o[0]})
+						for i := range pages {
+							l.attend(&attendArgs{headDim: hd, rows: rows, q: &q[0], k: &k[i*n], v: &v[i*n], count: &count[0], m: &m[0], l: &sum[0], o: &o[0]})
 						}
 					}
-					s := float64(b.N) / 1e9 / b.Elapsed().Seconds()
-					b.ReportMetric(float64(2*rows*n*pages)*s, "GMAC/s")
-					b.ReportMetric(float64(4*n*pages)*s, "GB/s")
+					p.report(b, 2*rows*n*pages, p.floats, 4*n*pages)
 				})
 			}
 		}

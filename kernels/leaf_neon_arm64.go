@@ -293,3 +293,8 @@ func neonProbeRead(n int, p *byte, ahead int)
 //
 //go:noescape
 func neonProbeMAC(n int)
+
+// neonProbeFMA runs n times 24 FMLA: 96 products of float32, summed, each time.
+//
+//go:noescape
+func neonProbeFMA(n int)

@@ -15220,3 +15220,63 @@ loop1:
 	BNE loop1
 end2:
 	RET
+
+// func neonProbeFMA(n int)
+TEXT ·neonProbeFMA(SB), NOSPLIT, $0-8
+	MOVD n+0(FP), R0
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x6f00e417 // movi v23.2d, #0
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x6f00e419 // movi v25.2d, #0
+	CBZ R0, end2
+loop1:
+	WORD $0x4e39cf00 // fmla v0.4s, v24.4s, v25.4s
+	WORD $0x4e39cf01 // fmla v1.4s, v24.4s, v25.4s
+	WORD $0x4e39cf02 // fmla v2.4s, v24.4s, v25.4s
+	WORD $0x4e39cf03 // fmla v3.4s, v24.4s, v25.4s
+	WORD $0x4e39cf04 // fmla v4.4s, v24.4s, v25.4s
+	WORD $0x4e39cf05 // fmla v5.4s, v24.4s, v25.4s
+	WORD $0x4e39cf06 // fmla v6.4s, v24.4s, v25.4s
+	WORD $0x4e39cf07 // fmla v7.4s, v24.4s, v25.4s
+	WORD $0x4e39cf08 // fmla v8.4s, v24.4s, v25.4s
+	WORD $0x4e39cf09 // fmla v9.4s, v24.4s, v25.4s
+	WORD $0x4e39cf0a // fmla v10.4s, v24.4s, v25.4s
+	WORD $0x4e39cf0b // fmla v11.4s, v24.4s, v25.4s
+	WORD $0x4e39cf0c // fmla v12.4s, v24.4s, v25.4s
+	WORD $0x4e39cf0d // fmla v13.4s, v24.4s, v25.4s
+	WORD $0x4e39cf0e // fmla v14.4s, v24.4s, v25.4s
+	WORD $0x4e39cf0f // fmla v15.4s, v24.4s, v25.4s
+	WORD $0x4e39cf10 // fmla v16.4s, v24.4s, v25.4s
+	WORD $0x4e39cf11 // fmla v17.4s, v24.4s, v25.4s
+	WORD $0x4e39cf12 // fmla v18.4s, v24.4s, v25.4s
+	WORD $0x4e39cf13 // fmla v19.4s, v24.4s, v25.4s
+	WORD $0x4e39cf14 // fmla v20.4s, v24.4s, v25.4s
+	WORD $0x4e39cf15 // fmla v21.4s, v24.4s, v25.4s
+	WORD $0x4e39cf16 // fmla v22.4s, v24.4s, v25.4s
+	WORD $0x4e39cf17 // fmla v23.4s, v24.4s, v25.4s
+	SUBS $1, R0, R0
+	BNE loop1
+end2:
+	RET

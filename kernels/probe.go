@@ -8,14 +8,17 @@ import (
 	"time"
 )
 
-// A probe is a pair of loops that do nothing but what limits a matrix product: reading memory, and multiplying bytes. No product
-// can be faster.
+// A probe is loops that do nothing but what limits a matrix product: reading memory, and multiplying bytes or float32. No product can be
+// faster.
 type probe struct {
 	// read sums n lines of 64 bytes, n a multiple of 8, and prefetches ahead bytes further.
 	read func(n int, p *byte, ahead int)
 	// mul multiplies and adds n·macs pairs of bytes, in registers.
 	mul  func(n int)
 	macs int
+	// fma is mul for float32.
+	fma  func(n int)
+	fmas int
 }
 
 const (
@@ -54,11 +57,25 @@ func ProbeMul(set string, threads int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	p := probeOf(l)
+	return probeProducts(threads, p.mul, p.macs), nil
+}
+
+// ProbeFMA is ProbeMul for float32.
+func ProbeFMA(set string, threads int) (float64, error) {
+	l, err := pickLeaf(set)
+	if err != nil {
+		return 0, err
+	}
+	p := probeOf(l)
+	return probeProducts(threads, p.fma, p.fmas), nil
+}
+
+func probeProducts(threads int, loop func(n int), products int) float64 {
 	const n = 1 << 20 // some milliseconds for each instruction set
 	threads = max(1, threads)
-	p := probeOf(l)
-	s := probeSeconds(threads, func(int) { p.mul(n) })
-	return float64(n*p.macs*threads) / s / 1e9, nil
+	s := probeSeconds(threads, func(int) { loop(n) })
+	return float64(n*products*threads) / s / 1e9
 }
 
 // probeSeconds is the median time in which all threads have run f, after a first round that wakes them.
@@ -108,6 +125,19 @@ var genericProbe = probe{
 		probeSink(uint64(s[0] + s[1] + s[2] + s[3]))
 	},
 	macs: 4,
+	fma: func(n int) {
+		var s [4]float32
+		x := float32(n)
+		for range n {
+			s[0] += x * 1
+			s[1] += x * 2
+			s[2] += x * 3
+			s[3] += x * 4
+			x++
+		}
+		probeSink(uint64(s[0] + s[1] + s[2] + s[3]))
+	},
+	fmas: 4,
 }
 
 // probeSink keeps the compiler from dropping what a probe computes.

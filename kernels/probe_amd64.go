@@ -5,9 +5,9 @@ package kernels
 func probeOf(l *leaf) probe {
 	switch l.name {
 	case "avx512":
-		return probe{avx2ProbeRead, avx512ProbeMAC, 4096} // memory does not feed wider loads any faster
+		return probe{avx2ProbeRead, avx512ProbeMAC, 4096, avx512ProbeFMA, 1024} // memory does not feed wider loads any faster
 	case "avx2":
-		return probe{avx2ProbeRead, avx2ProbeMAC, 512}
+		return probe{avx2ProbeRead, avx2ProbeMAC, 512, avx2ProbeFMA, 192}
 	}
 	return genericProbe
 }

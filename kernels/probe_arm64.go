@@ -4,7 +4,7 @@ package kernels
 
 func probeOf(l *leaf) probe {
 	if l.name == "neon" {
-		return probe{neonProbeRead, neonProbeMAC, 384}
+		return probe{neonProbeRead, neonProbeMAC, 384, neonProbeFMA, 96}
 	}
 	return genericProbe
 }

@@ -18,7 +18,11 @@ func TestProbe(t *testing.T) {
 		if !(mul > 0.01 && mul < 100000) || err != nil {
 			t.Errorf("%s: %v GMAC/s, %v", set, mul, err)
 		}
-		t.Logf("%s: reads %.1f GB/s, multiplies %.1f GMAC/s", set, read, mul)
+		fma, err := ProbeFMA(set, 1)
+		if !(fma > 0.01 && fma < 100000) || err != nil {
+			t.Errorf("%s: %v GMAC/s of float32, %v", set, fma, err)
+		}
+		t.Logf("%s: reads %.1f GB/s, multiplies %.1f GMAC/s of bytes and %.1f of float32", set, read, mul, fma)
 	}
 	if _, err := ProbeRead("abacus", 1); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("an unknown instruction set: %v", err)

@@ -30,6 +30,25 @@ func avx2Probes() {
 	VZEROUPPER()
 	RET()
 
+	TEXT("avx2ProbeFMA", NOSPLIT, "func(n int)")
+	Doc("avx2ProbeFMA runs n times 24 fused multiply-adds: 192 products of float32, summed, each time.")
+	n = Load(Param("n"), GP64())
+	var f [12]reg.VecVirtual
+	for i := range f {
+		f[i] = YMM()
+		VPXOR(f[i], f[i], f[i])
+	}
+	zero := YMM()
+	VPXOR(zero, zero, zero)
+	Label("loopFMA")
+	for i := range 24 {
+		VFMADD231PS(zero, zero, f[i%12])
+	}
+	DECQ(n)
+	JNZ(LabelRef("loopFMA"))
+	VZEROUPPER()
+	RET()
+
 	TEXT("avx2ProbeRead", NOSPLIT, "func(n int, p *byte, ahead int)")
 	Doc("avx2ProbeRead reads n lines of 64 bytes, n a multiple of 8, and prefetches the line that is ahead bytes further.")
 	Pragma("noescape")

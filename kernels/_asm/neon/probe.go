@@ -25,4 +25,14 @@ func probes() {
 			f.three(sdot, d[i], w, a)
 		}
 	})
+
+	f = function("neonProbeFMA", "n int", "runs n times 24 FMLA: 96 products of float32, summed, each time.")
+	n = f.load("n")
+	d, w, a = f.vecs(24), f.vec(), f.vec()
+	f.zero(append(d, w, a)...)
+	f.loop(n, func() {
+		for i := range d {
+			f.three(fmla, d[i], w, a)
+		}
+	})
 }
