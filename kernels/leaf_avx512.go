@@ -25,10 +25,15 @@ var avx512 = leaf{
 	dots: map[block.Type]dot{
 		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Two, avx512StripQ4_0),
 		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Two, avx512StripQ4_1),
+		block.TypeQ5_0:   avx512Dot(avx512DotQ5_0, avx512DotQ5_0Two, nil),
+		block.TypeQ5_1:   avx512Dot(avx512DotQ5_1, avx512DotQ5_1Two, nil),
 		block.TypeQ8_0:   avx512Dot(avx512DotQ8_0, avx512DotQ8_0Two, avx512StripQ8_0),
+		block.TypeQ2_K:   avx512Dot(avx512DotQ2_K, avx512DotQ2_KTwo, nil),
+		block.TypeQ3_K:   avx512Dot(avx512DotQ3_K, avx512DotQ3_KTwo, nil),
 		block.TypeQ4_K:   avx512Dot(avx512DotQ4_K, avx512DotQ4_KTwo, avx512StripQ4_K),
 		block.TypeQ5_K:   avx512Dot(avx512DotQ5_K, avx512DotQ5_KTwo, avx512StripQ5_K),
 		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KTwo, avx512StripQ6_K),
+		block.TypeIQ4_NL: avx512Dot(avx512DotIQ4_NL, avx512DotIQ4_NLTwo, nil),
 		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSTwo, avx512StripIQ4_XS),
 		block.TypeF32:    avx512FloatDot(32, avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
 		block.TypeF16:    avx512FloatDot(32, avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
@@ -78,13 +83,13 @@ func avx512Mul(f *format, a *mulArgs) {
 	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc, a.near.row, a.near.ahead)
 }
 
-// avx512Dot joins a format's functions, for one token, for two, and for more.
+// avx512Dot joins a format's functions, for one token, for two, and, if there is one, for more.
 func avx512Dot(
 	one func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32),
 	two func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int),
 	strip avx512Strip,
 ) dot {
-	return dot{
+	d := dot{
 		tokens:  2,
 		arrange: avx512ArrangeRow,
 		run: func(a *dotArgs) {
@@ -94,8 +99,11 @@ func avx512Dot(
 				two(a.w, a.stride, a.rows, a.nb, a.q, a.scale, a.sum, a.half, a.y, a.ldy)
 			}
 		},
-		strip: func(a *dotArgs) { avx512Strips(a, strip) },
 	}
+	if strip != nil {
+		d.strip = func(a *dotArgs) { avx512Strips(a, strip) }
+	}
+	return d
 }
 
 type avx512Strip = func(w *byte, stride, nb, tokens int, near *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)

@@ -189,6 +189,26 @@ func avx512DotQ4_1(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //go:noescape
 func avx512DotQ4_1Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
+// avx512DotQ5_0 multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotQ5_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotQ5_0Two multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ5_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512DotQ5_1 multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotQ5_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotQ5_1Two multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ5_1Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
 // avx512DotQ8_0 multiplies rows by one token: see dotArgs.
 //
 //go:noescape
@@ -198,6 +218,26 @@ func avx512DotQ8_0(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //
 //go:noescape
 func avx512DotQ8_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512DotQ2_K multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotQ2_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotQ2_KTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ2_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512DotQ3_K multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotQ3_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotQ3_KTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotQ3_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx512DotQ4_K multiplies rows by one token: see dotArgs.
 //
@@ -228,6 +268,16 @@ func avx512DotQ6_K(w *byte, stride int, rows int, nb int, q *int8, scale *float3
 //
 //go:noescape
 func avx512DotQ6_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512DotIQ4_NL multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ4_NL(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ4_NLTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ4_NLTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx512DotIQ4_XS multiplies rows by one token: see dotArgs.
 //

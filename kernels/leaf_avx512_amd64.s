@@ -7605,6 +7605,150 @@ group:
 	VZEROUPPER
 	RET
 
+DATA avx512_Q5_0<>+0(SB)/4, $0x00040003
+DATA avx512_Q5_0<>+4(SB)/4, $0x000f000e
+DATA avx512_Q5_0<>+8(SB)/4, $0x001a0019
+DATA avx512_Q5_0<>+12(SB)/4, $0x00250024
+DATA avx512_Q5_0<>+16(SB)/4, $0x00060005
+DATA avx512_Q5_0<>+20(SB)/4, $0x00110010
+DATA avx512_Q5_0<>+24(SB)/4, $0x001c001b
+DATA avx512_Q5_0<>+28(SB)/4, $0x00270026
+DATA avx512_Q5_0<>+32(SB)/4, $0x00080007
+DATA avx512_Q5_0<>+36(SB)/4, $0x00130012
+DATA avx512_Q5_0<>+40(SB)/4, $0x001e001d
+DATA avx512_Q5_0<>+44(SB)/4, $0x00290028
+DATA avx512_Q5_0<>+48(SB)/4, $0x000a0009
+DATA avx512_Q5_0<>+52(SB)/4, $0x00150014
+DATA avx512_Q5_0<>+56(SB)/4, $0x0020001f
+DATA avx512_Q5_0<>+60(SB)/4, $0x002b002a
+GLOBL avx512_Q5_0<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_Q5_0_high<>+0(SB)/4, $0x0010000f
+DATA avx512_Q5_0_high<>+4(SB)/4, $0x001b001a
+DATA avx512_Q5_0_high<>+8(SB)/4, $0x002e002d
+DATA avx512_Q5_0_high<>+12(SB)/4, $0x00390038
+DATA avx512_Q5_0_high<>+16(SB)/4, $0x00120011
+DATA avx512_Q5_0_high<>+20(SB)/4, $0x001d001c
+DATA avx512_Q5_0_high<>+24(SB)/4, $0x0030002f
+DATA avx512_Q5_0_high<>+28(SB)/4, $0x003b003a
+DATA avx512_Q5_0_high<>+32(SB)/4, $0x00140013
+DATA avx512_Q5_0_high<>+36(SB)/4, $0x001f001e
+DATA avx512_Q5_0_high<>+40(SB)/4, $0x00320031
+DATA avx512_Q5_0_high<>+44(SB)/4, $0x003d003c
+DATA avx512_Q5_0_high<>+48(SB)/4, $0x00160015
+DATA avx512_Q5_0_high<>+52(SB)/4, $0x00290028
+DATA avx512_Q5_0_high<>+56(SB)/4, $0x00340033
+DATA avx512_Q5_0_high<>+60(SB)/4, $0x003f003e
+GLOBL avx512_Q5_0_high<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_Q5_0_head<>+0(SB)/4, $0x000b0000
+DATA avx512_Q5_0_head<>+4(SB)/4, $0x00210016
+DATA avx512_Q5_0_head<>+8(SB)/4, $0x000b0000
+DATA avx512_Q5_0_head<>+12(SB)/4, $0x00210016
+DATA avx512_Q5_0_head<>+16(SB)/4, $0x00020001
+DATA avx512_Q5_0_head<>+20(SB)/4, $0x000d000c
+DATA avx512_Q5_0_head<>+24(SB)/4, $0x00180017
+DATA avx512_Q5_0_head<>+28(SB)/4, $0x00230022
+DATA avx512_Q5_0_head<>+32(SB)/4, $0x00020001
+DATA avx512_Q5_0_head<>+36(SB)/4, $0x000d000c
+DATA avx512_Q5_0_head<>+40(SB)/4, $0x00180017
+DATA avx512_Q5_0_head<>+44(SB)/4, $0x00230022
+DATA avx512_Q5_0_head<>+48(SB)/4, $0x00020001
+DATA avx512_Q5_0_head<>+52(SB)/4, $0x000d000c
+DATA avx512_Q5_0_head<>+56(SB)/4, $0x00180017
+DATA avx512_Q5_0_head<>+60(SB)/4, $0x00230022
+GLOBL avx512_Q5_0_head<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_Q5_0_head_high<>+0(SB)/4, $0x0017000c
+DATA avx512_Q5_0_head_high<>+4(SB)/4, $0x0035002a
+DATA avx512_Q5_0_head_high<>+8(SB)/4, $0x0017000c
+DATA avx512_Q5_0_head_high<>+12(SB)/4, $0x0035002a
+DATA avx512_Q5_0_head_high<>+16(SB)/4, $0x000e000d
+DATA avx512_Q5_0_head_high<>+20(SB)/4, $0x00190018
+DATA avx512_Q5_0_head_high<>+24(SB)/4, $0x002c002b
+DATA avx512_Q5_0_head_high<>+28(SB)/4, $0x00370036
+DATA avx512_Q5_0_head_high<>+32(SB)/4, $0x000e000d
+DATA avx512_Q5_0_head_high<>+36(SB)/4, $0x00190018
+DATA avx512_Q5_0_head_high<>+40(SB)/4, $0x002c002b
+DATA avx512_Q5_0_head_high<>+44(SB)/4, $0x00370036
+DATA avx512_Q5_0_head_high<>+48(SB)/4, $0x000e000d
+DATA avx512_Q5_0_head_high<>+52(SB)/4, $0x00190018
+DATA avx512_Q5_0_head_high<>+56(SB)/4, $0x002c002b
+DATA avx512_Q5_0_head_high<>+60(SB)/4, $0x00370036
+GLOBL avx512_Q5_0_head_high<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_Q5_1<>+0(SB)/4, $0x00050004
+DATA avx512_Q5_1<>+4(SB)/4, $0x00110010
+DATA avx512_Q5_1<>+8(SB)/4, $0x001d001c
+DATA avx512_Q5_1<>+12(SB)/4, $0x00290028
+DATA avx512_Q5_1<>+16(SB)/4, $0x00070006
+DATA avx512_Q5_1<>+20(SB)/4, $0x00130012
+DATA avx512_Q5_1<>+24(SB)/4, $0x001f001e
+DATA avx512_Q5_1<>+28(SB)/4, $0x002b002a
+DATA avx512_Q5_1<>+32(SB)/4, $0x00090008
+DATA avx512_Q5_1<>+36(SB)/4, $0x00150014
+DATA avx512_Q5_1<>+40(SB)/4, $0x00210020
+DATA avx512_Q5_1<>+44(SB)/4, $0x002d002c
+DATA avx512_Q5_1<>+48(SB)/4, $0x000b000a
+DATA avx512_Q5_1<>+52(SB)/4, $0x00170016
+DATA avx512_Q5_1<>+56(SB)/4, $0x00230022
+DATA avx512_Q5_1<>+60(SB)/4, $0x002f002e
+GLOBL avx512_Q5_1<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_Q5_1_high<>+0(SB)/4, $0x00150014
+DATA avx512_Q5_1_high<>+4(SB)/4, $0x00210020
+DATA avx512_Q5_1_high<>+8(SB)/4, $0x002d002c
+DATA avx512_Q5_1_high<>+12(SB)/4, $0x00390038
+DATA avx512_Q5_1_high<>+16(SB)/4, $0x00170016
+DATA avx512_Q5_1_high<>+20(SB)/4, $0x00230022
+DATA avx512_Q5_1_high<>+24(SB)/4, $0x002f002e
+DATA avx512_Q5_1_high<>+28(SB)/4, $0x003b003a
+DATA avx512_Q5_1_high<>+32(SB)/4, $0x00190018
+DATA avx512_Q5_1_high<>+36(SB)/4, $0x00250024
+DATA avx512_Q5_1_high<>+40(SB)/4, $0x00310030
+DATA avx512_Q5_1_high<>+44(SB)/4, $0x003d003c
+DATA avx512_Q5_1_high<>+48(SB)/4, $0x001b001a
+DATA avx512_Q5_1_high<>+52(SB)/4, $0x00270026
+DATA avx512_Q5_1_high<>+56(SB)/4, $0x00330032
+DATA avx512_Q5_1_high<>+60(SB)/4, $0x003f003e
+GLOBL avx512_Q5_1_high<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_Q5_1_head<>+0(SB)/4, $0x000c0000
+DATA avx512_Q5_1_head<>+4(SB)/4, $0x00240018
+DATA avx512_Q5_1_head<>+8(SB)/4, $0x000d0001
+DATA avx512_Q5_1_head<>+12(SB)/4, $0x00250019
+DATA avx512_Q5_1_head<>+16(SB)/4, $0x00030002
+DATA avx512_Q5_1_head<>+20(SB)/4, $0x000f000e
+DATA avx512_Q5_1_head<>+24(SB)/4, $0x001b001a
+DATA avx512_Q5_1_head<>+28(SB)/4, $0x00270026
+DATA avx512_Q5_1_head<>+32(SB)/4, $0x00030002
+DATA avx512_Q5_1_head<>+36(SB)/4, $0x000f000e
+DATA avx512_Q5_1_head<>+40(SB)/4, $0x001b001a
+DATA avx512_Q5_1_head<>+44(SB)/4, $0x00270026
+DATA avx512_Q5_1_head<>+48(SB)/4, $0x00030002
+DATA avx512_Q5_1_head<>+52(SB)/4, $0x000f000e
+DATA avx512_Q5_1_head<>+56(SB)/4, $0x001b001a
+DATA avx512_Q5_1_head<>+60(SB)/4, $0x00270026
+GLOBL avx512_Q5_1_head<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_Q5_1_head_high<>+0(SB)/4, $0x001c0010
+DATA avx512_Q5_1_head_high<>+4(SB)/4, $0x00340028
+DATA avx512_Q5_1_head_high<>+8(SB)/4, $0x001d0011
+DATA avx512_Q5_1_head_high<>+12(SB)/4, $0x00350029
+DATA avx512_Q5_1_head_high<>+16(SB)/4, $0x00130012
+DATA avx512_Q5_1_head_high<>+20(SB)/4, $0x001f001e
+DATA avx512_Q5_1_head_high<>+24(SB)/4, $0x002b002a
+DATA avx512_Q5_1_head_high<>+28(SB)/4, $0x00370036
+DATA avx512_Q5_1_head_high<>+32(SB)/4, $0x00130012
+DATA avx512_Q5_1_head_high<>+36(SB)/4, $0x001f001e
+DATA avx512_Q5_1_head_high<>+40(SB)/4, $0x002b002a
+DATA avx512_Q5_1_head_high<>+44(SB)/4, $0x00370036
+DATA avx512_Q5_1_head_high<>+48(SB)/4, $0x00130012
+DATA avx512_Q5_1_head_high<>+52(SB)/4, $0x001f001e
+DATA avx512_Q5_1_head_high<>+56(SB)/4, $0x002b002a
+DATA avx512_Q5_1_head_high<>+60(SB)/4, $0x00370036
+GLOBL avx512_Q5_1_head_high<>(SB), RODATA|NOPTR, $64
+
 // func avx512DotQ4_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
 TEXT ·avx512DotQ4_0(SB), $0-72
@@ -8928,6 +9072,1563 @@ done:
 	VZEROUPPER
 	RET
 
+// func avx512DotQ5_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotQ5_0(SB), $0-72
+	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z2
+	VMOVDQU32    avx512_halves<>+0(SB), Z3
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+22, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z5
+	VMOVDQU32    avx512_upper<>+0(SB), Z6
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z7
+	VPBROADCASTD AX, Z13
+	VPADDD       Z13, Z5, Z4
+	VPSUBD       Z13, Z5, Z5
+	VPTERNLOGD   $0xea, Z6, Z7, Z4
+	VPTERNLOGD   $0xea, Z6, Z7, Z5
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
+
+row:
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z6, Z6, Z6
+	SHRQ    $0x03, R11
+
+group:
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6272(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	PREFETCHT1      6272(DI)(BX*1)
+	VXORPS          Z7, Z7, Z7
+	VPERMD          (R10), Z3, Z13
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z13, Z7
+	VMOVDQA32       Z7, Z13
+	VMOVDQU32       (R8), Z14
+	VMOVDQU32       64(R8), Z15
+	VMOVDQU32       128(R8), Z16
+	VMOVDQU32       192(R8), Z17
+	VMOVDQU32       (DI), Z18
+	VMOVDQU32       64(DI), Z19
+	VMOVDQU32       112(DI), Z20
+	VMOVDQU32       avx512_Q5_0<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_0_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_0_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_0_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X8
+	VCVTPH2PS       Y8, Z8
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z20, K4, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
+	VPADDB          Z2, Z22, K4, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z23, K4, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
+	VPADDB          Z2, Z18, K4, Z18
+	VPDPBUSD        Z14, Z20, Z7
+	VPDPBUSD        Z15, Z22, Z7
+	VPDPBUSD        Z16, Z23, Z7
+	VPDPBUSD        Z17, Z18, Z7
+	VMOVDQU32       (DI)(BX*1), Z18
+	VMOVDQU32       64(DI)(BX*1), Z19
+	VMOVDQU32       112(DI)(BX*1), Z20
+	VMOVDQU32       avx512_Q5_0<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_0_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_0_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_0_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X9
+	VCVTPH2PS       Y9, Z9
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z20, K4, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
+	VPADDB          Z2, Z22, K4, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z23, K4, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
+	VPADDB          Z2, Z18, K4, Z18
+	VPDPBUSD        Z14, Z20, Z13
+	VPDPBUSD        Z15, Z22, Z13
+	VPDPBUSD        Z16, Z23, Z13
+	VPDPBUSD        Z17, Z18, Z13
+	VSHUFF64X2      $0x44, Z9, Z8, Z14
+	VBROADCASTF64X4 (R9), Z15
+	VSHUFI32X4      $0x88, Z13, Z7, Z16
+	VSHUFI32X4      $0xdd, Z13, Z7, Z7
+	VMULPS          Z15, Z14, Z15
+	VPADDD          Z7, Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z15, Z16, Z6
+	ADDQ            $+176, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, DI
+	LEAQ            (R9)(CX*4), R9
+	LEAQ            (R10)(CX*8), R10
+	VXORPS          Z7, Z7, Z7
+	VMOVDQU32.Z     (R10), K3, Z13
+	VPERMD          Z13, Z3, Z13
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z13, Z7
+	VMOVDQA32       Z7, Z13
+	LEAQ            (R8), R8
+	VPEXPANDD.Z     (R8), K1, Z14
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z15
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z16
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z17
+	LEAQ            (R8)(AX*8), R8
+	VMOVDQU32       (DI), Z18
+	VMOVDQU32       64(DI), Z19
+	VMOVDQU32       112(DI), Z20
+	VMOVDQU32       avx512_Q5_0<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_0_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_0_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_0_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X10
+	VCVTPH2PS       Y10, Z10
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z20, K4, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
+	VPADDB          Z2, Z22, K4, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z23, K4, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
+	VPADDB          Z2, Z18, K4, Z18
+	VPDPBUSD        Z14, Z20, Z7
+	VPDPBUSD        Z15, Z22, Z7
+	VPDPBUSD        Z16, Z23, Z7
+	VPDPBUSD        Z17, Z18, Z7
+	VMOVDQU32       (DI)(BX*1), Z18
+	VMOVDQU32       64(DI)(BX*1), Z19
+	VMOVDQU32       112(DI)(BX*1), Z20
+	VMOVDQU32       avx512_Q5_0<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_0_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_0_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_0_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X11
+	VCVTPH2PS       Y11, Z11
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z20, K4, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
+	VPADDB          Z2, Z22, K4, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z23, K4, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
+	VPADDB          Z2, Z18, K4, Z18
+	VPDPBUSD        Z14, Z20, Z13
+	VPDPBUSD        Z15, Z22, Z13
+	VPDPBUSD        Z16, Z23, Z13
+	VPDPBUSD        Z17, Z18, Z13
+	VSHUFF64X2      $0x44, Z11, Z10, Z14
+	VPERMPS         Z6, Z4, Z6
+	VMOVUPS.Z       (R9), K2, Y12
+	VSHUFF64X2      $0x44, Z12, Z12, Z12
+	VSHUFI32X4      $0x88, Z13, Z7, Z15
+	VSHUFI32X4      $0xdd, Z13, Z7, Z7
+	VMULPS          Z12, Z14, Z12
+	VPADDD          Z7, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z12, Z15, Z6
+	VPERMPS         Z6, Z5, Z6
+
+end:
+	MOVQ          y+64(FP), DI
+	VXORPS        Z13, Z13, Z13
+	VSHUFF32X4    $0xf5, Z6, Z6, Z7
+	VADDPS        Z6, Z13, Z13
+	VPERMILPS     $0x55, Z6, Z14
+	VADDPS        Z14, Z13, Z13
+	VPERMILPS     $0xaa, Z6, Z14
+	VADDPS        Z14, Z13, Z13
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z13, Z13
+	VADDPS        Z7, Z13, Z13
+	VPERMILPS     $0x55, Z7, Z6
+	VADDPS        Z6, Z13, Z13
+	VPERMILPS     $0xaa, Z7, Z6
+	VADDPS        Z6, Z13, Z13
+	VPERMILPS     $0xff, Z7, Z6
+	VADDPS        Z6, Z13, Z13
+	VMOVSS        X13, (DI)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (DI)(SI*4), DI
+	VEXTRACTF32X4 $0x02, Z13, X6
+	VMOVSS        X6, (DI)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), DI
+	ADDQ          DI, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_shift_half<>+0(SB)/4, $0x00000000
+DATA avx512_shift_half<>+4(SB)/4, $0x00000000
+DATA avx512_shift_half<>+8(SB)/4, $0x00000000
+DATA avx512_shift_half<>+12(SB)/4, $0x00000000
+DATA avx512_shift_half<>+16(SB)/4, $0x00000004
+DATA avx512_shift_half<>+20(SB)/4, $0x00000004
+DATA avx512_shift_half<>+24(SB)/4, $0x00000004
+DATA avx512_shift_half<>+28(SB)/4, $0x00000004
+DATA avx512_shift_half<>+32(SB)/4, $0x00000000
+DATA avx512_shift_half<>+36(SB)/4, $0x00000000
+DATA avx512_shift_half<>+40(SB)/4, $0x00000000
+DATA avx512_shift_half<>+44(SB)/4, $0x00000000
+DATA avx512_shift_half<>+48(SB)/4, $0x00000004
+DATA avx512_shift_half<>+52(SB)/4, $0x00000004
+DATA avx512_shift_half<>+56(SB)/4, $0x00000004
+DATA avx512_shift_half<>+60(SB)/4, $0x00000004
+GLOBL avx512_shift_half<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_splat_0f0f0f0f<>+0(SB)/4, $0x0f0f0f0f
+GLOBL avx512_splat_0f0f0f0f<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_10101010<>+0(SB)/4, $0x10101010
+GLOBL avx512_splat_10101010<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_0000fff0<>+0(SB)/4, $0x0000fff0
+GLOBL avx512_splat_0000fff0<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_fifth_0<>+0(SB)/4, $0x00000000
+DATA avx512_fifth_0<>+4(SB)/4, $0x04040404
+DATA avx512_fifth_0<>+8(SB)/4, $0x08080808
+DATA avx512_fifth_0<>+12(SB)/4, $0x0c0c0c0c
+DATA avx512_fifth_0<>+16(SB)/4, $0x02020202
+DATA avx512_fifth_0<>+20(SB)/4, $0x06060606
+DATA avx512_fifth_0<>+24(SB)/4, $0x0a0a0a0a
+DATA avx512_fifth_0<>+28(SB)/4, $0x0e0e0e0e
+DATA avx512_fifth_0<>+32(SB)/4, $0x00000000
+DATA avx512_fifth_0<>+36(SB)/4, $0x04040404
+DATA avx512_fifth_0<>+40(SB)/4, $0x08080808
+DATA avx512_fifth_0<>+44(SB)/4, $0x0c0c0c0c
+DATA avx512_fifth_0<>+48(SB)/4, $0x02020202
+DATA avx512_fifth_0<>+52(SB)/4, $0x06060606
+DATA avx512_fifth_0<>+56(SB)/4, $0x0a0a0a0a
+DATA avx512_fifth_0<>+60(SB)/4, $0x0e0e0e0e
+GLOBL avx512_fifth_0<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_fifth_bits_0<>+0(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+4(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+8(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+12(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+16(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+20(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+24(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+28(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+32(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+36(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+40(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+44(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+48(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+52(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+56(SB)/4, $0x08040201
+DATA avx512_fifth_bits_0<>+60(SB)/4, $0x08040201
+GLOBL avx512_fifth_bits_0<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_fifth_bits_1<>+0(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+4(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+8(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+12(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+16(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+20(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+24(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+28(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+32(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+36(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+40(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+44(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+48(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+52(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+56(SB)/4, $0x80402010
+DATA avx512_fifth_bits_1<>+60(SB)/4, $0x80402010
+GLOBL avx512_fifth_bits_1<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_fifth_1<>+0(SB)/4, $0x01010101
+DATA avx512_fifth_1<>+4(SB)/4, $0x05050505
+DATA avx512_fifth_1<>+8(SB)/4, $0x09090909
+DATA avx512_fifth_1<>+12(SB)/4, $0x0d0d0d0d
+DATA avx512_fifth_1<>+16(SB)/4, $0x03030303
+DATA avx512_fifth_1<>+20(SB)/4, $0x07070707
+DATA avx512_fifth_1<>+24(SB)/4, $0x0b0b0b0b
+DATA avx512_fifth_1<>+28(SB)/4, $0x0f0f0f0f
+DATA avx512_fifth_1<>+32(SB)/4, $0x01010101
+DATA avx512_fifth_1<>+36(SB)/4, $0x05050505
+DATA avx512_fifth_1<>+40(SB)/4, $0x09090909
+DATA avx512_fifth_1<>+44(SB)/4, $0x0d0d0d0d
+DATA avx512_fifth_1<>+48(SB)/4, $0x03030303
+DATA avx512_fifth_1<>+52(SB)/4, $0x07070707
+DATA avx512_fifth_1<>+56(SB)/4, $0x0b0b0b0b
+DATA avx512_fifth_1<>+60(SB)/4, $0x0f0f0f0f
+GLOBL avx512_fifth_1<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotQ5_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotQ5_0Two(SB), $0-80
+	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z2
+	VMOVDQU32    avx512_halves<>+0(SB), Z3
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+22, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z5
+	VMOVDQU32    avx512_upper<>+0(SB), Z6
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z7
+	VPBROADCASTD AX, Z14
+	VPADDD       Z14, Z5, Z4
+	VPSUBD       Z14, Z5, Z5
+	VPTERNLOGD   $0xea, Z6, Z7, Z4
+	VPTERNLOGD   $0xea, Z6, Z7, Z5
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    half+56(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6272(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	PREFETCHT1      6208(R8)(SI*1)
+	PREFETCHT1      6272(R8)(SI*1)
+	VXORPS          Z14, Z14, Z14
+	VPERMD          (R11), Z3, Z15
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z15, Z14
+	VMOVDQA32       Z14, Z15
+	VXORPS          Z16, Z16, Z16
+	VPERMD          (R11)(BX*2), Z3, Z17
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z17, Z16
+	VMOVDQA32       Z16, Z17
+	VMOVDQU32       (R8), Z18
+	VMOVDQU32       64(R8), Z19
+	VMOVDQU32       112(R8), Z20
+	VMOVDQU32       avx512_Q5_0<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_0_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_0_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_0_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X8
+	VCVTPH2PS       Y8, Z8
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z20, K4, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
+	VPADDB          Z2, Z22, K4, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z23, K4, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
+	VPADDB          Z2, Z18, K4, Z18
+	VPDPBUSD        (R9), Z20, Z14
+	VPDPBUSD        64(R9), Z22, Z14
+	VPDPBUSD        128(R9), Z23, Z14
+	VPDPBUSD        192(R9), Z18, Z14
+	VPDPBUSD        (R9)(BX*8), Z20, Z16
+	VPDPBUSD        64(R9)(BX*8), Z22, Z16
+	VPDPBUSD        128(R9)(BX*8), Z23, Z16
+	VPDPBUSD        192(R9)(BX*8), Z18, Z16
+	VMOVDQU32       (R8)(SI*1), Z18
+	VMOVDQU32       64(R8)(SI*1), Z19
+	VMOVDQU32       112(R8)(SI*1), Z20
+	VMOVDQU32       avx512_Q5_0<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_0_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_0_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_0_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X9
+	VCVTPH2PS       Y9, Z9
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z20, K4, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
+	VPADDB          Z2, Z22, K4, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z23, K4, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
+	VPADDB          Z2, Z18, K4, Z18
+	VPDPBUSD        (R9), Z20, Z15
+	VPDPBUSD        64(R9), Z22, Z15
+	VPDPBUSD        128(R9), Z23, Z15
+	VPDPBUSD        192(R9), Z18, Z15
+	VPDPBUSD        (R9)(BX*8), Z20, Z17
+	VPDPBUSD        64(R9)(BX*8), Z22, Z17
+	VPDPBUSD        128(R9)(BX*8), Z23, Z17
+	VPDPBUSD        192(R9)(BX*8), Z18, Z17
+	VSHUFF64X2      $0x44, Z9, Z8, Z18
+	VBROADCASTF64X4 (R10), Z19
+	VSHUFI32X4      $0x88, Z15, Z14, Z20
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VMULPS          Z19, Z18, Z19
+	VPADDD          Z14, Z20, Z20
+	VCVTDQ2PS       Z20, Z20
+	VFMADD231PS     Z19, Z20, Z6
+	VBROADCASTF64X4 (R10)(BX*1), Z14
+	VSHUFI32X4      $0x88, Z17, Z16, Z15
+	VSHUFI32X4      $0xdd, Z17, Z16, Z16
+	VMULPS          Z14, Z18, Z14
+	VPADDD          Z16, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z14, Z15, Z7
+	ADDQ            $+176, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+64, R11
+	DECQ            R12
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, R8
+	LEAQ            (R10)(CX*4), R10
+	LEAQ            (R11)(CX*8), R11
+	VXORPS          Z14, Z14, Z14
+	VMOVDQU32.Z     (R11), K3, Z15
+	VPERMD          Z15, Z3, Z15
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z15, Z14
+	VMOVDQA32       Z14, Z15
+	VXORPS          Z16, Z16, Z16
+	VMOVDQU32.Z     (R11)(BX*2), K3, Z17
+	VPERMD          Z17, Z3, Z17
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z17, Z16
+	VMOVDQA32       Z16, Z17
+	VMOVDQU32       (R8), Z18
+	VMOVDQU32       64(R8), Z19
+	VMOVDQU32       112(R8), Z20
+	VMOVDQU32       avx512_Q5_0<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_0_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_0_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_0_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X10
+	VCVTPH2PS       Y10, Z10
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z20, K4, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
+	VPADDB          Z2, Z22, K4, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z23, K4, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
+	VPADDB          Z2, Z18, K4, Z18
+	LEAQ            (R9), R11
+	VPEXPANDD.Z     (R11), K1, Z19
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z24
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z25
+	LEAQ            (R11)(AX*8), R11
+	VPDPBUSD        Z19, Z20, Z14
+	VPDPBUSD        Z21, Z22, Z14
+	VPDPBUSD        Z24, Z23, Z14
+	VPDPBUSD        Z25, Z18, Z14
+	LEAQ            (R9)(BX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z19
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z24
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z25
+	LEAQ            (R11)(AX*8), R11
+	VPDPBUSD        Z19, Z20, Z16
+	VPDPBUSD        Z21, Z22, Z16
+	VPDPBUSD        Z24, Z23, Z16
+	VPDPBUSD        Z25, Z18, Z16
+	VMOVDQU32       (R8)(SI*1), Z18
+	VMOVDQU32       64(R8)(SI*1), Z19
+	VMOVDQU32       112(R8)(SI*1), Z20
+	VMOVDQU32       avx512_Q5_0<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_0_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_0_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_0_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X11
+	VCVTPH2PS       Y11, Z11
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z20, K4, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
+	VPADDB          Z2, Z22, K4, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
+	VPADDB          Z2, Z23, K4, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
+	VPADDB          Z2, Z18, K4, Z18
+	LEAQ            (R9), R8
+	VPEXPANDD.Z     (R8), K1, Z19
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z21
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z19, Z20, Z15
+	VPDPBUSD        Z21, Z22, Z15
+	VPDPBUSD        Z24, Z23, Z15
+	VPDPBUSD        Z25, Z18, Z15
+	LEAQ            (R9)(BX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z19
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z21
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z19, Z20, Z17
+	VPDPBUSD        Z21, Z22, Z17
+	VPDPBUSD        Z24, Z23, Z17
+	VPDPBUSD        Z25, Z18, Z17
+	VSHUFF64X2      $0x44, Z11, Z10, Z18
+	VPERMPS         Z6, Z4, Z6
+	VMOVUPS.Z       (R10), K2, Y12
+	VSHUFF64X2      $0x44, Z12, Z12, Z12
+	VSHUFI32X4      $0x88, Z15, Z14, Z19
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VMULPS          Z12, Z18, Z12
+	VPADDD          Z14, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VFMADD231PS     Z12, Z19, Z6
+	VPERMPS         Z6, Z5, Z6
+	VPERMPS         Z7, Z4, Z7
+	VMOVUPS.Z       (R10)(BX*1), K2, Y13
+	VSHUFF64X2      $0x44, Z13, Z13, Z13
+	VSHUFI32X4      $0x88, Z17, Z16, Z14
+	VSHUFI32X4      $0xdd, Z17, Z16, Z15
+	VMULPS          Z13, Z18, Z13
+	VPADDD          Z15, Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z13, Z14, Z7
+	VPERMPS         Z7, Z5, Z7
+
+end:
+	MOVQ          y+64(FP), BX
+	VXORPS        Z15, Z15, Z15
+	VSHUFF32X4    $0xf5, Z6, Z6, Z14
+	VADDPS        Z6, Z15, Z15
+	VPERMILPS     $0x55, Z6, Z16
+	VADDPS        Z16, Z15, Z15
+	VPERMILPS     $0xaa, Z6, Z16
+	VADDPS        Z16, Z15, Z15
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z15, Z15
+	VADDPS        Z14, Z15, Z15
+	VPERMILPS     $0x55, Z14, Z6
+	VADDPS        Z6, Z15, Z15
+	VPERMILPS     $0xaa, Z14, Z6
+	VADDPS        Z6, Z15, Z15
+	VPERMILPS     $0xff, Z14, Z6
+	VADDPS        Z6, Z15, Z15
+	VXORPS        Z14, Z14, Z14
+	VSHUFF32X4    $0xf5, Z7, Z7, Z6
+	VADDPS        Z7, Z14, Z14
+	VPERMILPS     $0x55, Z7, Z16
+	VADDPS        Z16, Z14, Z14
+	VPERMILPS     $0xaa, Z7, Z16
+	VADDPS        Z16, Z14, Z14
+	VPERMILPS     $0xff, Z7, Z7
+	VADDPS        Z7, Z14, Z14
+	VADDPS        Z6, Z14, Z14
+	VPERMILPS     $0x55, Z6, Z7
+	VADDPS        Z7, Z14, Z14
+	VPERMILPS     $0xaa, Z6, Z7
+	VADDPS        Z7, Z14, Z14
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z14, Z14
+	MOVQ          ldy+72(FP), R8
+	VMOVSS        X15, (BX)
+	VMOVSS        X14, (BX)(R8*4)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (BX)(DI*4), BX
+	VEXTRACTF32X4 $0x02, Z15, X6
+	VMOVSS        X6, (BX)
+	VEXTRACTF32X4 $0x02, Z14, X6
+	VMOVSS        X6, (BX)(R8*4)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), BX
+	ADDQ          BX, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512DotQ5_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotQ5_1(SB), $0-72
+	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z2
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+24, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z4
+	VMOVDQU32    avx512_upper<>+0(SB), Z5
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z6
+	VPBROADCASTD AX, Z13
+	VPADDD       Z13, Z4, Z3
+	VPSUBD       Z13, Z4, Z4
+	VPTERNLOGD   $0xea, Z5, Z6, Z3
+	VPTERNLOGD   $0xea, Z5, Z6, Z4
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
+
+row:
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    sum+48(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z5, Z5, Z5
+	SHRQ    $0x03, R11
+
+group:
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6272(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	PREFETCHT1      6272(DI)(BX*1)
+	VXORPS          Z6, Z6, Z6
+	VMOVDQA32       Z6, Z13
+	VMOVDQU32       (R8), Z14
+	VMOVDQU32       64(R8), Z15
+	VMOVDQU32       128(R8), Z16
+	VMOVDQU32       192(R8), Z17
+	VMOVDQU32       (DI), Z18
+	VMOVDQU32       64(DI), Z19
+	VMOVDQU32       128(DI), Z20
+	VMOVDQU32       avx512_Q5_1<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_1_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_1_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_1_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X7
+	VPUNPCKHQDQ     X23, X22, X22
+	VINSERTI32X4    $0x01, X22, Y7, Y7
+	VCVTPH2PS       Y7, Z7
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
+	VPADDB          Z2, Z20, K3, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K3
+	VPADDB          Z2, Z22, K3, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
+	VPADDB          Z2, Z23, K3, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K3
+	VPADDB          Z2, Z18, K3, Z18
+	VPDPBUSD        Z14, Z20, Z6
+	VPDPBUSD        Z15, Z22, Z6
+	VPDPBUSD        Z16, Z23, Z6
+	VPDPBUSD        Z17, Z18, Z6
+	VMOVDQU32       (DI)(BX*1), Z18
+	VMOVDQU32       64(DI)(BX*1), Z19
+	VMOVDQU32       128(DI)(BX*1), Z20
+	VMOVDQU32       avx512_Q5_1<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_1_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_1_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_1_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X8
+	VPUNPCKHQDQ     X23, X22, X22
+	VINSERTI32X4    $0x01, X22, Y8, Y8
+	VCVTPH2PS       Y8, Z8
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
+	VPADDB          Z2, Z20, K3, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K3
+	VPADDB          Z2, Z22, K3, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
+	VPADDB          Z2, Z23, K3, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K3
+	VPADDB          Z2, Z18, K3, Z18
+	VPDPBUSD        Z14, Z20, Z13
+	VPDPBUSD        Z15, Z22, Z13
+	VPDPBUSD        Z16, Z23, Z13
+	VPDPBUSD        Z17, Z18, Z13
+	VSHUFF64X2      $0x44, Z8, Z7, Z14
+	VSHUFF64X2      $0xee, Z8, Z7, Z15
+	VBROADCASTF64X4 (R9), Z16
+	VSHUFI32X4      $0x88, Z13, Z6, Z17
+	VSHUFI32X4      $0xdd, Z13, Z6, Z6
+	VMULPS          Z16, Z14, Z16
+	VPADDD          Z6, Z17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z16, Z17, Z5
+	VBROADCASTF64X4 (R10), Z6
+	VFMADD231PS     Z6, Z15, Z5
+	ADDQ            $+192, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+32, R10
+	DECQ            R11
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, DI
+	LEAQ            (R9)(CX*4), R9
+	LEAQ            (R10)(CX*4), R10
+	VXORPS          Z6, Z6, Z6
+	VMOVDQA32       Z6, Z13
+	LEAQ            (R8), R8
+	VPEXPANDD.Z     (R8), K1, Z14
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z15
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z16
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z17
+	LEAQ            (R8)(AX*8), R8
+	VMOVDQU32       (DI), Z18
+	VMOVDQU32       64(DI), Z19
+	VMOVDQU32       128(DI), Z20
+	VMOVDQU32       avx512_Q5_1<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_1_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_1_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_1_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X9
+	VPUNPCKHQDQ     X23, X22, X22
+	VINSERTI32X4    $0x01, X22, Y9, Y9
+	VCVTPH2PS       Y9, Z9
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
+	VPADDB          Z2, Z20, K3, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K3
+	VPADDB          Z2, Z22, K3, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
+	VPADDB          Z2, Z23, K3, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K3
+	VPADDB          Z2, Z18, K3, Z18
+	VPDPBUSD        Z14, Z20, Z6
+	VPDPBUSD        Z15, Z22, Z6
+	VPDPBUSD        Z16, Z23, Z6
+	VPDPBUSD        Z17, Z18, Z6
+	VMOVDQU32       (DI)(BX*1), Z18
+	VMOVDQU32       64(DI)(BX*1), Z19
+	VMOVDQU32       128(DI)(BX*1), Z20
+	VMOVDQU32       avx512_Q5_1<>+0(SB), Z21
+	VMOVDQU32       avx512_Q5_1_head<>+0(SB), Z22
+	VPERMI2W        Z19, Z18, Z21
+	VPERMI2W        Z19, Z18, Z22
+	VMOVDQU32       avx512_Q5_1_high<>+0(SB), Z18
+	VMOVDQU32       avx512_Q5_1_head_high<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z18
+	VPERMI2W        Z20, Z19, Z23
+	VSHUFI32X4      $0x55, Z23, Z22, Z19
+	VPUNPCKLQDQ     X23, X22, X10
+	VPUNPCKHQDQ     X23, X22, X22
+	VINSERTI32X4    $0x01, X22, Y10, Y10
+	VCVTPH2PS       Y10, Z10
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
+	VPADDB          Z2, Z20, K3, Z20
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K3
+	VPADDB          Z2, Z22, K3, Z22
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
+	VPADDB          Z2, Z23, K3, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K3
+	VPADDB          Z2, Z18, K3, Z18
+	VPDPBUSD        Z14, Z20, Z13
+	VPDPBUSD        Z15, Z22, Z13
+	VPDPBUSD        Z16, Z23, Z13
+	VPDPBUSD        Z17, Z18, Z13
+	VSHUFF64X2      $0x44, Z10, Z9, Z14
+	VSHUFF64X2      $0xee, Z10, Z9, Z15
+	VPERMPS         Z5, Z3, Z5
+	VMOVUPS.Z       (R9), K2, Y11
+	VSHUFF64X2      $0x44, Z11, Z11, Z11
+	VSHUFI32X4      $0x88, Z13, Z6, Z16
+	VSHUFI32X4      $0xdd, Z13, Z6, Z6
+	VMULPS          Z11, Z14, Z11
+	VPADDD          Z6, Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z11, Z16, Z5
+	VMOVUPS.Z       (R10), K2, Y12
+	VSHUFF64X2      $0x44, Z12, Z12, Z12
+	VFMADD231PS     Z12, Z15, Z5
+	VPERMPS         Z5, Z4, Z5
+
+end:
+	MOVQ          y+64(FP), DI
+	VXORPS        Z13, Z13, Z13
+	VSHUFF32X4    $0xf5, Z5, Z5, Z6
+	VADDPS        Z5, Z13, Z13
+	VPERMILPS     $0x55, Z5, Z14
+	VADDPS        Z14, Z13, Z13
+	VPERMILPS     $0xaa, Z5, Z14
+	VADDPS        Z14, Z13, Z13
+	VPERMILPS     $0xff, Z5, Z5
+	VADDPS        Z5, Z13, Z13
+	VADDPS        Z6, Z13, Z13
+	VPERMILPS     $0x55, Z6, Z5
+	VADDPS        Z5, Z13, Z13
+	VPERMILPS     $0xaa, Z6, Z5
+	VADDPS        Z5, Z13, Z13
+	VPERMILPS     $0xff, Z6, Z5
+	VADDPS        Z5, Z13, Z13
+	VMOVSS        X13, (DI)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (DI)(SI*4), DI
+	VEXTRACTF32X4 $0x02, Z13, X5
+	VMOVSS        X5, (DI)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), DI
+	ADDQ          DI, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512DotQ5_1Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotQ5_1Two(SB), $0-80
+	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z2
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+24, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z4
+	VMOVDQU32    avx512_upper<>+0(SB), Z5
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z6
+	VPBROADCASTD AX, Z15
+	VPADDD       Z15, Z4, Z3
+	VPSUBD       Z15, Z4, Z4
+	VPTERNLOGD   $0xea, Z5, Z6, Z3
+	VPTERNLOGD   $0xea, Z5, Z6, Z4
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    sum+48(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6272(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	PREFETCHT1      6208(R8)(SI*1)
+	PREFETCHT1      6272(R8)(SI*1)
+	VXORPS          Z15, Z15, Z15
+	VMOVDQA32       Z15, Z16
+	VXORPS          Z17, Z17, Z17
+	VMOVDQA32       Z17, Z18
+	VMOVDQU32       (R8), Z19
+	VMOVDQU32       64(R8), Z20
+	VMOVDQU32       128(R8), Z21
+	VMOVDQU32       avx512_Q5_1<>+0(SB), Z22
+	VMOVDQU32       avx512_Q5_1_head<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z22
+	VPERMI2W        Z20, Z19, Z23
+	VMOVDQU32       avx512_Q5_1_high<>+0(SB), Z19
+	VMOVDQU32       avx512_Q5_1_head_high<>+0(SB), Z24
+	VPERMI2W        Z21, Z20, Z19
+	VPERMI2W        Z21, Z20, Z24
+	VSHUFI32X4      $0x55, Z24, Z23, Z20
+	VPUNPCKLQDQ     X24, X23, X7
+	VPUNPCKHQDQ     X24, X23, X23
+	VINSERTI32X4    $0x01, X23, Y7, Y7
+	VCVTPH2PS       Y7, Z7
+	VSHUFI32X4      $0x00, Z19, Z22, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VSHUFI32X4      $0xff, Z19, Z22, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
+	VPADDB          Z2, Z21, K3, Z21
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z22, K3
+	VPADDB          Z2, Z23, K3, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
+	VPADDB          Z2, Z24, K3, Z24
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z20
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z20, K3
+	VPADDB          Z2, Z19, K3, Z19
+	VPDPBUSD        (R9), Z21, Z15
+	VPDPBUSD        64(R9), Z23, Z15
+	VPDPBUSD        128(R9), Z24, Z15
+	VPDPBUSD        192(R9), Z19, Z15
+	VPDPBUSD        (R9)(BX*8), Z21, Z17
+	VPDPBUSD        64(R9)(BX*8), Z23, Z17
+	VPDPBUSD        128(R9)(BX*8), Z24, Z17
+	VPDPBUSD        192(R9)(BX*8), Z19, Z17
+	VMOVDQU32       (R8)(SI*1), Z19
+	VMOVDQU32       64(R8)(SI*1), Z20
+	VMOVDQU32       128(R8)(SI*1), Z21
+	VMOVDQU32       avx512_Q5_1<>+0(SB), Z22
+	VMOVDQU32       avx512_Q5_1_head<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z22
+	VPERMI2W        Z20, Z19, Z23
+	VMOVDQU32       avx512_Q5_1_high<>+0(SB), Z19
+	VMOVDQU32       avx512_Q5_1_head_high<>+0(SB), Z24
+	VPERMI2W        Z21, Z20, Z19
+	VPERMI2W        Z21, Z20, Z24
+	VSHUFI32X4      $0x55, Z24, Z23, Z20
+	VPUNPCKLQDQ     X24, X23, X8
+	VPUNPCKHQDQ     X24, X23, X23
+	VINSERTI32X4    $0x01, X23, Y8, Y8
+	VCVTPH2PS       Y8, Z8
+	VSHUFI32X4      $0x00, Z19, Z22, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VSHUFI32X4      $0xff, Z19, Z22, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
+	VPADDB          Z2, Z21, K3, Z21
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z22, K3
+	VPADDB          Z2, Z23, K3, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
+	VPADDB          Z2, Z24, K3, Z24
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z20
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z20, K3
+	VPADDB          Z2, Z19, K3, Z19
+	VPDPBUSD        (R9), Z21, Z16
+	VPDPBUSD        64(R9), Z23, Z16
+	VPDPBUSD        128(R9), Z24, Z16
+	VPDPBUSD        192(R9), Z19, Z16
+	VPDPBUSD        (R9)(BX*8), Z21, Z18
+	VPDPBUSD        64(R9)(BX*8), Z23, Z18
+	VPDPBUSD        128(R9)(BX*8), Z24, Z18
+	VPDPBUSD        192(R9)(BX*8), Z19, Z18
+	VSHUFF64X2      $0x44, Z8, Z7, Z19
+	VSHUFF64X2      $0xee, Z8, Z7, Z20
+	VBROADCASTF64X4 (R10), Z21
+	VSHUFI32X4      $0x88, Z16, Z15, Z22
+	VSHUFI32X4      $0xdd, Z16, Z15, Z15
+	VMULPS          Z21, Z19, Z21
+	VPADDD          Z15, Z22, Z22
+	VCVTDQ2PS       Z22, Z22
+	VFMADD231PS     Z21, Z22, Z5
+	VBROADCASTF64X4 (R11), Z15
+	VFMADD231PS     Z15, Z20, Z5
+	VBROADCASTF64X4 (R10)(BX*1), Z15
+	VSHUFI32X4      $0x88, Z18, Z17, Z16
+	VSHUFI32X4      $0xdd, Z18, Z17, Z17
+	VMULPS          Z15, Z19, Z15
+	VPADDD          Z17, Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z15, Z16, Z6
+	VBROADCASTF64X4 (R11)(BX*1), Z15
+	VFMADD231PS     Z15, Z20, Z6
+	ADDQ            $+192, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+32, R11
+	DECQ            R12
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, R8
+	LEAQ            (R10)(CX*4), R10
+	LEAQ            (R11)(CX*4), R11
+	VXORPS          Z15, Z15, Z15
+	VMOVDQA32       Z15, Z16
+	VXORPS          Z17, Z17, Z17
+	VMOVDQA32       Z17, Z18
+	VMOVDQU32       (R8), Z19
+	VMOVDQU32       64(R8), Z20
+	VMOVDQU32       128(R8), Z21
+	VMOVDQU32       avx512_Q5_1<>+0(SB), Z22
+	VMOVDQU32       avx512_Q5_1_head<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z22
+	VPERMI2W        Z20, Z19, Z23
+	VMOVDQU32       avx512_Q5_1_high<>+0(SB), Z19
+	VMOVDQU32       avx512_Q5_1_head_high<>+0(SB), Z24
+	VPERMI2W        Z21, Z20, Z19
+	VPERMI2W        Z21, Z20, Z24
+	VSHUFI32X4      $0x55, Z24, Z23, Z20
+	VPUNPCKLQDQ     X24, X23, X9
+	VPUNPCKHQDQ     X24, X23, X23
+	VINSERTI32X4    $0x01, X23, Y9, Y9
+	VCVTPH2PS       Y9, Z9
+	VSHUFI32X4      $0x00, Z19, Z22, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VSHUFI32X4      $0xff, Z19, Z22, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
+	VPADDB          Z2, Z21, K3, Z21
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z22, K3
+	VPADDB          Z2, Z23, K3, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
+	VPADDB          Z2, Z24, K3, Z24
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z20
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z20, K3
+	VPADDB          Z2, Z19, K3, Z19
+	LEAQ            (R9), R12
+	VPEXPANDD.Z     (R12), K1, Z20
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z22
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z25
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z26
+	LEAQ            (R12)(AX*8), R12
+	VPDPBUSD        Z20, Z21, Z15
+	VPDPBUSD        Z22, Z23, Z15
+	VPDPBUSD        Z25, Z24, Z15
+	VPDPBUSD        Z26, Z19, Z15
+	LEAQ            (R9)(BX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z20
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z22
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z25
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z26
+	LEAQ            (R12)(AX*8), R12
+	VPDPBUSD        Z20, Z21, Z17
+	VPDPBUSD        Z22, Z23, Z17
+	VPDPBUSD        Z25, Z24, Z17
+	VPDPBUSD        Z26, Z19, Z17
+	VMOVDQU32       (R8)(SI*1), Z19
+	VMOVDQU32       64(R8)(SI*1), Z20
+	VMOVDQU32       128(R8)(SI*1), Z21
+	VMOVDQU32       avx512_Q5_1<>+0(SB), Z22
+	VMOVDQU32       avx512_Q5_1_head<>+0(SB), Z23
+	VPERMI2W        Z20, Z19, Z22
+	VPERMI2W        Z20, Z19, Z23
+	VMOVDQU32       avx512_Q5_1_high<>+0(SB), Z19
+	VMOVDQU32       avx512_Q5_1_head_high<>+0(SB), Z24
+	VPERMI2W        Z21, Z20, Z19
+	VPERMI2W        Z21, Z20, Z24
+	VSHUFI32X4      $0x55, Z24, Z23, Z20
+	VPUNPCKLQDQ     X24, X23, X10
+	VPUNPCKHQDQ     X24, X23, X23
+	VINSERTI32X4    $0x01, X23, Y10, Y10
+	VCVTPH2PS       Y10, Z10
+	VSHUFI32X4      $0x00, Z19, Z22, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPANDD          Z1, Z24, Z24
+	VSHUFI32X4      $0xff, Z19, Z22, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
+	VPADDB          Z2, Z21, K3, Z21
+	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z22, K3
+	VPADDB          Z2, Z23, K3, Z23
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z22
+	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
+	VPADDB          Z2, Z24, K3, Z24
+	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z20
+	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z20, K3
+	VPADDB          Z2, Z19, K3, Z19
+	LEAQ            (R9), R8
+	VPEXPANDD.Z     (R8), K1, Z20
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z26
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z20, Z21, Z16
+	VPDPBUSD        Z22, Z23, Z16
+	VPDPBUSD        Z25, Z24, Z16
+	VPDPBUSD        Z26, Z19, Z16
+	LEAQ            (R9)(BX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z20
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z26
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z20, Z21, Z18
+	VPDPBUSD        Z22, Z23, Z18
+	VPDPBUSD        Z25, Z24, Z18
+	VPDPBUSD        Z26, Z19, Z18
+	VSHUFF64X2      $0x44, Z10, Z9, Z19
+	VSHUFF64X2      $0xee, Z10, Z9, Z20
+	VPERMPS         Z5, Z3, Z5
+	VMOVUPS.Z       (R10), K2, Y11
+	VSHUFF64X2      $0x44, Z11, Z11, Z11
+	VSHUFI32X4      $0x88, Z16, Z15, Z21
+	VSHUFI32X4      $0xdd, Z16, Z15, Z15
+	VMULPS          Z11, Z19, Z11
+	VPADDD          Z15, Z21, Z21
+	VCVTDQ2PS       Z21, Z21
+	VFMADD231PS     Z11, Z21, Z5
+	VMOVUPS.Z       (R11), K2, Y12
+	VSHUFF64X2      $0x44, Z12, Z12, Z12
+	VFMADD231PS     Z12, Z20, Z5
+	VPERMPS         Z5, Z4, Z5
+	VPERMPS         Z6, Z3, Z6
+	VMOVUPS.Z       (R10)(BX*1), K2, Y13
+	VSHUFF64X2      $0x44, Z13, Z13, Z13
+	VSHUFI32X4      $0x88, Z18, Z17, Z15
+	VSHUFI32X4      $0xdd, Z18, Z17, Z16
+	VMULPS          Z13, Z19, Z13
+	VPADDD          Z16, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z13, Z15, Z6
+	VMOVUPS.Z       (R11)(BX*1), K2, Y14
+	VSHUFF64X2      $0x44, Z14, Z14, Z14
+	VFMADD231PS     Z14, Z20, Z6
+	VPERMPS         Z6, Z4, Z6
+
+end:
+	MOVQ          y+64(FP), BX
+	VXORPS        Z16, Z16, Z16
+	VSHUFF32X4    $0xf5, Z5, Z5, Z15
+	VADDPS        Z5, Z16, Z16
+	VPERMILPS     $0x55, Z5, Z17
+	VADDPS        Z17, Z16, Z16
+	VPERMILPS     $0xaa, Z5, Z17
+	VADDPS        Z17, Z16, Z16
+	VPERMILPS     $0xff, Z5, Z5
+	VADDPS        Z5, Z16, Z16
+	VADDPS        Z15, Z16, Z16
+	VPERMILPS     $0x55, Z15, Z5
+	VADDPS        Z5, Z16, Z16
+	VPERMILPS     $0xaa, Z15, Z5
+	VADDPS        Z5, Z16, Z16
+	VPERMILPS     $0xff, Z15, Z5
+	VADDPS        Z5, Z16, Z16
+	VXORPS        Z15, Z15, Z15
+	VSHUFF32X4    $0xf5, Z6, Z6, Z5
+	VADDPS        Z6, Z15, Z15
+	VPERMILPS     $0x55, Z6, Z17
+	VADDPS        Z17, Z15, Z15
+	VPERMILPS     $0xaa, Z6, Z17
+	VADDPS        Z17, Z15, Z15
+	VPERMILPS     $0xff, Z6, Z6
+	VADDPS        Z6, Z15, Z15
+	VADDPS        Z5, Z15, Z15
+	VPERMILPS     $0x55, Z5, Z6
+	VADDPS        Z6, Z15, Z15
+	VPERMILPS     $0xaa, Z5, Z6
+	VADDPS        Z6, Z15, Z15
+	VPERMILPS     $0xff, Z5, Z5
+	VADDPS        Z5, Z15, Z15
+	MOVQ          ldy+72(FP), R8
+	VMOVSS        X16, (BX)
+	VMOVSS        X15, (BX)(R8*4)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (BX)(DI*4), BX
+	VEXTRACTF32X4 $0x02, Z16, X5
+	VMOVSS        X5, (BX)
+	VEXTRACTF32X4 $0x02, Z15, X5
+	VMOVSS        X5, (BX)(R8*4)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), BX
+	ADDQ          BX, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
 // func avx512DotQ8_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
 TEXT ·avx512DotQ8_0(SB), $0-72
@@ -9577,6 +11278,920 @@ end:
 	ADDQ          BX, w+0(FP)
 	SUBQ          $0x02, rows+16(FP)
 	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512DotQ2_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotQ2_K(SB), NOSPLIT, $0-72
+	VMOVDQU32    avx512_plane_shift<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_03030303<>+0(SB), Z1
+	VPBROADCASTD avx512_splat_0000000f<>+0(SB), Z2
+	MOVQ         rows+16(FP), CX
+	INCQ         CX
+	SHRQ         $0x01, CX
+	MOVQ         CX, AX
+	IMULQ        stride+8(FP), AX
+
+row:
+	MOVQ    w+0(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    scale+40(FP), SI
+	MOVQ    half+56(FP), DI
+	XORQ    R8, R8
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R8, AX
+	MOVQ    nb+24(FP), R8
+	VXORPS  Z3, Z3, Z3
+	SHRQ    $0x03, R8
+
+group:
+	PREFETCHT1      6144(DX)
+	PREFETCHT1      6208(DX)
+	PREFETCHT1      6144(DX)(AX*1)
+	PREFETCHT1      6208(DX)(AX*1)
+	VXORPS          Z4, Z4, Z4
+	VMOVDQA32       Z4, Z5
+	VMOVDQU32       (BX), Z6
+	VMOVDQU32       64(BX), Z7
+	VMOVDQU32       128(BX), Z8
+	VMOVDQU32       192(BX), Z9
+	VMOVDQU32       (DX), X10
+	VPSHUFB         avx512_first_halves<>+0(SB), X10, X10
+	VPMOVZXBD       X10, Z10
+	VPSRLD          $0x04, Z10, Z11
+	VPANDD          Z2, Z10, Z10
+	VPBROADCASTW    80(DX), Y12
+	VCVTPH2PS       Y12, Z12
+	VCVTDQ2PS       Z10, Z10
+	VMULPS          Z12, Z10, Z10
+	VPBROADCASTW    82(DX), Y12
+	VCVTPH2PS       Y12, Z12
+	VCVTDQ2PS       Z11, Z11
+	VMULPS          Z12, Z11, Z11
+	VMOVDQU32       16(DX), Z12
+	VPSHUFD         $0x00, Z12, Z13
+	VPSRLVD         Z0, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPSHUFD         $0x55, Z12, Z14
+	VPSRLVD         Z0, Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPSHUFD         $0xaa, Z12, Z15
+	VPSRLVD         Z0, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPSHUFD         $0xff, Z12, Z12
+	VPSRLVD         Z0, Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPDPBUSD        Z6, Z13, Z4
+	VPDPBUSD        Z7, Z14, Z4
+	VPDPBUSD        Z8, Z15, Z4
+	VPDPBUSD        Z9, Z12, Z4
+	VMOVDQU32       (DX)(AX*1), X12
+	VPSHUFB         avx512_first_halves<>+0(SB), X12, X12
+	VPMOVZXBD       X12, Z12
+	VPSRLD          $0x04, Z12, Z13
+	VPANDD          Z2, Z12, Z12
+	VPBROADCASTW    80(DX)(AX*1), Y14
+	VCVTPH2PS       Y14, Z14
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z14, Z12, Z12
+	VPBROADCASTW    82(DX)(AX*1), Y14
+	VCVTPH2PS       Y14, Z14
+	VCVTDQ2PS       Z13, Z13
+	VMULPS          Z14, Z13, Z13
+	VMOVDQU32       16(DX)(AX*1), Z14
+	VPSHUFD         $0x00, Z14, Z15
+	VPSRLVD         Z0, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPSHUFD         $0x55, Z14, Z16
+	VPSRLVD         Z0, Z16, Z16
+	VPANDD          Z1, Z16, Z16
+	VPSHUFD         $0xaa, Z14, Z17
+	VPSRLVD         Z0, Z17, Z17
+	VPANDD          Z1, Z17, Z17
+	VPSHUFD         $0xff, Z14, Z14
+	VPSRLVD         Z0, Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPDPBUSD        Z6, Z15, Z5
+	VPDPBUSD        Z7, Z16, Z5
+	VPDPBUSD        Z8, Z17, Z5
+	VPDPBUSD        Z9, Z14, Z5
+	VSHUFF64X2      $0x44, Z12, Z10, Z6
+	VSHUFF64X2      $0xee, Z12, Z10, Z7
+	VSHUFF64X2      $0x44, Z13, Z11, Z8
+	VSHUFF64X2      $0xee, Z13, Z11, Z9
+	VBROADCASTF64X4 (SI), Z10
+	VSHUFI32X4      $0x88, Z5, Z4, Z11
+	VSHUFI32X4      $0xdd, Z5, Z4, Z4
+	VMULPS          Z10, Z6, Z5
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z5, Z11, Z3
+	VMULPS          Z10, Z7, Z5
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z5, Z4, Z3
+	VMOVDQU32       avx512_half_sums_0<>+0(SB), Z4
+	VPERMD          (DI), Z4, Z4
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z10, Z4, Z4
+	VFNMADD231PS    Z4, Z8, Z3
+	VMOVDQU32       avx512_half_sums_1<>+0(SB), Z4
+	VPERMD          (DI), Z4, Z4
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z10, Z4, Z4
+	VFNMADD231PS    Z4, Z9, Z3
+	ADDQ            $+84, DX
+	ADDQ            $+256, BX
+	ADDQ            $+32, SI
+	ADDQ            $+64, DI
+	DECQ            R8
+	JNZ             group
+	MOVQ            y+64(FP), DX
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z3, Z3, Z4
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z6
+	VADDPS          Z6, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z6
+	VADDPS          Z6, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VMOVSS          X5, (DX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(CX*4), DX
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (DX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_plane_shift<>+0(SB)/4, $0x00000000
+DATA avx512_plane_shift<>+4(SB)/4, $0x00000002
+DATA avx512_plane_shift<>+8(SB)/4, $0x00000004
+DATA avx512_plane_shift<>+12(SB)/4, $0x00000006
+DATA avx512_plane_shift<>+16(SB)/4, $0x00000000
+DATA avx512_plane_shift<>+20(SB)/4, $0x00000002
+DATA avx512_plane_shift<>+24(SB)/4, $0x00000004
+DATA avx512_plane_shift<>+28(SB)/4, $0x00000006
+DATA avx512_plane_shift<>+32(SB)/4, $0x00000000
+DATA avx512_plane_shift<>+36(SB)/4, $0x00000002
+DATA avx512_plane_shift<>+40(SB)/4, $0x00000004
+DATA avx512_plane_shift<>+44(SB)/4, $0x00000006
+DATA avx512_plane_shift<>+48(SB)/4, $0x00000000
+DATA avx512_plane_shift<>+52(SB)/4, $0x00000002
+DATA avx512_plane_shift<>+56(SB)/4, $0x00000004
+DATA avx512_plane_shift<>+60(SB)/4, $0x00000006
+GLOBL avx512_plane_shift<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_splat_03030303<>+0(SB)/4, $0x03030303
+GLOBL avx512_splat_03030303<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_0000000f<>+0(SB)/4, $0x0000000f
+GLOBL avx512_splat_0000000f<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_first_halves<>+0(SB)/4, $0x06040200
+DATA avx512_first_halves<>+4(SB)/4, $0x0e0c0a08
+DATA avx512_first_halves<>+8(SB)/4, $0x07050301
+DATA avx512_first_halves<>+12(SB)/4, $0x0f0d0b09
+GLOBL avx512_first_halves<>(SB), RODATA|NOPTR, $16
+
+DATA avx512_half_sums_0<>+0(SB)/4, $0x00000000
+DATA avx512_half_sums_0<>+4(SB)/4, $0x00000002
+DATA avx512_half_sums_0<>+8(SB)/4, $0x00000004
+DATA avx512_half_sums_0<>+12(SB)/4, $0x00000006
+DATA avx512_half_sums_0<>+16(SB)/4, $0x00000008
+DATA avx512_half_sums_0<>+20(SB)/4, $0x0000000a
+DATA avx512_half_sums_0<>+24(SB)/4, $0x0000000c
+DATA avx512_half_sums_0<>+28(SB)/4, $0x0000000e
+DATA avx512_half_sums_0<>+32(SB)/4, $0x00000000
+DATA avx512_half_sums_0<>+36(SB)/4, $0x00000002
+DATA avx512_half_sums_0<>+40(SB)/4, $0x00000004
+DATA avx512_half_sums_0<>+44(SB)/4, $0x00000006
+DATA avx512_half_sums_0<>+48(SB)/4, $0x00000008
+DATA avx512_half_sums_0<>+52(SB)/4, $0x0000000a
+DATA avx512_half_sums_0<>+56(SB)/4, $0x0000000c
+DATA avx512_half_sums_0<>+60(SB)/4, $0x0000000e
+GLOBL avx512_half_sums_0<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_half_sums_1<>+0(SB)/4, $0x00000001
+DATA avx512_half_sums_1<>+4(SB)/4, $0x00000003
+DATA avx512_half_sums_1<>+8(SB)/4, $0x00000005
+DATA avx512_half_sums_1<>+12(SB)/4, $0x00000007
+DATA avx512_half_sums_1<>+16(SB)/4, $0x00000009
+DATA avx512_half_sums_1<>+20(SB)/4, $0x0000000b
+DATA avx512_half_sums_1<>+24(SB)/4, $0x0000000d
+DATA avx512_half_sums_1<>+28(SB)/4, $0x0000000f
+DATA avx512_half_sums_1<>+32(SB)/4, $0x00000001
+DATA avx512_half_sums_1<>+36(SB)/4, $0x00000003
+DATA avx512_half_sums_1<>+40(SB)/4, $0x00000005
+DATA avx512_half_sums_1<>+44(SB)/4, $0x00000007
+DATA avx512_half_sums_1<>+48(SB)/4, $0x00000009
+DATA avx512_half_sums_1<>+52(SB)/4, $0x0000000b
+DATA avx512_half_sums_1<>+56(SB)/4, $0x0000000d
+DATA avx512_half_sums_1<>+60(SB)/4, $0x0000000f
+GLOBL avx512_half_sums_1<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotQ2_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotQ2_KTwo(SB), NOSPLIT, $0-80
+	VMOVDQU32    avx512_plane_shift<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_03030303<>+0(SB), Z1
+	VPBROADCASTD avx512_splat_0000000f<>+0(SB), Z2
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    AX, AX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ AX, CX
+	MOVQ    nb+24(FP), R9
+	MOVQ    R9, AX
+	SHLQ    $0x02, AX
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	VXORPS          Z5, Z5, Z5
+	VMOVDQA32       Z5, Z6
+	VXORPS          Z7, Z7, Z7
+	VMOVDQA32       Z7, Z8
+	VMOVDQU32       (BX), X9
+	VPSHUFB         avx512_first_halves<>+0(SB), X9, X9
+	VPMOVZXBD       X9, Z9
+	VPSRLD          $0x04, Z9, Z10
+	VPANDD          Z2, Z9, Z9
+	VPBROADCASTW    80(BX), Y11
+	VCVTPH2PS       Y11, Z11
+	VCVTDQ2PS       Z9, Z9
+	VMULPS          Z11, Z9, Z9
+	VPBROADCASTW    82(BX), Y11
+	VCVTPH2PS       Y11, Z11
+	VCVTDQ2PS       Z10, Z10
+	VMULPS          Z11, Z10, Z10
+	VMOVDQU32       16(BX), Z11
+	VPSHUFD         $0x00, Z11, Z12
+	VPSRLVD         Z0, Z12, Z12
+	VPANDD          Z1, Z12, Z12
+	VPSHUFD         $0x55, Z11, Z13
+	VPSRLVD         Z0, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPSHUFD         $0xaa, Z11, Z14
+	VPSRLVD         Z0, Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPSHUFD         $0xff, Z11, Z11
+	VPSRLVD         Z0, Z11, Z11
+	VPANDD          Z1, Z11, Z11
+	VPDPBUSD        (SI), Z12, Z5
+	VPDPBUSD        64(SI), Z13, Z5
+	VPDPBUSD        128(SI), Z14, Z5
+	VPDPBUSD        192(SI), Z11, Z5
+	VPDPBUSD        (SI)(AX*8), Z12, Z7
+	VPDPBUSD        64(SI)(AX*8), Z13, Z7
+	VPDPBUSD        128(SI)(AX*8), Z14, Z7
+	VPDPBUSD        192(SI)(AX*8), Z11, Z7
+	VMOVDQU32       (BX)(CX*1), X11
+	VPSHUFB         avx512_first_halves<>+0(SB), X11, X11
+	VPMOVZXBD       X11, Z11
+	VPSRLD          $0x04, Z11, Z12
+	VPANDD          Z2, Z11, Z11
+	VPBROADCASTW    80(BX)(CX*1), Y13
+	VCVTPH2PS       Y13, Z13
+	VCVTDQ2PS       Z11, Z11
+	VMULPS          Z13, Z11, Z11
+	VPBROADCASTW    82(BX)(CX*1), Y13
+	VCVTPH2PS       Y13, Z13
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z13, Z12, Z12
+	VMOVDQU32       16(BX)(CX*1), Z13
+	VPSHUFD         $0x00, Z13, Z14
+	VPSRLVD         Z0, Z14, Z14
+	VPANDD          Z1, Z14, Z14
+	VPSHUFD         $0x55, Z13, Z15
+	VPSRLVD         Z0, Z15, Z15
+	VPANDD          Z1, Z15, Z15
+	VPSHUFD         $0xaa, Z13, Z16
+	VPSRLVD         Z0, Z16, Z16
+	VPANDD          Z1, Z16, Z16
+	VPSHUFD         $0xff, Z13, Z13
+	VPSRLVD         Z0, Z13, Z13
+	VPANDD          Z1, Z13, Z13
+	VPDPBUSD        (SI), Z14, Z6
+	VPDPBUSD        64(SI), Z15, Z6
+	VPDPBUSD        128(SI), Z16, Z6
+	VPDPBUSD        192(SI), Z13, Z6
+	VPDPBUSD        (SI)(AX*8), Z14, Z8
+	VPDPBUSD        64(SI)(AX*8), Z15, Z8
+	VPDPBUSD        128(SI)(AX*8), Z16, Z8
+	VPDPBUSD        192(SI)(AX*8), Z13, Z8
+	VSHUFF64X2      $0x44, Z11, Z9, Z13
+	VSHUFF64X2      $0xee, Z11, Z9, Z9
+	VSHUFF64X2      $0x44, Z12, Z10, Z11
+	VSHUFF64X2      $0xee, Z12, Z10, Z10
+	VBROADCASTF64X4 (DI), Z12
+	VSHUFI32X4      $0x88, Z6, Z5, Z14
+	VSHUFI32X4      $0xdd, Z6, Z5, Z5
+	VMULPS          Z12, Z13, Z6
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z6, Z14, Z3
+	VMULPS          Z12, Z9, Z6
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z6, Z5, Z3
+	VMOVDQU32       avx512_half_sums_0<>+0(SB), Z5
+	VPERMD          (R8), Z5, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z12, Z5, Z5
+	VFNMADD231PS    Z5, Z11, Z3
+	VMOVDQU32       avx512_half_sums_1<>+0(SB), Z5
+	VPERMD          (R8), Z5, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z12, Z5, Z5
+	VFNMADD231PS    Z5, Z10, Z3
+	VBROADCASTF64X4 (DI)(AX*1), Z5
+	VSHUFI32X4      $0x88, Z8, Z7, Z6
+	VSHUFI32X4      $0xdd, Z8, Z7, Z7
+	VMULPS          Z5, Z13, Z8
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z8, Z6, Z4
+	VMULPS          Z5, Z9, Z6
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z6, Z7, Z4
+	VMOVDQU32       avx512_half_sums_0<>+0(SB), Z6
+	VPERMD          (R8)(AX*2), Z6, Z6
+	VCVTDQ2PS       Z6, Z6
+	VMULPS          Z5, Z6, Z6
+	VFNMADD231PS    Z6, Z11, Z4
+	VMOVDQU32       avx512_half_sums_1<>+0(SB), Z6
+	VPERMD          (R8)(AX*2), Z6, Z6
+	VCVTDQ2PS       Z6, Z6
+	VMULPS          Z5, Z6, Z6
+	VFNMADD231PS    Z6, Z10, Z4
+	ADDQ            $+84, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), AX
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z3, Z3, Z5
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0x55, Z3, Z7
+	VADDPS          Z7, Z6, Z6
+	VPERMILPS       $0xaa, Z3, Z7
+	VADDPS          Z7, Z6, Z6
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z6, Z6
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z4, Z4, Z3
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z7
+	VADDPS          Z7, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z7
+	VADDPS          Z7, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z5, Z5
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	MOVQ            ldy+72(FP), BX
+	VMOVSS          X6, (AX)
+	VMOVSS          X5, (AX)(BX*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (AX)(DX*4), AX
+	VEXTRACTF32X4   $0x02, Z6, X3
+	VMOVSS          X3, (AX)
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (AX)(BX*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), AX
+	ADDQ            AX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512DotQ3_K(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotQ3_K(SB), NOSPLIT, $0-72
+	VMOVDQU32    avx512_plane_shift<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_03030303<>+0(SB), Z1
+	VPBROADCASTD avx512_splat_04040404<>+0(SB), Z2
+	VMOVDQU32    avx512_q3_k_bit_turn<>+0(SB), Z3
+	VMOVDQU32    avx512_q3_k_halves_low<>+0(SB), X4
+	VMOVDQU32    avx512_q3_k_halves_high<>+0(SB), X5
+	VMOVDQU32    avx512_q3_k_halves_shift<>+0(SB), Z6
+	VMOVDQU32    avx512_q3_k_halves_turn<>+0(SB), Z7
+	VPBROADCASTD avx512_splat_0000000f<>+0(SB), Z8
+	VPBROADCASTD avx512_splat_00000030<>+0(SB), Z9
+	VPBROADCASTD avx512_splat_00000020<>+0(SB), Z10
+	VMOVDQU32    avx512_halves<>+0(SB), Z11
+	MOVQ         rows+16(FP), CX
+	INCQ         CX
+	SHRQ         $0x01, CX
+	MOVQ         CX, AX
+	IMULQ        stride+8(FP), AX
+
+row:
+	MOVQ    w+0(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    scale+40(FP), SI
+	MOVQ    half+56(FP), DI
+	XORQ    R8, R8
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R8, AX
+	MOVQ    nb+24(FP), R8
+	VXORPS  Z12, Z12, Z12
+	SHRQ    $0x03, R8
+
+group:
+	PREFETCHT1      6144(DX)
+	PREFETCHT1      6208(DX)
+	PREFETCHT1      6144(DX)(AX*1)
+	PREFETCHT1      6208(DX)(AX*1)
+	VXORPS          Z13, Z13, Z13
+	VPERMD          (DI), Z11, Z14
+	VPDPWSSD.BCST   avx512_splat_0000fffc<>+0(SB), Z14, Z13
+	VMOVDQA32       Z13, Z14
+	VMOVDQU32       (BX), Z15
+	VMOVDQU32       64(BX), Z16
+	VMOVDQU32       128(BX), Z17
+	VMOVDQU32       192(BX), Z18
+	VBROADCASTI64X4 (DX), Z19
+	VMOVDQU32       32(DX), Z20
+	VPSHUFD         $0x00, Z20, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0x55, Z20, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0xaa, Z20, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFD         $0xff, Z20, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0x00, Z19, Z24
+	VPRORVD         Z3, Z24, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z21
+	VPSHUFD         $0x55, Z19, Z24
+	VPRORVD         Z3, Z24, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z22
+	VPSHUFD         $0xaa, Z19, Z24
+	VPRORVD         Z3, Z24, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z23
+	VPSHUFD         $0xff, Z19, Z19
+	VPRORVD         Z3, Z19, Z19
+	VPTERNLOGD      $0xf8, Z2, Z19, Z20
+	VMOVDQU32       94(DX), X19
+	VPSHUFB         X4, X19, X24
+	VPSHUFB         X5, X19, X19
+	VPMOVZXBD       X24, Z24
+	VPMOVZXBD       X19, Z19
+	VPSRLVD         Z6, Z24, Z24
+	VPANDD          Z8, Z24, Z24
+	VPRORVD         Z7, Z19, Z19
+	VPTERNLOGD      $0xf8, Z9, Z19, Z24
+	VPSUBD          Z10, Z24, Z24
+	VPBROADCASTW    108(DX), Y19
+	VCVTPH2PS       Y19, Z19
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z19, Z24, Z24
+	VPDPBUSD        Z15, Z21, Z13
+	VPDPBUSD        Z16, Z22, Z13
+	VPDPBUSD        Z17, Z23, Z13
+	VPDPBUSD        Z18, Z20, Z13
+	VBROADCASTI64X4 (DX)(AX*1), Z19
+	VMOVDQU32       32(DX)(AX*1), Z20
+	VPSHUFD         $0x00, Z20, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0x55, Z20, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0xaa, Z20, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VPSHUFD         $0xff, Z20, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0x00, Z19, Z25
+	VPRORVD         Z3, Z25, Z25
+	VPTERNLOGD      $0xf8, Z2, Z25, Z21
+	VPSHUFD         $0x55, Z19, Z25
+	VPRORVD         Z3, Z25, Z25
+	VPTERNLOGD      $0xf8, Z2, Z25, Z22
+	VPSHUFD         $0xaa, Z19, Z25
+	VPRORVD         Z3, Z25, Z25
+	VPTERNLOGD      $0xf8, Z2, Z25, Z23
+	VPSHUFD         $0xff, Z19, Z19
+	VPRORVD         Z3, Z19, Z19
+	VPTERNLOGD      $0xf8, Z2, Z19, Z20
+	VMOVDQU32       94(DX)(AX*1), X19
+	VPSHUFB         X4, X19, X25
+	VPSHUFB         X5, X19, X19
+	VPMOVZXBD       X25, Z25
+	VPMOVZXBD       X19, Z19
+	VPSRLVD         Z6, Z25, Z25
+	VPANDD          Z8, Z25, Z25
+	VPRORVD         Z7, Z19, Z19
+	VPTERNLOGD      $0xf8, Z9, Z19, Z25
+	VPSUBD          Z10, Z25, Z25
+	VPBROADCASTW    108(DX)(AX*1), Y19
+	VCVTPH2PS       Y19, Z19
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z19, Z25, Z25
+	VPDPBUSD        Z15, Z21, Z14
+	VPDPBUSD        Z16, Z22, Z14
+	VPDPBUSD        Z17, Z23, Z14
+	VPDPBUSD        Z18, Z20, Z14
+	VSHUFF64X2      $0x44, Z25, Z24, Z15
+	VSHUFF64X2      $0xee, Z25, Z24, Z16
+	VBROADCASTF64X4 (SI), Z17
+	VSHUFI32X4      $0x88, Z14, Z13, Z18
+	VSHUFI32X4      $0xdd, Z14, Z13, Z13
+	VMULPS          Z17, Z15, Z14
+	VCVTDQ2PS       Z18, Z18
+	VFMADD231PS     Z14, Z18, Z12
+	VMULPS          Z17, Z16, Z14
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z14, Z13, Z12
+	ADDQ            $+110, DX
+	ADDQ            $+256, BX
+	ADDQ            $+32, SI
+	ADDQ            $+64, DI
+	DECQ            R8
+	JNZ             group
+	MOVQ            y+64(FP), DX
+	VXORPS          Z14, Z14, Z14
+	VSHUFF32X4      $0xf5, Z12, Z12, Z13
+	VADDPS          Z12, Z14, Z14
+	VPERMILPS       $0x55, Z12, Z15
+	VADDPS          Z15, Z14, Z14
+	VPERMILPS       $0xaa, Z12, Z15
+	VADDPS          Z15, Z14, Z14
+	VPERMILPS       $0xff, Z12, Z12
+	VADDPS          Z12, Z14, Z14
+	VADDPS          Z13, Z14, Z14
+	VPERMILPS       $0x55, Z13, Z12
+	VADDPS          Z12, Z14, Z14
+	VPERMILPS       $0xaa, Z13, Z12
+	VADDPS          Z12, Z14, Z14
+	VPERMILPS       $0xff, Z13, Z12
+	VADDPS          Z12, Z14, Z14
+	VMOVSS          X14, (DX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(CX*4), DX
+	VEXTRACTF32X4   $0x02, Z14, X12
+	VMOVSS          X12, (DX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_splat_04040404<>+0(SB)/4, $0x04040404
+GLOBL avx512_splat_04040404<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_q3_k_bit_turn<>+0(SB)/4, $0x0000001e
+DATA avx512_q3_k_bit_turn<>+4(SB)/4, $0x0000001f
+DATA avx512_q3_k_bit_turn<>+8(SB)/4, $0x00000000
+DATA avx512_q3_k_bit_turn<>+12(SB)/4, $0x00000001
+DATA avx512_q3_k_bit_turn<>+16(SB)/4, $0x0000001e
+DATA avx512_q3_k_bit_turn<>+20(SB)/4, $0x0000001f
+DATA avx512_q3_k_bit_turn<>+24(SB)/4, $0x00000000
+DATA avx512_q3_k_bit_turn<>+28(SB)/4, $0x00000001
+DATA avx512_q3_k_bit_turn<>+32(SB)/4, $0x00000002
+DATA avx512_q3_k_bit_turn<>+36(SB)/4, $0x00000003
+DATA avx512_q3_k_bit_turn<>+40(SB)/4, $0x00000004
+DATA avx512_q3_k_bit_turn<>+44(SB)/4, $0x00000005
+DATA avx512_q3_k_bit_turn<>+48(SB)/4, $0x00000002
+DATA avx512_q3_k_bit_turn<>+52(SB)/4, $0x00000003
+DATA avx512_q3_k_bit_turn<>+56(SB)/4, $0x00000004
+DATA avx512_q3_k_bit_turn<>+60(SB)/4, $0x00000005
+GLOBL avx512_q3_k_bit_turn<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_q3_k_halves_low<>+0(SB)/4, $0x08060402
+DATA avx512_q3_k_halves_low<>+4(SB)/4, $0x08060402
+DATA avx512_q3_k_halves_low<>+8(SB)/4, $0x09070503
+DATA avx512_q3_k_halves_low<>+12(SB)/4, $0x09070503
+GLOBL avx512_q3_k_halves_low<>(SB), RODATA|NOPTR, $16
+
+DATA avx512_q3_k_halves_high<>+0(SB)/4, $0x0c0a0c0a
+DATA avx512_q3_k_halves_high<>+4(SB)/4, $0x0c0a0c0a
+DATA avx512_q3_k_halves_high<>+8(SB)/4, $0x0d0b0d0b
+DATA avx512_q3_k_halves_high<>+12(SB)/4, $0x0d0b0d0b
+GLOBL avx512_q3_k_halves_high<>(SB), RODATA|NOPTR, $16
+
+DATA avx512_q3_k_halves_shift<>+0(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_shift<>+4(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_shift<>+8(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_shift<>+12(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_shift<>+16(SB)/4, $0x00000004
+DATA avx512_q3_k_halves_shift<>+20(SB)/4, $0x00000004
+DATA avx512_q3_k_halves_shift<>+24(SB)/4, $0x00000004
+DATA avx512_q3_k_halves_shift<>+28(SB)/4, $0x00000004
+DATA avx512_q3_k_halves_shift<>+32(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_shift<>+36(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_shift<>+40(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_shift<>+44(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_shift<>+48(SB)/4, $0x00000004
+DATA avx512_q3_k_halves_shift<>+52(SB)/4, $0x00000004
+DATA avx512_q3_k_halves_shift<>+56(SB)/4, $0x00000004
+DATA avx512_q3_k_halves_shift<>+60(SB)/4, $0x00000004
+GLOBL avx512_q3_k_halves_shift<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_q3_k_halves_turn<>+0(SB)/4, $0x0000001c
+DATA avx512_q3_k_halves_turn<>+4(SB)/4, $0x0000001c
+DATA avx512_q3_k_halves_turn<>+8(SB)/4, $0x0000001e
+DATA avx512_q3_k_halves_turn<>+12(SB)/4, $0x0000001e
+DATA avx512_q3_k_halves_turn<>+16(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_turn<>+20(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_turn<>+24(SB)/4, $0x00000002
+DATA avx512_q3_k_halves_turn<>+28(SB)/4, $0x00000002
+DATA avx512_q3_k_halves_turn<>+32(SB)/4, $0x0000001c
+DATA avx512_q3_k_halves_turn<>+36(SB)/4, $0x0000001c
+DATA avx512_q3_k_halves_turn<>+40(SB)/4, $0x0000001e
+DATA avx512_q3_k_halves_turn<>+44(SB)/4, $0x0000001e
+DATA avx512_q3_k_halves_turn<>+48(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_turn<>+52(SB)/4, $0x00000000
+DATA avx512_q3_k_halves_turn<>+56(SB)/4, $0x00000002
+DATA avx512_q3_k_halves_turn<>+60(SB)/4, $0x00000002
+GLOBL avx512_q3_k_halves_turn<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_splat_00000030<>+0(SB)/4, $0x00000030
+GLOBL avx512_splat_00000030<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_00000020<>+0(SB)/4, $0x00000020
+GLOBL avx512_splat_00000020<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_0000fffc<>+0(SB)/4, $0x0000fffc
+GLOBL avx512_splat_0000fffc<>(SB), RODATA|NOPTR, $4
+
+// func avx512DotQ3_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotQ3_KTwo(SB), NOSPLIT, $0-80
+	VMOVDQU32    avx512_plane_shift<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_03030303<>+0(SB), Z1
+	VPBROADCASTD avx512_splat_04040404<>+0(SB), Z2
+	VMOVDQU32    avx512_q3_k_bit_turn<>+0(SB), Z3
+	VMOVDQU32    avx512_q3_k_halves_low<>+0(SB), X4
+	VMOVDQU32    avx512_q3_k_halves_high<>+0(SB), X5
+	VMOVDQU32    avx512_q3_k_halves_shift<>+0(SB), Z6
+	VMOVDQU32    avx512_q3_k_halves_turn<>+0(SB), Z7
+	VPBROADCASTD avx512_splat_0000000f<>+0(SB), Z8
+	VPBROADCASTD avx512_splat_00000030<>+0(SB), Z9
+	VPBROADCASTD avx512_splat_00000020<>+0(SB), Z10
+	VMOVDQU32    avx512_halves<>+0(SB), Z11
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    AX, AX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ AX, CX
+	MOVQ    nb+24(FP), R9
+	MOVQ    R9, AX
+	SHLQ    $0x02, AX
+	VXORPS  Z12, Z12, Z12
+	VXORPS  Z13, Z13, Z13
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	VXORPS          Z14, Z14, Z14
+	VPERMD          (R8), Z11, Z15
+	VPDPWSSD.BCST   avx512_splat_0000fffc<>+0(SB), Z15, Z14
+	VMOVDQA32       Z14, Z15
+	VXORPS          Z16, Z16, Z16
+	VPERMD          (R8)(AX*2), Z11, Z17
+	VPDPWSSD.BCST   avx512_splat_0000fffc<>+0(SB), Z17, Z16
+	VMOVDQA32       Z16, Z17
+	VBROADCASTI64X4 (BX), Z18
+	VMOVDQU32       32(BX), Z19
+	VPSHUFD         $0x00, Z19, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0x55, Z19, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0xaa, Z19, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0xff, Z19, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFD         $0x00, Z18, Z23
+	VPRORVD         Z3, Z23, Z23
+	VPTERNLOGD      $0xf8, Z2, Z23, Z20
+	VPSHUFD         $0x55, Z18, Z23
+	VPRORVD         Z3, Z23, Z23
+	VPTERNLOGD      $0xf8, Z2, Z23, Z21
+	VPSHUFD         $0xaa, Z18, Z23
+	VPRORVD         Z3, Z23, Z23
+	VPTERNLOGD      $0xf8, Z2, Z23, Z22
+	VPSHUFD         $0xff, Z18, Z18
+	VPRORVD         Z3, Z18, Z18
+	VPTERNLOGD      $0xf8, Z2, Z18, Z19
+	VMOVDQU32       94(BX), X18
+	VPSHUFB         X4, X18, X23
+	VPSHUFB         X5, X18, X18
+	VPMOVZXBD       X23, Z23
+	VPMOVZXBD       X18, Z18
+	VPSRLVD         Z6, Z23, Z23
+	VPANDD          Z8, Z23, Z23
+	VPRORVD         Z7, Z18, Z18
+	VPTERNLOGD      $0xf8, Z9, Z18, Z23
+	VPSUBD          Z10, Z23, Z23
+	VPBROADCASTW    108(BX), Y18
+	VCVTPH2PS       Y18, Z18
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z18, Z23, Z23
+	VPDPBUSD        (SI), Z20, Z14
+	VPDPBUSD        64(SI), Z21, Z14
+	VPDPBUSD        128(SI), Z22, Z14
+	VPDPBUSD        192(SI), Z19, Z14
+	VPDPBUSD        (SI)(AX*8), Z20, Z16
+	VPDPBUSD        64(SI)(AX*8), Z21, Z16
+	VPDPBUSD        128(SI)(AX*8), Z22, Z16
+	VPDPBUSD        192(SI)(AX*8), Z19, Z16
+	VBROADCASTI64X4 (BX)(CX*1), Z18
+	VMOVDQU32       32(BX)(CX*1), Z19
+	VPSHUFD         $0x00, Z19, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFD         $0x55, Z19, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFD         $0xaa, Z19, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VPSHUFD         $0xff, Z19, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VPSHUFD         $0x00, Z18, Z24
+	VPRORVD         Z3, Z24, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z20
+	VPSHUFD         $0x55, Z18, Z24
+	VPRORVD         Z3, Z24, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z21
+	VPSHUFD         $0xaa, Z18, Z24
+	VPRORVD         Z3, Z24, Z24
+	VPTERNLOGD      $0xf8, Z2, Z24, Z22
+	VPSHUFD         $0xff, Z18, Z18
+	VPRORVD         Z3, Z18, Z18
+	VPTERNLOGD      $0xf8, Z2, Z18, Z19
+	VMOVDQU32       94(BX)(CX*1), X18
+	VPSHUFB         X4, X18, X24
+	VPSHUFB         X5, X18, X18
+	VPMOVZXBD       X24, Z24
+	VPMOVZXBD       X18, Z18
+	VPSRLVD         Z6, Z24, Z24
+	VPANDD          Z8, Z24, Z24
+	VPRORVD         Z7, Z18, Z18
+	VPTERNLOGD      $0xf8, Z9, Z18, Z24
+	VPSUBD          Z10, Z24, Z24
+	VPBROADCASTW    108(BX)(CX*1), Y18
+	VCVTPH2PS       Y18, Z18
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z18, Z24, Z24
+	VPDPBUSD        (SI), Z20, Z15
+	VPDPBUSD        64(SI), Z21, Z15
+	VPDPBUSD        128(SI), Z22, Z15
+	VPDPBUSD        192(SI), Z19, Z15
+	VPDPBUSD        (SI)(AX*8), Z20, Z17
+	VPDPBUSD        64(SI)(AX*8), Z21, Z17
+	VPDPBUSD        128(SI)(AX*8), Z22, Z17
+	VPDPBUSD        192(SI)(AX*8), Z19, Z17
+	VSHUFF64X2      $0x44, Z24, Z23, Z18
+	VSHUFF64X2      $0xee, Z24, Z23, Z19
+	VBROADCASTF64X4 (DI), Z20
+	VSHUFI32X4      $0x88, Z15, Z14, Z21
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VMULPS          Z20, Z18, Z15
+	VCVTDQ2PS       Z21, Z21
+	VFMADD231PS     Z15, Z21, Z12
+	VMULPS          Z20, Z19, Z15
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z15, Z14, Z12
+	VBROADCASTF64X4 (DI)(AX*1), Z14
+	VSHUFI32X4      $0x88, Z17, Z16, Z15
+	VSHUFI32X4      $0xdd, Z17, Z16, Z16
+	VMULPS          Z14, Z18, Z17
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z17, Z15, Z13
+	VMULPS          Z14, Z19, Z14
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z14, Z16, Z13
+	ADDQ            $+110, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), AX
+	VXORPS          Z15, Z15, Z15
+	VSHUFF32X4      $0xf5, Z12, Z12, Z14
+	VADDPS          Z12, Z15, Z15
+	VPERMILPS       $0x55, Z12, Z16
+	VADDPS          Z16, Z15, Z15
+	VPERMILPS       $0xaa, Z12, Z16
+	VADDPS          Z16, Z15, Z15
+	VPERMILPS       $0xff, Z12, Z12
+	VADDPS          Z12, Z15, Z15
+	VADDPS          Z14, Z15, Z15
+	VPERMILPS       $0x55, Z14, Z12
+	VADDPS          Z12, Z15, Z15
+	VPERMILPS       $0xaa, Z14, Z12
+	VADDPS          Z12, Z15, Z15
+	VPERMILPS       $0xff, Z14, Z12
+	VADDPS          Z12, Z15, Z15
+	VXORPS          Z14, Z14, Z14
+	VSHUFF32X4      $0xf5, Z13, Z13, Z12
+	VADDPS          Z13, Z14, Z14
+	VPERMILPS       $0x55, Z13, Z16
+	VADDPS          Z16, Z14, Z14
+	VPERMILPS       $0xaa, Z13, Z16
+	VADDPS          Z16, Z14, Z14
+	VPERMILPS       $0xff, Z13, Z13
+	VADDPS          Z13, Z14, Z14
+	VADDPS          Z12, Z14, Z14
+	VPERMILPS       $0x55, Z12, Z13
+	VADDPS          Z13, Z14, Z14
+	VPERMILPS       $0xaa, Z12, Z13
+	VADDPS          Z13, Z14, Z14
+	VPERMILPS       $0xff, Z12, Z12
+	VADDPS          Z12, Z14, Z14
+	MOVQ            ldy+72(FP), BX
+	VMOVSS          X15, (AX)
+	VMOVSS          X14, (AX)(BX*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (AX)(DX*4), AX
+	VEXTRACTF32X4   $0x02, Z15, X12
+	VMOVSS          X12, (AX)
+	VEXTRACTF32X4   $0x02, Z14, X12
+	VMOVSS          X12, (AX)(BX*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), AX
+	ADDQ            AX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
 
 done:
 	VZEROUPPER
@@ -10283,9 +12898,6 @@ DATA avx512_shift_odd<>+56(SB)/4, $0x00000000
 DATA avx512_shift_odd<>+60(SB)/4, $0x00000004
 GLOBL avx512_shift_odd<>(SB), RODATA|NOPTR, $64
 
-DATA avx512_splat_0f0f0f0f<>+0(SB)/4, $0x0f0f0f0f
-GLOBL avx512_splat_0f0f0f0f<>(SB), RODATA|NOPTR, $4
-
 DATA avx512_q5_k_turn<>+0(SB)/4, $0x0000001c
 DATA avx512_q5_k_turn<>+4(SB)/4, $0x0000001d
 DATA avx512_q5_k_turn<>+8(SB)/4, $0x0000001e
@@ -10303,9 +12915,6 @@ DATA avx512_q5_k_turn<>+52(SB)/4, $0x00000001
 DATA avx512_q5_k_turn<>+56(SB)/4, $0x00000002
 DATA avx512_q5_k_turn<>+60(SB)/4, $0x00000003
 GLOBL avx512_q5_k_turn<>(SB), RODATA|NOPTR, $64
-
-DATA avx512_splat_10101010<>+0(SB)/4, $0x10101010
-GLOBL avx512_splat_10101010<>(SB), RODATA|NOPTR, $4
 
 // func avx512DotQ5_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+
@@ -10672,11 +13281,11 @@ group:
 	VBROADCASTF64X4 (SI), Z15
 	VSHUFI32X4      $0x88, Z12, Z11, Z16
 	VSHUFI32X4      $0xdd, Z12, Z11, Z11
-	VMULPS          Z15, Z14, Z12
-	VMULPS          Z15, Z13, Z15
+	VMULPS          Z15, Z13, Z12
 	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z12, Z16, Z10
+	VMULPS          Z15, Z14, Z12
 	VCVTDQ2PS       Z11, Z11
-	VFMADD231PS     Z15, Z16, Z10
 	VFMADD231PS     Z12, Z11, Z10
 	ADDQ            $+210, DX
 	ADDQ            $+256, BX
@@ -10985,21 +13594,21 @@ group:
 	VBROADCASTF64X4 (DI), Z17
 	VSHUFI32X4      $0x88, Z13, Z12, Z19
 	VSHUFI32X4      $0xdd, Z13, Z12, Z12
-	VMULPS          Z17, Z16, Z13
-	VMULPS          Z17, Z18, Z17
+	VMULPS          Z17, Z18, Z13
 	VCVTDQ2PS       Z19, Z19
+	VFMADD231PS     Z13, Z19, Z10
+	VMULPS          Z17, Z16, Z13
 	VCVTDQ2PS       Z12, Z12
-	VFMADD231PS     Z17, Z19, Z10
 	VFMADD231PS     Z13, Z12, Z10
 	VBROADCASTF64X4 (DI)(AX*1), Z12
 	VSHUFI32X4      $0x88, Z15, Z14, Z13
 	VSHUFI32X4      $0xdd, Z15, Z14, Z14
-	VMULPS          Z12, Z16, Z15
-	VMULPS          Z12, Z18, Z12
+	VMULPS          Z12, Z18, Z15
 	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z15, Z13, Z11
+	VMULPS          Z12, Z16, Z12
 	VCVTDQ2PS       Z14, Z14
-	VFMADD231PS     Z12, Z13, Z11
-	VFMADD231PS     Z15, Z14, Z11
+	VFMADD231PS     Z12, Z14, Z11
 	ADDQ            $+210, BX
 	ADDQ            $+256, SI
 	ADDQ            $+32, DI
@@ -11054,6 +13663,646 @@ group:
 	ADDQ            AX, w+0(FP)
 	SUBQ            $0x02, rows+16(FP)
 	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512DotIQ4_NL(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
+TEXT ·avx512DotIQ4_NL(SB), $0-72
+	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VMOVDQU32    avx512_iq4_levels<>+0(SB), Z2
+	VMOVDQU32    avx512_q4_0<>+0(SB), Z3
+	VMOVDQU32    avx512_q4_0_high<>+0(SB), Z4
+	VMOVDQU32    avx512_q4_0_d<>+0(SB), Z5
+	VMOVDQU32    avx512_halves<>+0(SB), Z6
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+18, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z8
+	VMOVDQU32    avx512_upper<>+0(SB), Z9
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z10
+	VPBROADCASTD AX, Z12
+	VPADDD       Z12, Z8, Z7
+	VPSUBD       Z12, Z8, Z8
+	VPTERNLOGD   $0xea, Z9, Z10, Z7
+	VPTERNLOGD   $0xea, Z9, Z10, Z8
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
+
+row:
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z9, Z9, Z9
+	SHRQ    $0x03, R11
+
+group:
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6272(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	PREFETCHT1      6272(DI)(BX*1)
+	VXORPS          Z10, Z10, Z10
+	VPERMD          (R10), Z6, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z12, Z10
+	VMOVDQA32       Z10, Z12
+	VMOVDQU32       (R8), Z13
+	VMOVDQU32       64(R8), Z14
+	VMOVDQU32       128(R8), Z15
+	VMOVDQU32       192(R8), Z16
+	VMOVDQU32       (DI), Z17
+	VMOVDQU32       64(DI), Z18
+	VMOVDQU32       80(DI), Z19
+	VMOVDQA32       Z3, Z20
+	VPERMI2W        Z18, Z17, Z20
+	VMOVDQA32       Z4, Z21
+	VPERMI2W        Z19, Z18, Z21
+	VPERMT2W        Z18, Z5, Z17
+	VCVTPH2PS       X17, Y17
+	VSHUFI32X4      $0x00, Z21, Z20, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VSHUFI32X4      $0x55, Z21, Z20, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VSHUFI32X4      $0xaa, Z21, Z20, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xff, Z21, Z20, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFB         Z18, Z2, Z18
+	VPSHUFB         Z19, Z2, Z19
+	VPSHUFB         Z22, Z2, Z22
+	VPSHUFB         Z20, Z2, Z20
+	VPDPBUSD        Z13, Z18, Z10
+	VPDPBUSD        Z14, Z19, Z10
+	VPDPBUSD        Z15, Z22, Z10
+	VPDPBUSD        Z16, Z20, Z10
+	VMOVDQU32       (DI)(BX*1), Z18
+	VMOVDQU32       64(DI)(BX*1), Z19
+	VMOVDQU32       80(DI)(BX*1), Z20
+	VMOVDQA32       Z3, Z21
+	VPERMI2W        Z19, Z18, Z21
+	VMOVDQA32       Z4, Z22
+	VPERMI2W        Z20, Z19, Z22
+	VPERMT2W        Z19, Z5, Z18
+	VCVTPH2PS       X18, Y18
+	VSHUFI32X4      $0x00, Z22, Z21, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VSHUFI32X4      $0x55, Z22, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0xaa, Z22, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z22, Z21, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFB         Z19, Z2, Z19
+	VPSHUFB         Z20, Z2, Z20
+	VPSHUFB         Z23, Z2, Z23
+	VPSHUFB         Z21, Z2, Z21
+	VPDPBUSD        Z13, Z19, Z12
+	VPDPBUSD        Z14, Z20, Z12
+	VPDPBUSD        Z15, Z23, Z12
+	VPDPBUSD        Z16, Z21, Z12
+	VSHUFF64X2      $0x44, Z18, Z17, Z13
+	VBROADCASTF64X4 (R9), Z14
+	VSHUFI32X4      $0x88, Z12, Z10, Z15
+	VSHUFI32X4      $0xdd, Z12, Z10, Z10
+	VMULPS          Z14, Z13, Z14
+	VPADDD          Z10, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VFMADD231PS     Z14, Z15, Z9
+	ADDQ            $+144, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, DI
+	LEAQ            (R9)(CX*4), R9
+	LEAQ            (R10)(CX*8), R10
+	VXORPS          Z10, Z10, Z10
+	VMOVDQU32.Z     (R10), K3, Z12
+	VPERMD          Z12, Z6, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z12, Z10
+	VMOVDQA32       Z10, Z12
+	LEAQ            (R8), R8
+	VPEXPANDD.Z     (R8), K1, Z13
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z14
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z15
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z16
+	LEAQ            (R8)(AX*8), R8
+	VMOVDQU32       (DI), Z17
+	VMOVDQU32       64(DI), Z18
+	VMOVDQU32       80(DI), Z19
+	VMOVDQA32       Z3, Z20
+	VPERMI2W        Z18, Z17, Z20
+	VMOVDQA32       Z4, Z21
+	VPERMI2W        Z19, Z18, Z21
+	VPERMT2W        Z18, Z5, Z17
+	VCVTPH2PS       X17, Y17
+	VSHUFI32X4      $0x00, Z21, Z20, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VSHUFI32X4      $0x55, Z21, Z20, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VSHUFI32X4      $0xaa, Z21, Z20, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xff, Z21, Z20, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFB         Z18, Z2, Z18
+	VPSHUFB         Z19, Z2, Z19
+	VPSHUFB         Z22, Z2, Z22
+	VPSHUFB         Z20, Z2, Z20
+	VPDPBUSD        Z13, Z18, Z10
+	VPDPBUSD        Z14, Z19, Z10
+	VPDPBUSD        Z15, Z22, Z10
+	VPDPBUSD        Z16, Z20, Z10
+	VMOVDQU32       (DI)(BX*1), Z18
+	VMOVDQU32       64(DI)(BX*1), Z19
+	VMOVDQU32       80(DI)(BX*1), Z20
+	VMOVDQA32       Z3, Z21
+	VPERMI2W        Z19, Z18, Z21
+	VMOVDQA32       Z4, Z22
+	VPERMI2W        Z20, Z19, Z22
+	VPERMT2W        Z19, Z5, Z18
+	VCVTPH2PS       X18, Y18
+	VSHUFI32X4      $0x00, Z22, Z21, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VSHUFI32X4      $0x55, Z22, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0xaa, Z22, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z22, Z21, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFB         Z19, Z2, Z19
+	VPSHUFB         Z20, Z2, Z20
+	VPSHUFB         Z23, Z2, Z23
+	VPSHUFB         Z21, Z2, Z21
+	VPDPBUSD        Z13, Z19, Z12
+	VPDPBUSD        Z14, Z20, Z12
+	VPDPBUSD        Z15, Z23, Z12
+	VPDPBUSD        Z16, Z21, Z12
+	VSHUFF64X2      $0x44, Z18, Z17, Z13
+	VPERMPS         Z9, Z7, Z9
+	VMOVUPS.Z       (R9), K2, Y11
+	VSHUFF64X2      $0x44, Z11, Z11, Z11
+	VSHUFI32X4      $0x88, Z12, Z10, Z14
+	VSHUFI32X4      $0xdd, Z12, Z10, Z10
+	VMULPS          Z11, Z13, Z11
+	VPADDD          Z10, Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z11, Z14, Z9
+	VPERMPS         Z9, Z8, Z9
+
+end:
+	MOVQ          y+64(FP), DI
+	VXORPS        Z12, Z12, Z12
+	VSHUFF32X4    $0xf5, Z9, Z9, Z10
+	VADDPS        Z9, Z12, Z12
+	VPERMILPS     $0x55, Z9, Z13
+	VADDPS        Z13, Z12, Z12
+	VPERMILPS     $0xaa, Z9, Z13
+	VADDPS        Z13, Z12, Z12
+	VPERMILPS     $0xff, Z9, Z9
+	VADDPS        Z9, Z12, Z12
+	VADDPS        Z10, Z12, Z12
+	VPERMILPS     $0x55, Z10, Z9
+	VADDPS        Z9, Z12, Z12
+	VPERMILPS     $0xaa, Z10, Z9
+	VADDPS        Z9, Z12, Z12
+	VPERMILPS     $0xff, Z10, Z9
+	VADDPS        Z9, Z12, Z12
+	VMOVSS        X12, (DI)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (DI)(SI*4), DI
+	VEXTRACTF32X4 $0x02, Z12, X9
+	VMOVSS        X9, (DI)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), DI
+	ADDQ          DI, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_iq4_levels<>+0(SB)/4, $0x3f2d1801
+DATA avx512_iq4_levels<>+4(SB)/4, $0x766a5d4f
+DATA avx512_iq4_levels<>+8(SB)/4, $0xa6998d81
+DATA avx512_iq4_levels<>+12(SB)/4, $0xf1d9c5b5
+DATA avx512_iq4_levels<>+16(SB)/4, $0x3f2d1801
+DATA avx512_iq4_levels<>+20(SB)/4, $0x766a5d4f
+DATA avx512_iq4_levels<>+24(SB)/4, $0xa6998d81
+DATA avx512_iq4_levels<>+28(SB)/4, $0xf1d9c5b5
+DATA avx512_iq4_levels<>+32(SB)/4, $0x3f2d1801
+DATA avx512_iq4_levels<>+36(SB)/4, $0x766a5d4f
+DATA avx512_iq4_levels<>+40(SB)/4, $0xa6998d81
+DATA avx512_iq4_levels<>+44(SB)/4, $0xf1d9c5b5
+DATA avx512_iq4_levels<>+48(SB)/4, $0x3f2d1801
+DATA avx512_iq4_levels<>+52(SB)/4, $0x766a5d4f
+DATA avx512_iq4_levels<>+56(SB)/4, $0xa6998d81
+DATA avx512_iq4_levels<>+60(SB)/4, $0xf1d9c5b5
+GLOBL avx512_iq4_levels<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotIQ4_NLTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, F16C, MMX+
+TEXT ·avx512DotIQ4_NLTwo(SB), $0-80
+	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
+	VMOVDQU32    avx512_iq4_levels<>+0(SB), Z2
+	VMOVDQU32    avx512_q4_0<>+0(SB), Z3
+	VMOVDQU32    avx512_q4_0_high<>+0(SB), Z4
+	VMOVDQU32    avx512_q4_0_d<>+0(SB), Z5
+	VMOVDQU32    avx512_halves<>+0(SB), Z6
+	MOVQ         nb+24(FP), AX
+	ANDQ         $0x07, AX
+	LEAQ         -8(AX), CX
+	IMUL3Q       $+18, CX, DX
+	VMOVDQU32    avx512_lanes<>+0(SB), Z8
+	VMOVDQU32    avx512_upper<>+0(SB), Z9
+	VPBROADCASTD avx512_splat_00000007<>+0(SB), Z10
+	VPBROADCASTD AX, Z13
+	VPADDD       Z13, Z8, Z7
+	VPSUBD       Z13, Z8, Z8
+	VPTERNLOGD   $0xea, Z9, Z10, Z7
+	VPTERNLOGD   $0xea, Z9, Z10, Z8
+	MOVQ         CX, BX
+	NEGQ         BX
+	MOVQ         $0x000000ff, SI
+	SHLXQ        BX, SI, SI
+	ANDQ         $0x000000ff, SI
+	KMOVQ        SI, K2
+	MOVQ         SI, DI
+	ANDQ         $0x0f, SI
+	IMUL3Q       $0x11, SI, SI
+	SHRQ         $0x04, DI
+	IMUL3Q       $+4352, DI, DI
+	ORQ          DI, SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000ffff, SI
+	ADDQ         BX, BX
+	SHLXQ        BX, SI, SI
+	KMOVW        SI, K3
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    half+56(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z9, Z9, Z9
+	VXORPS  Z10, Z10, Z10
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6272(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	PREFETCHT1      6208(R8)(SI*1)
+	PREFETCHT1      6272(R8)(SI*1)
+	VXORPS          Z13, Z13, Z13
+	VPERMD          (R11), Z6, Z14
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z14, Z13
+	VMOVDQA32       Z13, Z14
+	VXORPS          Z15, Z15, Z15
+	VPERMD          (R11)(BX*2), Z6, Z16
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z16, Z15
+	VMOVDQA32       Z15, Z16
+	VMOVDQU32       (R8), Z17
+	VMOVDQU32       64(R8), Z18
+	VMOVDQU32       80(R8), Z19
+	VMOVDQA32       Z3, Z20
+	VPERMI2W        Z18, Z17, Z20
+	VMOVDQA32       Z4, Z21
+	VPERMI2W        Z19, Z18, Z21
+	VPERMT2W        Z18, Z5, Z17
+	VCVTPH2PS       X17, Y17
+	VSHUFI32X4      $0x00, Z21, Z20, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VSHUFI32X4      $0x55, Z21, Z20, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VSHUFI32X4      $0xaa, Z21, Z20, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xff, Z21, Z20, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFB         Z18, Z2, Z18
+	VPSHUFB         Z19, Z2, Z19
+	VPSHUFB         Z22, Z2, Z22
+	VPSHUFB         Z20, Z2, Z20
+	VPDPBUSD        (R9), Z18, Z13
+	VPDPBUSD        64(R9), Z19, Z13
+	VPDPBUSD        128(R9), Z22, Z13
+	VPDPBUSD        192(R9), Z20, Z13
+	VPDPBUSD        (R9)(BX*8), Z18, Z15
+	VPDPBUSD        64(R9)(BX*8), Z19, Z15
+	VPDPBUSD        128(R9)(BX*8), Z22, Z15
+	VPDPBUSD        192(R9)(BX*8), Z20, Z15
+	VMOVDQU32       (R8)(SI*1), Z18
+	VMOVDQU32       64(R8)(SI*1), Z19
+	VMOVDQU32       80(R8)(SI*1), Z20
+	VMOVDQA32       Z3, Z21
+	VPERMI2W        Z19, Z18, Z21
+	VMOVDQA32       Z4, Z22
+	VPERMI2W        Z20, Z19, Z22
+	VPERMT2W        Z19, Z5, Z18
+	VCVTPH2PS       X18, Y18
+	VSHUFI32X4      $0x00, Z22, Z21, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VSHUFI32X4      $0x55, Z22, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0xaa, Z22, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z22, Z21, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFB         Z19, Z2, Z19
+	VPSHUFB         Z20, Z2, Z20
+	VPSHUFB         Z23, Z2, Z23
+	VPSHUFB         Z21, Z2, Z21
+	VPDPBUSD        (R9), Z19, Z14
+	VPDPBUSD        64(R9), Z20, Z14
+	VPDPBUSD        128(R9), Z23, Z14
+	VPDPBUSD        192(R9), Z21, Z14
+	VPDPBUSD        (R9)(BX*8), Z19, Z16
+	VPDPBUSD        64(R9)(BX*8), Z20, Z16
+	VPDPBUSD        128(R9)(BX*8), Z23, Z16
+	VPDPBUSD        192(R9)(BX*8), Z21, Z16
+	VSHUFF64X2      $0x44, Z18, Z17, Z17
+	VBROADCASTF64X4 (R10), Z18
+	VSHUFI32X4      $0x88, Z14, Z13, Z19
+	VSHUFI32X4      $0xdd, Z14, Z13, Z13
+	VMULPS          Z18, Z17, Z18
+	VPADDD          Z13, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VFMADD231PS     Z18, Z19, Z9
+	VBROADCASTF64X4 (R10)(BX*1), Z13
+	VSHUFI32X4      $0x88, Z16, Z15, Z14
+	VSHUFI32X4      $0xdd, Z16, Z15, Z15
+	VMULPS          Z13, Z17, Z13
+	VPADDD          Z15, Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VFMADD231PS     Z13, Z14, Z10
+	ADDQ            $+144, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+64, R11
+	DECQ            R12
+	JNZ             group
+	TESTQ           AX, AX
+	JZ              end
+	ADDQ            DX, R8
+	LEAQ            (R10)(CX*4), R10
+	LEAQ            (R11)(CX*8), R11
+	VXORPS          Z13, Z13, Z13
+	VMOVDQU32.Z     (R11), K3, Z14
+	VPERMD          Z14, Z6, Z14
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z14, Z13
+	VMOVDQA32       Z13, Z14
+	VXORPS          Z15, Z15, Z15
+	VMOVDQU32.Z     (R11)(BX*2), K3, Z16
+	VPERMD          Z16, Z6, Z16
+	VPDPWSSD.BCST   avx512_splat_0000ff80<>+0(SB), Z16, Z15
+	VMOVDQA32       Z15, Z16
+	VMOVDQU32       (R8), Z17
+	VMOVDQU32       64(R8), Z18
+	VMOVDQU32       80(R8), Z19
+	VMOVDQA32       Z3, Z20
+	VPERMI2W        Z18, Z17, Z20
+	VMOVDQA32       Z4, Z21
+	VPERMI2W        Z19, Z18, Z21
+	VPERMT2W        Z18, Z5, Z17
+	VCVTPH2PS       X17, Y17
+	VSHUFI32X4      $0x00, Z21, Z20, Z18
+	VPSRLVD         Z0, Z18, Z18
+	VPANDD          Z1, Z18, Z18
+	VSHUFI32X4      $0x55, Z21, Z20, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VSHUFI32X4      $0xaa, Z21, Z20, Z22
+	VPSRLVD         Z0, Z22, Z22
+	VPANDD          Z1, Z22, Z22
+	VSHUFI32X4      $0xff, Z21, Z20, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VPSHUFB         Z18, Z2, Z18
+	VPSHUFB         Z19, Z2, Z19
+	VPSHUFB         Z22, Z2, Z22
+	VPSHUFB         Z20, Z2, Z20
+	LEAQ            (R9), R11
+	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z23
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z24
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z25
+	LEAQ            (R11)(AX*8), R11
+	VPDPBUSD        Z21, Z18, Z13
+	VPDPBUSD        Z23, Z19, Z13
+	VPDPBUSD        Z24, Z22, Z13
+	VPDPBUSD        Z25, Z20, Z13
+	LEAQ            (R9)(BX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z23
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z24
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z25
+	LEAQ            (R11)(AX*8), R11
+	VPDPBUSD        Z21, Z18, Z15
+	VPDPBUSD        Z23, Z19, Z15
+	VPDPBUSD        Z24, Z22, Z15
+	VPDPBUSD        Z25, Z20, Z15
+	VMOVDQU32       (R8)(SI*1), Z18
+	VMOVDQU32       64(R8)(SI*1), Z19
+	VMOVDQU32       80(R8)(SI*1), Z20
+	VMOVDQA32       Z3, Z21
+	VPERMI2W        Z19, Z18, Z21
+	VMOVDQA32       Z4, Z22
+	VPERMI2W        Z20, Z19, Z22
+	VPERMT2W        Z19, Z5, Z18
+	VCVTPH2PS       X18, Y18
+	VSHUFI32X4      $0x00, Z22, Z21, Z19
+	VPSRLVD         Z0, Z19, Z19
+	VPANDD          Z1, Z19, Z19
+	VSHUFI32X4      $0x55, Z22, Z21, Z20
+	VPSRLVD         Z0, Z20, Z20
+	VPANDD          Z1, Z20, Z20
+	VSHUFI32X4      $0xaa, Z22, Z21, Z23
+	VPSRLVD         Z0, Z23, Z23
+	VPANDD          Z1, Z23, Z23
+	VSHUFI32X4      $0xff, Z22, Z21, Z21
+	VPSRLVD         Z0, Z21, Z21
+	VPANDD          Z1, Z21, Z21
+	VPSHUFB         Z19, Z2, Z19
+	VPSHUFB         Z20, Z2, Z20
+	VPSHUFB         Z23, Z2, Z23
+	VPSHUFB         Z21, Z2, Z21
+	LEAQ            (R9), R8
+	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z26
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z22, Z19, Z14
+	VPDPBUSD        Z24, Z20, Z14
+	VPDPBUSD        Z25, Z23, Z14
+	VPDPBUSD        Z26, Z21, Z14
+	LEAQ            (R9)(BX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z26
+	LEAQ            (R8)(AX*8), R8
+	VPDPBUSD        Z22, Z19, Z16
+	VPDPBUSD        Z24, Z20, Z16
+	VPDPBUSD        Z25, Z23, Z16
+	VPDPBUSD        Z26, Z21, Z16
+	VSHUFF64X2      $0x44, Z18, Z17, Z17
+	VPERMPS         Z9, Z7, Z9
+	VMOVUPS.Z       (R10), K2, Y11
+	VSHUFF64X2      $0x44, Z11, Z11, Z11
+	VSHUFI32X4      $0x88, Z14, Z13, Z18
+	VSHUFI32X4      $0xdd, Z14, Z13, Z13
+	VMULPS          Z11, Z17, Z11
+	VPADDD          Z13, Z18, Z18
+	VCVTDQ2PS       Z18, Z18
+	VFMADD231PS     Z11, Z18, Z9
+	VPERMPS         Z9, Z8, Z9
+	VPERMPS         Z10, Z7, Z10
+	VMOVUPS.Z       (R10)(BX*1), K2, Y12
+	VSHUFF64X2      $0x44, Z12, Z12, Z12
+	VSHUFI32X4      $0x88, Z16, Z15, Z13
+	VSHUFI32X4      $0xdd, Z16, Z15, Z14
+	VMULPS          Z12, Z17, Z12
+	VPADDD          Z14, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z12, Z13, Z10
+	VPERMPS         Z10, Z8, Z10
+
+end:
+	MOVQ          y+64(FP), BX
+	VXORPS        Z14, Z14, Z14
+	VSHUFF32X4    $0xf5, Z9, Z9, Z13
+	VADDPS        Z9, Z14, Z14
+	VPERMILPS     $0x55, Z9, Z15
+	VADDPS        Z15, Z14, Z14
+	VPERMILPS     $0xaa, Z9, Z15
+	VADDPS        Z15, Z14, Z14
+	VPERMILPS     $0xff, Z9, Z9
+	VADDPS        Z9, Z14, Z14
+	VADDPS        Z13, Z14, Z14
+	VPERMILPS     $0x55, Z13, Z9
+	VADDPS        Z9, Z14, Z14
+	VPERMILPS     $0xaa, Z13, Z9
+	VADDPS        Z9, Z14, Z14
+	VPERMILPS     $0xff, Z13, Z9
+	VADDPS        Z9, Z14, Z14
+	VXORPS        Z13, Z13, Z13
+	VSHUFF32X4    $0xf5, Z10, Z10, Z9
+	VADDPS        Z10, Z13, Z13
+	VPERMILPS     $0x55, Z10, Z15
+	VADDPS        Z15, Z13, Z13
+	VPERMILPS     $0xaa, Z10, Z15
+	VADDPS        Z15, Z13, Z13
+	VPERMILPS     $0xff, Z10, Z10
+	VADDPS        Z10, Z13, Z13
+	VADDPS        Z9, Z13, Z13
+	VPERMILPS     $0x55, Z9, Z10
+	VADDPS        Z10, Z13, Z13
+	VPERMILPS     $0xaa, Z9, Z10
+	VADDPS        Z10, Z13, Z13
+	VPERMILPS     $0xff, Z9, Z9
+	VADDPS        Z9, Z13, Z13
+	MOVQ          ldy+72(FP), R8
+	VMOVSS        X14, (BX)
+	VMOVSS        X13, (BX)(R8*4)
+	CMPQ          rows+16(FP), $0x01
+	JEQ           done
+	LEAQ          (BX)(DI*4), BX
+	VEXTRACTF32X4 $0x02, Z14, X9
+	VMOVSS        X9, (BX)
+	VEXTRACTF32X4 $0x02, Z13, X9
+	VMOVSS        X9, (BX)(R8*4)
+	ADDQ          $0x04, y+64(FP)
+	MOVQ          stride+8(FP), BX
+	ADDQ          BX, w+0(FP)
+	SUBQ          $0x02, rows+16(FP)
+	JNZ           row
 
 done:
 	VZEROUPPER
@@ -11229,24 +14478,6 @@ done:
 	VZEROUPPER
 	RET
 
-DATA avx512_shift_half<>+0(SB)/4, $0x00000000
-DATA avx512_shift_half<>+4(SB)/4, $0x00000000
-DATA avx512_shift_half<>+8(SB)/4, $0x00000000
-DATA avx512_shift_half<>+12(SB)/4, $0x00000000
-DATA avx512_shift_half<>+16(SB)/4, $0x00000004
-DATA avx512_shift_half<>+20(SB)/4, $0x00000004
-DATA avx512_shift_half<>+24(SB)/4, $0x00000004
-DATA avx512_shift_half<>+28(SB)/4, $0x00000004
-DATA avx512_shift_half<>+32(SB)/4, $0x00000000
-DATA avx512_shift_half<>+36(SB)/4, $0x00000000
-DATA avx512_shift_half<>+40(SB)/4, $0x00000000
-DATA avx512_shift_half<>+44(SB)/4, $0x00000000
-DATA avx512_shift_half<>+48(SB)/4, $0x00000004
-DATA avx512_shift_half<>+52(SB)/4, $0x00000004
-DATA avx512_shift_half<>+56(SB)/4, $0x00000004
-DATA avx512_shift_half<>+60(SB)/4, $0x00000004
-GLOBL avx512_shift_half<>(SB), RODATA|NOPTR, $64
-
 DATA avx512_iq4_xs_low<>+0(SB)/4, $0x00000000
 DATA avx512_iq4_xs_low<>+4(SB)/4, $0x00000004
 DATA avx512_iq4_xs_low<>+8(SB)/4, $0x00000008
@@ -11282,33 +14513,6 @@ DATA avx512_iq4_xs_high<>+52(SB)/4, $0x00000016
 DATA avx512_iq4_xs_high<>+56(SB)/4, $0x00000018
 DATA avx512_iq4_xs_high<>+60(SB)/4, $0x0000001a
 GLOBL avx512_iq4_xs_high<>(SB), RODATA|NOPTR, $64
-
-DATA avx512_splat_0000000f<>+0(SB)/4, $0x0000000f
-GLOBL avx512_splat_0000000f<>(SB), RODATA|NOPTR, $4
-
-DATA avx512_splat_00000030<>+0(SB)/4, $0x00000030
-GLOBL avx512_splat_00000030<>(SB), RODATA|NOPTR, $4
-
-DATA avx512_splat_00000020<>+0(SB)/4, $0x00000020
-GLOBL avx512_splat_00000020<>(SB), RODATA|NOPTR, $4
-
-DATA avx512_iq4_levels<>+0(SB)/4, $0x3f2d1801
-DATA avx512_iq4_levels<>+4(SB)/4, $0x766a5d4f
-DATA avx512_iq4_levels<>+8(SB)/4, $0xa6998d81
-DATA avx512_iq4_levels<>+12(SB)/4, $0xf1d9c5b5
-DATA avx512_iq4_levels<>+16(SB)/4, $0x3f2d1801
-DATA avx512_iq4_levels<>+20(SB)/4, $0x766a5d4f
-DATA avx512_iq4_levels<>+24(SB)/4, $0xa6998d81
-DATA avx512_iq4_levels<>+28(SB)/4, $0xf1d9c5b5
-DATA avx512_iq4_levels<>+32(SB)/4, $0x3f2d1801
-DATA avx512_iq4_levels<>+36(SB)/4, $0x766a5d4f
-DATA avx512_iq4_levels<>+40(SB)/4, $0xa6998d81
-DATA avx512_iq4_levels<>+44(SB)/4, $0xf1d9c5b5
-DATA avx512_iq4_levels<>+48(SB)/4, $0x3f2d1801
-DATA avx512_iq4_levels<>+52(SB)/4, $0x766a5d4f
-DATA avx512_iq4_levels<>+56(SB)/4, $0xa6998d81
-DATA avx512_iq4_levels<>+60(SB)/4, $0xf1d9c5b5
-GLOBL avx512_iq4_levels<>(SB), RODATA|NOPTR, $64
 
 DATA avx512_iq4_xs_0<>+0(SB)/4, $0x00000000
 DATA avx512_iq4_xs_0<>+4(SB)/4, $0x00000004
@@ -20217,9 +23421,6 @@ DATA avx512_planes_high<>+56(SB)/4, $0x00000006
 DATA avx512_planes_high<>+60(SB)/4, $0x00000006
 GLOBL avx512_planes_high<>(SB), RODATA|NOPTR, $64
 
-DATA avx512_splat_03030303<>+0(SB)/4, $0x03030303
-GLOBL avx512_splat_03030303<>(SB), RODATA|NOPTR, $4
-
 // func avx512UnpackQ3_K(nb int, w *byte, q *byte, scale *float32, off *float32)
 // Requires: AVX, AVX2, AVX512F, AVX512VL
 TEXT ·avx512UnpackQ3_K(SB), NOSPLIT, $0-40
@@ -20236,7 +23437,7 @@ TEXT ·avx512UnpackQ3_K(SB), NOSPLIT, $0-40
 	VMOVDQU32    avx512_q3_k_low<>+0(SB), X5
 	VMOVDQU32    avx512_q3_k_high<>+0(SB), X6
 	VMOVDQU32    avx512_q3_k_shift<>+0(SB), Z7
-	VMOVDQU32    avx512_q3_k_scale_turn<>+0(SB), Z8
+	VMOVDQU32    avx512_q3_k_turn<>+0(SB), Z8
 	VPBROADCASTD avx512_splat_0000000f<>+0(SB), Z9
 	VPBROADCASTD avx512_splat_00000030<>+0(SB), Z10
 	VPBROADCASTD avx512_splat_00000020<>+0(SB), Z11
@@ -20277,9 +23478,9 @@ block:
 	VPRORVD         Z8, Z12, Z12
 	VPTERNLOGD      $0xf8, Z10, Z12, Z13
 	VPSUBD          Z11, Z13, Z13
-	VCVTDQ2PS       Z13, Z13
 	VPBROADCASTW    108(CX), Y12
 	VCVTPH2PS       Y12, Z12
+	VCVTDQ2PS       Z13, Z13
 	VMULPS          Z12, Z13, Z13
 	VMOVUPS         Z13, (BX)
 	ADDQ            $+110, CX
@@ -20307,9 +23508,6 @@ DATA avx512_q3_k_turns<>+52(SB)/4, $0x0000001f
 DATA avx512_q3_k_turns<>+56(SB)/4, $0x0000001f
 DATA avx512_q3_k_turns<>+60(SB)/4, $0x0000001f
 GLOBL avx512_q3_k_turns<>(SB), RODATA|NOPTR, $64
-
-DATA avx512_splat_04040404<>+0(SB)/4, $0x04040404
-GLOBL avx512_splat_04040404<>(SB), RODATA|NOPTR, $4
 
 DATA avx512_q3_k_low<>+0(SB)/4, $0x05040302
 DATA avx512_q3_k_low<>+4(SB)/4, $0x09080706
@@ -20341,23 +23539,23 @@ DATA avx512_q3_k_shift<>+56(SB)/4, $0x00000004
 DATA avx512_q3_k_shift<>+60(SB)/4, $0x00000004
 GLOBL avx512_q3_k_shift<>(SB), RODATA|NOPTR, $64
 
-DATA avx512_q3_k_scale_turn<>+0(SB)/4, $0x0000001c
-DATA avx512_q3_k_scale_turn<>+4(SB)/4, $0x0000001c
-DATA avx512_q3_k_scale_turn<>+8(SB)/4, $0x0000001c
-DATA avx512_q3_k_scale_turn<>+12(SB)/4, $0x0000001c
-DATA avx512_q3_k_scale_turn<>+16(SB)/4, $0x0000001e
-DATA avx512_q3_k_scale_turn<>+20(SB)/4, $0x0000001e
-DATA avx512_q3_k_scale_turn<>+24(SB)/4, $0x0000001e
-DATA avx512_q3_k_scale_turn<>+28(SB)/4, $0x0000001e
-DATA avx512_q3_k_scale_turn<>+32(SB)/4, $0x00000000
-DATA avx512_q3_k_scale_turn<>+36(SB)/4, $0x00000000
-DATA avx512_q3_k_scale_turn<>+40(SB)/4, $0x00000000
-DATA avx512_q3_k_scale_turn<>+44(SB)/4, $0x00000000
-DATA avx512_q3_k_scale_turn<>+48(SB)/4, $0x00000002
-DATA avx512_q3_k_scale_turn<>+52(SB)/4, $0x00000002
-DATA avx512_q3_k_scale_turn<>+56(SB)/4, $0x00000002
-DATA avx512_q3_k_scale_turn<>+60(SB)/4, $0x00000002
-GLOBL avx512_q3_k_scale_turn<>(SB), RODATA|NOPTR, $64
+DATA avx512_q3_k_turn<>+0(SB)/4, $0x0000001c
+DATA avx512_q3_k_turn<>+4(SB)/4, $0x0000001c
+DATA avx512_q3_k_turn<>+8(SB)/4, $0x0000001c
+DATA avx512_q3_k_turn<>+12(SB)/4, $0x0000001c
+DATA avx512_q3_k_turn<>+16(SB)/4, $0x0000001e
+DATA avx512_q3_k_turn<>+20(SB)/4, $0x0000001e
+DATA avx512_q3_k_turn<>+24(SB)/4, $0x0000001e
+DATA avx512_q3_k_turn<>+28(SB)/4, $0x0000001e
+DATA avx512_q3_k_turn<>+32(SB)/4, $0x00000000
+DATA avx512_q3_k_turn<>+36(SB)/4, $0x00000000
+DATA avx512_q3_k_turn<>+40(SB)/4, $0x00000000
+DATA avx512_q3_k_turn<>+44(SB)/4, $0x00000000
+DATA avx512_q3_k_turn<>+48(SB)/4, $0x00000002
+DATA avx512_q3_k_turn<>+52(SB)/4, $0x00000002
+DATA avx512_q3_k_turn<>+56(SB)/4, $0x00000002
+DATA avx512_q3_k_turn<>+60(SB)/4, $0x00000002
+GLOBL avx512_q3_k_turn<>(SB), RODATA|NOPTR, $64
 
 // func avx512ProbeFMA(n int)
 // Requires: AVX, AVX512DQ, AVX512F

@@ -13,7 +13,7 @@ var iq4Values = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38
 
 // dots lists the integer formats that have fused row dots.
 func dots() []dotFormat {
-	return []dotFormat{dotQ4_0(), dotQ4_1(), dotQ8_0(), dotQ4_K(), dotQ5_K(), dotQ6_K(), dotIQ4_XS()}
+	return []dotFormat{dotQ4_0(), dotQ4_1(), dotQ5("Q5_0", 0), dotQ5("Q5_1", 1), dotQ8_0(), dotQ2_K(), dotQ3_K(), dotQ4_K(), dotQ5_K(), dotQ6_K(), dotIQ4_NL(), dotIQ4_XS()}
 }
 
 // nibbles is what turns raw bytes into one nibble each: a shift per dword and a mask.
@@ -81,6 +81,8 @@ func spreadLanes(a, b, mask VecVirtual) []VecVirtual {
 	return q
 }
 
+func one(x VecVirtual) []VecVirtual { return []VecVirtual{x} }
+
 // half is a float16 as 16 floats.
 func half(m Mem) VecVirtual {
 	d := ZMM()
@@ -89,33 +91,65 @@ func half(m Mem) VecVirtual {
 	return d
 }
 
-// dotQ4_0: 8 blocks of d, 16 bytes of nibbles.
-func dotQ4_0() dotFormat {
-	f := dotFormat{name: "Q4_0", bytes: 144, bias: 8, tail: true, high: secondHalf}
-	var mask, low, high, scales VecVirtual
-	f.setup = func() {
-		mask = inPlace("half", secondHalf)
+// q4_0Group is how groups of Q4_0's layout are read, 8 blocks of d and 16 bytes of nibbles.
+type q4_0Group struct{ low, high, scales VecVirtual }
+
+func newQ4_0Group() q4_0Group {
+	return q4_0Group{
 		// Of the words that begin at byte 0, and at byte 64: dword d of block c begins at word 9c + 1 + 2d.
-		low = load(words("q4_0", 32, func(i int) uint16 { return uint16(9*(i/2%4) + 1 + 2*(i/8) + i%2) }))
+		load(words("q4_0", 32, func(i int) uint16 { return uint16(9*(i/2%4) + 1 + 2*(i/8) + i%2) })),
 		// Of the words that begin at byte 64, which are 32, and at byte 80.
-		high = load(words("q4_0_high", 32, func(i int) uint16 {
+		load(words("q4_0_high", 32, func(i int) uint16 {
 			w := 9*(4+i/2%4) + 1 + 2*(i/8) + i%2
 			if w < 64 {
 				return uint16(w - 32)
 			}
 			return uint16(w - 40 + 32)
-		}))
-		scales = load(words("q4_0_d", 32, func(i int) uint16 { return uint16(9 * i % 64) }))
+		})),
+		load(words("q4_0_d", 32, func(i int) uint16 { return uint16(9 * i % 64) })),
 	}
-	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
-		x, y, z, a, b := load(w), load(w.Offset(64)), load(w.Offset(80)), ZMM(), ZMM()
-		VMOVDQA32(low, a)
-		VPERMI2W(y, x, a)
-		VMOVDQA32(high, b)
-		VPERMI2W(z, y, b)
-		VPERMT2W(y, scales, x)
-		VCVTPH2PS(x.AsX(), x.AsY())
-		return spreadLanes(a, b, mask), x
+}
+
+// decode gives the bytes of blocks 0 to 3 and 4 to 7 as spreadLanes takes them, and the scales.
+func (g q4_0Group) decode(w Mem) (a, b, s VecVirtual) {
+	x, y, z := load(w), load(w.Offset(64)), load(w.Offset(80))
+	a, b = ZMM(), ZMM()
+	VMOVDQA32(g.low, a)
+	VPERMI2W(y, x, a)
+	VMOVDQA32(g.high, b)
+	VPERMI2W(z, y, b)
+	VPERMT2W(y, g.scales, x)
+	VCVTPH2PS(x.AsX(), x.AsY())
+	return a, b, x
+}
+
+// dotQ4_0: 8 blocks of d, 16 bytes of nibbles.
+func dotQ4_0() dotFormat {
+	f := dotFormat{name: "Q4_0", bytes: 144, bias: 8, tail: true, high: secondHalf}
+	var mask VecVirtual
+	var g q4_0Group
+	f.setup = func() { mask, g = inPlace("half", secondHalf), newQ4_0Group() }
+	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
+		a, b, s := g.decode(w)
+		return spreadLanes(a, b, mask), one(s)
+	}
+	return f
+}
+
+// dotIQ4_NL: as Q4_0, with levels in place of integers.
+func dotIQ4_NL() dotFormat {
+	f := dotFormat{name: "IQ4_NL", bytes: 144, bias: 128, tail: true}
+	var n nibbles
+	var levels VecVirtual
+	var g q4_0Group
+	f.setup = func() { n, levels, g = newNibbles("half", secondHalf), iq4Levels(), newQ4_0Group() }
+	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
+		a, b, s := g.decode(w)
+		q := nibbleLanes(a, b, n)
+		for _, x := range q {
+			VPSHUFB(x, levels, x)
+		}
+		return q, one(s)
 	}
 	return f
 }
@@ -139,7 +173,7 @@ func dotQ4_1() dotFormat {
 		// Of words 0-31 and 40-71: 8 d, then 8 m.
 		scales = load(words("q4_1_dm", 32, func(i int) uint16 { return uint16(i/4%2*32 + 10*(i%4) + i/8%2) }))
 	}
-	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		x, y, z, a, b := load(w), load(w.Offset(64)), load(w.Offset(96)), ZMM(), ZMM()
 		VMOVDQA32(low, a)
 		VPERMI2D(y, x, a)
@@ -147,7 +181,7 @@ func dotQ4_1() dotFormat {
 		VPERMI2D(z, y, b)
 		VPERMT2W(w.Offset(80), scales, x)
 		VCVTPH2PS(x.AsY(), x)
-		return spreadLanes(a, b, mask), x
+		return spreadLanes(a, b, mask), one(x)
 	}
 	return f
 }
@@ -161,7 +195,7 @@ func dotQ8_0() dotFormat {
 		// Of 128 bytes that begin with a block: the d of four.
 		scales = load(words("q8_0_d", 32, func(i int) uint16 { return uint16(17 * (i % 4)) }))
 	}
-	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		x := make([]VecVirtual, 4)
 		for c := range x {
 			x[c] = ZMM()
@@ -174,7 +208,7 @@ func dotQ8_0() dotFormat {
 		VPERMT2W(w.Offset(200), scales, t)
 		VPUNPCKLQDQ(t.AsX(), s.AsX(), s.AsX())
 		VCVTPH2PS(s.AsX(), s.AsY())
-		return transpose4(x), s
+		return transpose4(x), one(s)
 	}
 	return f
 }
@@ -229,12 +263,12 @@ func dotQ4_K() dotFormat {
 		sm = newScaleMin()
 		tables = pick("q4_k", pairedBlocks)
 	}
-	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		q := picked(tables, w.Offset(16))
 		for _, x := range q {
 			VPANDD(mask, x, x)
 		}
-		return q, sm.decode(w)
+		return q, one(sm.decode(w))
 	}
 	return f
 }
@@ -253,7 +287,7 @@ func dotQ5_K() dotFormat {
 		turn = load(vector("q5_k_turn", 16, func(i int) uint32 { return uint32(laneBlock(i)-4) & 31 }))
 		bit = splat(0x10101010)
 	}
-	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		q, high := picked(tables, w.Offset(48)), ZMM()
 		VBROADCASTI64X4(w.Offset(16), high)
 		for d, x := range q {
@@ -263,7 +297,7 @@ func dotQ5_K() dotFormat {
 			VPRORVD(turn, h, h)
 			VPTERNLOGD(U8(0xf8), bit, h, x) // x | h & bit
 		}
-		return q, sm.decode(w)
+		return q, one(sm.decode(w))
 	}
 	return f
 }
@@ -282,7 +316,7 @@ func dotQ6_K() dotFormat {
 		order = XMM()
 		VMOVDQU32(bytes("q6_k_scales", 16, func(i int) byte { return byte(i%8*2 + i/8) }), order)
 	}
-	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		q, high := picked(tables, w), load(w.Offset(128))
 		for d, x := range q {
 			n.apply(x)
@@ -297,7 +331,7 @@ func dotQ6_K() dotFormat {
 		VPMOVSXBD(b, s)
 		VCVTDQ2PS(s, s)
 		VMULPS(half(w.Offset(208)), s, s)
-		return q, s
+		return q, one(s)
 	}
 	return f
 }
@@ -345,13 +379,13 @@ func dotIQ4_XS() dotFormat {
 		n, xs, levels = newNibbles("half", secondHalf), newIQ4XSScales(), iq4Levels()
 		tables = pick("iq4_xs", func(d, i int) int { return 16*(i/8) + 4*(i%4) + d })
 	}
-	f.decode = func(w Mem) ([]VecVirtual, VecVirtual) {
+	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		q := picked(tables, w.Offset(8))
 		for _, x := range q {
 			n.apply(x)
 			VPSHUFB(x, levels, x)
 		}
-		return q, xs.decode(w)
+		return q, one(xs.decode(w))
 	}
 	return f
 }

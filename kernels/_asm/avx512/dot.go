@@ -27,14 +27,26 @@ type dotFormat struct {
 	bytes    int              // of a group
 	bias     int              // of the stored values
 	halves   bool             // scales per 16
-	offs     bool             // offset per 32
+	offs     bool             // offset per 32, or per 16 with halves
 	negative bool             // offset is subtracted
 	tail     bool             // rows need not be whole groups, but have one
 	high     func(i int) bool // position i holds the high nibbles of bytes, times 16: sums are shifted down; nil: no position does
 	setup    func()           // loads constants
-	// decode gives the four registers of weights and the 8 scales, with 8 offsets or the second halves' scales above them.
-	decode func(w Mem) (q []VecVirtual, s VecVirtual)
+	// decode gives the four registers of weights and the 8 scales, with 8 offsets or the second halves' scales above them; with both,
+	// the offsets of first and second halves are a register of their own.
+	decode func(w Mem) (q []VecVirtual, s []VecVirtual)
 }
+
+// parts is how many halves of decode's registers are used.
+func (f dotFormat) parts() int {
+	if f.halves || f.offs {
+		return 2
+	}
+	return 1
+}
+
+// usesHalf says that the dot needs the sums of each 16 values.
+func (f dotFormat) usesHalf() bool { return f.bias != 0 || f.halves && f.offs }
 
 // dot emits the dot of rows with one token or two. Two rows are run at a time, in the halves of a register, since with one the vector units waited for each
 // other: from cache Q4_K ran at 26.2 GB/s, and at 27.5 so; SmolLM2, whose rows are short, generated 162 tokens a second and 191 so. The rows of a pair are half of the rows
@@ -79,7 +91,7 @@ func dot(f dotFormat, tokens int) {
 				}
 			}
 		}
-		s := make([]VecVirtual, 2)
+		s := make([][]VecVirtual, 2)
 		for r, w := range []Mem{w0, w1} {
 			var weights []VecVirtual
 			weights, s[r] = f.decode(w)
@@ -93,14 +105,17 @@ func dot(f dotFormat, tokens int) {
 				}
 			}
 		}
-		low, high := ZMM(), ZMM()
-		VSHUFF64X2(U8(0x44), s[1], s[0], low)
-		if f.halves || f.offs {
-			VSHUFF64X2(U8(0xee), s[1], s[0], high)
+		var rows []VecVirtual // both rows' scales, then offsets, in the order of the partial sums
+		for i := range s[0] {
+			for _, part := range []uint8{0x44, 0xee}[:f.parts()] {
+				x := ZMM()
+				VSHUFF64X2(U8(part), s[1][i], s[0][i], x)
+				rows = append(rows, x)
+			}
 		}
 		for t := range tokens {
 			tail.turn(p[t])
-			addGroup(f, d[t], low, high, tail.both(of(t, scale, 1)), func() VecVirtual { return tail.both(of(t, sum, 1)) }, shifts, p[t])
+			addGroup(f, d[t], rows, tail.both(of(t, scale, 1)), func() VecVirtual { return tail.both(of(t, sum, 1)) }, of(t, half, 2), shifts, p[t])
 			tail.turnBack(p[t])
 		}
 	}
@@ -115,10 +130,10 @@ func dot(f dotFormat, tokens int) {
 	Label("row")
 	// The caller's copies of w, y and rows, in the frame, go on from pair to pair.
 	w0, q, scale, sum, half := ptr("w"), ptr("q"), ptr("scale"), Mem{}, Mem{}
-	if f.offs {
+	if f.offs && !f.halves {
 		sum = ptr("sum")
 	}
-	if f.bias != 0 {
+	if f.usesHalf() {
 		half = ptr("half")
 	}
 	n, zero := GP64(), GP64()
@@ -142,10 +157,10 @@ func dot(f dotFormat, tokens int) {
 	advance(w0, f.bytes)
 	advance(q, 256)
 	advance(scale, 32)
-	if f.offs {
+	if f.offs && !f.halves {
 		advance(sum, 32)
 	}
-	if f.bias != 0 {
+	if f.usesHalf() {
 		advance(half, 64)
 	}
 	DECQ(n)
@@ -195,23 +210,32 @@ func dot(f dotFormat, tokens int) {
 	RET()
 }
 
-// addGroup adds a group's sums, of two rows, to the partial sums in the halves of p: a are the token's scales, twice, low the rows', high the
-// offsets or the scales of second halves.
-func addGroup(f dotFormat, d []VecVirtual, low, high, a VecVirtual, sum func() VecVirtual, shifts, p VecVirtual) {
+// addGroup adds a group's sums, of two rows, to the partial sums in the halves of p: a are the token's scales, twice, rows the weights' scales and
+// offsets.
+func addGroup(f dotFormat, d, rows []VecVirtual, a VecVirtual, sum func() VecVirtual, half Mem, shifts, p VecVirtual) {
 	g0, g1 := ZMM(), ZMM()
 	VSHUFI32X4(U8(0x88), d[1], d[0], g0)
 	VSHUFI32X4(U8(0xdd), d[1], d[0], g1)
 	if f.halves {
-		b := ZMM()
-		VMULPS(a, high, b)
-		VMULPS(a, low, a)
-		VCVTDQ2PS(g0, g0)
-		VCVTDQ2PS(g1, g1)
-		VFMADD231PS(a, g0, p)
-		VFMADD231PS(b, g1, p)
+		for h, g := range []VecVirtual{g0, g1} {
+			b := ZMM()
+			VMULPS(a, rows[h], b)
+			VCVTDQ2PS(g, g)
+			VFMADD231PS(b, g, p)
+		}
+		if f.offs {
+			for h := range 2 {
+				order := vector(fmt.Sprintf("half_sums_%d", h), 16, func(i int) uint32 { return uint32(2*(i%8) + h) })
+				x := load(order)
+				VPERMD(half, x, x)
+				VCVTDQ2PS(x, x)
+				VMULPS(a, x, x)
+				fmaOffset(f, x, rows[2+h], p)
+			}
+		}
 		return
 	}
-	VMULPS(a, low, a)
+	VMULPS(a, rows[0], a)
 	if sameHalf(f) {
 		VPADDD(g1, g0, g0)
 		shiftBlocks(f, shifts, g0)
@@ -222,7 +246,7 @@ func addGroup(f dotFormat, d []VecVirtual, low, high, a VecVirtual, sum func() V
 	VCVTDQ2PS(g0, g0)
 	VFMADD231PS(a, g0, p)
 	if f.offs {
-		fmaOffset(f, sum(), high, p)
+		fmaOffset(f, sum(), rows[1], p)
 	}
 }
 

@@ -138,18 +138,12 @@ func unpacks() {
 		VMOVUPS(s, scale)
 		VMOVUPS(m, off)
 	})
-	var low, high, lowShift, highTurn, lowBits, highBits, minus VecVirtual
+	var sc q3Scales
 	unpacker("Q3_K", 110, 256, 2, 0, func() {
 		shift = [2]VecVirtual{planes(0), planes(1)}
 		two = splat(0x03030303)
 		turn, bits = turns("q3_k", 2, 1), splat(0x04040404)
-		// Of the 16 bytes from 94 on, so as not to read past the block.
-		low, high = XMM(), XMM()
-		VMOVDQU32(bytes("q3_k_low", 16, func(i int) byte { return byte(2 + i%8) }), low)
-		VMOVDQU32(bytes("q3_k_high", 16, func(i int) byte { return byte(10 + i%4) }), high)
-		lowShift = load(vector("q3_k_shift", 16, func(i int) uint32 { return uint32(i / 8 * 4) }))
-		highTurn = load(vector("q3_k_scale_turn", 16, func(i int) uint32 { return uint32(i/4*2-4) & 31 }))
-		lowBits, highBits, minus = splat(15), splat(0x30), splat(32)
+		sc = newQ3Scales("q3_k", func(i int) int { return i })
 	}, func(w, q, scale, off Mem) {
 		h := spread(w)
 		VPRORVD(turn, h, h)
@@ -163,20 +157,7 @@ func unpacks() {
 			}
 			VMOVDQU32(x, q.Offset(64*c))
 		}
-		b, a, s, t := XMM(), XMM(), ZMM(), ZMM()
-		VMOVDQU32(w.Offset(94), b)
-		VPSHUFB(low, b, a)
-		VPSHUFB(high, b, b)
-		VPMOVZXBD(a, s)
-		VPMOVZXBD(b, t)
-		VPSRLVD(lowShift, s, s)
-		VPANDD(lowBits, s, s)
-		VPRORVD(highTurn, t, t)
-		VPTERNLOGD(U8(0xf8), highBits, t, s)
-		VPSUBD(minus, s, s)
-		VCVTDQ2PS(s, s)
-		VMULPS(half(w.Offset(108)), s, s)
-		VMOVUPS(s, scale)
+		VMOVUPS(sc.decode(w), scale)
 	})
 }
 
