@@ -84,6 +84,26 @@ func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, sca
 //go:noescape
 func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
+// avx2DotQ5_0 is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ5_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ5_0s is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ5_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ5_1 is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ5_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ5_1s is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ5_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
 // avx2DotQ8_0 is the row dot of one token.
 //
 //go:noescape
@@ -93,6 +113,36 @@ func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, sca
 //
 //go:noescape
 func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotIQ4_NL is the row dot of one token.
+//
+//go:noescape
+func avx2DotIQ4_NL(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotIQ4_NLs is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotIQ4_NLs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ2_K is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ2_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ2_Ks is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ2_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ3_K is the row dot of one token.
+//
+//go:noescape
+func avx2DotQ3_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx2DotQ3_Ks is the row dot of up to 8 tokens.
+//
+//go:noescape
+func avx2DotQ3_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // avx2DotQ4_K is the row dot of one token.
 //

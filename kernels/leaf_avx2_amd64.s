@@ -112,6 +112,60 @@ DATA avx2IQ4<>+16(SB)/8, $0xf6eaddcfbfad9881
 DATA avx2IQ4<>+24(SB)/8, $0x7159453526190d01
 GLOBL avx2IQ4<>(SB), RODATA|NOPTR, $32
 
+DATA avx2ByteOf0<>+0(SB)/8, $0x0404040400000000
+DATA avx2ByteOf0<>+8(SB)/8, $0x0c0c0c0c08080808
+DATA avx2ByteOf0<>+16(SB)/8, $0x0404040400000000
+DATA avx2ByteOf0<>+24(SB)/8, $0x0c0c0c0c08080808
+GLOBL avx2ByteOf0<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ByteOf1<>+0(SB)/8, $0x0505050501010101
+DATA avx2ByteOf1<>+8(SB)/8, $0x0d0d0d0d09090909
+DATA avx2ByteOf1<>+16(SB)/8, $0x0505050501010101
+DATA avx2ByteOf1<>+24(SB)/8, $0x0d0d0d0d09090909
+GLOBL avx2ByteOf1<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ByteOf2<>+0(SB)/8, $0x0606060602020202
+DATA avx2ByteOf2<>+8(SB)/8, $0x0e0e0e0e0a0a0a0a
+DATA avx2ByteOf2<>+16(SB)/8, $0x0606060602020202
+DATA avx2ByteOf2<>+24(SB)/8, $0x0e0e0e0e0a0a0a0a
+GLOBL avx2ByteOf2<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ByteOf3<>+0(SB)/8, $0x0707070703030303
+DATA avx2ByteOf3<>+8(SB)/8, $0x0f0f0f0f0b0b0b0b
+DATA avx2ByteOf3<>+16(SB)/8, $0x0707070703030303
+DATA avx2ByteOf3<>+24(SB)/8, $0x0f0f0f0f0b0b0b0b
+GLOBL avx2ByteOf3<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Tops<>+0(SB)/8, $0x8040201080402010
+DATA avx2Tops<>+8(SB)/8, $0x8040201080402010
+DATA avx2Tops<>+16(SB)/8, $0x8040201080402010
+DATA avx2Tops<>+24(SB)/8, $0x8040201080402010
+GLOBL avx2Tops<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ThirdEven<>+0(SB)/8, $0x4440444004000400
+DATA avx2ThirdEven<>+8(SB)/8, $0x4440444004000400
+DATA avx2ThirdEven<>+16(SB)/8, $0x4440444004000400
+DATA avx2ThirdEven<>+24(SB)/8, $0x4440444004000400
+GLOBL avx2ThirdEven<>(SB), RODATA|NOPTR, $32
+
+DATA avx2ThirdOdd<>+0(SB)/8, $0x0404000004040000
+DATA avx2ThirdOdd<>+8(SB)/8, $0x4444404044444040
+DATA avx2ThirdOdd<>+16(SB)/8, $0x0404000004040000
+DATA avx2ThirdOdd<>+24(SB)/8, $0x4444404044444040
+GLOBL avx2ThirdOdd<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bits0145<>+0(SB)/8, $0x3333333333333333
+DATA avx2Bits0145<>+8(SB)/8, $0x3333333333333333
+DATA avx2Bits0145<>+16(SB)/8, $0x3333333333333333
+DATA avx2Bits0145<>+24(SB)/8, $0x3333333333333333
+GLOBL avx2Bits0145<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Byte32<>+0(SB)/8, $0x2020202020202020
+DATA avx2Byte32<>+8(SB)/8, $0x2020202020202020
+DATA avx2Byte32<>+16(SB)/8, $0x2020202020202020
+DATA avx2Byte32<>+24(SB)/8, $0x2020202020202020
+GLOBL avx2Byte32<>(SB), RODATA|NOPTR, $32
+
 DATA avx2Scales16<>+0(SB)/8, $0x0e0c06040a080200
 DATA avx2Scales16<>+8(SB)/8, $0x0f0d07050b090301
 DATA avx2Scales16<>+16(SB)/8, $0x0e0c06040a080200
@@ -3527,7 +3581,7 @@ loop:
 
 // func avx2DotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_0(SB), $728-88
+TEXT ·avx2DotQ4_0(SB), $760-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -3539,14 +3593,14 @@ TEXT ·avx2DotQ4_0(SB), $728-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 720(SP)
+	MOVQ    BX, 752(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 128(AX)
+	VMOVDQA Y0, 160(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -3559,9 +3613,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 160(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 192(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -3582,16 +3633,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 416(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 416(AX)(R8*1)
+	VMOVDQA    Y3, 448(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 480(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 512(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 544(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -3692,10 +3746,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R9), BX
-	CMPQ BX, 720(SP)
+	CMPQ BX, 752(SP)
 	JBE  inside
-	MOVQ 720(SP), SI
-	LEAQ 544(AX), BX
+	MOVQ 752(SP), SI
+	LEAQ 576(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -3704,13 +3758,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 544(AX), R9
+	LEAQ 576(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           160(AX), SI
-	LEAQ           416(AX), DI
-	LEAQ           480(AX), R8
+	LEAQ           192(AX), SI
+	LEAQ           448(AX), DI
+	LEAQ           512(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 14(R9), Y1, Y1
 	VPBLENDD       $0x04, 28(R9), Y1, Y1
@@ -3777,7 +3831,7 @@ inside:
 	VPERMQ         $0xd8, Y4, Y4
 	VPSUBD         Y4, Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         128(AX), Y1, Y1
+	VANDPS         160(AX), Y1, Y1
 	VCVTDQ2PS      Y3, Y3
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
@@ -3812,7 +3866,7 @@ reduce:
 
 // func avx2DotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_0s(SB), $3640-88
+TEXT ·avx2DotQ4_0s(SB), $3672-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -3824,14 +3878,14 @@ TEXT ·avx2DotQ4_0s(SB), $3640-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3632(SP)
+	MOVQ    BX, 3664(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 352(AX)
+	VMOVDQA Y0, 384(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -3844,9 +3898,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 384(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 416(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -3867,16 +3918,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 608(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 640(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 2432(AX)(R8*1)
+	VMOVDQA    Y3, 2464(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 2944(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 2976(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 3008(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -3999,10 +4053,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R9), BX
-	CMPQ BX, 3632(SP)
+	CMPQ BX, 3664(SP)
 	JBE  inside
-	MOVQ 3632(SP), SI
-	LEAQ 3456(AX), BX
+	MOVQ 3664(SP), SI
+	LEAQ 3488(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -4011,13 +4065,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3456(AX), R9
+	LEAQ 3488(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           384(AX), SI
-	LEAQ           2432(AX), DI
-	LEAQ           2944(AX), R8
+	LEAQ           416(AX), SI
+	LEAQ           2464(AX), DI
+	LEAQ           2976(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 14(R9), Y0, Y0
 	VPBLENDD       $0x04, 28(R9), Y0, Y0
@@ -4091,7 +4145,7 @@ tailToken:
 	VPSUBD      Y11, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      352(AX), Y10, Y10
+	VANDPS      384(AX), Y10, Y10
 	VCVTDQ2PS   Y2, Y2
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
@@ -4141,7 +4195,7 @@ store:
 
 // func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_1(SB), $744-88
+TEXT ·avx2DotQ4_1(SB), $776-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -4153,14 +4207,14 @@ TEXT ·avx2DotQ4_1(SB), $744-88
 	IMUL3Q  $0x14, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 736(SP)
+	MOVQ    BX, 768(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 128(AX)
+	VMOVDQA Y0, 160(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -4173,9 +4227,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 160(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 192(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -4196,14 +4247,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 416(AX)(R8*1)
+	VMOVDQA    Y1, 448(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 448(AX)(R8*1)
+	VMOVDQA    Y1, 480(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -4298,10 +4352,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 160(R9), BX
-	CMPQ BX, 736(SP)
+	CMPQ BX, 768(SP)
 	JBE  inside
-	MOVQ 736(SP), SI
-	LEAQ 544(AX), BX
+	MOVQ 768(SP), SI
+	LEAQ 576(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -4310,13 +4364,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 544(AX), R9
+	LEAQ 576(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           160(AX), SI
-	LEAQ           416(AX), DI
-	LEAQ           448(AX), R8
+	LEAQ           192(AX), SI
+	LEAQ           448(AX), DI
+	LEAQ           480(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 16(R9), Y1, Y1
 	VPBLENDD       $0x04, 32(R9), Y1, Y1
@@ -4376,11 +4430,11 @@ inside:
 	VPADDW         Y5, Y4, Y4
 	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y2
-	VANDPS         128(AX), Y2, Y2
+	VANDPS         160(AX), Y2, Y2
 	VCVTDQ2PS      Y4, Y4
 	VFMADD231PS    Y4, Y2, Y0
 	VMOVUPS        Y1, Y1
-	VANDPS         128(AX), Y1, Y1
+	VANDPS         160(AX), Y1, Y1
 	VFMADD231PS    (R8)(BX*1), Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -4414,7 +4468,7 @@ reduce:
 
 // func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_1s(SB), $3656-88
+TEXT ·avx2DotQ4_1s(SB), $3688-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -4426,14 +4480,14 @@ TEXT ·avx2DotQ4_1s(SB), $3656-88
 	IMUL3Q  $0x14, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3648(SP)
+	MOVQ    BX, 3680(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 352(AX)
+	VMOVDQA Y0, 384(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -4446,9 +4500,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 384(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 416(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -4469,14 +4520,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 608(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 640(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2432(AX)(R8*1)
+	VMOVDQA    Y1, 2464(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2688(AX)(R8*1)
+	VMOVDQA    Y1, 2720(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -4595,10 +4649,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 160(R9), BX
-	CMPQ BX, 3648(SP)
+	CMPQ BX, 3680(SP)
 	JBE  inside
-	MOVQ 3648(SP), SI
-	LEAQ 3456(AX), BX
+	MOVQ 3680(SP), SI
+	LEAQ 3488(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -4607,13 +4661,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3456(AX), R9
+	LEAQ 3488(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           384(AX), SI
-	LEAQ           2432(AX), DI
-	LEAQ           2688(AX), R8
+	LEAQ           416(AX), SI
+	LEAQ           2464(AX), DI
+	LEAQ           2720(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 16(R9), Y0, Y0
 	VPBLENDD       $0x04, 32(R9), Y0, Y0
@@ -4681,11 +4735,1562 @@ tailToken:
 	VPMADDWD    avx2Ones<>+0(SB), Y1, Y1
 	VMOVUPS     (DI)(BX*1), Y3
 	VMULPS      256(AX), Y3, Y3
-	VANDPS      352(AX), Y3, Y3
+	VANDPS      384(AX), Y3, Y3
 	VCVTDQ2PS   Y1, Y1
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     320(AX), Y1
-	VANDPS      352(AX), Y1, Y1
+	VANDPS      384(AX), Y1, Y1
+	VFMADD231PS (R8)(BX*1), Y1, Y0
+	VMOVAPS     Y0, (R10)
+	ADDQ        $0x20, R10
+	MOVQ        $0x00000020, R11
+	LEAQ        (SI)(R11*8), SI
+	ADDQ        R11, DI
+	ADDQ        R11, R8
+	DECQ        R9
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ5_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ5_0(SB), $792-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x16, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 784(SP)
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQA Y0, 160(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y2
+	NEGQ    BX
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 192(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 224(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 256(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 288(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 320(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 352(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 416(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*1)
+	MOVQ       half+64(FP), R9
+	LEAQ       (R9)(DI*8), R9
+	VPMASKMOVD (R9), Y1, Y3
+	VMOVDQA    Y3, 512(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 544(AX)(R8*2)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+	MOVQ half+64(FP), R8
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R9
+	XORQ   BX, BX
+	MOVQ   CX, R10
+	ANDQ   $-32, R10
+	JZ     tail
+
+group:
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 18(R9), Y1, Y1
+	VPBLENDD       $0x04, 36(R9), Y1, Y1
+	VPBLENDD       $0x08, 54(R9), Y1, Y1
+	VPBLENDD       $0x10, 72(R9), Y1, Y1
+	VPBLENDD       $0x20, 90(R9), Y1, Y1
+	VPBLENDD       $0x40, 108(R9), Y1, Y1
+	VPBLENDD       $0x80, 126(R9), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 6(R9), Y1
+	VINSERTI128    $0x01, 94(R9), Y1, Y1
+	VBROADCASTI128 28(R9), Y3
+	VINSERTI128    $0x01, 116(R9), Y3, Y3
+	VBROADCASTI128 50(R9), Y4
+	VINSERTI128    $0x01, 138(R9), Y4, Y4
+	VBROADCASTI128 72(R9), Y5
+	VINSERTI128    $0x01, 160(R9), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y1, Y10
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y3, Y1, Y1
+	VMOVDQU        2(R9), Y3
+	VPBLENDD       $0x02, 20(R9), Y3, Y3
+	VPBLENDD       $0x04, 38(R9), Y3, Y3
+	VPBLENDD       $0x08, 56(R9), Y3, Y3
+	VPBLENDD       $0x10, 74(R9), Y3, Y3
+	VPBLENDD       $0x20, 92(R9), Y3, Y3
+	VPBLENDD       $0x40, 110(R9), Y3, Y3
+	VPBLENDD       $0x80, 128(R9), Y3, Y3
+	VMOVDQU        avx2Tops<>+0(SB), Y11
+	VMOVDQU        avx2Bit4<>+0(SB), Y12
+	VPSHUFB        avx2ByteOf0<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y7, Y7
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y8, Y8
+	VPSHUFB        avx2ByteOf1<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y9, Y9
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPSHUFB        avx2ByteOf2<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y4, Y4
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y5, Y5
+	VPSHUFB        avx2ByteOf3<>+0(SB), Y3, Y3
+	VPSLLD         $0x04, Y3, Y13
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y6, Y6
+	VPAND          Y11, Y3, Y3
+	VPMINUB        Y12, Y3, Y3
+	VPOR           Y3, Y1, Y1
+	VPMADDUBSW     (SI)(BX*8), Y7, Y3
+	VPMADDUBSW     32(SI)(BX*8), Y8, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     64(SI)(BX*8), Y9, Y7
+	VPMADDUBSW     96(SI)(BX*8), Y10, Y8
+	VPADDW         Y8, Y7, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     128(SI)(BX*8), Y4, Y4
+	VPMADDUBSW     160(SI)(BX*8), Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMADDUBSW     192(SI)(BX*8), Y6, Y5
+	VPMADDUBSW     224(SI)(BX*8), Y1, Y1
+	VPADDW         Y1, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPADDD         Y4, Y3, Y3
+	VMOVDQU        (R8)(BX*2), Y1
+	VSHUFPS        $0x88, 32(R8)(BX*2), Y1, Y4
+	VSHUFPS        $0xdd, 32(R8)(BX*2), Y1, Y1
+	VPADDD         Y1, Y4, Y4
+	VPSLLD         $0x04, Y4, Y4
+	VPERMQ         $0xd8, Y4, Y4
+	VPSUBD         Y4, Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	ADDQ           $+176, R9
+	ADDQ           $0x20, BX
+	CMPQ           BX, R10
+	JNE            group
+
+tail:
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 176(R9), BX
+	CMPQ BX, 784(SP)
+	JBE  inside
+	MOVQ 784(SP), SI
+	LEAQ 576(AX), BX
+
+copy:
+	MOVW (R9), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R9
+	ADDQ $0x02, BX
+	CMPQ R9, SI
+	JB   copy
+	LEAQ 576(AX), R9
+
+inside:
+	XORQ           BX, BX
+	LEAQ           192(AX), SI
+	LEAQ           448(AX), DI
+	LEAQ           512(AX), R8
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 18(R9), Y1, Y1
+	VPBLENDD       $0x04, 36(R9), Y1, Y1
+	VPBLENDD       $0x08, 54(R9), Y1, Y1
+	VPBLENDD       $0x10, 72(R9), Y1, Y1
+	VPBLENDD       $0x20, 90(R9), Y1, Y1
+	VPBLENDD       $0x40, 108(R9), Y1, Y1
+	VPBLENDD       $0x80, 126(R9), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 6(R9), Y1
+	VINSERTI128    $0x01, 94(R9), Y1, Y1
+	VBROADCASTI128 28(R9), Y3
+	VINSERTI128    $0x01, 116(R9), Y3, Y3
+	VBROADCASTI128 50(R9), Y4
+	VINSERTI128    $0x01, 138(R9), Y4, Y4
+	VBROADCASTI128 72(R9), Y5
+	VINSERTI128    $0x01, 160(R9), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y1, Y10
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y3, Y1, Y1
+	VMOVDQU        2(R9), Y3
+	VPBLENDD       $0x02, 20(R9), Y3, Y3
+	VPBLENDD       $0x04, 38(R9), Y3, Y3
+	VPBLENDD       $0x08, 56(R9), Y3, Y3
+	VPBLENDD       $0x10, 74(R9), Y3, Y3
+	VPBLENDD       $0x20, 92(R9), Y3, Y3
+	VPBLENDD       $0x40, 110(R9), Y3, Y3
+	VPBLENDD       $0x80, 128(R9), Y3, Y3
+	VMOVDQU        avx2Tops<>+0(SB), Y11
+	VMOVDQU        avx2Bit4<>+0(SB), Y12
+	VPSHUFB        avx2ByteOf0<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y7, Y7
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y8, Y8
+	VPSHUFB        avx2ByteOf1<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y9, Y9
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPSHUFB        avx2ByteOf2<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y4, Y4
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y5, Y5
+	VPSHUFB        avx2ByteOf3<>+0(SB), Y3, Y3
+	VPSLLD         $0x04, Y3, Y13
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y6, Y6
+	VPAND          Y11, Y3, Y3
+	VPMINUB        Y12, Y3, Y3
+	VPOR           Y3, Y1, Y1
+	VPMADDUBSW     (SI)(BX*8), Y7, Y3
+	VPMADDUBSW     32(SI)(BX*8), Y8, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     64(SI)(BX*8), Y9, Y7
+	VPMADDUBSW     96(SI)(BX*8), Y10, Y8
+	VPADDW         Y8, Y7, Y7
+	VPADDW         Y7, Y3, Y3
+	VPMADDUBSW     128(SI)(BX*8), Y4, Y4
+	VPMADDUBSW     160(SI)(BX*8), Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMADDUBSW     192(SI)(BX*8), Y6, Y5
+	VPMADDUBSW     224(SI)(BX*8), Y1, Y1
+	VPADDW         Y1, Y5, Y5
+	VPADDW         Y5, Y4, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPADDD         Y4, Y3, Y3
+	VMOVDQU        (R8)(BX*2), Y1
+	VSHUFPS        $0x88, 32(R8)(BX*2), Y1, Y4
+	VSHUFPS        $0xdd, 32(R8)(BX*2), Y1, Y1
+	VPADDD         Y1, Y4, Y4
+	VPSLLD         $0x04, Y4, Y4
+	VPERMQ         $0xd8, Y4, Y4
+	VPSUBD         Y4, Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
+	VANDPS         160(AX), Y1, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           half+64(FP), R8
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ5_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ5_0s(SB), $3704-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x16, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 3696(SP)
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQA Y0, 384(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y2
+	NEGQ    BX
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 480(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 512(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 544(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 576(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 608(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 640(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 2464(AX)(R8*1)
+	MOVQ       half+64(FP), R9
+	LEAQ       (R9)(DI*8), R9
+	VPMASKMOVD (R9), Y1, Y3
+	VMOVDQA    Y3, 2976(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 3008(AX)(R8*2)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+	JZ      tail
+
+group:
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 18(R9), Y0, Y0
+	VPBLENDD       $0x04, 36(R9), Y0, Y0
+	VPBLENDD       $0x08, 54(R9), Y0, Y0
+	VPBLENDD       $0x10, 72(R9), Y0, Y0
+	VPBLENDD       $0x20, 90(R9), Y0, Y0
+	VPBLENDD       $0x40, 108(R9), Y0, Y0
+	VPBLENDD       $0x80, 126(R9), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 6(R9), Y0
+	VINSERTI128    $0x01, 94(R9), Y0, Y0
+	VBROADCASTI128 28(R9), Y2
+	VINSERTI128    $0x01, 116(R9), Y2, Y2
+	VBROADCASTI128 50(R9), Y3
+	VINSERTI128    $0x01, 138(R9), Y3, Y3
+	VBROADCASTI128 72(R9), Y4
+	VINSERTI128    $0x01, 160(R9), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y0, Y9
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          Y2, Y0, Y0
+	VMOVDQU        2(R9), Y2
+	VPBLENDD       $0x02, 20(R9), Y2, Y2
+	VPBLENDD       $0x04, 38(R9), Y2, Y2
+	VPBLENDD       $0x08, 56(R9), Y2, Y2
+	VPBLENDD       $0x10, 74(R9), Y2, Y2
+	VPBLENDD       $0x20, 92(R9), Y2, Y2
+	VPBLENDD       $0x40, 110(R9), Y2, Y2
+	VPBLENDD       $0x80, 128(R9), Y2, Y2
+	VMOVDQU        avx2Tops<>+0(SB), Y10
+	VMOVDQU        avx2Bit4<>+0(SB), Y11
+	VPSHUFB        avx2ByteOf0<>+0(SB), Y2, Y12
+	VPSLLD         $0x04, Y12, Y13
+	VPAND          Y10, Y13, Y13
+	VPMINUB        Y11, Y13, Y13
+	VPOR           Y13, Y6, Y6
+	VPAND          Y10, Y12, Y12
+	VPMINUB        Y11, Y12, Y12
+	VPOR           Y12, Y7, Y7
+	VPSHUFB        avx2ByteOf1<>+0(SB), Y2, Y12
+	VPSLLD         $0x04, Y12, Y13
+	VPAND          Y10, Y13, Y13
+	VPMINUB        Y11, Y13, Y13
+	VPOR           Y13, Y8, Y8
+	VPAND          Y10, Y12, Y12
+	VPMINUB        Y11, Y12, Y12
+	VPOR           Y12, Y9, Y9
+	VPSHUFB        avx2ByteOf2<>+0(SB), Y2, Y12
+	VPSLLD         $0x04, Y12, Y13
+	VPAND          Y10, Y13, Y13
+	VPMINUB        Y11, Y13, Y13
+	VPOR           Y13, Y3, Y3
+	VPAND          Y10, Y12, Y12
+	VPMINUB        Y11, Y12, Y12
+	VPOR           Y12, Y4, Y4
+	VPSHUFB        avx2ByteOf3<>+0(SB), Y2, Y2
+	VPSLLD         $0x04, Y2, Y12
+	VPAND          Y10, Y12, Y12
+	VPMINUB        Y11, Y12, Y12
+	VPOR           Y12, Y5, Y5
+	VPAND          Y10, Y2, Y2
+	VPMINUB        Y11, Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           half+64(FP), R8
+	MOVQ           tokens+32(FP), R11
+	MOVQ           AX, R12
+
+token:
+	VMOVAPS     (R12), Y1
+	VPMADDUBSW  (SI)(BX*8), Y6, Y2
+	VPMADDUBSW  32(SI)(BX*8), Y7, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  64(SI)(BX*8), Y8, Y10
+	VPMADDUBSW  96(SI)(BX*8), Y9, Y11
+	VPADDW      Y11, Y10, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  128(SI)(BX*8), Y3, Y10
+	VPMADDUBSW  160(SI)(BX*8), Y4, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDUBSW  192(SI)(BX*8), Y5, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y0, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VMOVDQU     (R8)(BX*2), Y10
+	VSHUFPS     $0x88, 32(R8)(BX*2), Y10, Y11
+	VSHUFPS     $0xdd, 32(R8)(BX*2), Y10, Y10
+	VPADDD      Y10, Y11, Y11
+	VPSLLD      $0x04, Y11, Y11
+	VPERMQ      $0xd8, Y11, Y11
+	VPSUBD      Y11, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y1
+	VMOVAPS     Y1, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	LEAQ        (R8)(CX*2), R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+176, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+
+tail:
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 176(R9), BX
+	CMPQ BX, 3696(SP)
+	JBE  inside
+	MOVQ 3696(SP), SI
+	LEAQ 3488(AX), BX
+
+copy:
+	MOVW (R9), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R9
+	ADDQ $0x02, BX
+	CMPQ R9, SI
+	JB   copy
+	LEAQ 3488(AX), R9
+
+inside:
+	XORQ           BX, BX
+	LEAQ           416(AX), SI
+	LEAQ           2464(AX), DI
+	LEAQ           2976(AX), R8
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 18(R9), Y0, Y0
+	VPBLENDD       $0x04, 36(R9), Y0, Y0
+	VPBLENDD       $0x08, 54(R9), Y0, Y0
+	VPBLENDD       $0x10, 72(R9), Y0, Y0
+	VPBLENDD       $0x20, 90(R9), Y0, Y0
+	VPBLENDD       $0x40, 108(R9), Y0, Y0
+	VPBLENDD       $0x80, 126(R9), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 6(R9), Y0
+	VINSERTI128    $0x01, 94(R9), Y0, Y0
+	VBROADCASTI128 28(R9), Y2
+	VINSERTI128    $0x01, 116(R9), Y2, Y2
+	VBROADCASTI128 50(R9), Y3
+	VINSERTI128    $0x01, 138(R9), Y3, Y3
+	VBROADCASTI128 72(R9), Y4
+	VINSERTI128    $0x01, 160(R9), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y0, Y9
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          Y2, Y0, Y0
+	VMOVDQU        2(R9), Y2
+	VPBLENDD       $0x02, 20(R9), Y2, Y2
+	VPBLENDD       $0x04, 38(R9), Y2, Y2
+	VPBLENDD       $0x08, 56(R9), Y2, Y2
+	VPBLENDD       $0x10, 74(R9), Y2, Y2
+	VPBLENDD       $0x20, 92(R9), Y2, Y2
+	VPBLENDD       $0x40, 110(R9), Y2, Y2
+	VPBLENDD       $0x80, 128(R9), Y2, Y2
+	VMOVDQU        avx2Tops<>+0(SB), Y10
+	VMOVDQU        avx2Bit4<>+0(SB), Y11
+	VPSHUFB        avx2ByteOf0<>+0(SB), Y2, Y12
+	VPSLLD         $0x04, Y12, Y13
+	VPAND          Y10, Y13, Y13
+	VPMINUB        Y11, Y13, Y13
+	VPOR           Y13, Y6, Y6
+	VPAND          Y10, Y12, Y12
+	VPMINUB        Y11, Y12, Y12
+	VPOR           Y12, Y7, Y7
+	VPSHUFB        avx2ByteOf1<>+0(SB), Y2, Y12
+	VPSLLD         $0x04, Y12, Y13
+	VPAND          Y10, Y13, Y13
+	VPMINUB        Y11, Y13, Y13
+	VPOR           Y13, Y8, Y8
+	VPAND          Y10, Y12, Y12
+	VPMINUB        Y11, Y12, Y12
+	VPOR           Y12, Y9, Y9
+	VPSHUFB        avx2ByteOf2<>+0(SB), Y2, Y12
+	VPSLLD         $0x04, Y12, Y13
+	VPAND          Y10, Y13, Y13
+	VPMINUB        Y11, Y13, Y13
+	VPOR           Y13, Y3, Y3
+	VPAND          Y10, Y12, Y12
+	VPMINUB        Y11, Y12, Y12
+	VPOR           Y12, Y4, Y4
+	VPSHUFB        avx2ByteOf3<>+0(SB), Y2, Y2
+	VPSLLD         $0x04, Y2, Y12
+	VPAND          Y10, Y12, Y12
+	VPMINUB        Y11, Y12, Y12
+	VPOR           Y12, Y5, Y5
+	VPAND          Y10, Y2, Y2
+	VPMINUB        Y11, Y2, Y2
+	VPOR           Y2, Y0, Y0
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           tokens+32(FP), R9
+	MOVQ           AX, R10
+
+tailToken:
+	VMOVAPS     (R10), Y1
+	VPMADDUBSW  (SI)(BX*8), Y6, Y2
+	VPMADDUBSW  32(SI)(BX*8), Y7, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  64(SI)(BX*8), Y8, Y10
+	VPMADDUBSW  96(SI)(BX*8), Y9, Y11
+	VPADDW      Y11, Y10, Y10
+	VPADDW      Y10, Y2, Y2
+	VPMADDUBSW  128(SI)(BX*8), Y3, Y10
+	VPMADDUBSW  160(SI)(BX*8), Y4, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDUBSW  192(SI)(BX*8), Y5, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y0, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VMOVDQU     (R8)(BX*2), Y10
+	VSHUFPS     $0x88, 32(R8)(BX*2), Y10, Y11
+	VSHUFPS     $0xdd, 32(R8)(BX*2), Y10, Y10
+	VPADDD      Y10, Y11, Y11
+	VPSLLD      $0x04, Y11, Y11
+	VPERMQ      $0xd8, Y11, Y11
+	VPSUBD      Y11, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VANDPS      384(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y1
+	VMOVAPS     Y1, (R10)
+	ADDQ        $0x20, R10
+	MOVQ        $0x00000020, R11
+	LEAQ        (SI)(R11*8), SI
+	ADDQ        R11, DI
+	LEAQ        (R8)(R11*2), R8
+	DECQ        R9
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ5_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ5_1(SB), $808-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x18, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 800(SP)
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQA Y0, 160(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y1
+	NEGQ    BX
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 192(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 224(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 256(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 288(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 320(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 352(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*1)
+	MOVQ       sum+56(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 480(AX)(R8*1)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+	MOVQ sum+56(FP), R8
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R9
+	XORQ   BX, BX
+	MOVQ   CX, R10
+	ANDQ   $-32, R10
+	JZ     tail
+
+group:
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 20(R9), Y1, Y1
+	VPBLENDD       $0x04, 40(R9), Y1, Y1
+	VPBLENDD       $0x08, 60(R9), Y1, Y1
+	VPBLENDD       $0x10, 80(R9), Y1, Y1
+	VPBLENDD       $0x20, 100(R9), Y1, Y1
+	VPBLENDD       $0x40, 120(R9), Y1, Y1
+	VPBLENDD       $0x80, 140(R9), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 8(R9), Y3
+	VINSERTI128    $0x01, 104(R9), Y3, Y3
+	VBROADCASTI128 32(R9), Y4
+	VINSERTI128    $0x01, 128(R9), Y4, Y4
+	VBROADCASTI128 56(R9), Y5
+	VINSERTI128    $0x01, 152(R9), Y5, Y5
+	VBROADCASTI128 80(R9), Y6
+	VINSERTI128    $0x01, 176(R9), Y6, Y6
+	VPUNPCKLDQ     Y4, Y3, Y7
+	VPUNPCKLDQ     Y6, Y5, Y8
+	VPUNPCKHDQ     Y4, Y3, Y3
+	VPUNPCKHDQ     Y6, Y5, Y4
+	VPUNPCKLQDQ    Y8, Y7, Y5
+	VPUNPCKHQDQ    Y8, Y7, Y6
+	VPUNPCKLQDQ    Y4, Y3, Y7
+	VPUNPCKHQDQ    Y4, Y3, Y3
+	VMOVDQU        avx2Nibble<>+0(SB), Y4
+	VPAND          Y4, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y4, Y5, Y5
+	VPAND          Y4, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y4, Y6, Y6
+	VPAND          Y4, Y7, Y10
+	VPSRLW         $0x04, Y7, Y7
+	VPAND          Y4, Y7, Y7
+	VPAND          Y4, Y3, Y11
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y4, Y3, Y3
+	VMOVDQU        4(R9), Y4
+	VPBLENDD       $0x02, 24(R9), Y4, Y4
+	VPBLENDD       $0x04, 44(R9), Y4, Y4
+	VPBLENDD       $0x08, 64(R9), Y4, Y4
+	VPBLENDD       $0x10, 84(R9), Y4, Y4
+	VPBLENDD       $0x20, 104(R9), Y4, Y4
+	VPBLENDD       $0x40, 124(R9), Y4, Y4
+	VPBLENDD       $0x80, 144(R9), Y4, Y4
+	VMOVDQU        avx2Tops<>+0(SB), Y12
+	VMOVDQU        avx2Bit4<>+0(SB), Y13
+	VPSHUFB        avx2ByteOf0<>+0(SB), Y4, Y14
+	VPSLLD         $0x04, Y14, Y15
+	VPAND          Y12, Y15, Y15
+	VPMINUB        Y13, Y15, Y15
+	VPOR           Y15, Y8, Y8
+	VPAND          Y12, Y14, Y14
+	VPMINUB        Y13, Y14, Y14
+	VPOR           Y14, Y9, Y9
+	VPSHUFB        avx2ByteOf1<>+0(SB), Y4, Y14
+	VPSLLD         $0x04, Y14, Y15
+	VPAND          Y12, Y15, Y15
+	VPMINUB        Y13, Y15, Y15
+	VPOR           Y15, Y10, Y10
+	VPAND          Y12, Y14, Y14
+	VPMINUB        Y13, Y14, Y14
+	VPOR           Y14, Y11, Y11
+	VPSHUFB        avx2ByteOf2<>+0(SB), Y4, Y14
+	VPSLLD         $0x04, Y14, Y15
+	VPAND          Y12, Y15, Y15
+	VPMINUB        Y13, Y15, Y15
+	VPOR           Y15, Y5, Y5
+	VPAND          Y12, Y14, Y14
+	VPMINUB        Y13, Y14, Y14
+	VPOR           Y14, Y6, Y6
+	VPSHUFB        avx2ByteOf3<>+0(SB), Y4, Y4
+	VPSLLD         $0x04, Y4, Y14
+	VPAND          Y12, Y14, Y14
+	VPMINUB        Y13, Y14, Y14
+	VPOR           Y14, Y7, Y7
+	VPAND          Y12, Y4, Y4
+	VPMINUB        Y13, Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPMADDUBSW     (SI)(BX*8), Y8, Y4
+	VPMADDUBSW     32(SI)(BX*8), Y9, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     64(SI)(BX*8), Y10, Y8
+	VPMADDUBSW     96(SI)(BX*8), Y11, Y9
+	VPADDW         Y9, Y8, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     128(SI)(BX*8), Y5, Y5
+	VPMADDUBSW     160(SI)(BX*8), Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPMADDUBSW     192(SI)(BX*8), Y7, Y6
+	VPMADDUBSW     224(SI)(BX*8), Y3, Y3
+	VPADDW         Y3, Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VMULPS         (DI)(BX*1), Y2, Y2
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y2, Y0
+	VFMADD231PS    (R8)(BX*1), Y1, Y0
+	ADDQ           $+192, R9
+	ADDQ           $0x20, BX
+	CMPQ           BX, R10
+	JNE            group
+
+tail:
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 192(R9), BX
+	CMPQ BX, 800(SP)
+	JBE  inside
+	MOVQ 800(SP), SI
+	LEAQ 576(AX), BX
+
+copy:
+	MOVW (R9), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R9
+	ADDQ $0x02, BX
+	CMPQ R9, SI
+	JB   copy
+	LEAQ 576(AX), R9
+
+inside:
+	XORQ           BX, BX
+	LEAQ           192(AX), SI
+	LEAQ           448(AX), DI
+	LEAQ           480(AX), R8
+	VMOVDQU        (R9), Y1
+	VPBLENDD       $0x02, 20(R9), Y1, Y1
+	VPBLENDD       $0x04, 40(R9), Y1, Y1
+	VPBLENDD       $0x08, 60(R9), Y1, Y1
+	VPBLENDD       $0x10, 80(R9), Y1, Y1
+	VPBLENDD       $0x20, 100(R9), Y1, Y1
+	VPBLENDD       $0x40, 120(R9), Y1, Y1
+	VPBLENDD       $0x80, 140(R9), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 8(R9), Y3
+	VINSERTI128    $0x01, 104(R9), Y3, Y3
+	VBROADCASTI128 32(R9), Y4
+	VINSERTI128    $0x01, 128(R9), Y4, Y4
+	VBROADCASTI128 56(R9), Y5
+	VINSERTI128    $0x01, 152(R9), Y5, Y5
+	VBROADCASTI128 80(R9), Y6
+	VINSERTI128    $0x01, 176(R9), Y6, Y6
+	VPUNPCKLDQ     Y4, Y3, Y7
+	VPUNPCKLDQ     Y6, Y5, Y8
+	VPUNPCKHDQ     Y4, Y3, Y3
+	VPUNPCKHDQ     Y6, Y5, Y4
+	VPUNPCKLQDQ    Y8, Y7, Y5
+	VPUNPCKHQDQ    Y8, Y7, Y6
+	VPUNPCKLQDQ    Y4, Y3, Y7
+	VPUNPCKHQDQ    Y4, Y3, Y3
+	VMOVDQU        avx2Nibble<>+0(SB), Y4
+	VPAND          Y4, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y4, Y5, Y5
+	VPAND          Y4, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y4, Y6, Y6
+	VPAND          Y4, Y7, Y10
+	VPSRLW         $0x04, Y7, Y7
+	VPAND          Y4, Y7, Y7
+	VPAND          Y4, Y3, Y11
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y4, Y3, Y3
+	VMOVDQU        4(R9), Y4
+	VPBLENDD       $0x02, 24(R9), Y4, Y4
+	VPBLENDD       $0x04, 44(R9), Y4, Y4
+	VPBLENDD       $0x08, 64(R9), Y4, Y4
+	VPBLENDD       $0x10, 84(R9), Y4, Y4
+	VPBLENDD       $0x20, 104(R9), Y4, Y4
+	VPBLENDD       $0x40, 124(R9), Y4, Y4
+	VPBLENDD       $0x80, 144(R9), Y4, Y4
+	VMOVDQU        avx2Tops<>+0(SB), Y12
+	VMOVDQU        avx2Bit4<>+0(SB), Y13
+	VPSHUFB        avx2ByteOf0<>+0(SB), Y4, Y14
+	VPSLLD         $0x04, Y14, Y15
+	VPAND          Y12, Y15, Y15
+	VPMINUB        Y13, Y15, Y15
+	VPOR           Y15, Y8, Y8
+	VPAND          Y12, Y14, Y14
+	VPMINUB        Y13, Y14, Y14
+	VPOR           Y14, Y9, Y9
+	VPSHUFB        avx2ByteOf1<>+0(SB), Y4, Y14
+	VPSLLD         $0x04, Y14, Y15
+	VPAND          Y12, Y15, Y15
+	VPMINUB        Y13, Y15, Y15
+	VPOR           Y15, Y10, Y10
+	VPAND          Y12, Y14, Y14
+	VPMINUB        Y13, Y14, Y14
+	VPOR           Y14, Y11, Y11
+	VPSHUFB        avx2ByteOf2<>+0(SB), Y4, Y14
+	VPSLLD         $0x04, Y14, Y15
+	VPAND          Y12, Y15, Y15
+	VPMINUB        Y13, Y15, Y15
+	VPOR           Y15, Y5, Y5
+	VPAND          Y12, Y14, Y14
+	VPMINUB        Y13, Y14, Y14
+	VPOR           Y14, Y6, Y6
+	VPSHUFB        avx2ByteOf3<>+0(SB), Y4, Y4
+	VPSLLD         $0x04, Y4, Y14
+	VPAND          Y12, Y14, Y14
+	VPMINUB        Y13, Y14, Y14
+	VPOR           Y14, Y7, Y7
+	VPAND          Y12, Y4, Y4
+	VPMINUB        Y13, Y4, Y4
+	VPOR           Y4, Y3, Y3
+	VPMADDUBSW     (SI)(BX*8), Y8, Y4
+	VPMADDUBSW     32(SI)(BX*8), Y9, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     64(SI)(BX*8), Y10, Y8
+	VPMADDUBSW     96(SI)(BX*8), Y11, Y9
+	VPADDW         Y9, Y8, Y8
+	VPADDW         Y8, Y4, Y4
+	VPMADDUBSW     128(SI)(BX*8), Y5, Y5
+	VPMADDUBSW     160(SI)(BX*8), Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPMADDUBSW     192(SI)(BX*8), Y7, Y6
+	VPMADDUBSW     224(SI)(BX*8), Y3, Y3
+	VPADDW         Y3, Y6, Y6
+	VPADDW         Y6, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VMULPS         (DI)(BX*1), Y2, Y2
+	VANDPS         160(AX), Y2, Y2
+	VCVTDQ2PS      Y4, Y4
+	VFMADD231PS    Y4, Y2, Y0
+	VMOVUPS        Y1, Y1
+	VANDPS         160(AX), Y1, Y1
+	VFMADD231PS    (R8)(BX*1), Y1, Y0
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           sum+56(FP), R8
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ5_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ5_1s(SB), $3720-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x18, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 3712(SP)
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQA Y0, 384(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y1
+	NEGQ    BX
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 480(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 512(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 544(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 576(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 608(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 640(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 2464(AX)(R8*1)
+	MOVQ       sum+56(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 2720(AX)(R8*1)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+	JZ      tail
+
+group:
+	PREFETCHT0     2048(R9)
+	PREFETCHT0     2112(R9)
+	PREFETCHT0     2176(R9)
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 20(R9), Y0, Y0
+	VPBLENDD       $0x04, 40(R9), Y0, Y0
+	VPBLENDD       $0x08, 60(R9), Y0, Y0
+	VPBLENDD       $0x10, 80(R9), Y0, Y0
+	VPBLENDD       $0x20, 100(R9), Y0, Y0
+	VPBLENDD       $0x40, 120(R9), Y0, Y0
+	VPBLENDD       $0x80, 140(R9), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 8(R9), Y2
+	VINSERTI128    $0x01, 104(R9), Y2, Y2
+	VBROADCASTI128 32(R9), Y3
+	VINSERTI128    $0x01, 128(R9), Y3, Y3
+	VBROADCASTI128 56(R9), Y4
+	VINSERTI128    $0x01, 152(R9), Y4, Y4
+	VBROADCASTI128 80(R9), Y5
+	VINSERTI128    $0x01, 176(R9), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y2, Y6
+	VPUNPCKHQDQ    Y3, Y2, Y2
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y2, Y10
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          Y3, Y2, Y2
+	VMOVDQU        4(R9), Y3
+	VPBLENDD       $0x02, 24(R9), Y3, Y3
+	VPBLENDD       $0x04, 44(R9), Y3, Y3
+	VPBLENDD       $0x08, 64(R9), Y3, Y3
+	VPBLENDD       $0x10, 84(R9), Y3, Y3
+	VPBLENDD       $0x20, 104(R9), Y3, Y3
+	VPBLENDD       $0x40, 124(R9), Y3, Y3
+	VPBLENDD       $0x80, 144(R9), Y3, Y3
+	VMOVDQU        avx2Tops<>+0(SB), Y11
+	VMOVDQU        avx2Bit4<>+0(SB), Y12
+	VPSHUFB        avx2ByteOf0<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y7, Y7
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y8, Y8
+	VPSHUFB        avx2ByteOf1<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y9, Y9
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPSHUFB        avx2ByteOf2<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y4, Y4
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y5, Y5
+	VPSHUFB        avx2ByteOf3<>+0(SB), Y3, Y3
+	VPSLLD         $0x04, Y3, Y13
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y6, Y6
+	VPAND          Y11, Y3, Y3
+	VPMINUB        Y12, Y3, Y3
+	VPOR           Y3, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	VMOVAPS        Y0, 320(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           sum+56(FP), R8
+	MOVQ           tokens+32(FP), R11
+	MOVQ           AX, R12
+
+token:
+	VMOVAPS     (R12), Y0
+	VPMADDUBSW  (SI)(BX*8), Y7, Y1
+	VPMADDUBSW  32(SI)(BX*8), Y8, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW  96(SI)(BX*8), Y10, Y11
+	VPADDW      Y11, Y3, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW  160(SI)(BX*8), Y5, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDUBSW  192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y2, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDWD    avx2Ones<>+0(SB), Y1, Y1
+	VPMADDWD    avx2Ones<>+0(SB), Y3, Y3
+	VPADDD      Y3, Y1, Y1
+	VMOVUPS     (DI)(BX*1), Y3
+	VMULPS      256(AX), Y3, Y3
+	VCVTDQ2PS   Y1, Y1
+	VFMADD231PS Y1, Y3, Y0
+	VMOVUPS     (R8)(BX*1), Y1
+	VFMADD231PS 320(AX), Y1, Y0
+	VMOVAPS     Y0, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+192, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+
+tail:
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 192(R9), BX
+	CMPQ BX, 3712(SP)
+	JBE  inside
+	MOVQ 3712(SP), SI
+	LEAQ 3488(AX), BX
+
+copy:
+	MOVW (R9), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R9
+	ADDQ $0x02, BX
+	CMPQ R9, SI
+	JB   copy
+	LEAQ 3488(AX), R9
+
+inside:
+	XORQ           BX, BX
+	LEAQ           416(AX), SI
+	LEAQ           2464(AX), DI
+	LEAQ           2720(AX), R8
+	VMOVDQU        (R9), Y0
+	VPBLENDD       $0x02, 20(R9), Y0, Y0
+	VPBLENDD       $0x04, 40(R9), Y0, Y0
+	VPBLENDD       $0x08, 60(R9), Y0, Y0
+	VPBLENDD       $0x10, 80(R9), Y0, Y0
+	VPBLENDD       $0x20, 100(R9), Y0, Y0
+	VPBLENDD       $0x40, 120(R9), Y0, Y0
+	VPBLENDD       $0x80, 140(R9), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 8(R9), Y2
+	VINSERTI128    $0x01, 104(R9), Y2, Y2
+	VBROADCASTI128 32(R9), Y3
+	VINSERTI128    $0x01, 128(R9), Y3, Y3
+	VBROADCASTI128 56(R9), Y4
+	VINSERTI128    $0x01, 152(R9), Y4, Y4
+	VBROADCASTI128 80(R9), Y5
+	VINSERTI128    $0x01, 176(R9), Y5, Y5
+	VPUNPCKLDQ     Y3, Y2, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y2, Y6
+	VPUNPCKHQDQ    Y3, Y2, Y2
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y2, Y10
+	VPSRLW         $0x04, Y2, Y2
+	VPAND          Y3, Y2, Y2
+	VMOVDQU        4(R9), Y3
+	VPBLENDD       $0x02, 24(R9), Y3, Y3
+	VPBLENDD       $0x04, 44(R9), Y3, Y3
+	VPBLENDD       $0x08, 64(R9), Y3, Y3
+	VPBLENDD       $0x10, 84(R9), Y3, Y3
+	VPBLENDD       $0x20, 104(R9), Y3, Y3
+	VPBLENDD       $0x40, 124(R9), Y3, Y3
+	VPBLENDD       $0x80, 144(R9), Y3, Y3
+	VMOVDQU        avx2Tops<>+0(SB), Y11
+	VMOVDQU        avx2Bit4<>+0(SB), Y12
+	VPSHUFB        avx2ByteOf0<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y7, Y7
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y8, Y8
+	VPSHUFB        avx2ByteOf1<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y9, Y9
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y10, Y10
+	VPSHUFB        avx2ByteOf2<>+0(SB), Y3, Y13
+	VPSLLD         $0x04, Y13, Y14
+	VPAND          Y11, Y14, Y14
+	VPMINUB        Y12, Y14, Y14
+	VPOR           Y14, Y4, Y4
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y5, Y5
+	VPSHUFB        avx2ByteOf3<>+0(SB), Y3, Y3
+	VPSLLD         $0x04, Y3, Y13
+	VPAND          Y11, Y13, Y13
+	VPMINUB        Y12, Y13, Y13
+	VPOR           Y13, Y6, Y6
+	VPAND          Y11, Y3, Y3
+	VPMINUB        Y12, Y3, Y3
+	VPOR           Y3, Y2, Y2
+	VMOVAPS        Y1, 256(AX)
+	VMOVAPS        Y0, 320(AX)
+	MOVQ           tokens+32(FP), R9
+	MOVQ           AX, R10
+
+tailToken:
+	VMOVAPS     (R10), Y0
+	VPMADDUBSW  (SI)(BX*8), Y7, Y1
+	VPMADDUBSW  32(SI)(BX*8), Y8, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  64(SI)(BX*8), Y9, Y3
+	VPMADDUBSW  96(SI)(BX*8), Y10, Y11
+	VPADDW      Y11, Y3, Y3
+	VPADDW      Y3, Y1, Y1
+	VPMADDUBSW  128(SI)(BX*8), Y4, Y3
+	VPMADDUBSW  160(SI)(BX*8), Y5, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDUBSW  192(SI)(BX*8), Y6, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y2, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y3, Y3
+	VPMADDWD    avx2Ones<>+0(SB), Y1, Y1
+	VPMADDWD    avx2Ones<>+0(SB), Y3, Y3
+	VPADDD      Y3, Y1, Y1
+	VMOVUPS     (DI)(BX*1), Y3
+	VMULPS      256(AX), Y3, Y3
+	VANDPS      384(AX), Y3, Y3
+	VCVTDQ2PS   Y1, Y1
+	VFMADD231PS Y1, Y3, Y0
+	VMOVUPS     320(AX), Y1
+	VANDPS      384(AX), Y1, Y1
 	VFMADD231PS (R8)(BX*1), Y1, Y0
 	VMOVAPS     Y0, (R10)
 	ADDQ        $0x20, R10
@@ -4734,7 +6339,7 @@ store:
 
 // func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ8_0(SB), $856-88
+TEXT ·avx2DotQ8_0(SB), $888-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -4746,14 +6351,14 @@ TEXT ·avx2DotQ8_0(SB), $856-88
 	IMUL3Q  $0x22, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 848(SP)
+	MOVQ    BX, 880(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 128(AX)
+	VMOVDQA Y0, 160(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -4766,9 +6371,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 160(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 192(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -4789,10 +6391,13 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 416(AX)(R8*1)
+	VMOVDQA    Y1, 448(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -4921,10 +6526,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 272(R8), BX
-	CMPQ BX, 848(SP)
+	CMPQ BX, 880(SP)
 	JBE  inside
-	MOVQ 848(SP), SI
-	LEAQ 544(AX), BX
+	MOVQ 880(SP), SI
+	LEAQ 576(AX), BX
 
 copy:
 	MOVW (R8), DI
@@ -4933,12 +6538,12 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R8, SI
 	JB   copy
-	LEAQ 544(AX), R8
+	LEAQ 576(AX), R8
 
 inside:
 	XORQ           BX, BX
-	LEAQ           160(AX), SI
-	LEAQ           416(AX), DI
+	LEAQ           192(AX), SI
+	LEAQ           448(AX), DI
 	VMOVDQU        (R8), Y1
 	VPBLENDD       $0x02, 30(R8), Y1, Y1
 	VPBLENDD       $0x04, 60(R8), Y1, Y1
@@ -5032,7 +6637,7 @@ inside:
 	VPADDD         Y5, Y1, Y1
 	VPADDD         Y1, Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         128(AX), Y1, Y1
+	VANDPS         160(AX), Y1, Y1
 	VCVTDQ2PS      Y4, Y4
 	VFMADD231PS    Y4, Y1, Y0
 	MOVQ           q+40(FP), SI
@@ -5066,7 +6671,7 @@ reduce:
 
 // func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ8_0s(SB), $3768-88
+TEXT ·avx2DotQ8_0s(SB), $3800-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -5078,14 +6683,14 @@ TEXT ·avx2DotQ8_0s(SB), $3768-88
 	IMUL3Q  $0x22, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3760(SP)
+	MOVQ    BX, 3792(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 352(AX)
+	VMOVDQA Y0, 384(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -5098,9 +6703,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 384(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 416(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -5121,10 +6723,13 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 608(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 640(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2432(AX)(R8*1)
+	VMOVDQA    Y1, 2464(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -5274,10 +6879,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 272(R8), BX
-	CMPQ BX, 3760(SP)
+	CMPQ BX, 3792(SP)
 	JBE  inside
-	MOVQ 3760(SP), SI
-	LEAQ 3456(AX), BX
+	MOVQ 3792(SP), SI
+	LEAQ 3488(AX), BX
 
 copy:
 	MOVW (R8), DI
@@ -5286,12 +6891,12 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R8, SI
 	JB   copy
-	LEAQ 3456(AX), R8
+	LEAQ 3488(AX), R8
 
 inside:
 	XORQ           BX, BX
-	LEAQ           384(AX), SI
-	LEAQ           2432(AX), DI
+	LEAQ           416(AX), SI
+	LEAQ           2464(AX), DI
 	VMOVDQU        (R8), Y0
 	VPBLENDD       $0x02, 30(R8), Y0, Y0
 	VPBLENDD       $0x04, 60(R8), Y0, Y0
@@ -5392,7 +6997,7 @@ tailToken:
 	VPADDD      Y10, Y6, Y6
 	VMOVUPS     (DI)(BX*1), Y10
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      352(AX), Y10, Y10
+	VANDPS      384(AX), Y10, Y10
 	VCVTDQ2PS   Y6, Y6
 	VFMADD231PS Y6, Y10, Y1
 	VMOVAPS     Y1, (R9)
@@ -5439,9 +7044,1382 @@ store:
 	VZEROUPPER
 	RET
 
+// func avx2DotIQ4_NL(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotIQ4_NL(SB), $760-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x12, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 752(SP)
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQA Y0, 160(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y1
+	NEGQ    BX
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 192(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 224(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 256(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 288(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 320(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 352(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 384(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*1)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
+
+noTail:
+	SHLQ $0x02, CX
+	MOVQ q+40(FP), SI
+	MOVQ scale+48(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R8
+	XORQ   BX, BX
+	MOVQ   CX, R9
+	ANDQ   $-32, R9
+	JZ     tail
+
+group:
+	PREFETCHT0     2048(R8)
+	PREFETCHT0     2112(R8)
+	PREFETCHT0     2176(R8)
+	VMOVDQU        (R8), Y1
+	VPBLENDD       $0x02, 14(R8), Y1, Y1
+	VPBLENDD       $0x04, 28(R8), Y1, Y1
+	VPBLENDD       $0x08, 42(R8), Y1, Y1
+	VPBLENDD       $0x10, 56(R8), Y1, Y1
+	VPBLENDD       $0x20, 70(R8), Y1, Y1
+	VPBLENDD       $0x40, 84(R8), Y1, Y1
+	VPBLENDD       $0x80, 98(R8), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 2(R8), Y1
+	VINSERTI128    $0x01, 74(R8), Y1, Y1
+	VBROADCASTI128 20(R8), Y3
+	VINSERTI128    $0x01, 92(R8), Y3, Y3
+	VBROADCASTI128 38(R8), Y4
+	VINSERTI128    $0x01, 110(R8), Y4, Y4
+	VBROADCASTI128 56(R8), Y5
+	VINSERTI128    $0x01, 128(R8), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y1, Y10
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y3, Y1, Y1
+	VMOVDQU        avx2IQ4<>+0(SB), Y3
+	VPSHUFB        Y7, Y3, Y7
+	VPSHUFB        Y8, Y3, Y8
+	VPSHUFB        Y9, Y3, Y9
+	VPSHUFB        Y10, Y3, Y10
+	VPSHUFB        Y4, Y3, Y4
+	VPSHUFB        Y5, Y3, Y5
+	VPSHUFB        Y6, Y3, Y6
+	VPSHUFB        Y1, Y3, Y1
+	VPABSB         Y7, Y3
+	VMOVDQU        (SI)(BX*8), Y11
+	VPSIGNB        Y7, Y11, Y11
+	VPMADDUBSW     Y11, Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPABSB         Y8, Y7
+	VMOVDQU        32(SI)(BX*8), Y11
+	VPSIGNB        Y8, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VPADDD         Y7, Y3, Y3
+	VPABSB         Y9, Y7
+	VMOVDQU        64(SI)(BX*8), Y8
+	VPSIGNB        Y9, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VPABSB         Y10, Y8
+	VMOVDQU        96(SI)(BX*8), Y9
+	VPSIGNB        Y10, Y9, Y9
+	VPMADDUBSW     Y9, Y8, Y8
+	VPMADDWD       avx2Ones<>+0(SB), Y8, Y8
+	VPADDD         Y8, Y7, Y7
+	VPADDD         Y7, Y3, Y3
+	VPABSB         Y4, Y7
+	VMOVDQU        128(SI)(BX*8), Y8
+	VPSIGNB        Y4, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPABSB         Y5, Y7
+	VMOVDQU        160(SI)(BX*8), Y8
+	VPSIGNB        Y5, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y6, Y5
+	VMOVDQU        192(SI)(BX*8), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPMADDUBSW     Y7, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y1, Y6
+	VMOVDQU        224(SI)(BX*8), Y7
+	VPSIGNB        Y1, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPADDD         Y4, Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	ADDQ           $+144, R8
+	ADDQ           $0x20, BX
+	CMPQ           BX, R9
+	JNE            group
+
+tail:
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 144(R8), BX
+	CMPQ BX, 752(SP)
+	JBE  inside
+	MOVQ 752(SP), SI
+	LEAQ 576(AX), BX
+
+copy:
+	MOVW (R8), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R8
+	ADDQ $0x02, BX
+	CMPQ R8, SI
+	JB   copy
+	LEAQ 576(AX), R8
+
+inside:
+	XORQ           BX, BX
+	LEAQ           192(AX), SI
+	LEAQ           448(AX), DI
+	VMOVDQU        (R8), Y1
+	VPBLENDD       $0x02, 14(R8), Y1, Y1
+	VPBLENDD       $0x04, 28(R8), Y1, Y1
+	VPBLENDD       $0x08, 42(R8), Y1, Y1
+	VPBLENDD       $0x10, 56(R8), Y1, Y1
+	VPBLENDD       $0x20, 70(R8), Y1, Y1
+	VPBLENDD       $0x40, 84(R8), Y1, Y1
+	VPBLENDD       $0x80, 98(R8), Y1, Y1
+	VPSHUFB        avx2Pairs<>+0(SB), Y1, Y1
+	VPERMQ         $0xd8, Y1, Y1
+	VCVTPH2PS      X1, Y2
+	VEXTRACTI128   $0x01, Y1, X1
+	VCVTPH2PS      X1, Y1
+	VBROADCASTI128 2(R8), Y1
+	VINSERTI128    $0x01, 74(R8), Y1, Y1
+	VBROADCASTI128 20(R8), Y3
+	VINSERTI128    $0x01, 92(R8), Y3, Y3
+	VBROADCASTI128 38(R8), Y4
+	VINSERTI128    $0x01, 110(R8), Y4, Y4
+	VBROADCASTI128 56(R8), Y5
+	VINSERTI128    $0x01, 128(R8), Y5, Y5
+	VPUNPCKLDQ     Y3, Y1, Y6
+	VPUNPCKLDQ     Y5, Y4, Y7
+	VPUNPCKHDQ     Y3, Y1, Y1
+	VPUNPCKHDQ     Y5, Y4, Y3
+	VPUNPCKLQDQ    Y7, Y6, Y4
+	VPUNPCKHQDQ    Y7, Y6, Y5
+	VPUNPCKLQDQ    Y3, Y1, Y6
+	VPUNPCKHQDQ    Y3, Y1, Y1
+	VMOVDQU        avx2Nibble<>+0(SB), Y3
+	VPAND          Y3, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y3, Y4, Y4
+	VPAND          Y3, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y3, Y5, Y5
+	VPAND          Y3, Y6, Y9
+	VPSRLW         $0x04, Y6, Y6
+	VPAND          Y3, Y6, Y6
+	VPAND          Y3, Y1, Y10
+	VPSRLW         $0x04, Y1, Y1
+	VPAND          Y3, Y1, Y1
+	VMOVDQU        avx2IQ4<>+0(SB), Y3
+	VPSHUFB        Y7, Y3, Y7
+	VPSHUFB        Y8, Y3, Y8
+	VPSHUFB        Y9, Y3, Y9
+	VPSHUFB        Y10, Y3, Y10
+	VPSHUFB        Y4, Y3, Y4
+	VPSHUFB        Y5, Y3, Y5
+	VPSHUFB        Y6, Y3, Y6
+	VPSHUFB        Y1, Y3, Y1
+	VPABSB         Y7, Y3
+	VMOVDQU        (SI)(BX*8), Y11
+	VPSIGNB        Y7, Y11, Y11
+	VPMADDUBSW     Y11, Y3, Y3
+	VPMADDWD       avx2Ones<>+0(SB), Y3, Y3
+	VPABSB         Y8, Y7
+	VMOVDQU        32(SI)(BX*8), Y11
+	VPSIGNB        Y8, Y11, Y11
+	VPMADDUBSW     Y11, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VPADDD         Y7, Y3, Y3
+	VPABSB         Y9, Y7
+	VMOVDQU        64(SI)(BX*8), Y8
+	VPSIGNB        Y9, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y7
+	VPMADDWD       avx2Ones<>+0(SB), Y7, Y7
+	VPABSB         Y10, Y8
+	VMOVDQU        96(SI)(BX*8), Y9
+	VPSIGNB        Y10, Y9, Y9
+	VPMADDUBSW     Y9, Y8, Y8
+	VPMADDWD       avx2Ones<>+0(SB), Y8, Y8
+	VPADDD         Y8, Y7, Y7
+	VPADDD         Y7, Y3, Y3
+	VPABSB         Y4, Y7
+	VMOVDQU        128(SI)(BX*8), Y8
+	VPSIGNB        Y4, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y4
+	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VPABSB         Y5, Y7
+	VMOVDQU        160(SI)(BX*8), Y8
+	VPSIGNB        Y5, Y8, Y8
+	VPMADDUBSW     Y8, Y7, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPABSB         Y6, Y5
+	VMOVDQU        192(SI)(BX*8), Y7
+	VPSIGNB        Y6, Y7, Y7
+	VPMADDUBSW     Y7, Y5, Y5
+	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
+	VPABSB         Y1, Y6
+	VMOVDQU        224(SI)(BX*8), Y7
+	VPSIGNB        Y1, Y7, Y7
+	VPMADDUBSW     Y7, Y6, Y1
+	VPMADDWD       avx2Ones<>+0(SB), Y1, Y1
+	VPADDD         Y1, Y5, Y5
+	VPADDD         Y5, Y4, Y4
+	VPADDD         Y4, Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
+	VANDPS         160(AX), Y1, Y1
+	VCVTDQ2PS      Y3, Y3
+	VFMADD231PS    Y3, Y1, Y0
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+
+reduce:
+	MOVQ         y+72(FP), BX
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotIQ4_NLs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotIQ4_NLs(SB), $3672-88
+	LEAQ    (SP), AX
+	ADDQ    $0x1f, AX
+	ANDQ    $-32, AX
+	MOVQ    nb+24(FP), CX
+	MOVQ    w+0(FP), DX
+	MOVQ    rows+16(FP), SI
+	DECQ    SI
+	IMULQ   stride+8(FP), SI
+	IMUL3Q  $0x12, CX, BX
+	ADDQ    SI, BX
+	ADDQ    DX, BX
+	MOVQ    BX, 3664(SP)
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	JZ      noTail
+	LEAQ    avx2Mask<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 128(SI)(BX*4), Y0
+	VMOVDQA Y0, 384(AX)
+	VMOVDQU 128(SI)(BX*8), Y1
+	VMOVDQU 160(SI)(BX*8), Y1
+	NEGQ    BX
+	MOVQ    tokens+32(FP), SI
+	MOVQ    CX, DI
+	SUBQ    BX, DI
+	XORQ    R8, R8
+
+pad:
+	MOVQ       DI, R9
+	SHLQ       $0x05, R9
+	ADDQ       q+40(FP), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 480(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 512(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 544(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 576(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 608(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 640(AX)(R8*8)
+	MOVQ       scale+48(FP), R9
+	LEAQ       (R9)(DI*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 2464(AX)(R8*1)
+	ADDQ       CX, DI
+	ADDQ       $0x20, R8
+	DECQ       SI
+	JNZ        pad
+
+noTail:
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R8
+	XORQ    BX, BX
+	MOVQ    CX, R9
+	ANDQ    $-32, R9
+	JZ      tail
+
+group:
+	PREFETCHT0     2048(R8)
+	PREFETCHT0     2112(R8)
+	PREFETCHT0     2176(R8)
+	VMOVDQU        (R8), Y0
+	VPBLENDD       $0x02, 14(R8), Y0, Y0
+	VPBLENDD       $0x04, 28(R8), Y0, Y0
+	VPBLENDD       $0x08, 42(R8), Y0, Y0
+	VPBLENDD       $0x10, 56(R8), Y0, Y0
+	VPBLENDD       $0x20, 70(R8), Y0, Y0
+	VPBLENDD       $0x40, 84(R8), Y0, Y0
+	VPBLENDD       $0x80, 98(R8), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 2(R8), Y0
+	VINSERTI128    $0x01, 74(R8), Y0, Y0
+	VBROADCASTI128 20(R8), Y2
+	VINSERTI128    $0x01, 92(R8), Y2, Y2
+	VBROADCASTI128 38(R8), Y3
+	VINSERTI128    $0x01, 110(R8), Y3, Y3
+	VBROADCASTI128 56(R8), Y4
+	VINSERTI128    $0x01, 128(R8), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y0, Y9
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          Y2, Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y2
+	VPSHUFB        Y6, Y2, Y6
+	VPSHUFB        Y7, Y2, Y7
+	VPSHUFB        Y8, Y2, Y8
+	VPSHUFB        Y9, Y2, Y9
+	VPSHUFB        Y3, Y2, Y3
+	VPSHUFB        Y4, Y2, Y4
+	VPSHUFB        Y5, Y2, Y5
+	VPSHUFB        Y0, Y2, Y0
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           q+40(FP), SI
+	MOVQ           scale+48(FP), DI
+	MOVQ           tokens+32(FP), R10
+	MOVQ           AX, R11
+
+token:
+	VMOVAPS     (R11), Y1
+	VPABSB      Y6, Y2
+	VMOVDQU     (SI)(BX*8), Y10
+	VPSIGNB     Y6, Y10, Y10
+	VPMADDUBSW  Y10, Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VPABSB      Y7, Y10
+	VMOVDQU     32(SI)(BX*8), Y11
+	VPSIGNB     Y7, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VPABSB      Y8, Y10
+	VMOVDQU     64(SI)(BX*8), Y11
+	VPSIGNB     Y8, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y9, Y11
+	VMOVDQU     96(SI)(BX*8), Y12
+	VPSIGNB     Y9, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VPABSB      Y3, Y10
+	VMOVDQU     128(SI)(BX*8), Y11
+	VPSIGNB     Y3, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y4, Y11
+	VMOVDQU     160(SI)(BX*8), Y12
+	VPSIGNB     Y4, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y5, Y11
+	VMOVDQU     192(SI)(BX*8), Y12
+	VPSIGNB     Y5, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y0, Y12
+	VMOVDQU     224(SI)(BX*8), Y13
+	VPSIGNB     Y0, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y1
+	VMOVAPS     Y1, (R11)
+	ADDQ        $0x20, R11
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	DECQ        R10
+	JNZ         token
+	ADDQ        $+144, R8
+	ADDQ        $0x20, BX
+	CMPQ        BX, R9
+	JNE         group
+
+tail:
+	CMPQ BX, CX
+	JEQ  reduce
+	LEAQ 144(R8), BX
+	CMPQ BX, 3664(SP)
+	JBE  inside
+	MOVQ 3664(SP), SI
+	LEAQ 3488(AX), BX
+
+copy:
+	MOVW (R8), DI
+	MOVW DI, (BX)
+	ADDQ $0x02, R8
+	ADDQ $0x02, BX
+	CMPQ R8, SI
+	JB   copy
+	LEAQ 3488(AX), R8
+
+inside:
+	XORQ           BX, BX
+	LEAQ           416(AX), SI
+	LEAQ           2464(AX), DI
+	VMOVDQU        (R8), Y0
+	VPBLENDD       $0x02, 14(R8), Y0, Y0
+	VPBLENDD       $0x04, 28(R8), Y0, Y0
+	VPBLENDD       $0x08, 42(R8), Y0, Y0
+	VPBLENDD       $0x10, 56(R8), Y0, Y0
+	VPBLENDD       $0x20, 70(R8), Y0, Y0
+	VPBLENDD       $0x40, 84(R8), Y0, Y0
+	VPBLENDD       $0x80, 98(R8), Y0, Y0
+	VPSHUFB        avx2Pairs<>+0(SB), Y0, Y0
+	VPERMQ         $0xd8, Y0, Y0
+	VCVTPH2PS      X0, Y1
+	VEXTRACTI128   $0x01, Y0, X0
+	VCVTPH2PS      X0, Y0
+	VBROADCASTI128 2(R8), Y0
+	VINSERTI128    $0x01, 74(R8), Y0, Y0
+	VBROADCASTI128 20(R8), Y2
+	VINSERTI128    $0x01, 92(R8), Y2, Y2
+	VBROADCASTI128 38(R8), Y3
+	VINSERTI128    $0x01, 110(R8), Y3, Y3
+	VBROADCASTI128 56(R8), Y4
+	VINSERTI128    $0x01, 128(R8), Y4, Y4
+	VPUNPCKLDQ     Y2, Y0, Y5
+	VPUNPCKLDQ     Y4, Y3, Y6
+	VPUNPCKHDQ     Y2, Y0, Y0
+	VPUNPCKHDQ     Y4, Y3, Y2
+	VPUNPCKLQDQ    Y6, Y5, Y3
+	VPUNPCKHQDQ    Y6, Y5, Y4
+	VPUNPCKLQDQ    Y2, Y0, Y5
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VMOVDQU        avx2Nibble<>+0(SB), Y2
+	VPAND          Y2, Y3, Y6
+	VPSRLW         $0x04, Y3, Y3
+	VPAND          Y2, Y3, Y3
+	VPAND          Y2, Y4, Y7
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y2, Y4, Y4
+	VPAND          Y2, Y5, Y8
+	VPSRLW         $0x04, Y5, Y5
+	VPAND          Y2, Y5, Y5
+	VPAND          Y2, Y0, Y9
+	VPSRLW         $0x04, Y0, Y0
+	VPAND          Y2, Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y2
+	VPSHUFB        Y6, Y2, Y6
+	VPSHUFB        Y7, Y2, Y7
+	VPSHUFB        Y8, Y2, Y8
+	VPSHUFB        Y9, Y2, Y9
+	VPSHUFB        Y3, Y2, Y3
+	VPSHUFB        Y4, Y2, Y4
+	VPSHUFB        Y5, Y2, Y5
+	VPSHUFB        Y0, Y2, Y0
+	VMOVAPS        Y1, 256(AX)
+	MOVQ           tokens+32(FP), R8
+	MOVQ           AX, R9
+
+tailToken:
+	VMOVAPS     (R9), Y1
+	VPABSB      Y6, Y2
+	VMOVDQU     (SI)(BX*8), Y10
+	VPSIGNB     Y6, Y10, Y10
+	VPMADDUBSW  Y10, Y2, Y2
+	VPMADDWD    avx2Ones<>+0(SB), Y2, Y2
+	VPABSB      Y7, Y10
+	VMOVDQU     32(SI)(BX*8), Y11
+	VPSIGNB     Y7, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VPABSB      Y8, Y10
+	VMOVDQU     64(SI)(BX*8), Y11
+	VPSIGNB     Y8, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y9, Y11
+	VMOVDQU     96(SI)(BX*8), Y12
+	VPSIGNB     Y9, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VPABSB      Y3, Y10
+	VMOVDQU     128(SI)(BX*8), Y11
+	VPSIGNB     Y3, Y11, Y11
+	VPMADDUBSW  Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPABSB      Y4, Y11
+	VMOVDQU     160(SI)(BX*8), Y12
+	VPSIGNB     Y4, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPABSB      Y5, Y11
+	VMOVDQU     192(SI)(BX*8), Y12
+	VPSIGNB     Y5, Y12, Y12
+	VPMADDUBSW  Y12, Y11, Y11
+	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
+	VPABSB      Y0, Y12
+	VMOVDQU     224(SI)(BX*8), Y13
+	VPSIGNB     Y0, Y13, Y13
+	VPMADDUBSW  Y13, Y12, Y12
+	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
+	VPADDD      Y12, Y11, Y11
+	VPADDD      Y11, Y10, Y10
+	VPADDD      Y10, Y2, Y2
+	VMOVUPS     (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y10
+	VANDPS      384(AX), Y10, Y10
+	VCVTDQ2PS   Y2, Y2
+	VFMADD231PS Y2, Y10, Y1
+	VMOVAPS     Y1, (R9)
+	ADDQ        $0x20, R9
+	MOVQ        $0x00000020, R10
+	LEAQ        (SI)(R10*8), SI
+	ADDQ        R10, DI
+	DECQ        R8
+	JNZ         tailToken
+
+reduce:
+	MOVQ y+72(FP), BX
+	MOVQ tokens+32(FP), SI
+	MOVQ ldy+80(FP), R8
+	MOVQ AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ2_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ2_K(SB), $192-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ half+64(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, R8
+	XORQ   DX, DX
+	MOVQ   AX, R9
+	ANDQ   $-32, R9
+
+group:
+	PREFETCHT0   2048(R8)
+	PREFETCHT0   2112(R8)
+	VMOVDQU      16(R8), Y1
+	VPSRLW       $0x02, Y1, Y2
+	VPAND        avx2Bits0145<>+0(SB), Y1, Y1
+	VPAND        avx2Bits0145<>+0(SB), Y2, Y2
+	VMOVDQU      48(R8), Y3
+	VPSRLW       $0x02, Y3, Y4
+	VPAND        avx2Bits0145<>+0(SB), Y3, Y3
+	VPAND        avx2Bits0145<>+0(SB), Y4, Y4
+	VPUNPCKLDQ   Y2, Y1, Y5
+	VPUNPCKLDQ   Y4, Y3, Y6
+	VPUNPCKHDQ   Y2, Y1, Y1
+	VPUNPCKHDQ   Y4, Y3, Y2
+	VPUNPCKLQDQ  Y6, Y5, Y3
+	VPUNPCKHQDQ  Y6, Y5, Y4
+	VPUNPCKLQDQ  Y2, Y1, Y5
+	VPUNPCKHQDQ  Y2, Y1, Y1
+	VMOVDQU      avx2Nibble<>+0(SB), Y2
+	VPAND        Y2, Y3, Y6
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y2, Y3, Y3
+	VPAND        Y2, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPAND        Y2, Y5, Y8
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VPAND        Y2, Y1, Y9
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y2, Y1, Y1
+	VMOVDQU      (R8), X2
+	VPSRLW       $0x04, X2, X10
+	VPAND        avx2Nibble<>+0(SB), X2, X2
+	VPAND        avx2Nibble<>+0(SB), X10, X10
+	VPSHUFB      avx2Scales16<>+0(SB), X2, X2
+	VPBROADCASTW 80(R8), X11
+	VCVTPH2PS    X11, Y11
+	VPMOVZXBD    X2, Y12
+	VCVTDQ2PS    Y12, Y12
+	VMULPS       Y11, Y12, Y12
+	VPSRLDQ      $0x08, X2, X2
+	VPMOVZXBD    X2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y11, Y2, Y2
+	VPSHUFB      avx2Scales16<>+0(SB), X10, X10
+	VPBROADCASTW 82(R8), X11
+	VCVTPH2PS    X11, Y11
+	VPMOVZXBD    X10, Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y11, Y13, Y13
+	VPSRLDQ      $0x08, X10, X10
+	VPMOVZXBD    X10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y11, Y10, Y10
+	VPMADDUBSW   (BX)(DX*8), Y6, Y6
+	VPMADDUBSW   32(BX)(DX*8), Y7, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDUBSW   64(BX)(DX*8), Y8, Y7
+	VPMADDUBSW   96(BX)(DX*8), Y9, Y8
+	VPADDW       Y8, Y7, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDUBSW   128(BX)(DX*8), Y3, Y3
+	VPMADDUBSW   160(BX)(DX*8), Y4, Y4
+	VPADDW       Y4, Y3, Y3
+	VPMADDUBSW   192(BX)(DX*8), Y5, Y4
+	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
+	VPADDW       Y1, Y4, Y4
+	VPADDW       Y4, Y3, Y3
+	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPERM2I128   $0x20, Y3, Y6, Y1
+	VPERM2I128   $0x31, Y3, Y6, Y3
+	VPERMQ       $0xd8, (SI)(DX*1), Y4
+	VMULPS       Y12, Y4, Y5
+	VCVTDQ2PS    Y1, Y1
+	VFMADD231PS  Y1, Y5, Y0
+	VMULPS       Y2, Y4, Y1
+	VCVTDQ2PS    Y3, Y3
+	VFMADD231PS  Y3, Y1, Y0
+	VMOVDQU      (DI)(DX*2), Y1
+	VSHUFPS      $0x88, 32(DI)(DX*2), Y1, Y2
+	VSHUFPS      $0xdd, 32(DI)(DX*2), Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VFNMADD231PS Y13, Y2, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VFNMADD231PS Y10, Y1, Y0
+	ADDQ         $+84, R8
+	ADDQ         $0x20, DX
+	CMPQ         DX, R9
+	JNE          group
+	MOVQ         y+72(FP), DX
+	VPERMPD      $0xd8, Y0, Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), CX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ2_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ2_Ks(SB), $416-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+
+group:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	VMOVDQU      16(R9), Y0
+	VPSRLW       $0x02, Y0, Y1
+	VPAND        avx2Bits0145<>+0(SB), Y0, Y0
+	VPAND        avx2Bits0145<>+0(SB), Y1, Y1
+	VMOVDQU      48(R9), Y2
+	VPSRLW       $0x02, Y2, Y3
+	VPAND        avx2Bits0145<>+0(SB), Y2, Y2
+	VPAND        avx2Bits0145<>+0(SB), Y3, Y3
+	VPUNPCKLDQ   Y1, Y0, Y4
+	VPUNPCKLDQ   Y3, Y2, Y5
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPUNPCKHDQ   Y3, Y2, Y1
+	VPUNPCKLQDQ  Y5, Y4, Y2
+	VPUNPCKHQDQ  Y5, Y4, Y3
+	VPUNPCKLQDQ  Y1, Y0, Y4
+	VPUNPCKHQDQ  Y1, Y0, Y0
+	VMOVDQU      avx2Nibble<>+0(SB), Y1
+	VPAND        Y1, Y2, Y5
+	VPSRLW       $0x04, Y2, Y2
+	VPAND        Y1, Y2, Y2
+	VPAND        Y1, Y3, Y6
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y1, Y3, Y3
+	VPAND        Y1, Y4, Y7
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y1, Y4, Y4
+	VPAND        Y1, Y0, Y8
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        Y1, Y0, Y0
+	VMOVDQU      (R9), X1
+	VPSRLW       $0x04, X1, X9
+	VPAND        avx2Nibble<>+0(SB), X1, X1
+	VPAND        avx2Nibble<>+0(SB), X9, X9
+	VPSHUFB      avx2Scales16<>+0(SB), X1, X1
+	VPBROADCASTW 80(R9), X10
+	VCVTPH2PS    X10, Y10
+	VPMOVZXBD    X1, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVZXBD    X1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VPSHUFB      avx2Scales16<>+0(SB), X9, X9
+	VPBROADCASTW 82(R9), X10
+	VCVTPH2PS    X10, Y10
+	VPMOVZXBD    X9, Y12
+	VCVTDQ2PS    Y12, Y12
+	VMULPS       Y10, Y12, Y12
+	VPSRLDQ      $0x08, X9, X9
+	VPMOVZXBD    X9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMOVAPS      Y11, 256(AX)
+	VMOVAPS      Y12, 320(AX)
+	VMOVAPS      Y1, 288(AX)
+	VMOVAPS      Y9, 352(AX)
+	MOVQ         q+40(FP), SI
+	MOVQ         scale+48(FP), DI
+	MOVQ         half+64(FP), R8
+	MOVQ         tokens+32(FP), R11
+	MOVQ         AX, R12
+
+token:
+	VMOVAPS      (R12), Y1
+	VPMADDUBSW   (SI)(BX*8), Y5, Y9
+	VPMADDUBSW   32(SI)(BX*8), Y6, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDUBSW   64(SI)(BX*8), Y7, Y10
+	VPMADDUBSW   96(SI)(BX*8), Y8, Y11
+	VPADDW       Y11, Y10, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDUBSW   128(SI)(BX*8), Y2, Y10
+	VPMADDUBSW   160(SI)(BX*8), Y3, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDUBSW   192(SI)(BX*8), Y4, Y11
+	VPMADDUBSW   224(SI)(BX*8), Y0, Y12
+	VPADDW       Y12, Y11, Y11
+	VPADDW       Y11, Y10, Y10
+	VPMADDWD     avx2Ones<>+0(SB), Y9, Y9
+	VPMADDWD     avx2Ones<>+0(SB), Y10, Y10
+	VPERM2I128   $0x20, Y10, Y9, Y11
+	VPERM2I128   $0x31, Y10, Y9, Y9
+	VPERMQ       $0xd8, (DI)(BX*1), Y10
+	VMULPS       256(AX), Y10, Y12
+	VCVTDQ2PS    Y11, Y11
+	VFMADD231PS  Y11, Y12, Y1
+	VMULPS       288(AX), Y10, Y11
+	VCVTDQ2PS    Y9, Y9
+	VFMADD231PS  Y9, Y11, Y1
+	VMOVDQU      (R8)(BX*2), Y9
+	VSHUFPS      $0x88, 32(R8)(BX*2), Y9, Y11
+	VSHUFPS      $0xdd, 32(R8)(BX*2), Y9, Y9
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VFNMADD231PS 320(AX), Y11, Y1
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VFNMADD231PS 352(AX), Y9, Y1
+	VMOVAPS      Y1, (R12)
+	ADDQ         $0x20, R12
+	LEAQ         (SI)(CX*8), SI
+	ADDQ         CX, DI
+	LEAQ         (R8)(CX*2), R8
+	DECQ         R11
+	JNZ          token
+	ADDQ         $+84, R9
+	ADDQ         $0x20, BX
+	CMPQ         BX, R10
+	JNE          group
+	MOVQ         y+72(FP), BX
+	MOVQ         tokens+32(FP), SI
+	MOVQ         ldy+80(FP), R8
+	MOVQ         AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ3_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ3_K(SB), $192-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), AX
+	MOVQ w+0(FP), CX
+	SHLQ $0x02, AX
+	MOVQ q+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ half+64(FP), DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, R8
+	XORQ   DX, DX
+	MOVQ   AX, R9
+	ANDQ   $-32, R9
+
+group:
+	PREFETCHT0   2048(R8)
+	PREFETCHT0   2112(R8)
+	VMOVDQU      (R8), Y1
+	VPSRLW       $0x04, Y1, Y2
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      32(R8), Y3
+	VPSRLW       $0x02, Y3, Y4
+	VPAND        avx2Bits0145<>+0(SB), Y3, Y3
+	VPAND        avx2Bits0145<>+0(SB), Y4, Y4
+	VPAND        avx2Nibble<>+0(SB), Y2, Y2
+	VMOVDQU      64(R8), Y5
+	VPSRLW       $0x02, Y5, Y6
+	VPAND        avx2Bits0145<>+0(SB), Y5, Y5
+	VPAND        avx2Bits0145<>+0(SB), Y6, Y6
+	VMOVDQU      avx2ThirdEven<>+0(SB), Y7
+	VPSHUFB      Y1, Y7, Y7
+	VPOR         Y7, Y3, Y3
+	VMOVDQU      avx2ThirdOdd<>+0(SB), Y7
+	VPSHUFB      Y1, Y7, Y7
+	VPOR         Y7, Y4, Y4
+	VMOVDQU      avx2ThirdEven<>+0(SB), Y1
+	VPSHUFB      Y2, Y1, Y1
+	VPOR         Y1, Y5, Y5
+	VMOVDQU      avx2ThirdOdd<>+0(SB), Y1
+	VPSHUFB      Y2, Y1, Y1
+	VPOR         Y1, Y6, Y6
+	VPUNPCKLDQ   Y4, Y3, Y1
+	VPUNPCKLDQ   Y6, Y5, Y2
+	VPUNPCKHDQ   Y4, Y3, Y3
+	VPUNPCKHDQ   Y6, Y5, Y4
+	VPUNPCKLQDQ  Y2, Y1, Y5
+	VPUNPCKHQDQ  Y2, Y1, Y1
+	VPUNPCKLQDQ  Y4, Y3, Y2
+	VPUNPCKHQDQ  Y4, Y3, Y3
+	VMOVDQU      avx2Nibble<>+0(SB), Y4
+	VPAND        Y4, Y5, Y6
+	VPSRLW       $0x04, Y5, Y5
+	VPAND        Y4, Y5, Y5
+	VPAND        Y4, Y1, Y7
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y4, Y1, Y1
+	VPAND        Y4, Y2, Y8
+	VPSRLW       $0x04, Y2, Y2
+	VPAND        Y4, Y2, Y2
+	VPAND        Y4, Y3, Y9
+	VPSRLW       $0x04, Y3, Y3
+	VPAND        Y4, Y3, Y3
+	VMOVQ        96(R8), X4
+	VPSRLW       $0x04, X4, X10
+	VPUNPCKLQDQ  X10, X4, X4
+	VPAND        avx2Nibble<>+0(SB), X4, X4
+	VPBROADCASTD 104(R8), X10
+	VPSRLVD      avx2Shift0246<>+0(SB), X10, X10
+	VPAND        avx2Bits01<>+0(SB), X10, X10
+	VPSLLW       $0x04, X10, X10
+	VPOR         X10, X4, X4
+	VPSUBB       avx2Byte32<>+0(SB), X4, X4
+	VPSHUFB      avx2Scales16<>+0(SB), X4, X4
+	VPBROADCASTW 108(R8), X10
+	VCVTPH2PS    X10, Y10
+	VPMOVSXBD    X4, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VPSRLDQ      $0x08, X4, X4
+	VPMOVSXBD    X4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VPMADDUBSW   (BX)(DX*8), Y6, Y6
+	VPMADDUBSW   32(BX)(DX*8), Y7, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDUBSW   64(BX)(DX*8), Y8, Y7
+	VPMADDUBSW   96(BX)(DX*8), Y9, Y8
+	VPADDW       Y8, Y7, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDUBSW   128(BX)(DX*8), Y5, Y5
+	VPMADDUBSW   160(BX)(DX*8), Y1, Y1
+	VPADDW       Y1, Y5, Y5
+	VPMADDUBSW   192(BX)(DX*8), Y2, Y1
+	VPMADDUBSW   224(BX)(DX*8), Y3, Y2
+	VPADDW       Y2, Y1, Y1
+	VPADDW       Y1, Y5, Y5
+	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VPERM2I128   $0x20, Y5, Y6, Y1
+	VPERM2I128   $0x31, Y5, Y6, Y2
+	VMOVDQU      (DI)(DX*2), Y3
+	VSHUFPS      $0x88, 32(DI)(DX*2), Y3, Y5
+	VSHUFPS      $0xdd, 32(DI)(DX*2), Y3, Y3
+	VPSLLD       $0x02, Y5, Y5
+	VPSLLD       $0x02, Y3, Y3
+	VPSUBD       Y5, Y1, Y1
+	VPSUBD       Y3, Y2, Y2
+	VPERMQ       $0xd8, (SI)(DX*1), Y3
+	VMULPS       Y11, Y3, Y5
+	VCVTDQ2PS    Y1, Y1
+	VFMADD231PS  Y1, Y5, Y0
+	VMULPS       Y4, Y3, Y1
+	VCVTDQ2PS    Y2, Y2
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         $+110, R8
+	ADDQ         $0x20, DX
+	CMPQ         DX, R9
+	JNE          group
+	MOVQ         y+72(FP), DX
+	VPERMPD      $0xd8, Y0, Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (DX)
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), CX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
+// func avx2DotQ3_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·avx2DotQ3_Ks(SB), $416-88
+	LEAQ (SP), AX
+	ADDQ $0x1f, AX
+	ANDQ $-32, AX
+	MOVQ nb+24(FP), CX
+	MOVQ w+0(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   tokens+32(FP), BX
+	MOVQ   AX, SI
+
+clear:
+	VMOVAPS Y0, (SI)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNZ     clear
+	MOVQ    DX, R9
+	XORQ    BX, BX
+	MOVQ    CX, R10
+	ANDQ    $-32, R10
+
+group:
+	PREFETCHT0   2048(R9)
+	PREFETCHT0   2112(R9)
+	VMOVDQU      (R9), Y0
+	VPSRLW       $0x04, Y0, Y1
+	VPAND        avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU      32(R9), Y2
+	VPSRLW       $0x02, Y2, Y3
+	VPAND        avx2Bits0145<>+0(SB), Y2, Y2
+	VPAND        avx2Bits0145<>+0(SB), Y3, Y3
+	VPAND        avx2Nibble<>+0(SB), Y1, Y1
+	VMOVDQU      64(R9), Y4
+	VPSRLW       $0x02, Y4, Y5
+	VPAND        avx2Bits0145<>+0(SB), Y4, Y4
+	VPAND        avx2Bits0145<>+0(SB), Y5, Y5
+	VMOVDQU      avx2ThirdEven<>+0(SB), Y6
+	VPSHUFB      Y0, Y6, Y6
+	VPOR         Y6, Y2, Y2
+	VMOVDQU      avx2ThirdOdd<>+0(SB), Y6
+	VPSHUFB      Y0, Y6, Y6
+	VPOR         Y6, Y3, Y3
+	VMOVDQU      avx2ThirdEven<>+0(SB), Y0
+	VPSHUFB      Y1, Y0, Y0
+	VPOR         Y0, Y4, Y4
+	VMOVDQU      avx2ThirdOdd<>+0(SB), Y0
+	VPSHUFB      Y1, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPUNPCKLDQ   Y3, Y2, Y0
+	VPUNPCKLDQ   Y5, Y4, Y1
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPUNPCKHDQ   Y5, Y4, Y3
+	VPUNPCKLQDQ  Y1, Y0, Y4
+	VPUNPCKHQDQ  Y1, Y0, Y0
+	VPUNPCKLQDQ  Y3, Y2, Y1
+	VPUNPCKHQDQ  Y3, Y2, Y2
+	VMOVDQU      avx2Nibble<>+0(SB), Y3
+	VPAND        Y3, Y4, Y5
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y3, Y4, Y4
+	VPAND        Y3, Y0, Y6
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        Y3, Y0, Y0
+	VPAND        Y3, Y1, Y7
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        Y3, Y1, Y1
+	VPAND        Y3, Y2, Y8
+	VPSRLW       $0x04, Y2, Y2
+	VPAND        Y3, Y2, Y2
+	VMOVQ        96(R9), X3
+	VPSRLW       $0x04, X3, X9
+	VPUNPCKLQDQ  X9, X3, X3
+	VPAND        avx2Nibble<>+0(SB), X3, X3
+	VPBROADCASTD 104(R9), X9
+	VPSRLVD      avx2Shift0246<>+0(SB), X9, X9
+	VPAND        avx2Bits01<>+0(SB), X9, X9
+	VPSLLW       $0x04, X9, X9
+	VPOR         X9, X3, X3
+	VPSUBB       avx2Byte32<>+0(SB), X3, X3
+	VPSHUFB      avx2Scales16<>+0(SB), X3, X3
+	VPBROADCASTW 108(R9), X9
+	VCVTPH2PS    X9, Y9
+	VPMOVSXBD    X3, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VPSRLDQ      $0x08, X3, X3
+	VPMOVSXBD    X3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y3, Y3
+	VMOVAPS      Y10, 256(AX)
+	VMOVAPS      Y3, 288(AX)
+	MOVQ         q+40(FP), SI
+	MOVQ         scale+48(FP), DI
+	MOVQ         half+64(FP), R8
+	MOVQ         tokens+32(FP), R11
+	MOVQ         AX, R12
+
+token:
+	VMOVAPS     (R12), Y3
+	VPMADDUBSW  (SI)(BX*8), Y5, Y9
+	VPMADDUBSW  32(SI)(BX*8), Y6, Y10
+	VPADDW      Y10, Y9, Y9
+	VPMADDUBSW  64(SI)(BX*8), Y7, Y10
+	VPMADDUBSW  96(SI)(BX*8), Y8, Y11
+	VPADDW      Y11, Y10, Y10
+	VPADDW      Y10, Y9, Y9
+	VPMADDUBSW  128(SI)(BX*8), Y4, Y10
+	VPMADDUBSW  160(SI)(BX*8), Y0, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDUBSW  192(SI)(BX*8), Y1, Y11
+	VPMADDUBSW  224(SI)(BX*8), Y2, Y12
+	VPADDW      Y12, Y11, Y11
+	VPADDW      Y11, Y10, Y10
+	VPMADDWD    avx2Ones<>+0(SB), Y9, Y9
+	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPERM2I128  $0x20, Y10, Y9, Y11
+	VPERM2I128  $0x31, Y10, Y9, Y9
+	VMOVDQU     (R8)(BX*2), Y10
+	VSHUFPS     $0x88, 32(R8)(BX*2), Y10, Y12
+	VSHUFPS     $0xdd, 32(R8)(BX*2), Y10, Y10
+	VPSLLD      $0x02, Y12, Y12
+	VPSLLD      $0x02, Y10, Y10
+	VPSUBD      Y12, Y11, Y11
+	VPSUBD      Y10, Y9, Y9
+	VPERMQ      $0xd8, (DI)(BX*1), Y10
+	VMULPS      256(AX), Y10, Y12
+	VCVTDQ2PS   Y11, Y11
+	VFMADD231PS Y11, Y12, Y3
+	VMULPS      288(AX), Y10, Y10
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y9, Y10, Y3
+	VMOVAPS     Y3, (R12)
+	ADDQ        $0x20, R12
+	LEAQ        (SI)(CX*8), SI
+	ADDQ        CX, DI
+	LEAQ        (R8)(CX*2), R8
+	DECQ        R11
+	JNZ         token
+	ADDQ        $+110, R9
+	ADDQ        $0x20, BX
+	CMPQ        BX, R10
+	JNE         group
+	MOVQ        y+72(FP), BX
+	MOVQ        tokens+32(FP), SI
+	MOVQ        ldy+80(FP), R8
+	MOVQ        AX, DI
+
+store:
+	VMOVAPS      (DI), Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VXORPS       X1, X1, X1
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VEXTRACTF128 $0x01, Y0, X0
+	VADDSS       X0, X1, X1
+	VPERMILPS    $0x01, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x02, X0, X2
+	VADDSS       X2, X1, X1
+	VPERMILPS    $0x03, X0, X2
+	VADDSS       X2, X1, X1
+	VMOVSS       X1, (BX)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         $0x20, DI
+	DECQ         SI
+	JNZ          store
+	ADDQ         $0x04, y+72(FP)
+	ADDQ         stride+8(FP), DX
+	DECQ         rows+16(FP)
+	JNZ          row
+	VZEROUPPER
+	RET
+
 // func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_K(SB), $160-88
+TEXT ·avx2DotQ4_K(SB), $192-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -5564,7 +8542,7 @@ group:
 
 // func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_Ks(SB), $384-88
+TEXT ·avx2DotQ4_Ks(SB), $416-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -5721,7 +8699,7 @@ store:
 
 // func avx2DotQ5_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_K(SB), $160-88
+TEXT ·avx2DotQ5_K(SB), $192-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -5880,7 +8858,7 @@ group:
 
 // func avx2DotQ5_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_Ks(SB), $384-88
+TEXT ·avx2DotQ5_Ks(SB), $416-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6073,7 +9051,7 @@ store:
 
 // func avx2DotIQ4_XS(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotIQ4_XS(SB), $160-88
+TEXT ·avx2DotIQ4_XS(SB), $192-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6226,7 +9204,7 @@ group:
 
 // func avx2DotIQ4_XSs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotIQ4_XSs(SB), $384-88
+TEXT ·avx2DotIQ4_XSs(SB), $416-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6410,7 +9388,7 @@ store:
 
 // func avx2DotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ6_K(SB), $160-88
+TEXT ·avx2DotQ6_K(SB), $192-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6491,51 +9469,49 @@ group:
 	VPOR         Y2, Y1, Y1
 	VMOVDQU      192(R8), X2
 	VPSHUFB      avx2Scales16<>+0(SB), X2, X2
-	VPMOVSXBD    X2, Y10
-	VCVTDQ2PS    Y10, Y10
-	VPSRLDQ      $0x08, X2, X2
+	VPBROADCASTW 208(R8), X10
+	VCVTPH2PS    X10, Y10
 	VPMOVSXBD    X2, Y11
 	VCVTDQ2PS    Y11, Y11
-	MOVWLZX      208(R8), R10
-	VMOVD        R10, X2
-	VCVTPH2PS    X2, X2
-	VBROADCASTSS X2, Y2
-	VMULPS       Y2, Y10, Y10
-	VMULPS       Y2, Y11, Y11
-	VPMADDUBSW   (BX)(DX*8), Y6, Y2
-	VPMADDUBSW   32(BX)(DX*8), Y7, Y6
-	VPADDW       Y6, Y2, Y2
-	VPMADDUBSW   64(BX)(DX*8), Y8, Y6
-	VPMADDUBSW   96(BX)(DX*8), Y9, Y7
+	VMULPS       Y10, Y11, Y11
+	VPSRLDQ      $0x08, X2, X2
+	VPMOVSXBD    X2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y2, Y2
+	VPMADDUBSW   (BX)(DX*8), Y6, Y6
+	VPMADDUBSW   32(BX)(DX*8), Y7, Y7
 	VPADDW       Y7, Y6, Y6
+	VPMADDUBSW   64(BX)(DX*8), Y8, Y7
+	VPMADDUBSW   96(BX)(DX*8), Y9, Y8
+	VPADDW       Y8, Y7, Y7
 	VPMADDUBSW   128(BX)(DX*8), Y3, Y3
 	VPMADDUBSW   160(BX)(DX*8), Y4, Y4
 	VPADDW       Y4, Y3, Y3
 	VPMADDUBSW   192(BX)(DX*8), Y5, Y4
 	VPMADDUBSW   224(BX)(DX*8), Y1, Y1
 	VPADDW       Y1, Y4, Y4
-	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
 	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VPMADDWD     avx2Ones<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y6, Y6
 	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
 	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
-	VPADDD       Y6, Y2, Y2
 	VPADDD       Y4, Y3, Y3
-	VPERM2I128   $0x20, Y3, Y2, Y1
-	VPERM2I128   $0x31, Y3, Y2, Y2
-	VMOVDQU      (DI)(DX*2), Y3
-	VSHUFPS      $0x88, 32(DI)(DX*2), Y3, Y4
-	VSHUFPS      $0xdd, 32(DI)(DX*2), Y3, Y3
+	VPERM2I128   $0x20, Y3, Y6, Y1
+	VPERM2I128   $0x31, Y3, Y6, Y3
+	VMOVDQU      (DI)(DX*2), Y4
+	VSHUFPS      $0x88, 32(DI)(DX*2), Y4, Y5
+	VSHUFPS      $0xdd, 32(DI)(DX*2), Y4, Y4
+	VPSLLD       $0x05, Y5, Y5
 	VPSLLD       $0x05, Y4, Y4
-	VPSLLD       $0x05, Y3, Y3
-	VPSUBD       Y4, Y1, Y1
-	VPSUBD       Y3, Y2, Y2
-	VPERMQ       $0xd8, (SI)(DX*1), Y3
-	VMULPS       Y10, Y3, Y4
+	VPSUBD       Y5, Y1, Y1
+	VPSUBD       Y4, Y3, Y3
+	VPERMQ       $0xd8, (SI)(DX*1), Y4
+	VMULPS       Y11, Y4, Y5
 	VCVTDQ2PS    Y1, Y1
-	VFMADD231PS  Y1, Y4, Y0
-	VMULPS       Y11, Y3, Y1
-	VCVTDQ2PS    Y2, Y2
-	VFMADD231PS  Y2, Y1, Y0
+	VFMADD231PS  Y1, Y5, Y0
+	VMULPS       Y2, Y4, Y1
+	VCVTDQ2PS    Y3, Y3
+	VFMADD231PS  Y3, Y1, Y0
 	ADDQ         $+210, R8
 	ADDQ         $0x20, DX
 	CMPQ         DX, R9
@@ -6568,7 +9544,7 @@ group:
 
 // func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ6_Ks(SB), $384-88
+TEXT ·avx2DotQ6_Ks(SB), $416-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6654,19 +9630,17 @@ group:
 	VPOR         Y1, Y0, Y0
 	VMOVDQU      192(R9), X1
 	VPSHUFB      avx2Scales16<>+0(SB), X1, X1
-	VPMOVSXBD    X1, Y9
-	VCVTDQ2PS    Y9, Y9
-	VPSRLDQ      $0x08, X1, X1
+	VPBROADCASTW 208(R9), X9
+	VCVTPH2PS    X9, Y9
 	VPMOVSXBD    X1, Y10
 	VCVTDQ2PS    Y10, Y10
-	MOVWLZX      208(R9), SI
-	VMOVD        SI, X1
-	VCVTPH2PS    X1, X1
-	VBROADCASTSS X1, Y1
-	VMULPS       Y1, Y9, Y9
-	VMULPS       Y1, Y10, Y10
-	VMOVAPS      Y9, 256(AX)
-	VMOVAPS      Y10, 288(AX)
+	VMULPS       Y9, Y10, Y10
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVSXBD    X1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y9, Y1, Y1
+	VMOVAPS      Y10, 256(AX)
+	VMOVAPS      Y1, 288(AX)
 	MOVQ         q+40(FP), SI
 	MOVQ         scale+48(FP), DI
 	MOVQ         half+64(FP), R8
@@ -6689,9 +9663,9 @@ token:
 	VPADDW      Y13, Y12, Y12
 	VPMADDWD    avx2Ones<>+0(SB), Y9, Y9
 	VPMADDWD    avx2Ones<>+0(SB), Y10, Y10
+	VPADDD      Y10, Y9, Y9
 	VPMADDWD    avx2Ones<>+0(SB), Y11, Y11
 	VPMADDWD    avx2Ones<>+0(SB), Y12, Y12
-	VPADDD      Y10, Y9, Y9
 	VPADDD      Y12, Y11, Y11
 	VPERM2I128  $0x20, Y11, Y9, Y10
 	VPERM2I128  $0x31, Y11, Y9, Y9
@@ -13067,18 +16041,18 @@ TEXT ·avx2UnpackQ6_K(SB), NOSPLIT, $0-40
 	MOVQ scale+24(FP), BX
 
 loop:
-	MOVWLZX      208(CX), SI
-	VMOVD        SI, X0
-	VCVTPH2PS    X0, X0
-	VBROADCASTSS X0, Y0
-	VPMOVSXBD    192(CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, (BX)
-	VPMOVSXBD    200(CX), Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VMOVUPS      Y1, 32(BX)
+	VMOVDQU      192(CX), X0
+	VPBROADCASTW 208(CX), X1
+	VCVTPH2PS    X1, Y1
+	VPMOVSXBD    X0, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVSXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y0, 32(BX)
 	VMOVDQU      128(CX), Y0
 	VMOVDQU      (CX), Y2
 	VPAND        avx2Nibble<>+0(SB), Y2, Y1

@@ -49,21 +49,26 @@ var avx2Consts struct {
 	shiftNibbles             Mem // dwords 0 4 … 28
 	shiftPairs               Mem // dwords 16 18 … 30
 	dword3, dword15, dword32 Mem
-	low6                     Mem // 0x3f bytes
-	bits01                   Mem // 3 bytes
-	bit0to4                  Mem // shuffle table: bit 0 of the index becomes 16
-	bit1to4                  Mem // shuffle table: bit 1 of the index becomes 16
-	iq4                      Mem // IQ4's 16 values
-	scales16                 Mem // shuffle: Q6_K's scales of the first, then the last 16 values of blocks 0 1 4 5 2 3 6 7
-	mask                     Mem // 32 dwords of ones, 32 of zeros
-	bytes                    Mem // dwords 255
-	order                    Mem // dwords 0 4 1 5 2 6 3 7
-	abs                      Mem // all bits but a float's sign
-	sign                     Mem // a float's sign
-	bit4                     Mem // 16 bytes
-	shiftHigh                Mem // dwords 0 0 0 0 4 4 4 4
-	n127                     Mem // float32 127
-	lowest                   Mem // float32 -infinity
+	low6                     Mem    // 0x3f bytes
+	bits01                   Mem    // 3 bytes
+	bit0to4                  Mem    // shuffle table: bit 0 of the index becomes 16
+	bit1to4                  Mem    // shuffle table: bit 1 of the index becomes 16
+	iq4                      Mem    // IQ4's 16 values
+	byteOf                   [4]Mem // shuffles: byte n of each dword, four times
+	tops                     Mem    // bytes 16 32 64 128 16 …
+	third                    [2]Mem // shuffle tables: bits 0 and 2 of the index become 4 and 0x40; bits 1 and 3 do
+	bits0145                 Mem    // 0x33 bytes
+	byte32                   Mem    // 32 bytes
+	scales16                 Mem    // shuffle: Q6_K's scales of the first, then the last 16 values of blocks 0 1 4 5 2 3 6 7
+	mask                     Mem    // 32 dwords of ones, 32 of zeros
+	bytes                    Mem    // dwords 255
+	order                    Mem    // dwords 0 4 1 5 2 6 3 7
+	abs                      Mem    // all bits but a float's sign
+	sign                     Mem    // a float's sign
+	bit4                     Mem    // 16 bytes
+	shiftHigh                Mem    // dwords 0 0 0 0 4 4 4 4
+	n127                     Mem    // float32 127
+	lowest                   Mem    // float32 -infinity
 	exp                      [13]Mem
 }
 
@@ -87,6 +92,13 @@ func avx2Constants() {
 	c.bit0to4 = words("avx2Bit0To4", 0x10001000)
 	c.bit1to4 = words("avx2Bit1To4", 0x10100000)
 	c.iq4 = words("avx2IQ4", 0xf6eaddcfbfad9881, 0x7159453526190d01)
+	for i := range c.byteOf {
+		c.byteOf[i] = words(fmt.Sprintf("avx2ByteOf%d", i), uint64(i)*0x01010101+0x04040404<<32+uint64(i)*0x01010101<<32, uint64(i)*0x01010101+0x08080808+(uint64(i)*0x01010101+0x0c0c0c0c)<<32)
+	}
+	c.tops = words("avx2Tops", 0x8040201080402010)
+	c.third = [2]Mem{words("avx2ThirdEven", 0x4440444004000400), words("avx2ThirdOdd", 0x0404000004040000, 0x4444404044444040)}
+	c.bits0145 = words("avx2Bits0145", 0x3333333333333333)
+	c.byte32 = words("avx2Byte32", 0x2020202020202020)
 	c.scales16 = words("avx2Scales16", 0x0e0c06040a080200, 0x0f0d07050b090301)
 	c.mask = GLOBL("avx2Mask", RODATA|NOPTR)
 	for i := range 32 {

@@ -21,12 +21,12 @@ func (d *dotState) columns(i int) [4]ymm {
 	return transpose4(x)
 }
 
-// heads gathers the first 4 bytes of 8 blocks: from 32 bytes that have block b's head in dword b, all within the group.
-func (d *dotState) heads() ymm {
+// dwords gathers 4 bytes at byte i of each of 8 blocks: from 32 bytes that have block b's in dword b, all within the group.
+func (d *dotState) dwords(i int) ymm {
 	h := YMM()
-	VMOVDQU(d.w, h)
+	VMOVDQU(d.block(0, i), h)
 	for b := 1; b < 8; b++ {
-		VPBLENDD(Imm(1<<b), d.block(b, -4*b), h, h)
+		VPBLENDD(Imm(1<<b), d.block(b, i-4*b), h, h)
 	}
 	return h
 }
@@ -71,17 +71,17 @@ func halfFloats(h ymm) (low, high ymm) {
 }
 
 func decodeQ4_0(d *dotState) {
-	d.scale[0], _ = halfFloats(d.heads())
+	d.scale[0], _ = halfFloats(d.dwords(0))
 	d.v = nibbles(d.columns(2))
 }
 
 func decodeQ4_1(d *dotState) {
-	d.scale[0], d.off = halfFloats(d.heads())
+	d.scale[0], d.off[0] = halfFloats(d.dwords(0))
 	d.v = nibbles(d.columns(4))
 }
 
 func decodeQ8_0(d *dotState) {
-	d.scale[0], _ = halfFloats(d.heads())
+	d.scale[0], _ = halfFloats(d.dwords(0))
 	a, b := d.columns(2), d.columns(18)
 	copy(d.v[:], a[:])
 	copy(d.v[4:], b[:])
@@ -118,7 +118,7 @@ func scaleMins(w Mem) (scale, min ymm) {
 }
 
 func decodeQ4_K(d *dotState) {
-	d.scale[0], d.off = scaleMins(d.w)
+	d.scale[0], d.off[0] = scaleMins(d.w)
 	var x [4]ymm
 	for c := range x {
 		x[c] = YMM()
@@ -128,7 +128,7 @@ func decodeQ4_K(d *dotState) {
 }
 
 func decodeQ5_K(d *dotState) {
-	d.scale[0], d.off = scaleMins(d.w)
+	d.scale[0], d.off[0] = scaleMins(d.w)
 	var x [4]ymm
 	for c := range x {
 		x[c] = YMM()
@@ -173,13 +173,41 @@ func decodeIQ4_XS(d *dotState) {
 	d.scale[0] = scalesIQ4_XS(d.w)
 	group := *d
 	group.size = 16
-	d.v = nibbles(group.columns(8))
+	d.iq4(group.columns(8))
+}
+
+// iq4 looks nibbles up in IQ4's values.
+func (d *dotState) iq4(y [4]ymm) {
+	d.v = nibbles(y)
 	table := YMM()
 	VMOVDQU(avx2Consts.iq4, table)
 	for _, v := range d.v {
 		VPSHUFB(v, table, v)
 	}
 	d.signed = true
+}
+
+// halfOrder puts 16 bytes, each of half a block, in the order that decodeQ6_K has: the first halves of blocks 0 1 4 5 2 3 6 7, then the last.
+func halfOrder(x ymm) ymm {
+	VPSHUFB(avx2Consts.scales16, x, x)
+	return x
+}
+
+// scaled makes floats of 16 bytes, of which extend makes dwords, and multiplies them by the float16 at d.
+func scaled(x ymm, extend func(...Op), d Mem) (s [2]ymm) {
+	h, f := XMM(), YMM()
+	VPBROADCASTW(d, h)
+	VCVTPH2PS(h, f)
+	for i := range s {
+		s[i] = YMM()
+		extend(x, s[i])
+		VCVTDQ2PS(s[i], s[i])
+		VMULPS(f, s[i], s[i])
+		if i == 0 {
+			VPSRLDQ(Imm(8), x, x)
+		}
+	}
+	return s
 }
 
 func decodeQ6_K(d *dotState) {
@@ -208,22 +236,7 @@ func decodeQ6_K(d *dotState) {
 		VPAND(mask, t, hi)
 		VPOR(hi, d.v[i+4], d.v[i+4])
 	}
-	x8, f := XMM(), YMM()
-	VMOVDQU(d.w.Offset(192), x8)
-	VPSHUFB(avx2Consts.scales16, x8, x8)
-	for i := range 2 {
-		d.scale[i] = YMM()
-		VPMOVSXBD(x8, d.scale[i])
-		VCVTDQ2PS(d.scale[i], d.scale[i])
-		if i == 0 {
-			VPSRLDQ(Imm(8), x8, x8)
-		}
-	}
-	e, g := XMM(), GP32()
-	MOVWLZX(d.w.Offset(208), g)
-	VMOVD(g, e)
-	VCVTPH2PS(e, e)
-	VBROADCASTSS(e, f)
-	VMULPS(f, d.scale[0], d.scale[0])
-	VMULPS(f, d.scale[1], d.scale[1])
+	sc := XMM()
+	VMOVDQU(d.w.Offset(192), sc)
+	d.scale = scaled(halfOrder(sc), VPMOVSXBD, d.w.Offset(208))
 }

@@ -20,24 +20,29 @@ type ymm = reg.VecVirtual
 
 // avx2Dots are the formats with a row dot.
 var avx2Dots = []avx2Dot{
-	{name: "Q4_0", size: 18, small: true, sub: 3, decode: decodeQ4_0},
-	{name: "Q4_1", size: 20, small: true, offs: true, decode: decodeQ4_1},
+	{name: "Q4_0", size: 18, small: true, max: 15, sub: 3, decode: decodeQ4_0},
+	{name: "Q4_1", size: 20, small: true, max: 15, offs: true, decode: decodeQ4_1},
+	{name: "Q5_0", size: 22, small: true, max: 31, sub: 4, decode: decodeQ5_0},
+	{name: "Q5_1", size: 24, small: true, max: 31, offs: true, decode: decodeQ5_1},
 	{name: "Q8_0", size: 34, small: true, decode: decodeQ8_0},
-	{name: "Q4_K", size: 144, offs: true, decode: decodeQ4_K},
-	{name: "Q5_K", size: 176, offs: true, decode: decodeQ5_K},
-	{name: "IQ4_XS", size: 136, natural: true, decode: decodeIQ4_XS},
-	{name: "Q6_K", size: 210, halves: true, decode: decodeQ6_K},
+	{name: "IQ4_NL", size: 18, small: true, decode: decodeIQ4_NL},
+	{name: "Q2_K", size: 84, max: 3, halves: true, offs: true, decode: decodeQ2_K},
+	{name: "Q3_K", size: 110, max: 7, halves: true, sub: 2, decode: decodeQ3_K},
+	{name: "Q4_K", size: 144, max: 15, offs: true, decode: decodeQ4_K},
+	{name: "Q5_K", size: 176, max: 31, offs: true, decode: decodeQ5_K},
+	{name: "IQ4_XS", size: 136, decode: decodeIQ4_XS},
+	{name: "Q6_K", size: 210, max: 63, halves: true, sub: 5, decode: decodeQ6_K},
 }
 
 type avx2Dot struct {
-	name    string
-	size    int  // bytes of a block of 32 (small) or 256
-	small   bool // blocks of 32: a row may end with fewer than 8
-	natural bool // the lanes are the 8 blocks in order, as in small
-	offs    bool
-	halves  bool // a scale per 16
-	sub     int  // stored values are q + 1<<sub; lanes in order of blocks
-	decode  func(d *dotState)
+	name   string
+	size   int  // bytes of a block of 32 (small) or 256
+	small  bool // blocks of 32, a lane each: a row may end with fewer than 8
+	max    int  // the largest stored value, of bytes without a sign
+	halves bool // a scale per 16, and an offset if any
+	offs   bool // an offset per scale: to be added in small, else subtracted
+	sub    int  // stored values are q + 1<<sub
+	decode func(d *dotState)
 }
 
 // dotState is the code being written: what decode leaves for the tokens.
@@ -49,8 +54,11 @@ type dotState struct {
 	v      [8]ymm
 	signed bool // v is int8, not uint8
 	scale  [2]ymm
-	off    ymm
+	off    [2]ymm
 }
+
+// sums16 says whether an int16 holds the sums of so many vectors' products.
+func (dot avx2Dot) sums16(vectors int) bool { return 2*vectors*127*dot.max <= 32767 }
 
 // sums leaves the integer sums of a group and a token in lanes: one vector, or two for two scales per block.
 // a(i) loads vector i of the token's activations, as an operand.
@@ -78,7 +86,7 @@ func (d *dotState) sums(a func(i int) Op) [2]ymm {
 		}
 		if i%2 == 1 {
 			VPADDW(m[i], m[i-1], m[i-1])
-			if i%4 == 3 && !d.halves {
+			if i%4 == 3 && d.sums16(4) {
 				VPADDW(m[i-1], m[i-3], m[i-3])
 			}
 		}
@@ -87,16 +95,24 @@ func (d *dotState) sums(a func(i int) Op) [2]ymm {
 	case d.signed:
 		VPADDD(m[4], m[0], m[0])
 		return [2]ymm{m[0]}
-	case d.small || d.natural:
-		VPADDW(m[4], m[0], m[0])
-		VPMADDWD(ones, m[0], m[0])
+	case d.small:
+		if d.sums16(8) {
+			VPADDW(m[4], m[0], m[0])
+			VPMADDWD(ones, m[0], m[0])
+		} else {
+			VPMADDWD(ones, m[0], m[0])
+			VPMADDWD(ones, m[4], m[4])
+			VPADDD(m[4], m[0], m[0])
+		}
 		return [2]ymm{m[0]}
 	case d.halves: // L has blocks 0 1 4 5, H 2 3 6 7; the lower lanes are the first 16 values, the upper the last
-		for i := 0; i < 8; i += 2 {
+		for i := 0; i < 8; i += 4 {
 			VPMADDWD(ones, m[i], m[i])
+			if !d.sums16(4) {
+				VPMADDWD(ones, m[i+2], m[i+2])
+				VPADDD(m[i+2], m[i], m[i])
+			}
 		}
-		VPADDD(m[2], m[0], m[0])
-		VPADDD(m[6], m[4], m[4])
 		first, last := YMM(), YMM()
 		VPERM2I128(Imm(0x20), m[4], m[0], first)
 		VPERM2I128(Imm(0x31), m[4], m[0], last)
@@ -202,16 +218,16 @@ func (dot avx2Dot) emit(one bool) {
 	if !one {
 		most = avx2MaxTokens
 	}
-	needHalf := dot.halves || dot.sub > 0
+	needSum, needHalf := dot.offs && !dot.halves, dot.halves || dot.sub > 0
 	// The frame: accumulators, a group's scales and offsets, and for rows that end with n < 8 blocks: a mask of n lanes, the
 	// operands of those blocks padded with zeros to 8, and room for a row's end.
-	size := 32*most + 96
+	size := 32*most + 128
 	if dot.small {
 		size += 32 + (256+32+32+64)*most + 8*dot.size
 	}
 	acc := aligned(size)
 	kept := acc.Offset(32 * most)
-	mask := kept.Offset(96)
+	mask := kept.Offset(128)
 	tailQ := mask.Offset(32)
 	tailScale := tailQ.Offset(256 * most)
 	tailSum := tailScale.Offset(32 * most)
@@ -225,7 +241,7 @@ func (dot avx2Dot) emit(one bool) {
 	bases := func() {
 		Load(Param("q"), q)
 		Load(Param("scale"), scale)
-		if dot.offs {
+		if needSum {
 			Load(Param("sum"), sum)
 		}
 		if needHalf {
@@ -269,22 +285,22 @@ func (dot avx2Dot) emit(one bool) {
 	}
 
 	tokens := func(label string) {
-		var off Op = d.off
-		var ws [2]Op
-		for i, s := range d.scale {
-			ws[i] = s
+		var ws, off [2]Op
+		for i := range 2 {
+			ws[i], off[i] = d.scale[i], d.off[i]
 		}
 		var n, slot reg.GPVirtual
 		if !one {
 			for i := range 2 {
-				if i == 0 || dot.halves {
-					ws[i] = kept.Offset(32 * i)
-					VMOVAPS(d.scale[i], ws[i])
+				if i == 1 && !dot.halves {
+					break
 				}
-			}
-			if dot.offs {
-				off = kept.Offset(64)
-				VMOVAPS(d.off, off)
+				ws[i] = kept.Offset(32 * i)
+				VMOVAPS(d.scale[i], ws[i])
+				if dot.offs {
+					off[i] = kept.Offset(64 + 32*i)
+					VMOVAPS(d.off[i], off[i])
+				}
 			}
 			if !d.tail {
 				bases()
@@ -309,11 +325,13 @@ func (dot avx2Dot) emit(one bool) {
 		a := YMM()
 		switch {
 		case dot.halves:
-			u, v := halves()
-			VPSLLD(Imm(5), u, u)
-			VPSLLD(Imm(5), v, v)
-			VPSUBD(u, s[0], s[0])
-			VPSUBD(v, s[1], s[1])
+			if dot.sub > 0 {
+				u, v := halves()
+				VPSLLD(Imm(uint64(dot.sub)), u, u)
+				VPSLLD(Imm(uint64(dot.sub)), v, v)
+				VPSUBD(u, s[0], s[0])
+				VPSUBD(v, s[1], s[1])
+			}
 			VPERMQ(Imm(0xd8), floats(scale), a)
 		case dot.sub > 0:
 			u, v := halves()
@@ -343,17 +361,25 @@ func (dot avx2Dot) emit(one bool) {
 			VCVTDQ2PS(s[i], s[i])
 			VFMADD231PS(s[i], w, p)
 		}
-		if dot.offs {
-			var st, o Op = floats(sum), off
+		if dot.offs && dot.halves {
+			var h [2]ymm
+			h[0], h[1] = halves()
+			for i, h := range h {
+				VCVTDQ2PS(h, h)
+				VMULPS(a, h, h)
+				VFNMADD231PS(off[i], h, p)
+			}
+		} else if dot.offs {
+			var st, o Op = floats(sum), off[0]
 			if d.tail {
 				m := YMM()
-				VMOVUPS(off, m)
+				VMOVUPS(off[0], m)
 				VANDPS(mask, m, m)
 				o = m
 			} else if !one {
 				m := YMM()
 				VMOVUPS(st, m)
-				st, o = off, m
+				st, o = off[0], m
 			}
 			if dot.small {
 				VFMADD231PS(st, o, p)
@@ -371,7 +397,7 @@ func (dot avx2Dot) emit(one bool) {
 			}
 			LEAQ(Mem{Base: q, Index: step, Scale: 8}, q)
 			ADDQ(step, scale)
-			if dot.offs {
+			if needSum {
 				ADDQ(step, sum)
 			}
 			if needHalf {
@@ -421,7 +447,7 @@ func (dot avx2Dot) emit(one bool) {
 		XORQ(at, at)
 		LEAQ(tailQ, q)
 		LEAQ(tailScale, scale)
-		if dot.offs {
+		if needSum {
 			LEAQ(tailSum, sum)
 		}
 		if needHalf {

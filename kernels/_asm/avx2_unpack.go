@@ -93,17 +93,9 @@ func unpacks() {
 		}
 	})
 	unpack("Q6_K", 210, 256, 16, 0, func(w, q, scale, _ Mem) {
-		x, d := XMM(), YMM()
-		g := GP32()
-		MOVWLZX(w.Offset(208), g)
-		VMOVD(g, x)
-		VCVTPH2PS(x, x)
-		VBROADCASTSS(x, d)
-		for i := range 2 {
-			s := YMM()
-			VPMOVSXBD(w.Offset(192+8*i), s)
-			VCVTDQ2PS(s, s)
-			VMULPS(d, s, s)
+		sc := XMM()
+		VMOVDQU(w.Offset(192), sc)
+		for i, s := range scaled(sc, VPMOVSXBD, w.Offset(208)) {
 			VMOVUPS(s, scale.Offset(32*i))
 		}
 		for h := range 2 {
