@@ -21,7 +21,12 @@ var avx2 = leaf{
 	unpack: map[block.Type]func(nb int, w, q *byte, scale, off *float32){
 		block.TypeQ4_0:   avx2UnpackQ4_0,
 		block.TypeQ4_1:   avx2UnpackQ4_1,
+		block.TypeQ5_0:   avx2UnpackQ5_0,
+		block.TypeQ5_1:   avx2UnpackQ5_1,
 		block.TypeQ8_0:   avx2UnpackQ8_0,
+		block.TypeIQ4_NL: avx2UnpackIQ4_NL,
+		block.TypeQ2_K:   func(nb int, w, q *byte, scale, off *float32) { avx2UnpackQ2_K(nb/8, w, q, scale, off) },
+		block.TypeQ3_K:   func(nb int, w, q *byte, scale, off *float32) { avx2UnpackQ3_K(nb/8, w, q, scale, off) },
 		block.TypeQ4_K:   func(nb int, w, q *byte, scale, off *float32) { avx2UnpackQ4_K(nb/8, w, q, scale, off) },
 		block.TypeQ5_K:   func(nb int, w, q *byte, scale, off *float32) { avx2UnpackQ5_K(nb/8, w, q, scale, off) },
 		block.TypeQ6_K:   func(nb int, w, q *byte, scale, off *float32) { avx2UnpackQ6_K(nb/8, w, q, scale, off) },

@@ -304,6 +304,16 @@ func avx2UnpackQ4_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
 //go:noescape
 func avx2UnpackQ4_1(blocks int, w *byte, q *byte, scale *float32, off *float32)
 
+// avx2UnpackQ5_0 decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ5_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ5_1 decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ5_1(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
 // avx2UnpackQ8_0 decodes blocks of the file.
 //
 //go:noescape
@@ -323,6 +333,21 @@ func avx2UnpackQ5_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
 //
 //go:noescape
 func avx2UnpackQ6_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ2_K decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ2_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackQ3_K decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackQ3_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx2UnpackIQ4_NL decodes blocks of the file.
+//
+//go:noescape
+func avx2UnpackIQ4_NL(blocks int, w *byte, q *byte, scale *float32, off *float32)
 
 // avx2UnpackIQ4_XS decodes blocks of the file.
 //

@@ -142,6 +142,24 @@ DATA avx2Tops<>+16(SB)/8, $0x8040201080402010
 DATA avx2Tops<>+24(SB)/8, $0x8040201080402010
 GLOBL avx2Tops<>(SB), RODATA|NOPTR, $32
 
+DATA avx2Eighths<>+0(SB)/8, $0x0000000000000000
+DATA avx2Eighths<>+8(SB)/8, $0x0101010101010101
+DATA avx2Eighths<>+16(SB)/8, $0x0202020202020202
+DATA avx2Eighths<>+24(SB)/8, $0x0303030303030303
+GLOBL avx2Eighths<>(SB), RODATA|NOPTR, $32
+
+DATA avx2BitOf<>+0(SB)/8, $0x8040201008040201
+DATA avx2BitOf<>+8(SB)/8, $0x8040201008040201
+DATA avx2BitOf<>+16(SB)/8, $0x8040201008040201
+DATA avx2BitOf<>+24(SB)/8, $0x8040201008040201
+GLOBL avx2BitOf<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Bit2<>+0(SB)/8, $0x0404040404040404
+DATA avx2Bit2<>+8(SB)/8, $0x0404040404040404
+DATA avx2Bit2<>+16(SB)/8, $0x0404040404040404
+DATA avx2Bit2<>+24(SB)/8, $0x0404040404040404
+GLOBL avx2Bit2<>(SB), RODATA|NOPTR, $32
+
 DATA avx2ThirdEven<>+0(SB)/8, $0x4440444004000400
 DATA avx2ThirdEven<>+8(SB)/8, $0x4440444004000400
 DATA avx2ThirdEven<>+16(SB)/8, $0x4440444004000400
@@ -15835,15 +15853,77 @@ loop:
 	VMOVD          (CX), X0
 	VCVTPH2PS      X0, X0
 	VMOVSS         X0, (BX)
-	VMOVD          (CX), X0
-	VPSRLD         $0x10, X0, X0
-	VCVTPH2PS      X0, X0
-	VMOVSS         X0, (SI)
+	VEXTRACTPS     $0x01, X0, (SI)
 	VBROADCASTI128 4(CX), Y0
 	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
 	VPAND          avx2Nibble<>+0(SB), Y0, Y0
 	VMOVDQU        Y0, (DX)
 	ADDQ           $+20, CX
+	ADDQ           $+32, DX
+	ADDQ           $0x04, BX
+	ADDQ           $0x04, SI
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ5_0(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ5_0(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VMOVD          (CX), X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (BX)
+	VBROADCASTI128 6(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2BitOf<>+0(SB), Y2
+	VPBROADCASTD   2(CX), Y1
+	VPSHUFB        avx2Eighths<>+0(SB), Y1, Y1
+	VPAND          Y2, Y1, Y1
+	VPCMPEQB       Y2, Y1, Y1
+	VPAND          avx2Bit4<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $+22, CX
+	ADDQ           $+32, DX
+	ADDQ           $0x04, BX
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ5_1(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ5_1(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ off+32(FP), SI
+
+loop:
+	VMOVD          (CX), X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (BX)
+	VEXTRACTPS     $0x01, X0, (SI)
+	VBROADCASTI128 8(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2BitOf<>+0(SB), Y2
+	VPBROADCASTD   4(CX), Y1
+	VPSHUFB        avx2Eighths<>+0(SB), Y1, Y1
+	VPAND          Y2, Y1, Y1
+	VPCMPEQB       Y2, Y1, Y1
+	VPAND          avx2Bit4<>+0(SB), Y1, Y1
+	VPOR           Y1, Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $+24, CX
 	ADDQ           $+32, DX
 	ADDQ           $0x04, BX
 	ADDQ           $0x04, SI
@@ -16111,6 +16191,207 @@ loop:
 	VZEROUPPER
 	RET
 
+// func avx2UnpackQ2_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ2_K(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ off+32(FP), SI
+
+loop:
+	VMOVDQU      (CX), X0
+	VPSRLW       $0x04, X0, X1
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPAND        avx2Nibble<>+0(SB), X1, X1
+	VPBROADCASTW 80(CX), X2
+	VCVTPH2PS    X2, Y2
+	VPMOVZXBD    X0, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y3, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VPBROADCASTW 82(CX), X0
+	VCVTPH2PS    X0, Y0
+	VPMOVZXBD    X1, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VPSRLDQ      $0x08, X1, X1
+	VPMOVZXBD    X1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VXORPS       avx2Sign<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, (SI)
+	VXORPS       avx2Sign<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, 32(SI)
+	VMOVDQU      16(CX), Y0
+	VPSRLW       $0x00, Y0, Y0
+	VPAND        avx2Bits01<>+0(SB), Y0, Y0
+	VMOVDQU      Y0, (DX)
+	VMOVDQU      16(CX), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        avx2Bits01<>+0(SB), Y0, Y0
+	VMOVDQU      Y0, 32(DX)
+	VMOVDQU      16(CX), Y0
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        avx2Bits01<>+0(SB), Y0, Y0
+	VMOVDQU      Y0, 64(DX)
+	VMOVDQU      16(CX), Y0
+	VPSRLW       $0x06, Y0, Y0
+	VPAND        avx2Bits01<>+0(SB), Y0, Y0
+	VMOVDQU      Y0, 96(DX)
+	VMOVDQU      48(CX), Y0
+	VPSRLW       $0x00, Y0, Y0
+	VPAND        avx2Bits01<>+0(SB), Y0, Y0
+	VMOVDQU      Y0, 128(DX)
+	VMOVDQU      48(CX), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        avx2Bits01<>+0(SB), Y0, Y0
+	VMOVDQU      Y0, 160(DX)
+	VMOVDQU      48(CX), Y0
+	VPSRLW       $0x04, Y0, Y0
+	VPAND        avx2Bits01<>+0(SB), Y0, Y0
+	VMOVDQU      Y0, 192(DX)
+	VMOVDQU      48(CX), Y0
+	VPSRLW       $0x06, Y0, Y0
+	VPAND        avx2Bits01<>+0(SB), Y0, Y0
+	VMOVDQU      Y0, 224(DX)
+	ADDQ         $+84, CX
+	ADDQ         $+256, DX
+	ADDQ         $0x40, BX
+	ADDQ         $0x40, SI
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackQ3_K(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackQ3_K(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VMOVQ        96(CX), X0
+	VPSRLW       $0x04, X0, X1
+	VPUNPCKLQDQ  X1, X0, X0
+	VPAND        avx2Nibble<>+0(SB), X0, X0
+	VPBROADCASTD 104(CX), X1
+	VPSRLVD      avx2Shift0246<>+0(SB), X1, X1
+	VPAND        avx2Bits01<>+0(SB), X1, X1
+	VPSLLW       $0x04, X1, X1
+	VPOR         X1, X0, X0
+	VPSUBB       avx2Byte32<>+0(SB), X0, X0
+	VPBROADCASTW 108(CX), X1
+	VCVTPH2PS    X1, Y1
+	VPMOVSXBD    X0, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VPSRLDQ      $0x08, X0, X0
+	VPMOVSXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y0, 32(BX)
+	VMOVDQU      (CX), Y0
+	VMOVDQU      32(CX), Y1
+	VPSRLW       $0x00, Y1, Y1
+	VPAND        avx2Bits01<>+0(SB), Y1, Y1
+	VPSLLD       $0x02, Y0, Y2
+	VPAND        avx2Bit2<>+0(SB), Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      Y1, (DX)
+	VMOVDQU      32(CX), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        avx2Bits01<>+0(SB), Y1, Y1
+	VPSLLD       $0x01, Y0, Y2
+	VPAND        avx2Bit2<>+0(SB), Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      Y1, 32(DX)
+	VMOVDQU      32(CX), Y1
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        avx2Bits01<>+0(SB), Y1, Y1
+	VPSRLD       $0x00, Y0, Y2
+	VPAND        avx2Bit2<>+0(SB), Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      Y1, 64(DX)
+	VMOVDQU      32(CX), Y1
+	VPSRLW       $0x06, Y1, Y1
+	VPAND        avx2Bits01<>+0(SB), Y1, Y1
+	VPSRLD       $0x01, Y0, Y2
+	VPAND        avx2Bit2<>+0(SB), Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      Y1, 96(DX)
+	VMOVDQU      64(CX), Y1
+	VPSRLW       $0x00, Y1, Y1
+	VPAND        avx2Bits01<>+0(SB), Y1, Y1
+	VPSRLD       $0x02, Y0, Y2
+	VPAND        avx2Bit2<>+0(SB), Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      Y1, 128(DX)
+	VMOVDQU      64(CX), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        avx2Bits01<>+0(SB), Y1, Y1
+	VPSRLD       $0x03, Y0, Y2
+	VPAND        avx2Bit2<>+0(SB), Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      Y1, 160(DX)
+	VMOVDQU      64(CX), Y1
+	VPSRLW       $0x04, Y1, Y1
+	VPAND        avx2Bits01<>+0(SB), Y1, Y1
+	VPSRLD       $0x04, Y0, Y2
+	VPAND        avx2Bit2<>+0(SB), Y2, Y2
+	VPOR         Y2, Y1, Y1
+	VMOVDQU      Y1, 192(DX)
+	VMOVDQU      64(CX), Y1
+	VPSRLW       $0x06, Y1, Y1
+	VPAND        avx2Bits01<>+0(SB), Y1, Y1
+	VPSRLD       $0x05, Y0, Y0
+	VPAND        avx2Bit2<>+0(SB), Y0, Y0
+	VPOR         Y0, Y1, Y1
+	VMOVDQU      Y1, 224(DX)
+	ADDQ         $+110, CX
+	ADDQ         $+256, DX
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func avx2UnpackIQ4_NL(blocks int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, F16C
+TEXT ·avx2UnpackIQ4_NL(SB), NOSPLIT, $0-40
+	MOVQ blocks+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ q+16(FP), DX
+	MOVQ scale+24(FP), BX
+
+loop:
+	VMOVD          (CX), X0
+	VCVTPH2PS      X0, X0
+	VMOVSS         X0, (BX)
+	VBROADCASTI128 2(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $+18, CX
+	ADDQ           $+32, DX
+	ADDQ           $0x04, BX
+	DECQ           AX
+	JNZ            loop
+	VZEROUPPER
+	RET
+
 // func avx2UnpackIQ4_XS(blocks int, w *byte, q *byte, scale *float32, off *float32)
 // Requires: AVX, AVX2, F16C
 TEXT ·avx2UnpackIQ4_XS(SB), NOSPLIT, $0-40
@@ -16134,48 +16415,62 @@ loop:
 	VBROADCASTSS   X1, Y1
 	VMULPS         Y1, Y0, Y0
 	VMOVUPS        Y0, (BX)
-	VMOVDQU        avx2IQ4<>+0(SB), Y0
-	VPXOR          avx2Flip<>+0(SB), Y0, Y0
-	VBROADCASTI128 8(CX), Y1
-	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
-	VPAND          avx2Nibble<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VMOVDQU        Y1, (DX)
-	VBROADCASTI128 24(CX), Y1
-	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
-	VPAND          avx2Nibble<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VMOVDQU        Y1, 32(DX)
-	VBROADCASTI128 40(CX), Y1
-	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
-	VPAND          avx2Nibble<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VMOVDQU        Y1, 64(DX)
-	VBROADCASTI128 56(CX), Y1
-	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
-	VPAND          avx2Nibble<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VMOVDQU        Y1, 96(DX)
-	VBROADCASTI128 72(CX), Y1
-	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
-	VPAND          avx2Nibble<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VMOVDQU        Y1, 128(DX)
-	VBROADCASTI128 88(CX), Y1
-	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
-	VPAND          avx2Nibble<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VMOVDQU        Y1, 160(DX)
-	VBROADCASTI128 104(CX), Y1
-	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
-	VPAND          avx2Nibble<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VMOVDQU        Y1, 192(DX)
-	VBROADCASTI128 120(CX), Y1
-	VPSRLVD        avx2ShiftHigh<>+0(SB), Y1, Y1
-	VPAND          avx2Nibble<>+0(SB), Y1, Y1
-	VPSHUFB        Y1, Y0, Y1
-	VMOVDQU        Y1, 224(DX)
+	VBROADCASTI128 8(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, (DX)
+	VBROADCASTI128 24(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 32(DX)
+	VBROADCASTI128 40(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 64(DX)
+	VBROADCASTI128 56(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 96(DX)
+	VBROADCASTI128 72(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 128(DX)
+	VBROADCASTI128 88(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 160(DX)
+	VBROADCASTI128 104(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 192(DX)
+	VBROADCASTI128 120(CX), Y0
+	VPSRLVD        avx2ShiftHigh<>+0(SB), Y0, Y0
+	VPAND          avx2Nibble<>+0(SB), Y0, Y0
+	VMOVDQU        avx2IQ4<>+0(SB), Y1
+	VPXOR          avx2Flip<>+0(SB), Y1, Y1
+	VPSHUFB        Y0, Y1, Y0
+	VMOVDQU        Y0, 224(DX)
 	ADDQ           $+136, CX
 	ADDQ           $+256, DX
 	ADDQ           $0x20, BX

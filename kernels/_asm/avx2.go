@@ -57,6 +57,9 @@ var avx2Consts struct {
 	byteOf                   [4]Mem // shuffles: byte n of each dword, four times
 	tops                     Mem    // bytes 16 32 64 128 16 …
 	third                    [2]Mem // shuffle tables: bits 0 and 2 of the index become 4 and 0x40; bits 1 and 3 do
+	eighths                  Mem    // shuffle: each of 4 bytes, eight times
+	bitOf                    Mem    // bytes 1 2 4 … 128 1 …
+	bit2                     Mem    // 4 bytes
 	bits0145                 Mem    // 0x33 bytes
 	byte32                   Mem    // 32 bytes
 	scales16                 Mem    // shuffle: Q6_K's scales of the first, then the last 16 values of blocks 0 1 4 5 2 3 6 7
@@ -93,9 +96,13 @@ func avx2Constants() {
 	c.bit1to4 = words("avx2Bit1To4", 0x10100000)
 	c.iq4 = words("avx2IQ4", 0xf6eaddcfbfad9881, 0x7159453526190d01)
 	for i := range c.byteOf {
-		c.byteOf[i] = words(fmt.Sprintf("avx2ByteOf%d", i), uint64(i)*0x01010101+0x04040404<<32+uint64(i)*0x01010101<<32, uint64(i)*0x01010101+0x08080808+(uint64(i)*0x01010101+0x0c0c0c0c)<<32)
+		n := uint64(i) * 0x0101010101010101
+		c.byteOf[i] = words(fmt.Sprintf("avx2ByteOf%d", i), n+0x0404040400000000, n+0x0c0c0c0c08080808)
 	}
 	c.tops = words("avx2Tops", 0x8040201080402010)
+	c.eighths = words("avx2Eighths", 0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303)
+	c.bitOf = words("avx2BitOf", 0x8040201008040201)
+	c.bit2 = words("avx2Bit2", 0x0404040404040404)
 	c.third = [2]Mem{words("avx2ThirdEven", 0x4440444004000400), words("avx2ThirdOdd", 0x0404000004040000, 0x4444404044444040)}
 	c.bits0145 = words("avx2Bits0145", 0x3333333333333333)
 	c.byte32 = words("avx2Byte32", 0x2020202020202020)

@@ -37,6 +37,14 @@ func unpacks() {
 		VCVTPH2PS(x, x)
 		VMOVSS(x, scale)
 	}
+	// halves does so with both halves.
+	halves := func(m Mem, scale, off Mem) {
+		x := XMM()
+		VMOVD(m, x)
+		VCVTPH2PS(x, x)
+		VMOVSS(x, scale)
+		VEXTRACTPS(Imm(1), x, off)
+	}
 	// both16 is 32 nibbles of 16 bytes: the low ones, then the high ones.
 	both16 := func(m Mem) ymm {
 		v := YMM()
@@ -50,13 +58,30 @@ func unpacks() {
 		VMOVDQU(both16(w.Offset(2)), q)
 	})
 	unpack("Q4_1", 20, 32, 1, 1, func(w, q, scale, off Mem) {
-		half(w, scale)
-		x := XMM()
-		VMOVD(w, x)
-		VPSRLD(Imm(16), x, x)
-		VCVTPH2PS(x, x)
-		VMOVSS(x, off)
+		halves(w, scale, off)
 		VMOVDQU(both16(w.Offset(4)), q)
+	})
+	fifth := func(bits Mem, v ymm) {
+		x, tests := YMM(), YMM()
+		VMOVDQU(avx2Consts.bitOf, tests)
+		VPBROADCASTD(bits, x)
+		VPSHUFB(avx2Consts.eighths, x, x)
+		VPAND(tests, x, x)
+		VPCMPEQB(tests, x, x)
+		VPAND(avx2Consts.bit4, x, x)
+		VPOR(x, v, v)
+	}
+	unpack("Q5_0", 22, 32, 1, 0, func(w, q, scale, _ Mem) {
+		half(w, scale)
+		v := both16(w.Offset(6))
+		fifth(w.Offset(2), v)
+		VMOVDQU(v, q)
+	})
+	unpack("Q5_1", 24, 32, 1, 1, func(w, q, scale, off Mem) {
+		halves(w, scale, off)
+		v := both16(w.Offset(8))
+		fifth(w.Offset(4), v)
+		VMOVDQU(v, q)
 	})
 	unpack("Q8_0", 34, 32, 1, 0, func(w, q, scale, _ Mem) {
 		half(w, scale)
@@ -117,15 +142,52 @@ func unpacks() {
 			}
 		}
 	})
-	unpack("IQ4_XS", 136, 256, 8, 0, func(w, q, scale, _ Mem) {
-		VMOVUPS(scalesIQ4_XS(w), scale)
-		table := YMM()
+	unpack("Q2_K", 84, 256, 16, 16, func(w, q, scale, off Mem) {
+		s, m := scaleMins2(w)
+		for i, s := range scaled(s, VPMOVZXBD, w.Offset(80)) {
+			VMOVUPS(s, scale.Offset(32*i))
+		}
+		for i, m := range scaled(m, VPMOVZXBD, w.Offset(82)) {
+			VXORPS(avx2Consts.sign, m, m)
+			VMOVUPS(m, off.Offset(32*i))
+		}
+		for g := range 8 {
+			VMOVDQU(twoBits(w.Offset(16), g), q.Offset(32*g))
+		}
+	})
+	unpack("Q3_K", 110, 256, 16, 0, func(w, q, scale, _ Mem) {
+		for i, s := range scaled(scales3(w), VPMOVSXBD, w.Offset(108)) {
+			VMOVUPS(s, scale.Offset(32*i))
+		}
+		third := YMM()
+		VMOVDQU(w, third)
+		for g := range 8 {
+			v, bit := twoBits(w.Offset(32), g), YMM()
+			if g < 2 {
+				VPSLLD(Imm(uint64(2-g)), third, bit)
+			} else {
+				VPSRLD(Imm(uint64(g-2)), third, bit)
+			}
+			VPAND(avx2Consts.bit2, bit, bit)
+			VPOR(bit, v, v)
+			VMOVDQU(v, q.Offset(32*g))
+		}
+	})
+	iq4 := func(m Mem) ymm {
+		v, table := both16(m), YMM()
 		VMOVDQU(avx2Consts.iq4, table)
 		VPXOR(avx2Consts.flip, table, table)
+		VPSHUFB(v, table, v)
+		return v
+	}
+	unpack("IQ4_NL", 18, 32, 1, 0, func(w, q, scale, _ Mem) {
+		half(w, scale)
+		VMOVDQU(iq4(w.Offset(2)), q)
+	})
+	unpack("IQ4_XS", 136, 256, 8, 0, func(w, q, scale, _ Mem) {
+		VMOVUPS(scalesIQ4_XS(w), scale)
 		for g := range 8 {
-			v := both16(w.Offset(8 + 16*g))
-			VPSHUFB(v, table, v)
-			VMOVDQU(v, q.Offset(32*g))
+			VMOVDQU(iq4(w.Offset(8+16*g)), q.Offset(32*g))
 		}
 	})
 }
@@ -138,6 +200,15 @@ func split(m Mem) (lo, hi ymm) {
 	VPSRLD(Imm(4), hi, hi)
 	VPAND(avx2Consts.nibble, hi, hi)
 	return lo, hi
+}
+
+// twoBits is block g of 8, of two bits each in the 64 bytes at m.
+func twoBits(m Mem, g int) ymm {
+	v := YMM()
+	VMOVDQU(m.Offset(g/4*32), v)
+	VPSRLW(Imm(uint64(g%4*2)), v, v)
+	VPAND(avx2Consts.bits01, v, v)
+	return v
 }
 
 // minsTo stores the scales of a block of Q4_K or Q5_K, and its mins with their sign changed.
