@@ -21,8 +21,12 @@ var neon = leaf{
 	unpack: map[block.Type]func(nb int, w, q *byte, scale, off *float32){
 		block.TypeQ4_0:   neonUnpackQ4_0,
 		block.TypeQ4_1:   neonUnpackQ4_1,
+		block.TypeQ5_0:   neonUnpackQ5_0,
+		block.TypeQ5_1:   neonUnpackQ5_1,
 		block.TypeQ8_0:   neonUnpackQ8_0,
 		block.TypeIQ4_NL: neonUnpackIQ4_NL,
+		block.TypeQ2_K:   func(nb int, w, q *byte, scale, off *float32) { neonUnpackQ2_K(nb/8, w, q, scale, off) },
+		block.TypeQ3_K:   func(nb int, w, q *byte, scale, off *float32) { neonUnpackQ3_K(nb/8, w, q, scale, off) },
 		block.TypeQ4_K:   func(nb int, w, q *byte, scale, off *float32) { neonUnpackQ4_K(nb/8, w, q, scale, off) },
 		block.TypeQ5_K:   func(nb int, w, q *byte, scale, off *float32) { neonUnpackQ5_K(nb/8, w, q, scale, off) },
 		block.TypeQ6_K:   func(nb int, w, q *byte, scale, off *float32) { neonUnpackQ6_K(nb/8, w, q, scale, off) },
@@ -31,8 +35,12 @@ var neon = leaf{
 	dots: map[block.Type]dot{
 		block.TypeQ4_0:   neonDot(neonDotQ4_0_1, neonDotQ4_0_2, neonDotQ4_0_4),
 		block.TypeQ4_1:   neonDot(neonDotQ4_1_1, neonDotQ4_1_2, neonDotQ4_1_4),
+		block.TypeQ5_0:   neonDot(neonDotQ5_0_1, neonDotQ5_0_2, neonDotQ5_0_4),
+		block.TypeQ5_1:   neonDot(neonDotQ5_1_1, neonDotQ5_1_2, neonDotQ5_1_4),
 		block.TypeQ8_0:   neonDot(neonDotQ8_0_1, neonDotQ8_0_2, neonDotQ8_0_4),
 		block.TypeIQ4_NL: neonDot(neonDotIQ4_NL_1, neonDotIQ4_NL_2, neonDotIQ4_NL_4),
+		block.TypeQ2_K:   neonDot(neonDotQ2_K_1, neonDotQ2_K_2),
+		block.TypeQ3_K:   neonDot(neonDotQ3_K_1, neonDotQ3_K_2),
 		block.TypeQ4_K:   neonDot(neonDotQ4_K_1, neonDotQ4_K_2, neonDotQ4_K_4),
 		block.TypeQ5_K:   neonDot(neonDotQ5_K_1, neonDotQ5_K_2, neonDotQ5_K_4),
 		block.TypeQ6_K:   neonDot(neonDotQ6_K_1, neonDotQ6_K_2),
@@ -63,10 +71,10 @@ func neonMul(f *format, a *mulArgs) {
 }
 
 // neonDot joins a format's functions for 1, 2 and, where there is one, 4 tokens.
-func neonDot(run ...func(w *byte, stride, rows, nb int, q *int8, scale, sum, y *float32, ldy int)) dot {
+func neonDot(run ...func(w *byte, stride, rows, nb int, q *int8, scale, sum *float32, half *int32, y *float32, ldy int)) dot {
 	return dot{tokens: 8, run: func(a *dotArgs) {
 		neonRows(a, len(run), func(i, row, rows, t int) {
-			run[i](at(a.w, row*a.stride), a.stride, rows, a.nb, at(a.q, 32*a.nb*t), at(a.scale, a.nb*t), at(a.sum, a.nb*t), at(a.y, t*a.ldy+row), a.ldy)
+			run[i](at(a.w, row*a.stride), a.stride, rows, a.nb, at(a.q, 32*a.nb*t), at(a.scale, a.nb*t), at(a.sum, a.nb*t), at(a.half, 2*a.nb*t), at(a.y, t*a.ldy+row), a.ldy)
 		})
 	}}
 }

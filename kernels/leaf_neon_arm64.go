@@ -42,117 +42,167 @@ func neonMulFloat(k int, w *float32, a *float32, c *float32, ldc int)
 // neonDotQ4_0_1 multiplies rows by 1 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ4_0_2 multiplies rows by 2 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ4_0_4 multiplies rows by 4 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ4_1_1 multiplies rows by 1 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_1_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_1_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ4_1_2 multiplies rows by 2 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_1_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_1_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ4_1_4 multiplies rows by 4 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_1_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_1_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ5_0_1 multiplies rows by 1 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ5_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ5_0_2 multiplies rows by 2 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ5_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ5_0_4 multiplies rows by 4 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ5_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ5_1_1 multiplies rows by 1 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ5_1_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ5_1_2 multiplies rows by 2 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ5_1_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ5_1_4 multiplies rows by 4 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ5_1_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ8_0_1 multiplies rows by 1 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ8_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ8_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ8_0_2 multiplies rows by 2 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ8_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ8_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ8_0_4 multiplies rows by 4 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ8_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ8_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotIQ4_NL_1 multiplies rows by 1 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotIQ4_NL_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotIQ4_NL_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotIQ4_NL_2 multiplies rows by 2 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotIQ4_NL_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotIQ4_NL_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotIQ4_NL_4 multiplies rows by 4 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotIQ4_NL_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotIQ4_NL_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ2_K_1 multiplies rows by 1 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ2_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ2_K_2 multiplies rows by 2 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ2_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ3_K_1 multiplies rows by 1 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ3_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// neonDotQ3_K_2 multiplies rows by 2 tokens: see dotArgs.
+//
+//go:noescape
+func neonDotQ3_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ4_K_1 multiplies rows by 1 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ4_K_2 multiplies rows by 2 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ4_K_4 multiplies rows by 4 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ4_K_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ4_K_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ5_K_1 multiplies rows by 1 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ5_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ5_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ5_K_2 multiplies rows by 2 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ5_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ5_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ5_K_4 multiplies rows by 4 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ5_K_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ5_K_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ6_K_1 multiplies rows by 1 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ6_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ6_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotQ6_K_2 multiplies rows by 2 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotQ6_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotQ6_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotIQ4_XS_1 multiplies rows by 1 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotIQ4_XS_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotIQ4_XS_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotIQ4_XS_2 multiplies rows by 2 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotIQ4_XS_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotIQ4_XS_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotIQ4_XS_4 multiplies rows by 4 tokens: see dotArgs.
 //
 //go:noescape
-func neonDotIQ4_XS_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
+func neonDotIQ4_XS_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
 // neonDotF32_1 multiplies rows by 1 tokens: see dotArgs.
 //
@@ -254,6 +304,16 @@ func neonUnpackQ4_0(n int, w *byte, q *byte, scale *float32, off *float32)
 //go:noescape
 func neonUnpackQ4_1(n int, w *byte, q *byte, scale *float32, off *float32)
 
+// neonUnpackQ5_0 decodes n blocks of the file: see format.unpack.
+//
+//go:noescape
+func neonUnpackQ5_0(n int, w *byte, q *byte, scale *float32, off *float32)
+
+// neonUnpackQ5_1 decodes n blocks of the file: see format.unpack.
+//
+//go:noescape
+func neonUnpackQ5_1(n int, w *byte, q *byte, scale *float32, off *float32)
+
 // neonUnpackQ8_0 decodes n blocks of the file: see format.unpack.
 //
 //go:noescape
@@ -263,6 +323,16 @@ func neonUnpackQ8_0(n int, w *byte, q *byte, scale *float32, off *float32)
 //
 //go:noescape
 func neonUnpackIQ4_NL(n int, w *byte, q *byte, scale *float32, off *float32)
+
+// neonUnpackQ2_K decodes n blocks of the file: see format.unpack.
+//
+//go:noescape
+func neonUnpackQ2_K(n int, w *byte, q *byte, scale *float32, off *float32)
+
+// neonUnpackQ3_K decodes n blocks of the file: see format.unpack.
+//
+//go:noescape
+func neonUnpackQ3_K(n int, w *byte, q *byte, scale *float32, off *float32)
 
 // neonUnpackQ4_K decodes n blocks of the file: see format.unpack.
 //

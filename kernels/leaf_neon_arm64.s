@@ -1561,14 +1561,14 @@ end6:
 end4:
 	RET
 
-// func neonDotQ4_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_0_1(SB), NOSPLIT, $0-72
+// func neonDotQ4_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_0_1(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $18, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -1873,14 +1873,14 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ4_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_0_2(SB), NOSPLIT, $0-72
+// func neonDotQ4_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_0_2(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $18, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -1889,8 +1889,8 @@ TEXT ·neonDotQ4_0_2(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R12
 	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
 	ADD R3<<2, R12, R13
 	WORD $0x6f00e402 // movi v2.2d, #0
 	WORD $0x6f00e403 // movi v3.2d, #0
@@ -2064,8 +2064,8 @@ loop3:
 	WORD $0x4e2ecd05 // fmla v5.4s, v8.4s, v14.4s
 	ADD $144, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R12, R12
 	ADD $256, R11, R11
+	ADD $32, R12, R12
 	ADD $32, R13, R13
 	SUBS $1, R9, R9
 	BNE loop3
@@ -2346,14 +2346,14 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ4_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_0_4(SB), NOSPLIT, $0-72
+// func neonDotQ4_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_0_4(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $18, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -2362,12 +2362,12 @@ TEXT ·neonDotQ4_0_4(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R14
 	ADD R3<<5, R10, R11
-	ADD R3<<2, R14, R15
 	ADD R3<<5, R11, R12
-	ADD R3<<2, R15, R16
 	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
 	ADD R3<<2, R16, R17
 	WORD $0x6f00e402 // movi v2.2d, #0
 	WORD $0x6f00e403 // movi v3.2d, #0
@@ -2653,12 +2653,12 @@ loop3:
 	WORD $0x4e36ce09 // fmla v9.4s, v16.4s, v22.4s
 	ADD $144, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R14, R14
 	ADD $256, R11, R11
-	ADD $32, R15, R15
 	ADD $256, R12, R12
-	ADD $32, R16, R16
 	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
 	ADD $32, R17, R17
 	SUBS $1, R9, R9
 	BNE loop3
@@ -3141,14 +3141,14 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ4_1_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_1_1(SB), NOSPLIT, $0-72
+// func neonDotQ4_1_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_1_1(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $20, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -3455,14 +3455,14 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ4_1_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_1_2(SB), NOSPLIT, $0-72
+// func neonDotQ4_1_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_1_2(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $20, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -3470,10 +3470,10 @@ TEXT ·neonDotQ4_1_2(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R12
-	MOVD sum+48(FP), R14
 	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
 	ADD R3<<2, R12, R13
+	MOVD sum+48(FP), R14
 	ADD R3<<2, R14, R15
 	WORD $0x6f00e401 // movi v1.2d, #0
 	WORD $0x6f00e402 // movi v2.2d, #0
@@ -3645,10 +3645,10 @@ loop3:
 	WORD $0x4e2ccde4 // fmla v4.4s, v15.4s, v12.4s
 	ADD $160, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R12, R12
-	ADD $32, R14, R14
 	ADD $256, R11, R11
+	ADD $32, R12, R12
 	ADD $32, R13, R13
+	ADD $32, R14, R14
 	ADD $32, R15, R15
 	SUBS $1, R9, R9
 	BNE loop3
@@ -3950,14 +3950,14 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ4_1_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_1_4(SB), NOSPLIT, $0-72
+// func neonDotQ4_1_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_1_4(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $20, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -3965,16 +3965,16 @@ TEXT ·neonDotQ4_1_4(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R14
-	MOVD sum+48(FP), R19
 	ADD R3<<5, R10, R11
-	ADD R3<<2, R14, R15
-	ADD R3<<2, R19, R20
 	ADD R3<<5, R11, R12
-	ADD R3<<2, R15, R16
-	ADD R3<<2, R20, R21
 	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
 	ADD R3<<2, R16, R17
+	MOVD sum+48(FP), R19
+	ADD R3<<2, R19, R20
+	ADD R3<<2, R20, R21
 	ADD R3<<2, R21, R22
 	WORD $0x6f00e401 // movi v1.2d, #0
 	WORD $0x6f00e402 // movi v2.2d, #0
@@ -4266,16 +4266,16 @@ loop3:
 	WORD $0x4e34cee8 // fmla v8.4s, v23.4s, v20.4s
 	ADD $160, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R14, R14
-	ADD $32, R19, R19
 	ADD $256, R11, R11
-	ADD $32, R15, R15
-	ADD $32, R20, R20
 	ADD $256, R12, R12
-	ADD $32, R16, R16
-	ADD $32, R21, R21
 	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
 	ADD $32, R17, R17
+	ADD $32, R19, R19
+	ADD $32, R20, R20
+	ADD $32, R21, R21
 	ADD $32, R22, R22
 	SUBS $1, R9, R9
 	BNE loop3
@@ -4807,14 +4807,4148 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ8_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ8_0_1(SB), NOSPLIT, $0-72
+// func neonDotQ5_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_0_1(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $22, R8
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e601 // movi v1.16b, #16
+	MOVD $0x8040201008040201, R12
+	VMOV R12, V2.D[0]
+	MOVD $0x8040201008040201, R12
+	VMOV R12, V2.D[1]
+	MOVD $0x0000000000000000, R12
+	VMOV R12, V3.D[0]
+	MOVD $0x0101010101010101, R12
+	VMOV R12, V3.D[1]
+	MOVD $0x0202020202020202, R12
+	VMOV R12, V4.D[0]
+	MOVD $0x0303030303030303, R12
+	VMOV R12, V4.D[1]
+	WORD $0x4f00e605 // movi v5.16b, #16
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	MOVD scale+40(FP), R11
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+	MOVD R6, R7
+
+	// blocks 0 to 3
+	FMOVQ 6(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 2(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	FMOVQ 0(R10), F13
+	FMOVQ 16(R10), F14
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8d9568 // sdot v8.4s, v11.16b, v13.16b
+	WORD $0x4e8e9588 // sdot v8.4s, v12.16b, v14.16b
+	FMOVQ 28(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 24(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	FMOVQ 32(R10), F13
+	FMOVQ 48(R10), F14
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4e8e9589 // sdot v9.4s, v12.16b, v14.16b
+	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
+	FMOVQ 50(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 46(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	FMOVQ 64(R10), F13
+	FMOVQ 80(R10), F14
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4e8e9589 // sdot v9.4s, v12.16b, v14.16b
+	FMOVQ 72(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 68(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	FMOVQ 96(R10), F13
+	FMOVQ 112(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x0dc840ef // ld1 {v15.h}[0], [x7], x8
+	WORD $0x0dc848ef // ld1 {v15.h}[1], [x7], x8
+	WORD $0x0dc850ef // ld1 {v15.h}[2], [x7], x8
+	WORD $0x0dc858ef // ld1 {v15.h}[3], [x7], x8
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 0(R11), F13
+	WORD $0x6e2dddee // fmul v14.4s, v15.4s, v13.4s
+	WORD $0x4e2ecd06 // fmla v6.4s, v8.4s, v14.4s
+
+	// blocks 4 to 7
+	FMOVQ 94(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 90(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	FMOVQ 128(R10), F13
+	FMOVQ 144(R10), F14
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8d9568 // sdot v8.4s, v11.16b, v13.16b
+	WORD $0x4e8e9588 // sdot v8.4s, v12.16b, v14.16b
+	FMOVQ 116(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 112(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	FMOVQ 160(R10), F13
+	FMOVQ 176(R10), F14
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4e8e9589 // sdot v9.4s, v12.16b, v14.16b
+	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
+	FMOVQ 138(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 134(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	FMOVQ 192(R10), F13
+	FMOVQ 208(R10), F14
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4e8e9589 // sdot v9.4s, v12.16b, v14.16b
+	FMOVQ 160(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 156(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	FMOVQ 224(R10), F13
+	FMOVQ 240(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x0dc840ef // ld1 {v15.h}[0], [x7], x8
+	WORD $0x0dc848ef // ld1 {v15.h}[1], [x7], x8
+	WORD $0x0dc850ef // ld1 {v15.h}[2], [x7], x8
+	WORD $0x0dc858ef // ld1 {v15.h}[3], [x7], x8
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 16(R11), F13
+	WORD $0x6e2dddee // fmul v14.4s, v15.4s, v13.4s
+	WORD $0x4e2ecd07 // fmla v7.4s, v8.4s, v14.4s
+	ADD $176, R6, R6
+	ADD $256, R10, R10
+	ADD $32, R11, R11
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+
+	// the last blocks
+	ANDS $7, R3, R9
+	BEQ rest5
+	FMOVQ 6(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 2(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	WORD $0x7d4000cf // ldr h15, [x6, #0]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 0(R10), F13
+	FMOVQ 16(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eb1b94a // addv s10, v10.4s
+	WORD $0x5e21d94a // scvtf s10, s10
+	FMOVS 0(R11), F13
+	WORD $0x1e2f09ad // fmul s13, s13, s15
+	WORD $0x5e0404ce // mov s14, v6.s[0]
+	WORD $0x1f0d394e // fmadd s14, s10, s13, s14
+	WORD $0x6e0405c6 // mov v6.s[0], v14.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 28(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 24(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	WORD $0x7d402ccf // ldr h15, [x6, #22]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 32(R10), F13
+	FMOVQ 48(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eb1b94a // addv s10, v10.4s
+	WORD $0x5e21d94a // scvtf s10, s10
+	FMOVS 4(R11), F13
+	WORD $0x1e2f09ad // fmul s13, s13, s15
+	WORD $0x5e0c04ce // mov s14, v6.s[1]
+	WORD $0x1f0d394e // fmadd s14, s10, s13, s14
+	WORD $0x6e0c05c6 // mov v6.s[1], v14.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 50(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 46(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	WORD $0x7d4058cf // ldr h15, [x6, #44]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 64(R10), F13
+	FMOVQ 80(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eb1b94a // addv s10, v10.4s
+	WORD $0x5e21d94a // scvtf s10, s10
+	FMOVS 8(R11), F13
+	WORD $0x1e2f09ad // fmul s13, s13, s15
+	WORD $0x5e1404ce // mov s14, v6.s[2]
+	WORD $0x1f0d394e // fmadd s14, s10, s13, s14
+	WORD $0x6e1405c6 // mov v6.s[2], v14.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 72(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 68(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	WORD $0x7d4084cf // ldr h15, [x6, #66]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 96(R10), F13
+	FMOVQ 112(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eb1b94a // addv s10, v10.4s
+	WORD $0x5e21d94a // scvtf s10, s10
+	FMOVS 12(R11), F13
+	WORD $0x1e2f09ad // fmul s13, s13, s15
+	WORD $0x5e1c04ce // mov s14, v6.s[3]
+	WORD $0x1f0d394e // fmadd s14, s10, s13, s14
+	WORD $0x6e1c05c6 // mov v6.s[3], v14.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 94(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 90(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	WORD $0x7d40b0cf // ldr h15, [x6, #88]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 128(R10), F13
+	FMOVQ 144(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eb1b94a // addv s10, v10.4s
+	WORD $0x5e21d94a // scvtf s10, s10
+	FMOVS 16(R11), F13
+	WORD $0x1e2f09ad // fmul s13, s13, s15
+	WORD $0x5e0404ee // mov s14, v7.s[0]
+	WORD $0x1f0d394e // fmadd s14, s10, s13, s14
+	WORD $0x6e0405c7 // mov v7.s[0], v14.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 116(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 112(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	WORD $0x7d40dccf // ldr h15, [x6, #110]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 160(R10), F13
+	FMOVQ 176(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eb1b94a // addv s10, v10.4s
+	WORD $0x5e21d94a // scvtf s10, s10
+	FMOVS 20(R11), F13
+	WORD $0x1e2f09ad // fmul s13, s13, s15
+	WORD $0x5e0c04ee // mov s14, v7.s[1]
+	WORD $0x1f0d394e // fmadd s14, s10, s13, s14
+	WORD $0x6e0c05c7 // mov v7.s[1], v14.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 138(R6), F12
+	WORD $0x4e201d8b // and v11.16b, v12.16b, v0.16b
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	FMOVS 134(R6), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d6b // orr v11.16b, v11.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0x6e25856b // sub v11.16b, v11.16b, v5.16b
+	WORD $0x6e25858c // sub v12.16b, v12.16b, v5.16b
+	WORD $0x7d4108cf // ldr h15, [x6, #132]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 192(R10), F13
+	FMOVQ 208(R10), F14
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d956a // sdot v10.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4eb1b94a // addv s10, v10.4s
+	WORD $0x5e21d94a // scvtf s10, s10
+	FMOVS 24(R11), F13
+	WORD $0x1e2f09ad // fmul s13, s13, s15
+	WORD $0x5e1404ee // mov s14, v7.s[2]
+	WORD $0x1f0d394e // fmadd s14, s10, s13, s14
+	WORD $0x6e1405c7 // mov v7.s[2], v14.s[0]
+	SUBS $1, R9, R9
+rest5:
+	MOVD R4, R7
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x1e2629ad // fadd s13, s13, s6
+	WORD $0x5e0c04ce // mov s14, v6.s[1]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x5e1404ce // mov s14, v6.s[2]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x5e1c04ce // mov s14, v6.s[3]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x1e2729ad // fadd s13, s13, s7
+	WORD $0x5e0c04ee // mov s14, v7.s[1]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x5e1404ee // mov s14, v7.s[2]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x5e1c04ee // mov s14, v7.s[3]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	FMOVS F13, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ5_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_0_2(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $22, R8
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e601 // movi v1.16b, #16
+	MOVD $0x8040201008040201, R14
+	VMOV R14, V2.D[0]
+	MOVD $0x8040201008040201, R14
+	VMOV R14, V2.D[1]
+	MOVD $0x0000000000000000, R14
+	VMOV R14, V3.D[0]
+	MOVD $0x0101010101010101, R14
+	VMOV R14, V3.D[1]
+	MOVD $0x0202020202020202, R14
+	VMOV R14, V4.D[0]
+	MOVD $0x0303030303030303, R14
+	VMOV R14, V4.D[1]
+	WORD $0x4f00e605 // movi v5.16b, #16
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
+	ADD R3<<2, R12, R13
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+	MOVD R6, R7
+
+	// blocks 0 to 3
+	FMOVQ 6(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 2(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	FMOVQ 0(R10), F17
+	FMOVQ 16(R10), F18
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	WORD $0x4e92960a // sdot v10.4s, v16.16b, v18.16b
+	FMOVQ 0(R11), F17
+	FMOVQ 16(R11), F18
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9195ec // sdot v12.4s, v15.16b, v17.16b
+	WORD $0x4e92960c // sdot v12.4s, v16.16b, v18.16b
+	FMOVQ 28(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 24(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	FMOVQ 32(R10), F17
+	FMOVQ 48(R10), F18
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x4e9195eb // sdot v11.4s, v15.16b, v17.16b
+	WORD $0x4e92960b // sdot v11.4s, v16.16b, v18.16b
+	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
+	FMOVQ 32(R11), F17
+	FMOVQ 48(R11), F18
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4e92960d // sdot v13.4s, v16.16b, v18.16b
+	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
+	FMOVQ 50(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 46(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	FMOVQ 64(R10), F17
+	FMOVQ 80(R10), F18
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x4e9195eb // sdot v11.4s, v15.16b, v17.16b
+	WORD $0x4e92960b // sdot v11.4s, v16.16b, v18.16b
+	FMOVQ 64(R11), F17
+	FMOVQ 80(R11), F18
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4e92960d // sdot v13.4s, v16.16b, v18.16b
+	FMOVQ 72(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 68(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	FMOVQ 96(R10), F17
+	FMOVQ 112(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eaebd6b // addp v11.4s, v11.4s, v14.4s
+	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	FMOVQ 96(R11), F17
+	FMOVQ 112(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x0dc840f3 // ld1 {v19.h}[0], [x7], x8
+	WORD $0x0dc848f3 // ld1 {v19.h}[1], [x7], x8
+	WORD $0x0dc850f3 // ld1 {v19.h}[2], [x7], x8
+	WORD $0x0dc858f3 // ld1 {v19.h}[3], [x7], x8
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 0(R12), F17
+	WORD $0x6e31de72 // fmul v18.4s, v19.4s, v17.4s
+	WORD $0x4e32cd46 // fmla v6.4s, v10.4s, v18.4s
+	FMOVQ 0(R13), F17
+	WORD $0x6e31de72 // fmul v18.4s, v19.4s, v17.4s
+	WORD $0x4e32cd88 // fmla v8.4s, v12.4s, v18.4s
+
+	// blocks 4 to 7
+	FMOVQ 94(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 90(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	FMOVQ 128(R10), F17
+	FMOVQ 144(R10), F18
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	WORD $0x4e92960a // sdot v10.4s, v16.16b, v18.16b
+	FMOVQ 128(R11), F17
+	FMOVQ 144(R11), F18
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9195ec // sdot v12.4s, v15.16b, v17.16b
+	WORD $0x4e92960c // sdot v12.4s, v16.16b, v18.16b
+	FMOVQ 116(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 112(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	FMOVQ 160(R10), F17
+	FMOVQ 176(R10), F18
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x4e9195eb // sdot v11.4s, v15.16b, v17.16b
+	WORD $0x4e92960b // sdot v11.4s, v16.16b, v18.16b
+	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
+	FMOVQ 160(R11), F17
+	FMOVQ 176(R11), F18
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4e92960d // sdot v13.4s, v16.16b, v18.16b
+	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
+	FMOVQ 138(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 134(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	FMOVQ 192(R10), F17
+	FMOVQ 208(R10), F18
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x4e9195eb // sdot v11.4s, v15.16b, v17.16b
+	WORD $0x4e92960b // sdot v11.4s, v16.16b, v18.16b
+	FMOVQ 192(R11), F17
+	FMOVQ 208(R11), F18
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4e92960d // sdot v13.4s, v16.16b, v18.16b
+	FMOVQ 160(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 156(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	FMOVQ 224(R10), F17
+	FMOVQ 240(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eaebd6b // addp v11.4s, v11.4s, v14.4s
+	WORD $0x4eabbd4a // addp v10.4s, v10.4s, v11.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	FMOVQ 224(R11), F17
+	FMOVQ 240(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x0dc840f3 // ld1 {v19.h}[0], [x7], x8
+	WORD $0x0dc848f3 // ld1 {v19.h}[1], [x7], x8
+	WORD $0x0dc850f3 // ld1 {v19.h}[2], [x7], x8
+	WORD $0x0dc858f3 // ld1 {v19.h}[3], [x7], x8
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 16(R12), F17
+	WORD $0x6e31de72 // fmul v18.4s, v19.4s, v17.4s
+	WORD $0x4e32cd47 // fmla v7.4s, v10.4s, v18.4s
+	FMOVQ 16(R13), F17
+	WORD $0x6e31de72 // fmul v18.4s, v19.4s, v17.4s
+	WORD $0x4e32cd89 // fmla v9.4s, v12.4s, v18.4s
+	ADD $176, R6, R6
+	ADD $256, R10, R10
+	ADD $256, R11, R11
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+
+	// the last blocks
+	ANDS $7, R3, R9
+	BEQ rest5
+	FMOVQ 6(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 2(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	WORD $0x7d4000d3 // ldr h19, [x6, #0]
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 0(R10), F17
+	FMOVQ 16(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 0(R12), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e0404d2 // mov s18, v6.s[0]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e040646 // mov v6.s[0], v18.s[0]
+	FMOVQ 0(R11), F17
+	FMOVQ 16(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 0(R13), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e040512 // mov s18, v8.s[0]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e040648 // mov v8.s[0], v18.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 28(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 24(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	WORD $0x7d402cd3 // ldr h19, [x6, #22]
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 32(R10), F17
+	FMOVQ 48(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 4(R12), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e0c04d2 // mov s18, v6.s[1]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e0c0646 // mov v6.s[1], v18.s[0]
+	FMOVQ 32(R11), F17
+	FMOVQ 48(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 4(R13), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e0c0512 // mov s18, v8.s[1]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e0c0648 // mov v8.s[1], v18.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 50(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 46(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	WORD $0x7d4058d3 // ldr h19, [x6, #44]
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 64(R10), F17
+	FMOVQ 80(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 8(R12), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e1404d2 // mov s18, v6.s[2]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e140646 // mov v6.s[2], v18.s[0]
+	FMOVQ 64(R11), F17
+	FMOVQ 80(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 8(R13), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e140512 // mov s18, v8.s[2]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e140648 // mov v8.s[2], v18.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 72(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 68(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	WORD $0x7d4084d3 // ldr h19, [x6, #66]
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 96(R10), F17
+	FMOVQ 112(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 12(R12), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e1c04d2 // mov s18, v6.s[3]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e1c0646 // mov v6.s[3], v18.s[0]
+	FMOVQ 96(R11), F17
+	FMOVQ 112(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 12(R13), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e1c0512 // mov s18, v8.s[3]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e1c0648 // mov v8.s[3], v18.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 94(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 90(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	WORD $0x7d40b0d3 // ldr h19, [x6, #88]
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 128(R10), F17
+	FMOVQ 144(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 16(R12), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e0404f2 // mov s18, v7.s[0]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e040647 // mov v7.s[0], v18.s[0]
+	FMOVQ 128(R11), F17
+	FMOVQ 144(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 16(R13), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e040532 // mov s18, v9.s[0]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e040649 // mov v9.s[0], v18.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 116(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 112(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	WORD $0x7d40dcd3 // ldr h19, [x6, #110]
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 160(R10), F17
+	FMOVQ 176(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 20(R12), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e0c04f2 // mov s18, v7.s[1]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e0c0647 // mov v7.s[1], v18.s[0]
+	FMOVQ 160(R11), F17
+	FMOVQ 176(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 20(R13), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e0c0532 // mov s18, v9.s[1]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e0c0649 // mov v9.s[1], v18.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 138(R6), F16
+	WORD $0x4e201e0f // and v15.16b, v16.16b, v0.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	FMOVS 134(R6), F17
+	WORD $0x4e030232 // tbl v18.16b, {v17.16b}, v3.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21def // orr v15.16b, v15.16b, v18.16b
+	WORD $0x4e040232 // tbl v18.16b, {v17.16b}, v4.16b
+	WORD $0x4e228e52 // cmtst v18.16b, v18.16b, v2.16b
+	WORD $0x4e211e52 // and v18.16b, v18.16b, v1.16b
+	WORD $0x4eb21e10 // orr v16.16b, v16.16b, v18.16b
+	WORD $0x6e2585ef // sub v15.16b, v15.16b, v5.16b
+	WORD $0x6e258610 // sub v16.16b, v16.16b, v5.16b
+	WORD $0x7d4108d3 // ldr h19, [x6, #132]
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 192(R10), F17
+	FMOVQ 208(R10), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 24(R12), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e1404f2 // mov s18, v7.s[2]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e140647 // mov v7.s[2], v18.s[0]
+	FMOVQ 192(R11), F17
+	FMOVQ 208(R11), F18
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ee // sdot v14.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eb1b9ce // addv s14, v14.4s
+	WORD $0x5e21d9ce // scvtf s14, s14
+	FMOVS 24(R13), F17
+	WORD $0x1e330a31 // fmul s17, s17, s19
+	WORD $0x5e140532 // mov s18, v9.s[2]
+	WORD $0x1f1149d2 // fmadd s18, s14, s17, s18
+	WORD $0x6e140649 // mov v9.s[2], v18.s[0]
+	SUBS $1, R9, R9
+rest5:
+	MOVD R4, R7
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x1e262a31 // fadd s17, s17, s6
+	WORD $0x5e0c04d2 // mov s18, v6.s[1]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1404d2 // mov s18, v6.s[2]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1c04d2 // mov s18, v6.s[3]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x1e272a31 // fadd s17, s17, s7
+	WORD $0x5e0c04f2 // mov s18, v7.s[1]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1404f2 // mov s18, v7.s[2]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1c04f2 // mov s18, v7.s[3]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	FMOVS F17, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x1e282a31 // fadd s17, s17, s8
+	WORD $0x5e0c0512 // mov s18, v8.s[1]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e140512 // mov s18, v8.s[2]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1c0512 // mov s18, v8.s[3]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x1e292a31 // fadd s17, s17, s9
+	WORD $0x5e0c0532 // mov s18, v9.s[1]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e140532 // mov s18, v9.s[2]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1c0532 // mov s18, v9.s[3]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	FMOVS F17, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ5_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_0_4(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $22, R8
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e601 // movi v1.16b, #16
+	MOVD $0x8040201008040201, R19
+	VMOV R19, V2.D[0]
+	MOVD $0x8040201008040201, R19
+	VMOV R19, V2.D[1]
+	MOVD $0x0000000000000000, R19
+	VMOV R19, V3.D[0]
+	MOVD $0x0101010101010101, R19
+	VMOV R19, V3.D[1]
+	MOVD $0x0202020202020202, R19
+	VMOV R19, V4.D[0]
+	MOVD $0x0303030303030303, R19
+	VMOV R19, V4.D[1]
+	WORD $0x4f00e605 // movi v5.16b, #16
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	ADD R3<<5, R10, R11
+	ADD R3<<5, R11, R12
+	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
+	ADD R3<<2, R16, R17
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+	MOVD R6, R7
+
+	// blocks 0 to 3
+	FMOVQ 6(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 2(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	FMOVQ 0(R10), F25
+	FMOVQ 16(R10), F26
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9996ee // sdot v14.4s, v23.16b, v25.16b
+	WORD $0x4e9a970e // sdot v14.4s, v24.16b, v26.16b
+	FMOVQ 0(R11), F25
+	FMOVQ 16(R11), F26
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e9996f0 // sdot v16.4s, v23.16b, v25.16b
+	WORD $0x4e9a9710 // sdot v16.4s, v24.16b, v26.16b
+	FMOVQ 0(R12), F25
+	FMOVQ 16(R12), F26
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x4e9996f2 // sdot v18.4s, v23.16b, v25.16b
+	WORD $0x4e9a9712 // sdot v18.4s, v24.16b, v26.16b
+	FMOVQ 0(R13), F25
+	FMOVQ 16(R13), F26
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x4e9996f4 // sdot v20.4s, v23.16b, v25.16b
+	WORD $0x4e9a9714 // sdot v20.4s, v24.16b, v26.16b
+	FMOVQ 28(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 24(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	FMOVQ 32(R10), F25
+	FMOVQ 48(R10), F26
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x4e9996ef // sdot v15.4s, v23.16b, v25.16b
+	WORD $0x4e9a970f // sdot v15.4s, v24.16b, v26.16b
+	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
+	FMOVQ 32(R11), F25
+	FMOVQ 48(R11), F26
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x4e9996f1 // sdot v17.4s, v23.16b, v25.16b
+	WORD $0x4e9a9711 // sdot v17.4s, v24.16b, v26.16b
+	WORD $0x4eb1be10 // addp v16.4s, v16.4s, v17.4s
+	FMOVQ 32(R12), F25
+	FMOVQ 48(R12), F26
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x4e9996f3 // sdot v19.4s, v23.16b, v25.16b
+	WORD $0x4e9a9713 // sdot v19.4s, v24.16b, v26.16b
+	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
+	FMOVQ 32(R13), F25
+	FMOVQ 48(R13), F26
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4e9a9715 // sdot v21.4s, v24.16b, v26.16b
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	FMOVQ 50(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 46(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	FMOVQ 64(R10), F25
+	FMOVQ 80(R10), F26
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x4e9996ef // sdot v15.4s, v23.16b, v25.16b
+	WORD $0x4e9a970f // sdot v15.4s, v24.16b, v26.16b
+	FMOVQ 64(R11), F25
+	FMOVQ 80(R11), F26
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x4e9996f1 // sdot v17.4s, v23.16b, v25.16b
+	WORD $0x4e9a9711 // sdot v17.4s, v24.16b, v26.16b
+	FMOVQ 64(R12), F25
+	FMOVQ 80(R12), F26
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x4e9996f3 // sdot v19.4s, v23.16b, v25.16b
+	WORD $0x4e9a9713 // sdot v19.4s, v24.16b, v26.16b
+	FMOVQ 64(R13), F25
+	FMOVQ 80(R13), F26
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4e9a9715 // sdot v21.4s, v24.16b, v26.16b
+	FMOVQ 72(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 68(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	FMOVQ 96(R10), F25
+	FMOVQ 112(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb6bdef // addp v15.4s, v15.4s, v22.4s
+	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	FMOVQ 96(R11), F25
+	FMOVQ 112(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb6be31 // addp v17.4s, v17.4s, v22.4s
+	WORD $0x4eb1be10 // addp v16.4s, v16.4s, v17.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	FMOVQ 96(R12), F25
+	FMOVQ 112(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb6be73 // addp v19.4s, v19.4s, v22.4s
+	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	FMOVQ 96(R13), F25
+	FMOVQ 112(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb6beb5 // addp v21.4s, v21.4s, v22.4s
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x0dc840fb // ld1 {v27.h}[0], [x7], x8
+	WORD $0x0dc848fb // ld1 {v27.h}[1], [x7], x8
+	WORD $0x0dc850fb // ld1 {v27.h}[2], [x7], x8
+	WORD $0x0dc858fb // ld1 {v27.h}[3], [x7], x8
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 0(R14), F25
+	WORD $0x6e39df7a // fmul v26.4s, v27.4s, v25.4s
+	WORD $0x4e3acdc6 // fmla v6.4s, v14.4s, v26.4s
+	FMOVQ 0(R15), F25
+	WORD $0x6e39df7a // fmul v26.4s, v27.4s, v25.4s
+	WORD $0x4e3ace08 // fmla v8.4s, v16.4s, v26.4s
+	FMOVQ 0(R16), F25
+	WORD $0x6e39df7a // fmul v26.4s, v27.4s, v25.4s
+	WORD $0x4e3ace4a // fmla v10.4s, v18.4s, v26.4s
+	FMOVQ 0(R17), F25
+	WORD $0x6e39df7a // fmul v26.4s, v27.4s, v25.4s
+	WORD $0x4e3ace8c // fmla v12.4s, v20.4s, v26.4s
+
+	// blocks 4 to 7
+	FMOVQ 94(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 90(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	FMOVQ 128(R10), F25
+	FMOVQ 144(R10), F26
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9996ee // sdot v14.4s, v23.16b, v25.16b
+	WORD $0x4e9a970e // sdot v14.4s, v24.16b, v26.16b
+	FMOVQ 128(R11), F25
+	FMOVQ 144(R11), F26
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e9996f0 // sdot v16.4s, v23.16b, v25.16b
+	WORD $0x4e9a9710 // sdot v16.4s, v24.16b, v26.16b
+	FMOVQ 128(R12), F25
+	FMOVQ 144(R12), F26
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x4e9996f2 // sdot v18.4s, v23.16b, v25.16b
+	WORD $0x4e9a9712 // sdot v18.4s, v24.16b, v26.16b
+	FMOVQ 128(R13), F25
+	FMOVQ 144(R13), F26
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x4e9996f4 // sdot v20.4s, v23.16b, v25.16b
+	WORD $0x4e9a9714 // sdot v20.4s, v24.16b, v26.16b
+	FMOVQ 116(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 112(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	FMOVQ 160(R10), F25
+	FMOVQ 176(R10), F26
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x4e9996ef // sdot v15.4s, v23.16b, v25.16b
+	WORD $0x4e9a970f // sdot v15.4s, v24.16b, v26.16b
+	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
+	FMOVQ 160(R11), F25
+	FMOVQ 176(R11), F26
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x4e9996f1 // sdot v17.4s, v23.16b, v25.16b
+	WORD $0x4e9a9711 // sdot v17.4s, v24.16b, v26.16b
+	WORD $0x4eb1be10 // addp v16.4s, v16.4s, v17.4s
+	FMOVQ 160(R12), F25
+	FMOVQ 176(R12), F26
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x4e9996f3 // sdot v19.4s, v23.16b, v25.16b
+	WORD $0x4e9a9713 // sdot v19.4s, v24.16b, v26.16b
+	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
+	FMOVQ 160(R13), F25
+	FMOVQ 176(R13), F26
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4e9a9715 // sdot v21.4s, v24.16b, v26.16b
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	FMOVQ 138(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 134(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	FMOVQ 192(R10), F25
+	FMOVQ 208(R10), F26
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x4e9996ef // sdot v15.4s, v23.16b, v25.16b
+	WORD $0x4e9a970f // sdot v15.4s, v24.16b, v26.16b
+	FMOVQ 192(R11), F25
+	FMOVQ 208(R11), F26
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x4e9996f1 // sdot v17.4s, v23.16b, v25.16b
+	WORD $0x4e9a9711 // sdot v17.4s, v24.16b, v26.16b
+	FMOVQ 192(R12), F25
+	FMOVQ 208(R12), F26
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x4e9996f3 // sdot v19.4s, v23.16b, v25.16b
+	WORD $0x4e9a9713 // sdot v19.4s, v24.16b, v26.16b
+	FMOVQ 192(R13), F25
+	FMOVQ 208(R13), F26
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4e9a9715 // sdot v21.4s, v24.16b, v26.16b
+	FMOVQ 160(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 156(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	FMOVQ 224(R10), F25
+	FMOVQ 240(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb6bdef // addp v15.4s, v15.4s, v22.4s
+	WORD $0x4eafbdce // addp v14.4s, v14.4s, v15.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	FMOVQ 224(R11), F25
+	FMOVQ 240(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb6be31 // addp v17.4s, v17.4s, v22.4s
+	WORD $0x4eb1be10 // addp v16.4s, v16.4s, v17.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	FMOVQ 224(R12), F25
+	FMOVQ 240(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb6be73 // addp v19.4s, v19.4s, v22.4s
+	WORD $0x4eb3be52 // addp v18.4s, v18.4s, v19.4s
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	FMOVQ 224(R13), F25
+	FMOVQ 240(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb6beb5 // addp v21.4s, v21.4s, v22.4s
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x0dc840fb // ld1 {v27.h}[0], [x7], x8
+	WORD $0x0dc848fb // ld1 {v27.h}[1], [x7], x8
+	WORD $0x0dc850fb // ld1 {v27.h}[2], [x7], x8
+	WORD $0x0dc858fb // ld1 {v27.h}[3], [x7], x8
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 16(R14), F25
+	WORD $0x6e39df7a // fmul v26.4s, v27.4s, v25.4s
+	WORD $0x4e3acdc7 // fmla v7.4s, v14.4s, v26.4s
+	FMOVQ 16(R15), F25
+	WORD $0x6e39df7a // fmul v26.4s, v27.4s, v25.4s
+	WORD $0x4e3ace09 // fmla v9.4s, v16.4s, v26.4s
+	FMOVQ 16(R16), F25
+	WORD $0x6e39df7a // fmul v26.4s, v27.4s, v25.4s
+	WORD $0x4e3ace4b // fmla v11.4s, v18.4s, v26.4s
+	FMOVQ 16(R17), F25
+	WORD $0x6e39df7a // fmul v26.4s, v27.4s, v25.4s
+	WORD $0x4e3ace8d // fmla v13.4s, v20.4s, v26.4s
+	ADD $176, R6, R6
+	ADD $256, R10, R10
+	ADD $256, R11, R11
+	ADD $256, R12, R12
+	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
+	ADD $32, R17, R17
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+
+	// the last blocks
+	ANDS $7, R3, R9
+	BEQ rest5
+	FMOVQ 6(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 2(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	WORD $0x7d4000db // ldr h27, [x6, #0]
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 0(R10), F25
+	FMOVQ 16(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 0(R14), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0404da // mov s26, v6.s[0]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e040746 // mov v6.s[0], v26.s[0]
+	FMOVQ 0(R11), F25
+	FMOVQ 16(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 0(R15), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e04051a // mov s26, v8.s[0]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e040748 // mov v8.s[0], v26.s[0]
+	FMOVQ 0(R12), F25
+	FMOVQ 16(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 0(R16), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e04055a // mov s26, v10.s[0]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e04074a // mov v10.s[0], v26.s[0]
+	FMOVQ 0(R13), F25
+	FMOVQ 16(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 0(R17), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e04059a // mov s26, v12.s[0]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e04074c // mov v12.s[0], v26.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 28(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 24(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	WORD $0x7d402cdb // ldr h27, [x6, #22]
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 32(R10), F25
+	FMOVQ 48(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 4(R14), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0c04da // mov s26, v6.s[1]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e0c0746 // mov v6.s[1], v26.s[0]
+	FMOVQ 32(R11), F25
+	FMOVQ 48(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 4(R15), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0c051a // mov s26, v8.s[1]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e0c0748 // mov v8.s[1], v26.s[0]
+	FMOVQ 32(R12), F25
+	FMOVQ 48(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 4(R16), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0c055a // mov s26, v10.s[1]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e0c074a // mov v10.s[1], v26.s[0]
+	FMOVQ 32(R13), F25
+	FMOVQ 48(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 4(R17), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0c059a // mov s26, v12.s[1]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e0c074c // mov v12.s[1], v26.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 50(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 46(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	WORD $0x7d4058db // ldr h27, [x6, #44]
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 64(R10), F25
+	FMOVQ 80(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 8(R14), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e1404da // mov s26, v6.s[2]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e140746 // mov v6.s[2], v26.s[0]
+	FMOVQ 64(R11), F25
+	FMOVQ 80(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 8(R15), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e14051a // mov s26, v8.s[2]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e140748 // mov v8.s[2], v26.s[0]
+	FMOVQ 64(R12), F25
+	FMOVQ 80(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 8(R16), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e14055a // mov s26, v10.s[2]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e14074a // mov v10.s[2], v26.s[0]
+	FMOVQ 64(R13), F25
+	FMOVQ 80(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 8(R17), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e14059a // mov s26, v12.s[2]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e14074c // mov v12.s[2], v26.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 72(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 68(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	WORD $0x7d4084db // ldr h27, [x6, #66]
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 96(R10), F25
+	FMOVQ 112(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 12(R14), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e1c04da // mov s26, v6.s[3]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e1c0746 // mov v6.s[3], v26.s[0]
+	FMOVQ 96(R11), F25
+	FMOVQ 112(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 12(R15), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e1c051a // mov s26, v8.s[3]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e1c0748 // mov v8.s[3], v26.s[0]
+	FMOVQ 96(R12), F25
+	FMOVQ 112(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 12(R16), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e1c055a // mov s26, v10.s[3]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e1c074a // mov v10.s[3], v26.s[0]
+	FMOVQ 96(R13), F25
+	FMOVQ 112(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 12(R17), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e1c059a // mov s26, v12.s[3]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e1c074c // mov v12.s[3], v26.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 94(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 90(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	WORD $0x7d40b0db // ldr h27, [x6, #88]
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 128(R10), F25
+	FMOVQ 144(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 16(R14), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0404fa // mov s26, v7.s[0]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e040747 // mov v7.s[0], v26.s[0]
+	FMOVQ 128(R11), F25
+	FMOVQ 144(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 16(R15), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e04053a // mov s26, v9.s[0]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e040749 // mov v9.s[0], v26.s[0]
+	FMOVQ 128(R12), F25
+	FMOVQ 144(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 16(R16), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e04057a // mov s26, v11.s[0]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e04074b // mov v11.s[0], v26.s[0]
+	FMOVQ 128(R13), F25
+	FMOVQ 144(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 16(R17), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0405ba // mov s26, v13.s[0]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e04074d // mov v13.s[0], v26.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 116(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 112(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	WORD $0x7d40dcdb // ldr h27, [x6, #110]
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 160(R10), F25
+	FMOVQ 176(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 20(R14), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0c04fa // mov s26, v7.s[1]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e0c0747 // mov v7.s[1], v26.s[0]
+	FMOVQ 160(R11), F25
+	FMOVQ 176(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 20(R15), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0c053a // mov s26, v9.s[1]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e0c0749 // mov v9.s[1], v26.s[0]
+	FMOVQ 160(R12), F25
+	FMOVQ 176(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 20(R16), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0c057a // mov s26, v11.s[1]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e0c074b // mov v11.s[1], v26.s[0]
+	FMOVQ 160(R13), F25
+	FMOVQ 176(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 20(R17), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e0c05ba // mov s26, v13.s[1]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e0c074d // mov v13.s[1], v26.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 138(R6), F24
+	WORD $0x4e201f17 // and v23.16b, v24.16b, v0.16b
+	WORD $0x6f0c0718 // ushr v24.16b, v24.16b, #4
+	FMOVS 134(R6), F25
+	WORD $0x4e03033a // tbl v26.16b, {v25.16b}, v3.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1ef7 // orr v23.16b, v23.16b, v26.16b
+	WORD $0x4e04033a // tbl v26.16b, {v25.16b}, v4.16b
+	WORD $0x4e228f5a // cmtst v26.16b, v26.16b, v2.16b
+	WORD $0x4e211f5a // and v26.16b, v26.16b, v1.16b
+	WORD $0x4eba1f18 // orr v24.16b, v24.16b, v26.16b
+	WORD $0x6e2586f7 // sub v23.16b, v23.16b, v5.16b
+	WORD $0x6e258718 // sub v24.16b, v24.16b, v5.16b
+	WORD $0x7d4108db // ldr h27, [x6, #132]
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 192(R10), F25
+	FMOVQ 208(R10), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 24(R14), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e1404fa // mov s26, v7.s[2]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e140747 // mov v7.s[2], v26.s[0]
+	FMOVQ 192(R11), F25
+	FMOVQ 208(R11), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 24(R15), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e14053a // mov s26, v9.s[2]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e140749 // mov v9.s[2], v26.s[0]
+	FMOVQ 192(R12), F25
+	FMOVQ 208(R12), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 24(R16), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e14057a // mov s26, v11.s[2]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e14074b // mov v11.s[2], v26.s[0]
+	FMOVQ 192(R13), F25
+	FMOVQ 208(R13), F26
+	WORD $0x6f00e416 // movi v22.2d, #0
+	WORD $0x4e9996f6 // sdot v22.4s, v23.16b, v25.16b
+	WORD $0x4e9a9716 // sdot v22.4s, v24.16b, v26.16b
+	WORD $0x4eb1bad6 // addv s22, v22.4s
+	WORD $0x5e21dad6 // scvtf s22, s22
+	FMOVS 24(R17), F25
+	WORD $0x1e3b0b39 // fmul s25, s25, s27
+	WORD $0x5e1405ba // mov s26, v13.s[2]
+	WORD $0x1f196ada // fmadd s26, s22, s25, s26
+	WORD $0x6e14074d // mov v13.s[2], v26.s[0]
+	SUBS $1, R9, R9
+rest5:
+	MOVD R4, R7
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x1e262b39 // fadd s25, s25, s6
+	WORD $0x5e0c04da // mov s26, v6.s[1]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1404da // mov s26, v6.s[2]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1c04da // mov s26, v6.s[3]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x1e272b39 // fadd s25, s25, s7
+	WORD $0x5e0c04fa // mov s26, v7.s[1]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1404fa // mov s26, v7.s[2]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1c04fa // mov s26, v7.s[3]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	FMOVS F25, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x1e282b39 // fadd s25, s25, s8
+	WORD $0x5e0c051a // mov s26, v8.s[1]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e14051a // mov s26, v8.s[2]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1c051a // mov s26, v8.s[3]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x1e292b39 // fadd s25, s25, s9
+	WORD $0x5e0c053a // mov s26, v9.s[1]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e14053a // mov s26, v9.s[2]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1c053a // mov s26, v9.s[3]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	FMOVS F25, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x1e2a2b39 // fadd s25, s25, s10
+	WORD $0x5e0c055a // mov s26, v10.s[1]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e14055a // mov s26, v10.s[2]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1c055a // mov s26, v10.s[3]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x1e2b2b39 // fadd s25, s25, s11
+	WORD $0x5e0c057a // mov s26, v11.s[1]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e14057a // mov s26, v11.s[2]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1c057a // mov s26, v11.s[3]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	FMOVS F25, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e419 // movi v25.2d, #0
+	WORD $0x1e2c2b39 // fadd s25, s25, s12
+	WORD $0x5e0c059a // mov s26, v12.s[1]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e14059a // mov s26, v12.s[2]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1c059a // mov s26, v12.s[3]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x1e2d2b39 // fadd s25, s25, s13
+	WORD $0x5e0c05ba // mov s26, v13.s[1]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1405ba // mov s26, v13.s[2]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	WORD $0x5e1c05ba // mov s26, v13.s[3]
+	WORD $0x1e3a2b39 // fadd s25, s25, s26
+	FMOVS F25, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ5_1_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_1_1(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $24, R8
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e601 // movi v1.16b, #16
+	MOVD $0x8040201008040201, R13
+	VMOV R13, V2.D[0]
+	MOVD $0x8040201008040201, R13
+	VMOV R13, V2.D[1]
+	MOVD $0x0000000000000000, R13
+	VMOV R13, V3.D[0]
+	MOVD $0x0101010101010101, R13
+	VMOV R13, V3.D[1]
+	MOVD $0x0202020202020202, R13
+	VMOV R13, V4.D[0]
+	MOVD $0x0303030303030303, R13
+	VMOV R13, V4.D[1]
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	MOVD scale+40(FP), R11
+	MOVD sum+48(FP), R12
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+	MOVD R6, R7
+
+	// blocks 0 to 3
+	FMOVQ 8(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 4(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 0(R10), F12
+	FMOVQ 16(R10), F13
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x4e8c9547 // sdot v7.4s, v10.16b, v12.16b
+	WORD $0x4e8d9567 // sdot v7.4s, v11.16b, v13.16b
+	FMOVQ 32(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 28(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 32(R10), F12
+	FMOVQ 48(R10), F13
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8c9548 // sdot v8.4s, v10.16b, v12.16b
+	WORD $0x4e8d9568 // sdot v8.4s, v11.16b, v13.16b
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	FMOVQ 56(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 52(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 64(R10), F12
+	FMOVQ 80(R10), F13
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8c9548 // sdot v8.4s, v10.16b, v12.16b
+	WORD $0x4e8d9568 // sdot v8.4s, v11.16b, v13.16b
+	FMOVQ 80(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 76(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 96(R10), F12
+	FMOVQ 112(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x0dc880ee // ld1 {v14.s}[0], [x7], x8
+	WORD $0x0dc890ee // ld1 {v14.s}[1], [x7], x8
+	WORD $0x4dc880ee // ld1 {v14.s}[2], [x7], x8
+	WORD $0x4dc890ee // ld1 {v14.s}[3], [x7], x8
+	WORD $0x4e4e59cf // uzp2 v15.8h, v14.8h, v14.8h
+	WORD $0x4e4e19ce // uzp1 v14.8h, v14.8h, v14.8h
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 0(R11), F12
+	WORD $0x6e2cddcd // fmul v13.4s, v14.4s, v12.4s
+	WORD $0x4e2dcce5 // fmla v5.4s, v7.4s, v13.4s
+	FMOVQ 0(R12), F12
+	WORD $0x4e2ccde5 // fmla v5.4s, v15.4s, v12.4s
+
+	// blocks 4 to 7
+	FMOVQ 104(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 100(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 128(R10), F12
+	FMOVQ 144(R10), F13
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x4e8c9547 // sdot v7.4s, v10.16b, v12.16b
+	WORD $0x4e8d9567 // sdot v7.4s, v11.16b, v13.16b
+	FMOVQ 128(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 124(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 160(R10), F12
+	FMOVQ 176(R10), F13
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8c9548 // sdot v8.4s, v10.16b, v12.16b
+	WORD $0x4e8d9568 // sdot v8.4s, v11.16b, v13.16b
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	FMOVQ 152(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 148(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 192(R10), F12
+	FMOVQ 208(R10), F13
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8c9548 // sdot v8.4s, v10.16b, v12.16b
+	WORD $0x4e8d9568 // sdot v8.4s, v11.16b, v13.16b
+	FMOVQ 176(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 172(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 224(R10), F12
+	FMOVQ 240(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4ea9bd08 // addp v8.4s, v8.4s, v9.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x0dc880ee // ld1 {v14.s}[0], [x7], x8
+	WORD $0x0dc890ee // ld1 {v14.s}[1], [x7], x8
+	WORD $0x4dc880ee // ld1 {v14.s}[2], [x7], x8
+	WORD $0x4dc890ee // ld1 {v14.s}[3], [x7], x8
+	WORD $0x4e4e59cf // uzp2 v15.8h, v14.8h, v14.8h
+	WORD $0x4e4e19ce // uzp1 v14.8h, v14.8h, v14.8h
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FMOVQ 16(R11), F12
+	WORD $0x6e2cddcd // fmul v13.4s, v14.4s, v12.4s
+	WORD $0x4e2dcce6 // fmla v6.4s, v7.4s, v13.4s
+	FMOVQ 16(R12), F12
+	WORD $0x4e2ccde6 // fmla v6.4s, v15.4s, v12.4s
+	ADD $192, R6, R6
+	ADD $256, R10, R10
+	ADD $32, R11, R11
+	ADD $32, R12, R12
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+
+	// the last blocks
+	ANDS $7, R3, R9
+	BEQ rest5
+	FMOVQ 8(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 4(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVS 0(R6), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x5e0c05cf // mov s15, v14.s[1]
+	FMOVQ 0(R10), F12
+	FMOVQ 16(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4eb1b929 // addv s9, v9.4s
+	WORD $0x5e21d929 // scvtf s9, s9
+	FMOVS 0(R11), F12
+	WORD $0x1e2e098c // fmul s12, s12, s14
+	WORD $0x5e0404ad // mov s13, v5.s[0]
+	WORD $0x1f0c352d // fmadd s13, s9, s12, s13
+	FMOVS 0(R12), F12
+	WORD $0x1f0c35ed // fmadd s13, s15, s12, s13
+	WORD $0x6e0405a5 // mov v5.s[0], v13.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 32(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 28(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVS 24(R6), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x5e0c05cf // mov s15, v14.s[1]
+	FMOVQ 32(R10), F12
+	FMOVQ 48(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4eb1b929 // addv s9, v9.4s
+	WORD $0x5e21d929 // scvtf s9, s9
+	FMOVS 4(R11), F12
+	WORD $0x1e2e098c // fmul s12, s12, s14
+	WORD $0x5e0c04ad // mov s13, v5.s[1]
+	WORD $0x1f0c352d // fmadd s13, s9, s12, s13
+	FMOVS 4(R12), F12
+	WORD $0x1f0c35ed // fmadd s13, s15, s12, s13
+	WORD $0x6e0c05a5 // mov v5.s[1], v13.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 56(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 52(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVS 48(R6), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x5e0c05cf // mov s15, v14.s[1]
+	FMOVQ 64(R10), F12
+	FMOVQ 80(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4eb1b929 // addv s9, v9.4s
+	WORD $0x5e21d929 // scvtf s9, s9
+	FMOVS 8(R11), F12
+	WORD $0x1e2e098c // fmul s12, s12, s14
+	WORD $0x5e1404ad // mov s13, v5.s[2]
+	WORD $0x1f0c352d // fmadd s13, s9, s12, s13
+	FMOVS 8(R12), F12
+	WORD $0x1f0c35ed // fmadd s13, s15, s12, s13
+	WORD $0x6e1405a5 // mov v5.s[2], v13.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 80(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 76(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVS 72(R6), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x5e0c05cf // mov s15, v14.s[1]
+	FMOVQ 96(R10), F12
+	FMOVQ 112(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4eb1b929 // addv s9, v9.4s
+	WORD $0x5e21d929 // scvtf s9, s9
+	FMOVS 12(R11), F12
+	WORD $0x1e2e098c // fmul s12, s12, s14
+	WORD $0x5e1c04ad // mov s13, v5.s[3]
+	WORD $0x1f0c352d // fmadd s13, s9, s12, s13
+	FMOVS 12(R12), F12
+	WORD $0x1f0c35ed // fmadd s13, s15, s12, s13
+	WORD $0x6e1c05a5 // mov v5.s[3], v13.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 104(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 100(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVS 96(R6), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x5e0c05cf // mov s15, v14.s[1]
+	FMOVQ 128(R10), F12
+	FMOVQ 144(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4eb1b929 // addv s9, v9.4s
+	WORD $0x5e21d929 // scvtf s9, s9
+	FMOVS 16(R11), F12
+	WORD $0x1e2e098c // fmul s12, s12, s14
+	WORD $0x5e0404cd // mov s13, v6.s[0]
+	WORD $0x1f0c352d // fmadd s13, s9, s12, s13
+	FMOVS 16(R12), F12
+	WORD $0x1f0c35ed // fmadd s13, s15, s12, s13
+	WORD $0x6e0405a6 // mov v6.s[0], v13.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 128(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 124(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVS 120(R6), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x5e0c05cf // mov s15, v14.s[1]
+	FMOVQ 160(R10), F12
+	FMOVQ 176(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4eb1b929 // addv s9, v9.4s
+	WORD $0x5e21d929 // scvtf s9, s9
+	FMOVS 20(R11), F12
+	WORD $0x1e2e098c // fmul s12, s12, s14
+	WORD $0x5e0c04cd // mov s13, v6.s[1]
+	WORD $0x1f0c352d // fmadd s13, s9, s12, s13
+	FMOVS 20(R12), F12
+	WORD $0x1f0c35ed // fmadd s13, s15, s12, s13
+	WORD $0x6e0c05a6 // mov v6.s[1], v13.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 152(R6), F11
+	WORD $0x4e201d6a // and v10.16b, v11.16b, v0.16b
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	FMOVS 148(R6), F12
+	WORD $0x4e03018d // tbl v13.16b, {v12.16b}, v3.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d4a // orr v10.16b, v10.16b, v13.16b
+	WORD $0x4e04018d // tbl v13.16b, {v12.16b}, v4.16b
+	WORD $0x4e228dad // cmtst v13.16b, v13.16b, v2.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVS 144(R6), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x5e0c05cf // mov s15, v14.s[1]
+	FMOVQ 192(R10), F12
+	FMOVQ 208(R10), F13
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e8c9549 // sdot v9.4s, v10.16b, v12.16b
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4eb1b929 // addv s9, v9.4s
+	WORD $0x5e21d929 // scvtf s9, s9
+	FMOVS 24(R11), F12
+	WORD $0x1e2e098c // fmul s12, s12, s14
+	WORD $0x5e1404cd // mov s13, v6.s[2]
+	WORD $0x1f0c352d // fmadd s13, s9, s12, s13
+	FMOVS 24(R12), F12
+	WORD $0x1f0c35ed // fmadd s13, s15, s12, s13
+	WORD $0x6e1405a6 // mov v6.s[2], v13.s[0]
+	SUBS $1, R9, R9
+rest5:
+	MOVD R4, R7
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x1e25298c // fadd s12, s12, s5
+	WORD $0x5e0c04ad // mov s13, v5.s[1]
+	WORD $0x1e2d298c // fadd s12, s12, s13
+	WORD $0x5e1404ad // mov s13, v5.s[2]
+	WORD $0x1e2d298c // fadd s12, s12, s13
+	WORD $0x5e1c04ad // mov s13, v5.s[3]
+	WORD $0x1e2d298c // fadd s12, s12, s13
+	WORD $0x1e26298c // fadd s12, s12, s6
+	WORD $0x5e0c04cd // mov s13, v6.s[1]
+	WORD $0x1e2d298c // fadd s12, s12, s13
+	WORD $0x5e1404cd // mov s13, v6.s[2]
+	WORD $0x1e2d298c // fadd s12, s12, s13
+	WORD $0x5e1c04cd // mov s13, v6.s[3]
+	WORD $0x1e2d298c // fadd s12, s12, s13
+	FMOVS F12, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ5_1_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_1_2(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $24, R8
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e601 // movi v1.16b, #16
+	MOVD $0x8040201008040201, R16
+	VMOV R16, V2.D[0]
+	MOVD $0x8040201008040201, R16
+	VMOV R16, V2.D[1]
+	MOVD $0x0000000000000000, R16
+	VMOV R16, V3.D[0]
+	MOVD $0x0101010101010101, R16
+	VMOV R16, V3.D[1]
+	MOVD $0x0202020202020202, R16
+	VMOV R16, V4.D[0]
+	MOVD $0x0303030303030303, R16
+	VMOV R16, V4.D[1]
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
+	ADD R3<<2, R12, R13
+	MOVD sum+48(FP), R14
+	ADD R3<<2, R14, R15
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+	MOVD R6, R7
+
+	// blocks 0 to 3
+	FMOVQ 8(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 4(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVQ 0(R10), F16
+	FMOVQ 16(R10), F17
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e9095c9 // sdot v9.4s, v14.16b, v16.16b
+	WORD $0x4e9195e9 // sdot v9.4s, v15.16b, v17.16b
+	FMOVQ 0(R11), F16
+	FMOVQ 16(R11), F17
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x4e9095cb // sdot v11.4s, v14.16b, v16.16b
+	WORD $0x4e9195eb // sdot v11.4s, v15.16b, v17.16b
+	FMOVQ 32(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 28(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVQ 32(R10), F16
+	FMOVQ 48(R10), F17
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e9095ca // sdot v10.4s, v14.16b, v16.16b
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	FMOVQ 32(R11), F16
+	FMOVQ 48(R11), F17
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9095cc // sdot v12.4s, v14.16b, v16.16b
+	WORD $0x4e9195ec // sdot v12.4s, v15.16b, v17.16b
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	FMOVQ 56(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 52(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVQ 64(R10), F16
+	FMOVQ 80(R10), F17
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e9095ca // sdot v10.4s, v14.16b, v16.16b
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	FMOVQ 64(R11), F16
+	FMOVQ 80(R11), F17
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9095cc // sdot v12.4s, v14.16b, v16.16b
+	WORD $0x4e9195ec // sdot v12.4s, v15.16b, v17.16b
+	FMOVQ 80(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 76(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVQ 96(R10), F16
+	FMOVQ 112(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eadbd4a // addp v10.4s, v10.4s, v13.4s
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	FMOVQ 96(R11), F16
+	FMOVQ 112(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x0dc880f2 // ld1 {v18.s}[0], [x7], x8
+	WORD $0x0dc890f2 // ld1 {v18.s}[1], [x7], x8
+	WORD $0x4dc880f2 // ld1 {v18.s}[2], [x7], x8
+	WORD $0x4dc890f2 // ld1 {v18.s}[3], [x7], x8
+	WORD $0x4e525a53 // uzp2 v19.8h, v18.8h, v18.8h
+	WORD $0x4e521a52 // uzp1 v18.8h, v18.8h, v18.8h
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 0(R12), F16
+	WORD $0x6e30de51 // fmul v17.4s, v18.4s, v16.4s
+	WORD $0x4e31cd25 // fmla v5.4s, v9.4s, v17.4s
+	FMOVQ 0(R14), F16
+	WORD $0x4e30ce65 // fmla v5.4s, v19.4s, v16.4s
+	FMOVQ 0(R13), F16
+	WORD $0x6e30de51 // fmul v17.4s, v18.4s, v16.4s
+	WORD $0x4e31cd67 // fmla v7.4s, v11.4s, v17.4s
+	FMOVQ 0(R15), F16
+	WORD $0x4e30ce67 // fmla v7.4s, v19.4s, v16.4s
+
+	// blocks 4 to 7
+	FMOVQ 104(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 100(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVQ 128(R10), F16
+	FMOVQ 144(R10), F17
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e9095c9 // sdot v9.4s, v14.16b, v16.16b
+	WORD $0x4e9195e9 // sdot v9.4s, v15.16b, v17.16b
+	FMOVQ 128(R11), F16
+	FMOVQ 144(R11), F17
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x4e9095cb // sdot v11.4s, v14.16b, v16.16b
+	WORD $0x4e9195eb // sdot v11.4s, v15.16b, v17.16b
+	FMOVQ 128(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 124(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVQ 160(R10), F16
+	FMOVQ 176(R10), F17
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e9095ca // sdot v10.4s, v14.16b, v16.16b
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	FMOVQ 160(R11), F16
+	FMOVQ 176(R11), F17
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9095cc // sdot v12.4s, v14.16b, v16.16b
+	WORD $0x4e9195ec // sdot v12.4s, v15.16b, v17.16b
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	FMOVQ 152(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 148(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVQ 192(R10), F16
+	FMOVQ 208(R10), F17
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e9095ca // sdot v10.4s, v14.16b, v16.16b
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	FMOVQ 192(R11), F16
+	FMOVQ 208(R11), F17
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9095cc // sdot v12.4s, v14.16b, v16.16b
+	WORD $0x4e9195ec // sdot v12.4s, v15.16b, v17.16b
+	FMOVQ 176(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 172(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVQ 224(R10), F16
+	FMOVQ 240(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eadbd4a // addp v10.4s, v10.4s, v13.4s
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	FMOVQ 224(R11), F16
+	FMOVQ 240(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eadbd8c // addp v12.4s, v12.4s, v13.4s
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x0dc880f2 // ld1 {v18.s}[0], [x7], x8
+	WORD $0x0dc890f2 // ld1 {v18.s}[1], [x7], x8
+	WORD $0x4dc880f2 // ld1 {v18.s}[2], [x7], x8
+	WORD $0x4dc890f2 // ld1 {v18.s}[3], [x7], x8
+	WORD $0x4e525a53 // uzp2 v19.8h, v18.8h, v18.8h
+	WORD $0x4e521a52 // uzp1 v18.8h, v18.8h, v18.8h
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ 16(R12), F16
+	WORD $0x6e30de51 // fmul v17.4s, v18.4s, v16.4s
+	WORD $0x4e31cd26 // fmla v6.4s, v9.4s, v17.4s
+	FMOVQ 16(R14), F16
+	WORD $0x4e30ce66 // fmla v6.4s, v19.4s, v16.4s
+	FMOVQ 16(R13), F16
+	WORD $0x6e30de51 // fmul v17.4s, v18.4s, v16.4s
+	WORD $0x4e31cd68 // fmla v8.4s, v11.4s, v17.4s
+	FMOVQ 16(R15), F16
+	WORD $0x4e30ce68 // fmla v8.4s, v19.4s, v16.4s
+	ADD $192, R6, R6
+	ADD $256, R10, R10
+	ADD $256, R11, R11
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+
+	// the last blocks
+	ANDS $7, R3, R9
+	BEQ rest5
+	FMOVQ 8(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 4(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVS 0(R6), F18
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x5e0c0653 // mov s19, v18.s[1]
+	FMOVQ 0(R10), F16
+	FMOVQ 16(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 0(R12), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e0404b1 // mov s17, v5.s[0]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 0(R14), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e040625 // mov v5.s[0], v17.s[0]
+	FMOVQ 0(R11), F16
+	FMOVQ 16(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 0(R13), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e0404f1 // mov s17, v7.s[0]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 0(R15), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e040627 // mov v7.s[0], v17.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 32(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 28(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVS 24(R6), F18
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x5e0c0653 // mov s19, v18.s[1]
+	FMOVQ 32(R10), F16
+	FMOVQ 48(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 4(R12), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e0c04b1 // mov s17, v5.s[1]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 4(R14), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e0c0625 // mov v5.s[1], v17.s[0]
+	FMOVQ 32(R11), F16
+	FMOVQ 48(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 4(R13), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e0c04f1 // mov s17, v7.s[1]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 4(R15), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e0c0627 // mov v7.s[1], v17.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 56(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 52(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVS 48(R6), F18
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x5e0c0653 // mov s19, v18.s[1]
+	FMOVQ 64(R10), F16
+	FMOVQ 80(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 8(R12), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e1404b1 // mov s17, v5.s[2]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 8(R14), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e140625 // mov v5.s[2], v17.s[0]
+	FMOVQ 64(R11), F16
+	FMOVQ 80(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 8(R13), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e1404f1 // mov s17, v7.s[2]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 8(R15), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e140627 // mov v7.s[2], v17.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 80(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 76(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVS 72(R6), F18
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x5e0c0653 // mov s19, v18.s[1]
+	FMOVQ 96(R10), F16
+	FMOVQ 112(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 12(R12), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e1c04b1 // mov s17, v5.s[3]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 12(R14), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e1c0625 // mov v5.s[3], v17.s[0]
+	FMOVQ 96(R11), F16
+	FMOVQ 112(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 12(R13), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e1c04f1 // mov s17, v7.s[3]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 12(R15), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e1c0627 // mov v7.s[3], v17.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 104(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 100(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVS 96(R6), F18
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x5e0c0653 // mov s19, v18.s[1]
+	FMOVQ 128(R10), F16
+	FMOVQ 144(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 16(R12), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e0404d1 // mov s17, v6.s[0]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 16(R14), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e040626 // mov v6.s[0], v17.s[0]
+	FMOVQ 128(R11), F16
+	FMOVQ 144(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 16(R13), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e040511 // mov s17, v8.s[0]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 16(R15), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e040628 // mov v8.s[0], v17.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 128(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 124(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVS 120(R6), F18
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x5e0c0653 // mov s19, v18.s[1]
+	FMOVQ 160(R10), F16
+	FMOVQ 176(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 20(R12), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e0c04d1 // mov s17, v6.s[1]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 20(R14), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e0c0626 // mov v6.s[1], v17.s[0]
+	FMOVQ 160(R11), F16
+	FMOVQ 176(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 20(R13), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e0c0511 // mov s17, v8.s[1]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 20(R15), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e0c0628 // mov v8.s[1], v17.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 152(R6), F15
+	WORD $0x4e201dee // and v14.16b, v15.16b, v0.16b
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	FMOVS 148(R6), F16
+	WORD $0x4e030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11dce // orr v14.16b, v14.16b, v17.16b
+	WORD $0x4e040211 // tbl v17.16b, {v16.16b}, v4.16b
+	WORD $0x4e228e31 // cmtst v17.16b, v17.16b, v2.16b
+	WORD $0x4e211e31 // and v17.16b, v17.16b, v1.16b
+	WORD $0x4eb11def // orr v15.16b, v15.16b, v17.16b
+	FMOVS 144(R6), F18
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x5e0c0653 // mov s19, v18.s[1]
+	FMOVQ 192(R10), F16
+	FMOVQ 208(R10), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 24(R12), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e1404d1 // mov s17, v6.s[2]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 24(R14), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e140626 // mov v6.s[2], v17.s[0]
+	FMOVQ 192(R11), F16
+	FMOVQ 208(R11), F17
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9095cd // sdot v13.4s, v14.16b, v16.16b
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4eb1b9ad // addv s13, v13.4s
+	WORD $0x5e21d9ad // scvtf s13, s13
+	FMOVS 24(R13), F16
+	WORD $0x1e320a10 // fmul s16, s16, s18
+	WORD $0x5e140511 // mov s17, v8.s[2]
+	WORD $0x1f1045b1 // fmadd s17, s13, s16, s17
+	FMOVS 24(R15), F16
+	WORD $0x1f104671 // fmadd s17, s19, s16, s17
+	WORD $0x6e140628 // mov v8.s[2], v17.s[0]
+	SUBS $1, R9, R9
+rest5:
+	MOVD R4, R7
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x1e252a10 // fadd s16, s16, s5
+	WORD $0x5e0c04b1 // mov s17, v5.s[1]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x5e1404b1 // mov s17, v5.s[2]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x5e1c04b1 // mov s17, v5.s[3]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x1e262a10 // fadd s16, s16, s6
+	WORD $0x5e0c04d1 // mov s17, v6.s[1]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x5e1404d1 // mov s17, v6.s[2]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x5e1c04d1 // mov s17, v6.s[3]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	FMOVS F16, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x1e272a10 // fadd s16, s16, s7
+	WORD $0x5e0c04f1 // mov s17, v7.s[1]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x5e1404f1 // mov s17, v7.s[2]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x5e1c04f1 // mov s17, v7.s[3]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x1e282a10 // fadd s16, s16, s8
+	WORD $0x5e0c0511 // mov s17, v8.s[1]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x5e140511 // mov s17, v8.s[2]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	WORD $0x5e1c0511 // mov s17, v8.s[3]
+	WORD $0x1e312a10 // fadd s16, s16, s17
+	FMOVS F16, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ5_1_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_1_4(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $24, R8
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e601 // movi v1.16b, #16
+	MOVD $0x8040201008040201, R23
+	VMOV R23, V2.D[0]
+	MOVD $0x8040201008040201, R23
+	VMOV R23, V2.D[1]
+	MOVD $0x0000000000000000, R23
+	VMOV R23, V3.D[0]
+	MOVD $0x0101010101010101, R23
+	VMOV R23, V3.D[1]
+	MOVD $0x0202020202020202, R23
+	VMOV R23, V4.D[0]
+	MOVD $0x0303030303030303, R23
+	VMOV R23, V4.D[1]
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	ADD R3<<5, R10, R11
+	ADD R3<<5, R11, R12
+	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
+	ADD R3<<2, R16, R17
+	MOVD sum+48(FP), R19
+	ADD R3<<2, R19, R20
+	ADD R3<<2, R20, R21
+	ADD R3<<2, R21, R22
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+	MOVD R6, R7
+
+	// blocks 0 to 3
+	FMOVQ 8(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 4(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVQ 0(R10), F24
+	FMOVQ 16(R10), F25
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9896cd // sdot v13.4s, v22.16b, v24.16b
+	WORD $0x4e9996ed // sdot v13.4s, v23.16b, v25.16b
+	FMOVQ 0(R11), F24
+	FMOVQ 16(R11), F25
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x4e9896cf // sdot v15.4s, v22.16b, v24.16b
+	WORD $0x4e9996ef // sdot v15.4s, v23.16b, v25.16b
+	FMOVQ 0(R12), F24
+	FMOVQ 16(R12), F25
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x4e9896d1 // sdot v17.4s, v22.16b, v24.16b
+	WORD $0x4e9996f1 // sdot v17.4s, v23.16b, v25.16b
+	FMOVQ 0(R13), F24
+	FMOVQ 16(R13), F25
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x4e9896d3 // sdot v19.4s, v22.16b, v24.16b
+	WORD $0x4e9996f3 // sdot v19.4s, v23.16b, v25.16b
+	FMOVQ 32(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 28(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVQ 32(R10), F24
+	FMOVQ 48(R10), F25
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9896ce // sdot v14.4s, v22.16b, v24.16b
+	WORD $0x4e9996ee // sdot v14.4s, v23.16b, v25.16b
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	FMOVQ 32(R11), F24
+	FMOVQ 48(R11), F25
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e9896d0 // sdot v16.4s, v22.16b, v24.16b
+	WORD $0x4e9996f0 // sdot v16.4s, v23.16b, v25.16b
+	WORD $0x4eb0bdef // addp v15.4s, v15.4s, v16.4s
+	FMOVQ 32(R12), F24
+	FMOVQ 48(R12), F25
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x4e9896d2 // sdot v18.4s, v22.16b, v24.16b
+	WORD $0x4e9996f2 // sdot v18.4s, v23.16b, v25.16b
+	WORD $0x4eb2be31 // addp v17.4s, v17.4s, v18.4s
+	FMOVQ 32(R13), F24
+	FMOVQ 48(R13), F25
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x4e9896d4 // sdot v20.4s, v22.16b, v24.16b
+	WORD $0x4e9996f4 // sdot v20.4s, v23.16b, v25.16b
+	WORD $0x4eb4be73 // addp v19.4s, v19.4s, v20.4s
+	FMOVQ 56(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 52(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVQ 64(R10), F24
+	FMOVQ 80(R10), F25
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9896ce // sdot v14.4s, v22.16b, v24.16b
+	WORD $0x4e9996ee // sdot v14.4s, v23.16b, v25.16b
+	FMOVQ 64(R11), F24
+	FMOVQ 80(R11), F25
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e9896d0 // sdot v16.4s, v22.16b, v24.16b
+	WORD $0x4e9996f0 // sdot v16.4s, v23.16b, v25.16b
+	FMOVQ 64(R12), F24
+	FMOVQ 80(R12), F25
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x4e9896d2 // sdot v18.4s, v22.16b, v24.16b
+	WORD $0x4e9996f2 // sdot v18.4s, v23.16b, v25.16b
+	FMOVQ 64(R13), F24
+	FMOVQ 80(R13), F25
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x4e9896d4 // sdot v20.4s, v22.16b, v24.16b
+	WORD $0x4e9996f4 // sdot v20.4s, v23.16b, v25.16b
+	FMOVQ 80(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 76(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVQ 96(R10), F24
+	FMOVQ 112(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb5bdce // addp v14.4s, v14.4s, v21.4s
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	FMOVQ 96(R11), F24
+	FMOVQ 112(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb5be10 // addp v16.4s, v16.4s, v21.4s
+	WORD $0x4eb0bdef // addp v15.4s, v15.4s, v16.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	FMOVQ 96(R12), F24
+	FMOVQ 112(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb5be52 // addp v18.4s, v18.4s, v21.4s
+	WORD $0x4eb2be31 // addp v17.4s, v17.4s, v18.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	FMOVQ 96(R13), F24
+	FMOVQ 112(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4eb4be73 // addp v19.4s, v19.4s, v20.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x0dc880fa // ld1 {v26.s}[0], [x7], x8
+	WORD $0x0dc890fa // ld1 {v26.s}[1], [x7], x8
+	WORD $0x4dc880fa // ld1 {v26.s}[2], [x7], x8
+	WORD $0x4dc890fa // ld1 {v26.s}[3], [x7], x8
+	WORD $0x4e5a5b5b // uzp2 v27.8h, v26.8h, v26.8h
+	WORD $0x4e5a1b5a // uzp1 v26.8h, v26.8h, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 0(R14), F24
+	WORD $0x6e38df59 // fmul v25.4s, v26.4s, v24.4s
+	WORD $0x4e39cda5 // fmla v5.4s, v13.4s, v25.4s
+	FMOVQ 0(R19), F24
+	WORD $0x4e38cf65 // fmla v5.4s, v27.4s, v24.4s
+	FMOVQ 0(R15), F24
+	WORD $0x6e38df59 // fmul v25.4s, v26.4s, v24.4s
+	WORD $0x4e39cde7 // fmla v7.4s, v15.4s, v25.4s
+	FMOVQ 0(R20), F24
+	WORD $0x4e38cf67 // fmla v7.4s, v27.4s, v24.4s
+	FMOVQ 0(R16), F24
+	WORD $0x6e38df59 // fmul v25.4s, v26.4s, v24.4s
+	WORD $0x4e39ce29 // fmla v9.4s, v17.4s, v25.4s
+	FMOVQ 0(R21), F24
+	WORD $0x4e38cf69 // fmla v9.4s, v27.4s, v24.4s
+	FMOVQ 0(R17), F24
+	WORD $0x6e38df59 // fmul v25.4s, v26.4s, v24.4s
+	WORD $0x4e39ce6b // fmla v11.4s, v19.4s, v25.4s
+	FMOVQ 0(R22), F24
+	WORD $0x4e38cf6b // fmla v11.4s, v27.4s, v24.4s
+
+	// blocks 4 to 7
+	FMOVQ 104(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 100(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVQ 128(R10), F24
+	FMOVQ 144(R10), F25
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e9896cd // sdot v13.4s, v22.16b, v24.16b
+	WORD $0x4e9996ed // sdot v13.4s, v23.16b, v25.16b
+	FMOVQ 128(R11), F24
+	FMOVQ 144(R11), F25
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x4e9896cf // sdot v15.4s, v22.16b, v24.16b
+	WORD $0x4e9996ef // sdot v15.4s, v23.16b, v25.16b
+	FMOVQ 128(R12), F24
+	FMOVQ 144(R12), F25
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x4e9896d1 // sdot v17.4s, v22.16b, v24.16b
+	WORD $0x4e9996f1 // sdot v17.4s, v23.16b, v25.16b
+	FMOVQ 128(R13), F24
+	FMOVQ 144(R13), F25
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x4e9896d3 // sdot v19.4s, v22.16b, v24.16b
+	WORD $0x4e9996f3 // sdot v19.4s, v23.16b, v25.16b
+	FMOVQ 128(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 124(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVQ 160(R10), F24
+	FMOVQ 176(R10), F25
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9896ce // sdot v14.4s, v22.16b, v24.16b
+	WORD $0x4e9996ee // sdot v14.4s, v23.16b, v25.16b
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	FMOVQ 160(R11), F24
+	FMOVQ 176(R11), F25
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e9896d0 // sdot v16.4s, v22.16b, v24.16b
+	WORD $0x4e9996f0 // sdot v16.4s, v23.16b, v25.16b
+	WORD $0x4eb0bdef // addp v15.4s, v15.4s, v16.4s
+	FMOVQ 160(R12), F24
+	FMOVQ 176(R12), F25
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x4e9896d2 // sdot v18.4s, v22.16b, v24.16b
+	WORD $0x4e9996f2 // sdot v18.4s, v23.16b, v25.16b
+	WORD $0x4eb2be31 // addp v17.4s, v17.4s, v18.4s
+	FMOVQ 160(R13), F24
+	FMOVQ 176(R13), F25
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x4e9896d4 // sdot v20.4s, v22.16b, v24.16b
+	WORD $0x4e9996f4 // sdot v20.4s, v23.16b, v25.16b
+	WORD $0x4eb4be73 // addp v19.4s, v19.4s, v20.4s
+	FMOVQ 152(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 148(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVQ 192(R10), F24
+	FMOVQ 208(R10), F25
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9896ce // sdot v14.4s, v22.16b, v24.16b
+	WORD $0x4e9996ee // sdot v14.4s, v23.16b, v25.16b
+	FMOVQ 192(R11), F24
+	FMOVQ 208(R11), F25
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e9896d0 // sdot v16.4s, v22.16b, v24.16b
+	WORD $0x4e9996f0 // sdot v16.4s, v23.16b, v25.16b
+	FMOVQ 192(R12), F24
+	FMOVQ 208(R12), F25
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x4e9896d2 // sdot v18.4s, v22.16b, v24.16b
+	WORD $0x4e9996f2 // sdot v18.4s, v23.16b, v25.16b
+	FMOVQ 192(R13), F24
+	FMOVQ 208(R13), F25
+	WORD $0x6f00e414 // movi v20.2d, #0
+	WORD $0x4e9896d4 // sdot v20.4s, v22.16b, v24.16b
+	WORD $0x4e9996f4 // sdot v20.4s, v23.16b, v25.16b
+	FMOVQ 176(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 172(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVQ 224(R10), F24
+	FMOVQ 240(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb5bdce // addp v14.4s, v14.4s, v21.4s
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	FMOVQ 224(R11), F24
+	FMOVQ 240(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb5be10 // addp v16.4s, v16.4s, v21.4s
+	WORD $0x4eb0bdef // addp v15.4s, v15.4s, v16.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	FMOVQ 224(R12), F24
+	FMOVQ 240(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb5be52 // addp v18.4s, v18.4s, v21.4s
+	WORD $0x4eb2be31 // addp v17.4s, v17.4s, v18.4s
+	WORD $0x4e21da31 // scvtf v17.4s, v17.4s
+	FMOVQ 224(R13), F24
+	FMOVQ 240(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4eb4be73 // addp v19.4s, v19.4s, v20.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x0dc880fa // ld1 {v26.s}[0], [x7], x8
+	WORD $0x0dc890fa // ld1 {v26.s}[1], [x7], x8
+	WORD $0x4dc880fa // ld1 {v26.s}[2], [x7], x8
+	WORD $0x4dc890fa // ld1 {v26.s}[3], [x7], x8
+	WORD $0x4e5a5b5b // uzp2 v27.8h, v26.8h, v26.8h
+	WORD $0x4e5a1b5a // uzp1 v26.8h, v26.8h, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	FMOVQ 16(R14), F24
+	WORD $0x6e38df59 // fmul v25.4s, v26.4s, v24.4s
+	WORD $0x4e39cda6 // fmla v6.4s, v13.4s, v25.4s
+	FMOVQ 16(R19), F24
+	WORD $0x4e38cf66 // fmla v6.4s, v27.4s, v24.4s
+	FMOVQ 16(R15), F24
+	WORD $0x6e38df59 // fmul v25.4s, v26.4s, v24.4s
+	WORD $0x4e39cde8 // fmla v8.4s, v15.4s, v25.4s
+	FMOVQ 16(R20), F24
+	WORD $0x4e38cf68 // fmla v8.4s, v27.4s, v24.4s
+	FMOVQ 16(R16), F24
+	WORD $0x6e38df59 // fmul v25.4s, v26.4s, v24.4s
+	WORD $0x4e39ce2a // fmla v10.4s, v17.4s, v25.4s
+	FMOVQ 16(R21), F24
+	WORD $0x4e38cf6a // fmla v10.4s, v27.4s, v24.4s
+	FMOVQ 16(R17), F24
+	WORD $0x6e38df59 // fmul v25.4s, v26.4s, v24.4s
+	WORD $0x4e39ce6c // fmla v12.4s, v19.4s, v25.4s
+	FMOVQ 16(R22), F24
+	WORD $0x4e38cf6c // fmla v12.4s, v27.4s, v24.4s
+	ADD $192, R6, R6
+	ADD $256, R10, R10
+	ADD $256, R11, R11
+	ADD $256, R12, R12
+	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
+	ADD $32, R17, R17
+	ADD $32, R19, R19
+	ADD $32, R20, R20
+	ADD $32, R21, R21
+	ADD $32, R22, R22
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+
+	// the last blocks
+	ANDS $7, R3, R9
+	BEQ rest5
+	FMOVQ 8(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 4(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVS 0(R6), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x5e0c075b // mov s27, v26.s[1]
+	FMOVQ 0(R10), F24
+	FMOVQ 16(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 0(R14), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0404b9 // mov s25, v5.s[0]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 0(R19), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e040725 // mov v5.s[0], v25.s[0]
+	FMOVQ 0(R11), F24
+	FMOVQ 16(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 0(R15), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0404f9 // mov s25, v7.s[0]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 0(R20), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e040727 // mov v7.s[0], v25.s[0]
+	FMOVQ 0(R12), F24
+	FMOVQ 16(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 0(R16), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e040539 // mov s25, v9.s[0]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 0(R21), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e040729 // mov v9.s[0], v25.s[0]
+	FMOVQ 0(R13), F24
+	FMOVQ 16(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 0(R17), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e040579 // mov s25, v11.s[0]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 0(R22), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e04072b // mov v11.s[0], v25.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 32(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 28(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVS 24(R6), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x5e0c075b // mov s27, v26.s[1]
+	FMOVQ 32(R10), F24
+	FMOVQ 48(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 4(R14), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0c04b9 // mov s25, v5.s[1]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 4(R19), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e0c0725 // mov v5.s[1], v25.s[0]
+	FMOVQ 32(R11), F24
+	FMOVQ 48(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 4(R15), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0c04f9 // mov s25, v7.s[1]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 4(R20), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e0c0727 // mov v7.s[1], v25.s[0]
+	FMOVQ 32(R12), F24
+	FMOVQ 48(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 4(R16), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0c0539 // mov s25, v9.s[1]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 4(R21), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e0c0729 // mov v9.s[1], v25.s[0]
+	FMOVQ 32(R13), F24
+	FMOVQ 48(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 4(R17), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0c0579 // mov s25, v11.s[1]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 4(R22), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e0c072b // mov v11.s[1], v25.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 56(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 52(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVS 48(R6), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x5e0c075b // mov s27, v26.s[1]
+	FMOVQ 64(R10), F24
+	FMOVQ 80(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 8(R14), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e1404b9 // mov s25, v5.s[2]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 8(R19), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e140725 // mov v5.s[2], v25.s[0]
+	FMOVQ 64(R11), F24
+	FMOVQ 80(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 8(R15), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e1404f9 // mov s25, v7.s[2]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 8(R20), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e140727 // mov v7.s[2], v25.s[0]
+	FMOVQ 64(R12), F24
+	FMOVQ 80(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 8(R16), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e140539 // mov s25, v9.s[2]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 8(R21), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e140729 // mov v9.s[2], v25.s[0]
+	FMOVQ 64(R13), F24
+	FMOVQ 80(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 8(R17), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e140579 // mov s25, v11.s[2]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 8(R22), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e14072b // mov v11.s[2], v25.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 80(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 76(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVS 72(R6), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x5e0c075b // mov s27, v26.s[1]
+	FMOVQ 96(R10), F24
+	FMOVQ 112(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 12(R14), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e1c04b9 // mov s25, v5.s[3]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 12(R19), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e1c0725 // mov v5.s[3], v25.s[0]
+	FMOVQ 96(R11), F24
+	FMOVQ 112(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 12(R15), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e1c04f9 // mov s25, v7.s[3]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 12(R20), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e1c0727 // mov v7.s[3], v25.s[0]
+	FMOVQ 96(R12), F24
+	FMOVQ 112(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 12(R16), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e1c0539 // mov s25, v9.s[3]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 12(R21), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e1c0729 // mov v9.s[3], v25.s[0]
+	FMOVQ 96(R13), F24
+	FMOVQ 112(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 12(R17), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e1c0579 // mov s25, v11.s[3]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 12(R22), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e1c072b // mov v11.s[3], v25.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 104(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 100(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVS 96(R6), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x5e0c075b // mov s27, v26.s[1]
+	FMOVQ 128(R10), F24
+	FMOVQ 144(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 16(R14), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0404d9 // mov s25, v6.s[0]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 16(R19), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e040726 // mov v6.s[0], v25.s[0]
+	FMOVQ 128(R11), F24
+	FMOVQ 144(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 16(R15), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e040519 // mov s25, v8.s[0]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 16(R20), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e040728 // mov v8.s[0], v25.s[0]
+	FMOVQ 128(R12), F24
+	FMOVQ 144(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 16(R16), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e040559 // mov s25, v10.s[0]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 16(R21), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e04072a // mov v10.s[0], v25.s[0]
+	FMOVQ 128(R13), F24
+	FMOVQ 144(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 16(R17), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e040599 // mov s25, v12.s[0]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 16(R22), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e04072c // mov v12.s[0], v25.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 128(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 124(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVS 120(R6), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x5e0c075b // mov s27, v26.s[1]
+	FMOVQ 160(R10), F24
+	FMOVQ 176(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 20(R14), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0c04d9 // mov s25, v6.s[1]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 20(R19), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e0c0726 // mov v6.s[1], v25.s[0]
+	FMOVQ 160(R11), F24
+	FMOVQ 176(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 20(R15), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0c0519 // mov s25, v8.s[1]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 20(R20), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e0c0728 // mov v8.s[1], v25.s[0]
+	FMOVQ 160(R12), F24
+	FMOVQ 176(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 20(R16), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0c0559 // mov s25, v10.s[1]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 20(R21), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e0c072a // mov v10.s[1], v25.s[0]
+	FMOVQ 160(R13), F24
+	FMOVQ 176(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 20(R17), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e0c0599 // mov s25, v12.s[1]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 20(R22), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e0c072c // mov v12.s[1], v25.s[0]
+	SUBS $1, R9, R9
+	BEQ rest5
+	FMOVQ 152(R6), F23
+	WORD $0x4e201ef6 // and v22.16b, v23.16b, v0.16b
+	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
+	FMOVS 148(R6), F24
+	WORD $0x4e030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ed6 // orr v22.16b, v22.16b, v25.16b
+	WORD $0x4e040319 // tbl v25.16b, {v24.16b}, v4.16b
+	WORD $0x4e228f39 // cmtst v25.16b, v25.16b, v2.16b
+	WORD $0x4e211f39 // and v25.16b, v25.16b, v1.16b
+	WORD $0x4eb91ef7 // orr v23.16b, v23.16b, v25.16b
+	FMOVS 144(R6), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x5e0c075b // mov s27, v26.s[1]
+	FMOVQ 192(R10), F24
+	FMOVQ 208(R10), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 24(R14), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e1404d9 // mov s25, v6.s[2]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 24(R19), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e140726 // mov v6.s[2], v25.s[0]
+	FMOVQ 192(R11), F24
+	FMOVQ 208(R11), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 24(R15), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e140519 // mov s25, v8.s[2]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 24(R20), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e140728 // mov v8.s[2], v25.s[0]
+	FMOVQ 192(R12), F24
+	FMOVQ 208(R12), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 24(R16), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e140559 // mov s25, v10.s[2]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 24(R21), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e14072a // mov v10.s[2], v25.s[0]
+	FMOVQ 192(R13), F24
+	FMOVQ 208(R13), F25
+	WORD $0x6f00e415 // movi v21.2d, #0
+	WORD $0x4e9896d5 // sdot v21.4s, v22.16b, v24.16b
+	WORD $0x4e9996f5 // sdot v21.4s, v23.16b, v25.16b
+	WORD $0x4eb1bab5 // addv s21, v21.4s
+	WORD $0x5e21dab5 // scvtf s21, s21
+	FMOVS 24(R17), F24
+	WORD $0x1e3a0b18 // fmul s24, s24, s26
+	WORD $0x5e140599 // mov s25, v12.s[2]
+	WORD $0x1f1866b9 // fmadd s25, s21, s24, s25
+	FMOVS 24(R22), F24
+	WORD $0x1f186779 // fmadd s25, s27, s24, s25
+	WORD $0x6e14072c // mov v12.s[2], v25.s[0]
+	SUBS $1, R9, R9
+rest5:
+	MOVD R4, R7
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x1e252b18 // fadd s24, s24, s5
+	WORD $0x5e0c04b9 // mov s25, v5.s[1]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1404b9 // mov s25, v5.s[2]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1c04b9 // mov s25, v5.s[3]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x1e262b18 // fadd s24, s24, s6
+	WORD $0x5e0c04d9 // mov s25, v6.s[1]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1404d9 // mov s25, v6.s[2]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1c04d9 // mov s25, v6.s[3]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	FMOVS F24, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x1e272b18 // fadd s24, s24, s7
+	WORD $0x5e0c04f9 // mov s25, v7.s[1]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1404f9 // mov s25, v7.s[2]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1c04f9 // mov s25, v7.s[3]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x1e282b18 // fadd s24, s24, s8
+	WORD $0x5e0c0519 // mov s25, v8.s[1]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e140519 // mov s25, v8.s[2]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1c0519 // mov s25, v8.s[3]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	FMOVS F24, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x1e292b18 // fadd s24, s24, s9
+	WORD $0x5e0c0539 // mov s25, v9.s[1]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e140539 // mov s25, v9.s[2]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1c0539 // mov s25, v9.s[3]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x1e2a2b18 // fadd s24, s24, s10
+	WORD $0x5e0c0559 // mov s25, v10.s[1]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e140559 // mov s25, v10.s[2]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1c0559 // mov s25, v10.s[3]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	FMOVS F24, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e418 // movi v24.2d, #0
+	WORD $0x1e2b2b18 // fadd s24, s24, s11
+	WORD $0x5e0c0579 // mov s25, v11.s[1]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e140579 // mov s25, v11.s[2]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1c0579 // mov s25, v11.s[3]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x1e2c2b18 // fadd s24, s24, s12
+	WORD $0x5e0c0599 // mov s25, v12.s[1]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e140599 // mov s25, v12.s[2]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	WORD $0x5e1c0599 // mov s25, v12.s[3]
+	WORD $0x1e392b18 // fadd s24, s24, s25
+	FMOVS F24, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ8_0_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ8_0_1(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $34, R8
 	CBZ R2, end2
@@ -5072,22 +9206,22 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ8_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ8_0_2(SB), NOSPLIT, $0-72
+// func neonDotQ8_0_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ8_0_2(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $34, R8
 	CBZ R2, end2
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R12
 	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
 	ADD R3<<2, R12, R13
 	WORD $0x6f00e400 // movi v0.2d, #0
 	WORD $0x6f00e401 // movi v1.2d, #0
@@ -5237,8 +9371,8 @@ loop3:
 	WORD $0x4e2cccc3 // fmla v3.4s, v6.4s, v12.4s
 	ADD $272, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R12, R12
 	ADD $256, R11, R11
+	ADD $32, R12, R12
 	ADD $32, R13, R13
 	SUBS $1, R9, R9
 	BNE loop3
@@ -5498,26 +9632,26 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ8_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ8_0_4(SB), NOSPLIT, $0-72
+// func neonDotQ8_0_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ8_0_4(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $34, R8
 	CBZ R2, end2
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R14
 	ADD R3<<5, R10, R11
-	ADD R3<<2, R14, R15
 	ADD R3<<5, R11, R12
-	ADD R3<<2, R15, R16
 	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
 	ADD R3<<2, R16, R17
 	WORD $0x6f00e400 // movi v0.2d, #0
 	WORD $0x6f00e401 // movi v1.2d, #0
@@ -5779,12 +9913,12 @@ loop3:
 	WORD $0x4e34cdc7 // fmla v7.4s, v14.4s, v20.4s
 	ADD $272, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R14, R14
 	ADD $256, R11, R11
-	ADD $32, R15, R15
 	ADD $256, R12, R12
-	ADD $32, R16, R16
 	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
 	ADD $32, R17, R17
 	SUBS $1, R9, R9
 	BNE loop3
@@ -6246,14 +10380,14 @@ rest5:
 end2:
 	RET
 
-// func neonDotIQ4_NL_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotIQ4_NL_1(SB), NOSPLIT, $0-72
+// func neonDotIQ4_NL_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotIQ4_NL_1(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $18, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -6561,14 +10695,14 @@ rest5:
 end2:
 	RET
 
-// func neonDotIQ4_NL_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotIQ4_NL_2(SB), NOSPLIT, $0-72
+// func neonDotIQ4_NL_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotIQ4_NL_2(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $18, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -6580,8 +10714,8 @@ TEXT ·neonDotIQ4_NL_2(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R12
 	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
 	ADD R3<<2, R12, R13
 	WORD $0x6f00e402 // movi v2.2d, #0
 	WORD $0x6f00e403 // movi v3.2d, #0
@@ -6755,8 +10889,8 @@ loop3:
 	WORD $0x4e2ecd05 // fmla v5.4s, v8.4s, v14.4s
 	ADD $144, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R12, R12
 	ADD $256, R11, R11
+	ADD $32, R12, R12
 	ADD $32, R13, R13
 	SUBS $1, R9, R9
 	BNE loop3
@@ -7037,14 +11171,14 @@ rest5:
 end2:
 	RET
 
-// func neonDotIQ4_NL_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotIQ4_NL_4(SB), NOSPLIT, $0-72
+// func neonDotIQ4_NL_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotIQ4_NL_4(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $18, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -7056,12 +11190,12 @@ TEXT ·neonDotIQ4_NL_4(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R14
 	ADD R3<<5, R10, R11
-	ADD R3<<2, R14, R15
 	ADD R3<<5, R11, R12
-	ADD R3<<2, R15, R16
 	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
 	ADD R3<<2, R16, R17
 	WORD $0x6f00e402 // movi v2.2d, #0
 	WORD $0x6f00e403 // movi v3.2d, #0
@@ -7347,12 +11481,12 @@ loop3:
 	WORD $0x4e36ce09 // fmla v9.4s, v16.4s, v22.4s
 	ADD $144, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R14, R14
 	ADD $256, R11, R11
-	ADD $32, R15, R15
 	ADD $256, R12, R12
-	ADD $32, R16, R16
 	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
 	ADD $32, R17, R17
 	SUBS $1, R9, R9
 	BNE loop3
@@ -7835,14 +11969,1296 @@ rest5:
 end2:
 	RET
 
-// func neonDotQ4_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_K_1(SB), NOSPLIT, $0-72
+// func neonDotQ2_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ2_K_1(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $84, R8
+	WORD $0x4f00e460 // movi v0.16b, #3
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	MOVD scale+40(FP), R11
+	MOVD half+56(FP), R12
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+
+	// scales
+	FMOVQ 0(R6), F15
+	WORD $0x4f00e5ee // movi v14.16b, #15
+	WORD $0x4e2e1df0 // and v16.16b, v15.16b, v14.16b
+	WORD $0x6f0c05ed // ushr v13.16b, v15.16b, #4
+	WORD $0x2f08a60e // uxtl v14.8h, v16.8b
+	WORD $0x6f08a610 // uxtl2 v16.8h, v16.16b
+	WORD $0x2f10a5c3 // uxtl v3.4s, v14.4h
+	WORD $0x6f10a5c4 // uxtl2 v4.4s, v14.8h
+	WORD $0x6e21d863 // ucvtf v3.4s, v3.4s
+	WORD $0x6e21d884 // ucvtf v4.4s, v4.4s
+	WORD $0x2f10a605 // uxtl v5.4s, v16.4h
+	WORD $0x6f10a606 // uxtl2 v6.4s, v16.8h
+	WORD $0x6e21d8a5 // ucvtf v5.4s, v5.4s
+	WORD $0x6e21d8c6 // ucvtf v6.4s, v6.4s
+	WORD $0x2f08a5ae // uxtl v14.8h, v13.8b
+	WORD $0x6f08a5ad // uxtl2 v13.8h, v13.16b
+	WORD $0x2f10a5c9 // uxtl v9.4s, v14.4h
+	WORD $0x6f10a5ca // uxtl2 v10.4s, v14.8h
+	WORD $0x6e21d929 // ucvtf v9.4s, v9.4s
+	WORD $0x6e21d94a // ucvtf v10.4s, v10.4s
+	WORD $0x2f10a5ab // uxtl v11.4s, v13.4h
+	WORD $0x6f10a5ac // uxtl2 v12.4s, v13.8h
+	WORD $0x6e21d96b // ucvtf v11.4s, v11.4s
+	WORD $0x6e21d98c // ucvtf v12.4s, v12.4s
+	FMOVS 80(R6), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x6ea0f9d0 // fneg v16.4s, v14.4s
+	WORD $0x4f8e9063 // fmul v3.4s, v3.4s, v14.s[0]
+	WORD $0x4fb09129 // fmul v9.4s, v9.4s, v16.s[1]
+	WORD $0x4f8e9084 // fmul v4.4s, v4.4s, v14.s[0]
+	WORD $0x4fb0914a // fmul v10.4s, v10.4s, v16.s[1]
+	WORD $0x4f8e90a5 // fmul v5.4s, v5.4s, v14.s[0]
+	WORD $0x4fb0916b // fmul v11.4s, v11.4s, v16.s[1]
+	WORD $0x4f8e90c6 // fmul v6.4s, v6.4s, v14.s[0]
+	WORD $0x4fb0918c // fmul v12.4s, v12.4s, v16.s[1]
+	WORD $0x4e841871 // uzp1 v17.4s, v3.4s, v4.4s
+	WORD $0x4e845873 // uzp2 v19.4s, v3.4s, v4.4s
+	WORD $0x4e8618b2 // uzp1 v18.4s, v5.4s, v6.4s
+	WORD $0x4e8658b4 // uzp2 v20.4s, v5.4s, v6.4s
+	WORD $0x4e8a1935 // uzp1 v21.4s, v9.4s, v10.4s
+	WORD $0x4e8a5937 // uzp2 v23.4s, v9.4s, v10.4s
+	WORD $0x4e8c1976 // uzp1 v22.4s, v11.4s, v12.4s
+	WORD $0x4e8c5978 // uzp2 v24.4s, v11.4s, v12.4s
+
+	// blocks 0 to 3
+	FMOVQ 16(R6), F13
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 32(R6), F14
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 0(R10), F15
+	FMOVQ 16(R10), F16
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x4e8f95a3 // sdot v3.4s, v13.16b, v15.16b
+	WORD $0x4e9095c5 // sdot v5.4s, v14.16b, v16.16b
+	FMOVQ 16(R6), F13
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 32(R6), F14
+	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 32(R10), F15
+	FMOVQ 48(R10), F16
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x4e8f95a4 // sdot v4.4s, v13.16b, v15.16b
+	WORD $0x4e9095c6 // sdot v6.4s, v14.16b, v16.16b
+	WORD $0x4ea4bc63 // addp v3.4s, v3.4s, v4.4s
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	FMOVQ 16(R6), F13
+	WORD $0x6f0c05ad // ushr v13.16b, v13.16b, #4
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 32(R6), F14
+	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 64(R10), F15
+	FMOVQ 80(R10), F16
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x4e8f95a4 // sdot v4.4s, v13.16b, v15.16b
+	WORD $0x4e9095c6 // sdot v6.4s, v14.16b, v16.16b
+	FMOVQ 16(R6), F13
+	WORD $0x6f0a05ad // ushr v13.16b, v13.16b, #6
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 32(R6), F14
+	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 96(R10), F15
+	FMOVQ 112(R10), F16
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8f95a7 // sdot v7.4s, v13.16b, v15.16b
+	WORD $0x4e9095c8 // sdot v8.4s, v14.16b, v16.16b
+	WORD $0x4ea7bc84 // addp v4.4s, v4.4s, v7.4s
+	WORD $0x4ea4bc63 // addp v3.4s, v3.4s, v4.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4ea8bcc6 // addp v6.4s, v6.4s, v8.4s
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	FMOVQ 0(R11), F15
+	WORD $0x6e2fde30 // fmul v16.4s, v17.4s, v15.4s
+	WORD $0x4e30cc61 // fmla v1.4s, v3.4s, v16.4s
+	WORD $0x6e2fde70 // fmul v16.4s, v19.4s, v15.4s
+	WORD $0x4e30cca1 // fmla v1.4s, v5.4s, v16.4s
+	FMOVQ 0(R12), F13
+	FMOVQ 16(R12), F14
+	WORD $0x4e8e19a7 // uzp1 v7.4s, v13.4s, v14.4s
+	WORD $0x4e8e59a8 // uzp2 v8.4s, v13.4s, v14.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x4e27cea1 // fmla v1.4s, v21.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
+	WORD $0x4e28cee1 // fmla v1.4s, v23.4s, v8.4s
+
+	// blocks 4 to 7
+	FMOVQ 48(R6), F13
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 64(R6), F14
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 128(R10), F15
+	FMOVQ 144(R10), F16
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x4e8f95a3 // sdot v3.4s, v13.16b, v15.16b
+	WORD $0x4e9095c5 // sdot v5.4s, v14.16b, v16.16b
+	FMOVQ 48(R6), F13
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 64(R6), F14
+	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 160(R10), F15
+	FMOVQ 176(R10), F16
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x4e8f95a4 // sdot v4.4s, v13.16b, v15.16b
+	WORD $0x4e9095c6 // sdot v6.4s, v14.16b, v16.16b
+	WORD $0x4ea4bc63 // addp v3.4s, v3.4s, v4.4s
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	FMOVQ 48(R6), F13
+	WORD $0x6f0c05ad // ushr v13.16b, v13.16b, #4
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 64(R6), F14
+	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 192(R10), F15
+	FMOVQ 208(R10), F16
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x4e8f95a4 // sdot v4.4s, v13.16b, v15.16b
+	WORD $0x4e9095c6 // sdot v6.4s, v14.16b, v16.16b
+	FMOVQ 48(R6), F13
+	WORD $0x6f0a05ad // ushr v13.16b, v13.16b, #6
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 64(R6), F14
+	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 224(R10), F15
+	FMOVQ 240(R10), F16
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8f95a7 // sdot v7.4s, v13.16b, v15.16b
+	WORD $0x4e9095c8 // sdot v8.4s, v14.16b, v16.16b
+	WORD $0x4ea7bc84 // addp v4.4s, v4.4s, v7.4s
+	WORD $0x4ea4bc63 // addp v3.4s, v3.4s, v4.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4ea8bcc6 // addp v6.4s, v6.4s, v8.4s
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	FMOVQ 16(R11), F15
+	WORD $0x6e2fde50 // fmul v16.4s, v18.4s, v15.4s
+	WORD $0x4e30cc62 // fmla v2.4s, v3.4s, v16.4s
+	WORD $0x6e2fde90 // fmul v16.4s, v20.4s, v15.4s
+	WORD $0x4e30cca2 // fmla v2.4s, v5.4s, v16.4s
+	FMOVQ 32(R12), F13
+	FMOVQ 48(R12), F14
+	WORD $0x4e8e19a7 // uzp1 v7.4s, v13.4s, v14.4s
+	WORD $0x4e8e59a8 // uzp2 v8.4s, v13.4s, v14.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x4e27cec2 // fmla v2.4s, v22.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
+	WORD $0x4e28cf02 // fmla v2.4s, v24.4s, v8.4s
+	ADD $84, R6, R6
+	ADD $256, R10, R10
+	ADD $32, R11, R11
+	ADD $64, R12, R12
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+	MOVD R4, R7
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x1e2129ef // fadd s15, s15, s1
+	WORD $0x5e0c0430 // mov s16, v1.s[1]
+	WORD $0x1e3029ef // fadd s15, s15, s16
+	WORD $0x5e140430 // mov s16, v1.s[2]
+	WORD $0x1e3029ef // fadd s15, s15, s16
+	WORD $0x5e1c0430 // mov s16, v1.s[3]
+	WORD $0x1e3029ef // fadd s15, s15, s16
+	WORD $0x1e2229ef // fadd s15, s15, s2
+	WORD $0x5e0c0450 // mov s16, v2.s[1]
+	WORD $0x1e3029ef // fadd s15, s15, s16
+	WORD $0x5e140450 // mov s16, v2.s[2]
+	WORD $0x1e3029ef // fadd s15, s15, s16
+	WORD $0x5e1c0450 // mov s16, v2.s[3]
+	WORD $0x1e3029ef // fadd s15, s15, s16
+	FMOVS F15, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ2_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ2_K_2(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $84, R8
+	WORD $0x4f00e460 // movi v0.16b, #3
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
+	ADD R3<<2, R12, R13
+	MOVD half+56(FP), R14
+	ADD R3<<3, R14, R15
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+
+	// scales
+	FMOVQ 0(R6), F17
+	WORD $0x4f00e5f0 // movi v16.16b, #15
+	WORD $0x4e301e32 // and v18.16b, v17.16b, v16.16b
+	WORD $0x6f0c062f // ushr v15.16b, v17.16b, #4
+	WORD $0x2f08a650 // uxtl v16.8h, v18.8b
+	WORD $0x6f08a652 // uxtl2 v18.8h, v18.16b
+	WORD $0x2f10a605 // uxtl v5.4s, v16.4h
+	WORD $0x6f10a606 // uxtl2 v6.4s, v16.8h
+	WORD $0x6e21d8a5 // ucvtf v5.4s, v5.4s
+	WORD $0x6e21d8c6 // ucvtf v6.4s, v6.4s
+	WORD $0x2f10a647 // uxtl v7.4s, v18.4h
+	WORD $0x6f10a648 // uxtl2 v8.4s, v18.8h
+	WORD $0x6e21d8e7 // ucvtf v7.4s, v7.4s
+	WORD $0x6e21d908 // ucvtf v8.4s, v8.4s
+	WORD $0x2f08a5f0 // uxtl v16.8h, v15.8b
+	WORD $0x6f08a5ef // uxtl2 v15.8h, v15.16b
+	WORD $0x2f10a609 // uxtl v9.4s, v16.4h
+	WORD $0x6f10a60a // uxtl2 v10.4s, v16.8h
+	WORD $0x6e21d929 // ucvtf v9.4s, v9.4s
+	WORD $0x6e21d94a // ucvtf v10.4s, v10.4s
+	WORD $0x2f10a5eb // uxtl v11.4s, v15.4h
+	WORD $0x6f10a5ec // uxtl2 v12.4s, v15.8h
+	WORD $0x6e21d96b // ucvtf v11.4s, v11.4s
+	WORD $0x6e21d98c // ucvtf v12.4s, v12.4s
+	FMOVS 80(R6), F16
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	WORD $0x6ea0fa12 // fneg v18.4s, v16.4s
+	WORD $0x4f9090a5 // fmul v5.4s, v5.4s, v16.s[0]
+	WORD $0x4fb29129 // fmul v9.4s, v9.4s, v18.s[1]
+	WORD $0x4f9090c6 // fmul v6.4s, v6.4s, v16.s[0]
+	WORD $0x4fb2914a // fmul v10.4s, v10.4s, v18.s[1]
+	WORD $0x4f9090e7 // fmul v7.4s, v7.4s, v16.s[0]
+	WORD $0x4fb2916b // fmul v11.4s, v11.4s, v18.s[1]
+	WORD $0x4f909108 // fmul v8.4s, v8.4s, v16.s[0]
+	WORD $0x4fb2918c // fmul v12.4s, v12.4s, v18.s[1]
+	WORD $0x4e8618b3 // uzp1 v19.4s, v5.4s, v6.4s
+	WORD $0x4e8658b5 // uzp2 v21.4s, v5.4s, v6.4s
+	WORD $0x4e8818f4 // uzp1 v20.4s, v7.4s, v8.4s
+	WORD $0x4e8858f6 // uzp2 v22.4s, v7.4s, v8.4s
+	WORD $0x4e8a1937 // uzp1 v23.4s, v9.4s, v10.4s
+	WORD $0x4e8a5939 // uzp2 v25.4s, v9.4s, v10.4s
+	WORD $0x4e8c1978 // uzp1 v24.4s, v11.4s, v12.4s
+	WORD $0x4e8c597a // uzp2 v26.4s, v11.4s, v12.4s
+
+	// blocks 0 to 3
+	FMOVQ 16(R6), F15
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 32(R6), F16
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	FMOVQ 0(R10), F17
+	FMOVQ 16(R10), F18
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x4e9195e5 // sdot v5.4s, v15.16b, v17.16b
+	WORD $0x4e929607 // sdot v7.4s, v16.16b, v18.16b
+	FMOVQ 0(R11), F17
+	FMOVQ 16(R11), F18
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x4e9195e9 // sdot v9.4s, v15.16b, v17.16b
+	WORD $0x4e92960b // sdot v11.4s, v16.16b, v18.16b
+	FMOVQ 16(R6), F15
+	WORD $0x6f0e05ef // ushr v15.16b, v15.16b, #2
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 32(R6), F16
+	WORD $0x6f0e0610 // ushr v16.16b, v16.16b, #2
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	FMOVQ 32(R10), F17
+	FMOVQ 48(R10), F18
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e9195e6 // sdot v6.4s, v15.16b, v17.16b
+	WORD $0x4e929608 // sdot v8.4s, v16.16b, v18.16b
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	FMOVQ 32(R11), F17
+	FMOVQ 48(R11), F18
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	WORD $0x4e92960c // sdot v12.4s, v16.16b, v18.16b
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	FMOVQ 16(R6), F15
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 32(R6), F16
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	FMOVQ 64(R10), F17
+	FMOVQ 80(R10), F18
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e9195e6 // sdot v6.4s, v15.16b, v17.16b
+	WORD $0x4e929608 // sdot v8.4s, v16.16b, v18.16b
+	FMOVQ 64(R11), F17
+	FMOVQ 80(R11), F18
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	WORD $0x4e92960c // sdot v12.4s, v16.16b, v18.16b
+	FMOVQ 16(R6), F15
+	WORD $0x6f0a05ef // ushr v15.16b, v15.16b, #6
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 32(R6), F16
+	WORD $0x6f0a0610 // ushr v16.16b, v16.16b, #6
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	FMOVQ 96(R10), F17
+	FMOVQ 112(R10), F18
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eadbcc6 // addp v6.4s, v6.4s, v13.4s
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4eaebd08 // addp v8.4s, v8.4s, v14.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	FMOVQ 96(R11), F17
+	FMOVQ 112(R11), F18
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eadbd4a // addp v10.4s, v10.4s, v13.4s
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4eaebd8c // addp v12.4s, v12.4s, v14.4s
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	FMOVQ 0(R12), F17
+	WORD $0x6e31de72 // fmul v18.4s, v19.4s, v17.4s
+	WORD $0x4e32cca1 // fmla v1.4s, v5.4s, v18.4s
+	WORD $0x6e31deb2 // fmul v18.4s, v21.4s, v17.4s
+	WORD $0x4e32cce1 // fmla v1.4s, v7.4s, v18.4s
+	FMOVQ 0(R14), F15
+	FMOVQ 16(R14), F16
+	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
+	WORD $0x4e9059ee // uzp2 v14.4s, v15.4s, v16.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x6e31ddad // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x4e2dcee1 // fmla v1.4s, v23.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
+	WORD $0x4e2ecf21 // fmla v1.4s, v25.4s, v14.4s
+	FMOVQ 0(R13), F17
+	WORD $0x6e31de72 // fmul v18.4s, v19.4s, v17.4s
+	WORD $0x4e32cd23 // fmla v3.4s, v9.4s, v18.4s
+	WORD $0x6e31deb2 // fmul v18.4s, v21.4s, v17.4s
+	WORD $0x4e32cd63 // fmla v3.4s, v11.4s, v18.4s
+	FMOVQ 0(R15), F15
+	FMOVQ 16(R15), F16
+	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
+	WORD $0x4e9059ee // uzp2 v14.4s, v15.4s, v16.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x6e31ddad // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x4e2dcee3 // fmla v3.4s, v23.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
+	WORD $0x4e2ecf23 // fmla v3.4s, v25.4s, v14.4s
+
+	// blocks 4 to 7
+	FMOVQ 48(R6), F15
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 64(R6), F16
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	FMOVQ 128(R10), F17
+	FMOVQ 144(R10), F18
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x4e9195e5 // sdot v5.4s, v15.16b, v17.16b
+	WORD $0x4e929607 // sdot v7.4s, v16.16b, v18.16b
+	FMOVQ 128(R11), F17
+	FMOVQ 144(R11), F18
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x4e9195e9 // sdot v9.4s, v15.16b, v17.16b
+	WORD $0x4e92960b // sdot v11.4s, v16.16b, v18.16b
+	FMOVQ 48(R6), F15
+	WORD $0x6f0e05ef // ushr v15.16b, v15.16b, #2
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 64(R6), F16
+	WORD $0x6f0e0610 // ushr v16.16b, v16.16b, #2
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	FMOVQ 160(R10), F17
+	FMOVQ 176(R10), F18
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e9195e6 // sdot v6.4s, v15.16b, v17.16b
+	WORD $0x4e929608 // sdot v8.4s, v16.16b, v18.16b
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	FMOVQ 160(R11), F17
+	FMOVQ 176(R11), F18
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	WORD $0x4e92960c // sdot v12.4s, v16.16b, v18.16b
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	FMOVQ 48(R6), F15
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 64(R6), F16
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	FMOVQ 192(R10), F17
+	FMOVQ 208(R10), F18
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e9195e6 // sdot v6.4s, v15.16b, v17.16b
+	WORD $0x4e929608 // sdot v8.4s, v16.16b, v18.16b
+	FMOVQ 192(R11), F17
+	FMOVQ 208(R11), F18
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x4e9195ea // sdot v10.4s, v15.16b, v17.16b
+	WORD $0x4e92960c // sdot v12.4s, v16.16b, v18.16b
+	FMOVQ 48(R6), F15
+	WORD $0x6f0a05ef // ushr v15.16b, v15.16b, #6
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 64(R6), F16
+	WORD $0x6f0a0610 // ushr v16.16b, v16.16b, #6
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	FMOVQ 224(R10), F17
+	FMOVQ 240(R10), F18
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eadbcc6 // addp v6.4s, v6.4s, v13.4s
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4eaebd08 // addp v8.4s, v8.4s, v14.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	FMOVQ 224(R11), F17
+	FMOVQ 240(R11), F18
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e9195ed // sdot v13.4s, v15.16b, v17.16b
+	WORD $0x4e92960e // sdot v14.4s, v16.16b, v18.16b
+	WORD $0x4eadbd4a // addp v10.4s, v10.4s, v13.4s
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4eaebd8c // addp v12.4s, v12.4s, v14.4s
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	FMOVQ 16(R12), F17
+	WORD $0x6e31de92 // fmul v18.4s, v20.4s, v17.4s
+	WORD $0x4e32cca2 // fmla v2.4s, v5.4s, v18.4s
+	WORD $0x6e31ded2 // fmul v18.4s, v22.4s, v17.4s
+	WORD $0x4e32cce2 // fmla v2.4s, v7.4s, v18.4s
+	FMOVQ 32(R14), F15
+	FMOVQ 48(R14), F16
+	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
+	WORD $0x4e9059ee // uzp2 v14.4s, v15.4s, v16.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x6e31ddad // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x4e2dcf02 // fmla v2.4s, v24.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
+	WORD $0x4e2ecf42 // fmla v2.4s, v26.4s, v14.4s
+	FMOVQ 16(R13), F17
+	WORD $0x6e31de92 // fmul v18.4s, v20.4s, v17.4s
+	WORD $0x4e32cd24 // fmla v4.4s, v9.4s, v18.4s
+	WORD $0x6e31ded2 // fmul v18.4s, v22.4s, v17.4s
+	WORD $0x4e32cd64 // fmla v4.4s, v11.4s, v18.4s
+	FMOVQ 32(R15), F15
+	FMOVQ 48(R15), F16
+	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
+	WORD $0x4e9059ee // uzp2 v14.4s, v15.4s, v16.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x6e31ddad // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x4e2dcf04 // fmla v4.4s, v24.4s, v13.4s
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
+	WORD $0x4e2ecf44 // fmla v4.4s, v26.4s, v14.4s
+	ADD $84, R6, R6
+	ADD $256, R10, R10
+	ADD $256, R11, R11
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	ADD $64, R14, R14
+	ADD $64, R15, R15
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+	MOVD R4, R7
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x1e212a31 // fadd s17, s17, s1
+	WORD $0x5e0c0432 // mov s18, v1.s[1]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e140432 // mov s18, v1.s[2]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1c0432 // mov s18, v1.s[3]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x1e222a31 // fadd s17, s17, s2
+	WORD $0x5e0c0452 // mov s18, v2.s[1]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e140452 // mov s18, v2.s[2]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1c0452 // mov s18, v2.s[3]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	FMOVS F17, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x1e232a31 // fadd s17, s17, s3
+	WORD $0x5e0c0472 // mov s18, v3.s[1]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e140472 // mov s18, v3.s[2]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1c0472 // mov s18, v3.s[3]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x1e242a31 // fadd s17, s17, s4
+	WORD $0x5e0c0492 // mov s18, v4.s[1]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e140492 // mov s18, v4.s[2]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	WORD $0x5e1c0492 // mov s18, v4.s[3]
+	WORD $0x1e322a31 // fadd s17, s17, s18
+	FMOVS F17, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ3_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ3_K_1(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $110, R8
+	WORD $0x4f00e460 // movi v0.16b, #3
+	WORD $0x4f00e481 // movi v1.16b, #4
+	WORD $0x4f00e482 // movi v2.16b, #4
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	MOVD scale+40(FP), R11
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+
+	// scales
+	FMOVD 96(R6), F13
+	WORD $0x4f00e5ec // movi v12.16b, #15
+	WORD $0x4e2c1dae // and v14.16b, v13.16b, v12.16b
+	WORD $0x6f0c05ab // ushr v11.16b, v13.16b, #4
+	WORD $0x4ecb39ce // zip1 v14.2d, v14.2d, v11.2d
+	MOVD $0xfffefffe00000000, R12
+	VMOV R12, V11.D[0]
+	MOVD $0xfffafffafffcfffc, R12
+	VMOV R12, V11.D[1]
+	FMOVS 104(R6), F13
+	WORD $0x4e0405ad // dup v13.4s, v13.s[0]
+	WORD $0x6e6b45ad // ushl v13.8h, v13.8h, v11.8h
+	WORD $0x4f00e46c // movi v12.16b, #3
+	WORD $0x4e2c1dad // and v13.16b, v13.16b, v12.16b
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4ead1dce // orr v14.16b, v14.16b, v13.16b
+	WORD $0x4f01e40c // movi v12.16b, #32
+	WORD $0x6e2c85ce // sub v14.16b, v14.16b, v12.16b
+	WORD $0x7d40d8cc // ldr h12, [x6, #108]
+	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
+	WORD $0x4f08a5cb // sxtl2 v11.8h, v14.16b
+	WORD $0x0f08a5ce // sxtl v14.8h, v14.8b
+	WORD $0x0f10a5c5 // sxtl v5.4s, v14.4h
+	WORD $0x4f10a5c6 // sxtl2 v6.4s, v14.8h
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x0f10a567 // sxtl v7.4s, v11.4h
+	WORD $0x4f10a568 // sxtl2 v8.4s, v11.8h
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4f8c90a5 // fmul v5.4s, v5.4s, v12.s[0]
+	WORD $0x4f8c90c6 // fmul v6.4s, v6.4s, v12.s[0]
+	WORD $0x4f8c90e7 // fmul v7.4s, v7.4s, v12.s[0]
+	WORD $0x4f8c9108 // fmul v8.4s, v8.4s, v12.s[0]
+	WORD $0x4e8618af // uzp1 v15.4s, v5.4s, v6.4s
+	WORD $0x4e8658b1 // uzp2 v17.4s, v5.4s, v6.4s
+	WORD $0x4e8818f0 // uzp1 v16.4s, v7.4s, v8.4s
+	WORD $0x4e8858f2 // uzp2 v18.4s, v7.4s, v8.4s
+
+	// blocks 0 to 3
+	FMOVQ 32(R6), F11
+	WORD $0x4e201d6b // and v11.16b, v11.16b, v0.16b
+	FMOVQ 48(R6), F12
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	FMOVQ 0(R6), F13
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 16(R6), F13
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22856b // sub v11.16b, v11.16b, v2.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	FMOVQ 0(R10), F13
+	FMOVQ 16(R10), F14
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x4e8d9565 // sdot v5.4s, v11.16b, v13.16b
+	WORD $0x4e8e9587 // sdot v7.4s, v12.16b, v14.16b
+	FMOVQ 32(R6), F11
+	WORD $0x6f0e056b // ushr v11.16b, v11.16b, #2
+	WORD $0x4e201d6b // and v11.16b, v11.16b, v0.16b
+	FMOVQ 48(R6), F12
+	WORD $0x6f0e058c // ushr v12.16b, v12.16b, #2
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	FMOVQ 0(R6), F13
+	WORD $0x4f0955ad // shl v13.16b, v13.16b, #1
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 16(R6), F13
+	WORD $0x4f0955ad // shl v13.16b, v13.16b, #1
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22856b // sub v11.16b, v11.16b, v2.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	FMOVQ 32(R10), F13
+	FMOVQ 48(R10), F14
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8d9566 // sdot v6.4s, v11.16b, v13.16b
+	WORD $0x4e8e9588 // sdot v8.4s, v12.16b, v14.16b
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	FMOVQ 32(R6), F11
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	WORD $0x4e201d6b // and v11.16b, v11.16b, v0.16b
+	FMOVQ 48(R6), F12
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	FMOVQ 0(R6), F13
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 16(R6), F13
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22856b // sub v11.16b, v11.16b, v2.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	FMOVQ 64(R10), F13
+	FMOVQ 80(R10), F14
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8d9566 // sdot v6.4s, v11.16b, v13.16b
+	WORD $0x4e8e9588 // sdot v8.4s, v12.16b, v14.16b
+	FMOVQ 32(R6), F11
+	WORD $0x6f0a056b // ushr v11.16b, v11.16b, #6
+	WORD $0x4e201d6b // and v11.16b, v11.16b, v0.16b
+	FMOVQ 48(R6), F12
+	WORD $0x6f0a058c // ushr v12.16b, v12.16b, #6
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	FMOVQ 0(R6), F13
+	WORD $0x6f0f05ad // ushr v13.16b, v13.16b, #1
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 16(R6), F13
+	WORD $0x6f0f05ad // ushr v13.16b, v13.16b, #1
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22856b // sub v11.16b, v11.16b, v2.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	FMOVQ 96(R10), F13
+	FMOVQ 112(R10), F14
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4ea9bcc6 // addp v6.4s, v6.4s, v9.4s
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4eaabd08 // addp v8.4s, v8.4s, v10.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	FMOVQ 0(R11), F13
+	WORD $0x6e2dddee // fmul v14.4s, v15.4s, v13.4s
+	WORD $0x4e2ecca3 // fmla v3.4s, v5.4s, v14.4s
+	WORD $0x6e2dde2e // fmul v14.4s, v17.4s, v13.4s
+	WORD $0x4e2ecce3 // fmla v3.4s, v7.4s, v14.4s
+
+	// blocks 4 to 7
+	FMOVQ 64(R6), F11
+	WORD $0x4e201d6b // and v11.16b, v11.16b, v0.16b
+	FMOVQ 80(R6), F12
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	FMOVQ 0(R6), F13
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 16(R6), F13
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22856b // sub v11.16b, v11.16b, v2.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	FMOVQ 128(R10), F13
+	FMOVQ 144(R10), F14
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x4e8d9565 // sdot v5.4s, v11.16b, v13.16b
+	WORD $0x4e8e9587 // sdot v7.4s, v12.16b, v14.16b
+	FMOVQ 64(R6), F11
+	WORD $0x6f0e056b // ushr v11.16b, v11.16b, #2
+	WORD $0x4e201d6b // and v11.16b, v11.16b, v0.16b
+	FMOVQ 80(R6), F12
+	WORD $0x6f0e058c // ushr v12.16b, v12.16b, #2
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	FMOVQ 0(R6), F13
+	WORD $0x6f0d05ad // ushr v13.16b, v13.16b, #3
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 16(R6), F13
+	WORD $0x6f0d05ad // ushr v13.16b, v13.16b, #3
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22856b // sub v11.16b, v11.16b, v2.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	FMOVQ 160(R10), F13
+	FMOVQ 176(R10), F14
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8d9566 // sdot v6.4s, v11.16b, v13.16b
+	WORD $0x4e8e9588 // sdot v8.4s, v12.16b, v14.16b
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	FMOVQ 64(R6), F11
+	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
+	WORD $0x4e201d6b // and v11.16b, v11.16b, v0.16b
+	FMOVQ 80(R6), F12
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	FMOVQ 0(R6), F13
+	WORD $0x6f0c05ad // ushr v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 16(R6), F13
+	WORD $0x6f0c05ad // ushr v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22856b // sub v11.16b, v11.16b, v2.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	FMOVQ 192(R10), F13
+	FMOVQ 208(R10), F14
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x4e8d9566 // sdot v6.4s, v11.16b, v13.16b
+	WORD $0x4e8e9588 // sdot v8.4s, v12.16b, v14.16b
+	FMOVQ 64(R6), F11
+	WORD $0x6f0a056b // ushr v11.16b, v11.16b, #6
+	WORD $0x4e201d6b // and v11.16b, v11.16b, v0.16b
+	FMOVQ 80(R6), F12
+	WORD $0x6f0a058c // ushr v12.16b, v12.16b, #6
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	FMOVQ 0(R6), F13
+	WORD $0x6f0b05ad // ushr v13.16b, v13.16b, #5
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	FMOVQ 16(R6), F13
+	WORD $0x6f0b05ad // ushr v13.16b, v13.16b, #5
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22856b // sub v11.16b, v11.16b, v2.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	FMOVQ 224(R10), F13
+	FMOVQ 240(R10), F14
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e8d9569 // sdot v9.4s, v11.16b, v13.16b
+	WORD $0x4e8e958a // sdot v10.4s, v12.16b, v14.16b
+	WORD $0x4ea9bcc6 // addp v6.4s, v6.4s, v9.4s
+	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4eaabd08 // addp v8.4s, v8.4s, v10.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	FMOVQ 16(R11), F13
+	WORD $0x6e2dde0e // fmul v14.4s, v16.4s, v13.4s
+	WORD $0x4e2ecca4 // fmla v4.4s, v5.4s, v14.4s
+	WORD $0x6e2dde4e // fmul v14.4s, v18.4s, v13.4s
+	WORD $0x4e2ecce4 // fmla v4.4s, v7.4s, v14.4s
+	ADD $110, R6, R6
+	ADD $256, R10, R10
+	ADD $32, R11, R11
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+	MOVD R4, R7
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x1e2329ad // fadd s13, s13, s3
+	WORD $0x5e0c046e // mov s14, v3.s[1]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x5e14046e // mov s14, v3.s[2]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x5e1c046e // mov s14, v3.s[3]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x1e2429ad // fadd s13, s13, s4
+	WORD $0x5e0c048e // mov s14, v4.s[1]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x5e14048e // mov s14, v4.s[2]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	WORD $0x5e1c048e // mov s14, v4.s[3]
+	WORD $0x1e2e29ad // fadd s13, s13, s14
+	FMOVS F13, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ3_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ3_K_2(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
+	LSL $2, R5, R5
+	MOVD $110, R8
+	WORD $0x4f00e460 // movi v0.16b, #3
+	WORD $0x4f00e481 // movi v1.16b, #4
+	WORD $0x4f00e482 // movi v2.16b, #4
+	CBZ R2, end2
+loop1:
+	MOVD R0, R6
+	MOVD q+32(FP), R10
+	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
+	ADD R3<<2, R12, R13
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	LSR $3, R3, R9
+	CBZ R9, end4
+loop3:
+
+	// scales
+	FMOVD 96(R6), F19
+	WORD $0x4f00e5f2 // movi v18.16b, #15
+	WORD $0x4e321e74 // and v20.16b, v19.16b, v18.16b
+	WORD $0x6f0c0671 // ushr v17.16b, v19.16b, #4
+	WORD $0x4ed13a94 // zip1 v20.2d, v20.2d, v17.2d
+	MOVD $0xfffefffe00000000, R14
+	VMOV R14, V17.D[0]
+	MOVD $0xfffafffafffcfffc, R14
+	VMOV R14, V17.D[1]
+	FMOVS 104(R6), F19
+	WORD $0x4e040673 // dup v19.4s, v19.s[0]
+	WORD $0x6e714673 // ushl v19.8h, v19.8h, v17.8h
+	WORD $0x4f00e472 // movi v18.16b, #3
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x4f0c5673 // shl v19.16b, v19.16b, #4
+	WORD $0x4eb31e94 // orr v20.16b, v20.16b, v19.16b
+	WORD $0x4f01e412 // movi v18.16b, #32
+	WORD $0x6e328694 // sub v20.16b, v20.16b, v18.16b
+	WORD $0x7d40d8d2 // ldr h18, [x6, #108]
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x4f08a691 // sxtl2 v17.8h, v20.16b
+	WORD $0x0f08a694 // sxtl v20.8h, v20.8b
+	WORD $0x0f10a687 // sxtl v7.4s, v20.4h
+	WORD $0x4f10a688 // sxtl2 v8.4s, v20.8h
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x0f10a629 // sxtl v9.4s, v17.4h
+	WORD $0x4f10a62a // sxtl2 v10.4s, v17.8h
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4f9290e7 // fmul v7.4s, v7.4s, v18.s[0]
+	WORD $0x4f929108 // fmul v8.4s, v8.4s, v18.s[0]
+	WORD $0x4f929129 // fmul v9.4s, v9.4s, v18.s[0]
+	WORD $0x4f92914a // fmul v10.4s, v10.4s, v18.s[0]
+	WORD $0x4e8818f5 // uzp1 v21.4s, v7.4s, v8.4s
+	WORD $0x4e8858f7 // uzp2 v23.4s, v7.4s, v8.4s
+	WORD $0x4e8a1936 // uzp1 v22.4s, v9.4s, v10.4s
+	WORD $0x4e8a5938 // uzp2 v24.4s, v9.4s, v10.4s
+
+	// blocks 0 to 3
+	FMOVQ 32(R6), F17
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	FMOVQ 48(R6), F18
+	WORD $0x4e201e52 // and v18.16b, v18.16b, v0.16b
+	FMOVQ 0(R6), F19
+	WORD $0x4f0a5673 // shl v19.16b, v19.16b, #2
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e31 // orr v17.16b, v17.16b, v19.16b
+	FMOVQ 16(R6), F19
+	WORD $0x4f0a5673 // shl v19.16b, v19.16b, #2
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e52 // orr v18.16b, v18.16b, v19.16b
+	WORD $0x6e228631 // sub v17.16b, v17.16b, v2.16b
+	WORD $0x6e228652 // sub v18.16b, v18.16b, v2.16b
+	FMOVQ 0(R10), F19
+	FMOVQ 16(R10), F20
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e939627 // sdot v7.4s, v17.16b, v19.16b
+	WORD $0x4e949649 // sdot v9.4s, v18.16b, v20.16b
+	FMOVQ 0(R11), F19
+	FMOVQ 16(R11), F20
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e93962b // sdot v11.4s, v17.16b, v19.16b
+	WORD $0x4e94964d // sdot v13.4s, v18.16b, v20.16b
+	FMOVQ 32(R6), F17
+	WORD $0x6f0e0631 // ushr v17.16b, v17.16b, #2
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	FMOVQ 48(R6), F18
+	WORD $0x6f0e0652 // ushr v18.16b, v18.16b, #2
+	WORD $0x4e201e52 // and v18.16b, v18.16b, v0.16b
+	FMOVQ 0(R6), F19
+	WORD $0x4f095673 // shl v19.16b, v19.16b, #1
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e31 // orr v17.16b, v17.16b, v19.16b
+	FMOVQ 16(R6), F19
+	WORD $0x4f095673 // shl v19.16b, v19.16b, #1
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e52 // orr v18.16b, v18.16b, v19.16b
+	WORD $0x6e228631 // sub v17.16b, v17.16b, v2.16b
+	WORD $0x6e228652 // sub v18.16b, v18.16b, v2.16b
+	FMOVQ 32(R10), F19
+	FMOVQ 48(R10), F20
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e939628 // sdot v8.4s, v17.16b, v19.16b
+	WORD $0x4e94964a // sdot v10.4s, v18.16b, v20.16b
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	FMOVQ 32(R11), F19
+	FMOVQ 48(R11), F20
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e93962c // sdot v12.4s, v17.16b, v19.16b
+	WORD $0x4e94964e // sdot v14.4s, v18.16b, v20.16b
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	FMOVQ 32(R6), F17
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	FMOVQ 48(R6), F18
+	WORD $0x6f0c0652 // ushr v18.16b, v18.16b, #4
+	WORD $0x4e201e52 // and v18.16b, v18.16b, v0.16b
+	FMOVQ 0(R6), F19
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e31 // orr v17.16b, v17.16b, v19.16b
+	FMOVQ 16(R6), F19
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e52 // orr v18.16b, v18.16b, v19.16b
+	WORD $0x6e228631 // sub v17.16b, v17.16b, v2.16b
+	WORD $0x6e228652 // sub v18.16b, v18.16b, v2.16b
+	FMOVQ 64(R10), F19
+	FMOVQ 80(R10), F20
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e939628 // sdot v8.4s, v17.16b, v19.16b
+	WORD $0x4e94964a // sdot v10.4s, v18.16b, v20.16b
+	FMOVQ 64(R11), F19
+	FMOVQ 80(R11), F20
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e93962c // sdot v12.4s, v17.16b, v19.16b
+	WORD $0x4e94964e // sdot v14.4s, v18.16b, v20.16b
+	FMOVQ 32(R6), F17
+	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	FMOVQ 48(R6), F18
+	WORD $0x6f0a0652 // ushr v18.16b, v18.16b, #6
+	WORD $0x4e201e52 // and v18.16b, v18.16b, v0.16b
+	FMOVQ 0(R6), F19
+	WORD $0x6f0f0673 // ushr v19.16b, v19.16b, #1
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e31 // orr v17.16b, v17.16b, v19.16b
+	FMOVQ 16(R6), F19
+	WORD $0x6f0f0673 // ushr v19.16b, v19.16b, #1
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e52 // orr v18.16b, v18.16b, v19.16b
+	WORD $0x6e228631 // sub v17.16b, v17.16b, v2.16b
+	WORD $0x6e228652 // sub v18.16b, v18.16b, v2.16b
+	FMOVQ 96(R10), F19
+	FMOVQ 112(R10), F20
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e93962f // sdot v15.4s, v17.16b, v19.16b
+	WORD $0x4e949650 // sdot v16.4s, v18.16b, v20.16b
+	WORD $0x4eafbd08 // addp v8.4s, v8.4s, v15.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4eb0bd4a // addp v10.4s, v10.4s, v16.4s
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	FMOVQ 96(R11), F19
+	FMOVQ 112(R11), F20
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e93962f // sdot v15.4s, v17.16b, v19.16b
+	WORD $0x4e949650 // sdot v16.4s, v18.16b, v20.16b
+	WORD $0x4eafbd8c // addp v12.4s, v12.4s, v15.4s
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4eb0bdce // addp v14.4s, v14.4s, v16.4s
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	FMOVQ 0(R12), F19
+	WORD $0x6e33deb4 // fmul v20.4s, v21.4s, v19.4s
+	WORD $0x4e34cce3 // fmla v3.4s, v7.4s, v20.4s
+	WORD $0x6e33def4 // fmul v20.4s, v23.4s, v19.4s
+	WORD $0x4e34cd23 // fmla v3.4s, v9.4s, v20.4s
+	FMOVQ 0(R13), F19
+	WORD $0x6e33deb4 // fmul v20.4s, v21.4s, v19.4s
+	WORD $0x4e34cd65 // fmla v5.4s, v11.4s, v20.4s
+	WORD $0x6e33def4 // fmul v20.4s, v23.4s, v19.4s
+	WORD $0x4e34cda5 // fmla v5.4s, v13.4s, v20.4s
+
+	// blocks 4 to 7
+	FMOVQ 64(R6), F17
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	FMOVQ 80(R6), F18
+	WORD $0x4e201e52 // and v18.16b, v18.16b, v0.16b
+	FMOVQ 0(R6), F19
+	WORD $0x6f0e0673 // ushr v19.16b, v19.16b, #2
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e31 // orr v17.16b, v17.16b, v19.16b
+	FMOVQ 16(R6), F19
+	WORD $0x6f0e0673 // ushr v19.16b, v19.16b, #2
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e52 // orr v18.16b, v18.16b, v19.16b
+	WORD $0x6e228631 // sub v17.16b, v17.16b, v2.16b
+	WORD $0x6e228652 // sub v18.16b, v18.16b, v2.16b
+	FMOVQ 128(R10), F19
+	FMOVQ 144(R10), F20
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x4e939627 // sdot v7.4s, v17.16b, v19.16b
+	WORD $0x4e949649 // sdot v9.4s, v18.16b, v20.16b
+	FMOVQ 128(R11), F19
+	FMOVQ 144(R11), F20
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x4e93962b // sdot v11.4s, v17.16b, v19.16b
+	WORD $0x4e94964d // sdot v13.4s, v18.16b, v20.16b
+	FMOVQ 64(R6), F17
+	WORD $0x6f0e0631 // ushr v17.16b, v17.16b, #2
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	FMOVQ 80(R6), F18
+	WORD $0x6f0e0652 // ushr v18.16b, v18.16b, #2
+	WORD $0x4e201e52 // and v18.16b, v18.16b, v0.16b
+	FMOVQ 0(R6), F19
+	WORD $0x6f0d0673 // ushr v19.16b, v19.16b, #3
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e31 // orr v17.16b, v17.16b, v19.16b
+	FMOVQ 16(R6), F19
+	WORD $0x6f0d0673 // ushr v19.16b, v19.16b, #3
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e52 // orr v18.16b, v18.16b, v19.16b
+	WORD $0x6e228631 // sub v17.16b, v17.16b, v2.16b
+	WORD $0x6e228652 // sub v18.16b, v18.16b, v2.16b
+	FMOVQ 160(R10), F19
+	FMOVQ 176(R10), F20
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e939628 // sdot v8.4s, v17.16b, v19.16b
+	WORD $0x4e94964a // sdot v10.4s, v18.16b, v20.16b
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	FMOVQ 160(R11), F19
+	FMOVQ 176(R11), F20
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e93962c // sdot v12.4s, v17.16b, v19.16b
+	WORD $0x4e94964e // sdot v14.4s, v18.16b, v20.16b
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	FMOVQ 64(R6), F17
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	FMOVQ 80(R6), F18
+	WORD $0x6f0c0652 // ushr v18.16b, v18.16b, #4
+	WORD $0x4e201e52 // and v18.16b, v18.16b, v0.16b
+	FMOVQ 0(R6), F19
+	WORD $0x6f0c0673 // ushr v19.16b, v19.16b, #4
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e31 // orr v17.16b, v17.16b, v19.16b
+	FMOVQ 16(R6), F19
+	WORD $0x6f0c0673 // ushr v19.16b, v19.16b, #4
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e52 // orr v18.16b, v18.16b, v19.16b
+	WORD $0x6e228631 // sub v17.16b, v17.16b, v2.16b
+	WORD $0x6e228652 // sub v18.16b, v18.16b, v2.16b
+	FMOVQ 192(R10), F19
+	FMOVQ 208(R10), F20
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x4e939628 // sdot v8.4s, v17.16b, v19.16b
+	WORD $0x4e94964a // sdot v10.4s, v18.16b, v20.16b
+	FMOVQ 192(R11), F19
+	FMOVQ 208(R11), F20
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x4e93962c // sdot v12.4s, v17.16b, v19.16b
+	WORD $0x4e94964e // sdot v14.4s, v18.16b, v20.16b
+	FMOVQ 64(R6), F17
+	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	FMOVQ 80(R6), F18
+	WORD $0x6f0a0652 // ushr v18.16b, v18.16b, #6
+	WORD $0x4e201e52 // and v18.16b, v18.16b, v0.16b
+	FMOVQ 0(R6), F19
+	WORD $0x6f0b0673 // ushr v19.16b, v19.16b, #5
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e31 // orr v17.16b, v17.16b, v19.16b
+	FMOVQ 16(R6), F19
+	WORD $0x6f0b0673 // ushr v19.16b, v19.16b, #5
+	WORD $0x4e211e73 // and v19.16b, v19.16b, v1.16b
+	WORD $0x4eb31e52 // orr v18.16b, v18.16b, v19.16b
+	WORD $0x6e228631 // sub v17.16b, v17.16b, v2.16b
+	WORD $0x6e228652 // sub v18.16b, v18.16b, v2.16b
+	FMOVQ 224(R10), F19
+	FMOVQ 240(R10), F20
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e93962f // sdot v15.4s, v17.16b, v19.16b
+	WORD $0x4e949650 // sdot v16.4s, v18.16b, v20.16b
+	WORD $0x4eafbd08 // addp v8.4s, v8.4s, v15.4s
+	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4eb0bd4a // addp v10.4s, v10.4s, v16.4s
+	WORD $0x4eaabd29 // addp v9.4s, v9.4s, v10.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	FMOVQ 224(R11), F19
+	FMOVQ 240(R11), F20
+	WORD $0x6f00e40f // movi v15.2d, #0
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4e93962f // sdot v15.4s, v17.16b, v19.16b
+	WORD $0x4e949650 // sdot v16.4s, v18.16b, v20.16b
+	WORD $0x4eafbd8c // addp v12.4s, v12.4s, v15.4s
+	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4eb0bdce // addp v14.4s, v14.4s, v16.4s
+	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	FMOVQ 16(R12), F19
+	WORD $0x6e33ded4 // fmul v20.4s, v22.4s, v19.4s
+	WORD $0x4e34cce4 // fmla v4.4s, v7.4s, v20.4s
+	WORD $0x6e33df14 // fmul v20.4s, v24.4s, v19.4s
+	WORD $0x4e34cd24 // fmla v4.4s, v9.4s, v20.4s
+	FMOVQ 16(R13), F19
+	WORD $0x6e33ded4 // fmul v20.4s, v22.4s, v19.4s
+	WORD $0x4e34cd66 // fmla v6.4s, v11.4s, v20.4s
+	WORD $0x6e33df14 // fmul v20.4s, v24.4s, v19.4s
+	WORD $0x4e34cda6 // fmla v6.4s, v13.4s, v20.4s
+	ADD $110, R6, R6
+	ADD $256, R10, R10
+	ADD $256, R11, R11
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	SUBS $1, R9, R9
+	BNE loop3
+end4:
+	MOVD R4, R7
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x1e232a73 // fadd s19, s19, s3
+	WORD $0x5e0c0474 // mov s20, v3.s[1]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x5e140474 // mov s20, v3.s[2]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x5e1c0474 // mov s20, v3.s[3]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x1e242a73 // fadd s19, s19, s4
+	WORD $0x5e0c0494 // mov s20, v4.s[1]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x5e140494 // mov s20, v4.s[2]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x5e1c0494 // mov s20, v4.s[3]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	FMOVS F19, (R7)
+	ADD R5, R7, R7
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x1e252a73 // fadd s19, s19, s5
+	WORD $0x5e0c04b4 // mov s20, v5.s[1]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x5e1404b4 // mov s20, v5.s[2]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x5e1c04b4 // mov s20, v5.s[3]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x1e262a73 // fadd s19, s19, s6
+	WORD $0x5e0c04d4 // mov s20, v6.s[1]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x5e1404d4 // mov s20, v6.s[2]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	WORD $0x5e1c04d4 // mov s20, v6.s[3]
+	WORD $0x1e342a73 // fadd s19, s19, s20
+	FMOVS F19, (R7)
+	ADD $4, R4, R4
+	ADD R1, R0, R0
+	SUBS $1, R2, R2
+	BNE loop1
+end2:
+	RET
+
+// func neonDotQ4_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_K_1(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD nb+24(FP), R3
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $144, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -8013,14 +13429,14 @@ end4:
 end2:
 	RET
 
-// func neonDotQ4_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_K_2(SB), NOSPLIT, $0-72
+// func neonDotQ4_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_K_2(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $144, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -8028,10 +13444,10 @@ TEXT ·neonDotQ4_K_2(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R12
-	MOVD sum+48(FP), R14
 	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
 	ADD R3<<2, R12, R13
+	MOVD sum+48(FP), R14
 	ADD R3<<2, R14, R15
 	WORD $0x6f00e401 // movi v1.2d, #0
 	WORD $0x6f00e402 // movi v2.2d, #0
@@ -8225,10 +13641,10 @@ loop3:
 	WORD $0x4e2cce24 // fmla v4.4s, v17.4s, v12.4s
 	ADD $144, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R12, R12
-	ADD $32, R14, R14
 	ADD $256, R11, R11
+	ADD $32, R12, R12
 	ADD $32, R13, R13
+	ADD $32, R14, R14
 	ADD $32, R15, R15
 	SUBS $1, R9, R9
 	BNE loop3
@@ -8274,14 +13690,14 @@ end4:
 end2:
 	RET
 
-// func neonDotQ4_K_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ4_K_4(SB), NOSPLIT, $0-72
+// func neonDotQ4_K_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ4_K_4(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $144, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -8289,16 +13705,16 @@ TEXT ·neonDotQ4_K_4(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R14
-	MOVD sum+48(FP), R19
 	ADD R3<<5, R10, R11
-	ADD R3<<2, R14, R15
-	ADD R3<<2, R19, R20
 	ADD R3<<5, R11, R12
-	ADD R3<<2, R15, R16
-	ADD R3<<2, R20, R21
 	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
 	ADD R3<<2, R16, R17
+	MOVD sum+48(FP), R19
+	ADD R3<<2, R19, R20
+	ADD R3<<2, R20, R21
 	ADD R3<<2, R21, R22
 	WORD $0x6f00e401 // movi v1.2d, #0
 	WORD $0x6f00e402 // movi v2.2d, #0
@@ -8612,16 +14028,16 @@ loop3:
 	WORD $0x4e34cf28 // fmla v8.4s, v25.4s, v20.4s
 	ADD $144, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R14, R14
-	ADD $32, R19, R19
 	ADD $256, R11, R11
-	ADD $32, R15, R15
-	ADD $32, R20, R20
 	ADD $256, R12, R12
-	ADD $32, R16, R16
-	ADD $32, R21, R21
 	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
 	ADD $32, R17, R17
+	ADD $32, R19, R19
+	ADD $32, R20, R20
+	ADD $32, R21, R21
 	ADD $32, R22, R22
 	SUBS $1, R9, R9
 	BNE loop3
@@ -8701,14 +14117,14 @@ end4:
 end2:
 	RET
 
-// func neonDotQ5_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ5_K_1(SB), NOSPLIT, $0-72
+// func neonDotQ5_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_K_1(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $176, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -8942,14 +14358,14 @@ end4:
 end2:
 	RET
 
-// func neonDotQ5_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ5_K_2(SB), NOSPLIT, $0-72
+// func neonDotQ5_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_K_2(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $176, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -8958,10 +14374,10 @@ TEXT ·neonDotQ5_K_2(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R12
-	MOVD sum+48(FP), R14
 	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
 	ADD R3<<2, R12, R13
+	MOVD sum+48(FP), R14
 	ADD R3<<2, R14, R15
 	WORD $0x6f00e402 // movi v2.2d, #0
 	WORD $0x6f00e403 // movi v3.2d, #0
@@ -9217,10 +14633,10 @@ loop3:
 	WORD $0x4e2dce45 // fmla v5.4s, v18.4s, v13.4s
 	ADD $176, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R12, R12
-	ADD $32, R14, R14
 	ADD $256, R11, R11
+	ADD $32, R12, R12
 	ADD $32, R13, R13
+	ADD $32, R14, R14
 	ADD $32, R15, R15
 	SUBS $1, R9, R9
 	BNE loop3
@@ -9266,14 +14682,14 @@ end4:
 end2:
 	RET
 
-// func neonDotQ5_K_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ5_K_4(SB), NOSPLIT, $0-72
+// func neonDotQ5_K_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ5_K_4(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $176, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -9282,16 +14698,16 @@ TEXT ·neonDotQ5_K_4(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R14
-	MOVD sum+48(FP), R19
 	ADD R3<<5, R10, R11
-	ADD R3<<2, R14, R15
-	ADD R3<<2, R19, R20
 	ADD R3<<5, R11, R12
-	ADD R3<<2, R15, R16
-	ADD R3<<2, R20, R21
 	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
 	ADD R3<<2, R16, R17
+	MOVD sum+48(FP), R19
+	ADD R3<<2, R19, R20
+	ADD R3<<2, R20, R21
 	ADD R3<<2, R21, R22
 	WORD $0x6f00e402 // movi v2.2d, #0
 	WORD $0x6f00e403 // movi v3.2d, #0
@@ -9667,16 +15083,16 @@ loop3:
 	WORD $0x4e35cf49 // fmla v9.4s, v26.4s, v21.4s
 	ADD $176, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R14, R14
-	ADD $32, R19, R19
 	ADD $256, R11, R11
-	ADD $32, R15, R15
-	ADD $32, R20, R20
 	ADD $256, R12, R12
-	ADD $32, R16, R16
-	ADD $32, R21, R21
 	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
 	ADD $32, R17, R17
+	ADD $32, R19, R19
+	ADD $32, R20, R20
+	ADD $32, R21, R21
 	ADD $32, R22, R22
 	SUBS $1, R9, R9
 	BNE loop3
@@ -9756,14 +15172,14 @@ end4:
 end2:
 	RET
 
-// func neonDotQ6_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ6_K_1(SB), NOSPLIT, $0-72
+// func neonDotQ6_K_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ6_K_1(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $210, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -9781,11 +15197,11 @@ loop1:
 loop3:
 
 	// scales
-	FMOVQ 192(R6), F13
+	FMOVQ 192(R6), F14
 	WORD $0x7d41a0cc // ldr h12, [x6, #208]
 	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
-	WORD $0x0f08a5ae // sxtl v14.8h, v13.8b
-	WORD $0x4f08a5ab // sxtl2 v11.8h, v13.16b
+	WORD $0x4f08a5cb // sxtl2 v11.8h, v14.16b
+	WORD $0x0f08a5ce // sxtl v14.8h, v14.8b
 	WORD $0x0f10a5c5 // sxtl v5.4s, v14.4h
 	WORD $0x4f10a5c6 // sxtl2 v6.4s, v14.8h
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
@@ -10018,14 +15434,14 @@ end4:
 end2:
 	RET
 
-// func neonDotQ6_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotQ6_K_2(SB), NOSPLIT, $0-72
+// func neonDotQ6_K_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotQ6_K_2(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $210, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -10035,8 +15451,8 @@ TEXT ·neonDotQ6_K_2(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R12
 	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
 	ADD R3<<2, R12, R13
 	WORD $0x6f00e403 // movi v3.2d, #0
 	WORD $0x6f00e404 // movi v4.2d, #0
@@ -10047,11 +15463,11 @@ loop1:
 loop3:
 
 	// scales
-	FMOVQ 192(R6), F19
+	FMOVQ 192(R6), F20
 	WORD $0x7d41a0d2 // ldr h18, [x6, #208]
 	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
-	WORD $0x0f08a674 // sxtl v20.8h, v19.8b
-	WORD $0x4f08a671 // sxtl2 v17.8h, v19.16b
+	WORD $0x4f08a691 // sxtl2 v17.8h, v20.16b
+	WORD $0x0f08a694 // sxtl v20.8h, v20.8b
 	WORD $0x0f10a687 // sxtl v7.4s, v20.4h
 	WORD $0x4f10a688 // sxtl2 v8.4s, v20.8h
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
@@ -10330,8 +15746,8 @@ loop3:
 	WORD $0x4e34cda6 // fmla v6.4s, v13.4s, v20.4s
 	ADD $210, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R12, R12
 	ADD $256, R11, R11
+	ADD $32, R12, R12
 	ADD $32, R13, R13
 	SUBS $1, R9, R9
 	BNE loop3
@@ -10377,14 +15793,14 @@ end4:
 end2:
 	RET
 
-// func neonDotIQ4_XS_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotIQ4_XS_1(SB), NOSPLIT, $0-72
+// func neonDotIQ4_XS_1(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotIQ4_XS_1(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $136, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -10557,14 +15973,14 @@ end4:
 end2:
 	RET
 
-// func neonDotIQ4_XS_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotIQ4_XS_2(SB), NOSPLIT, $0-72
+// func neonDotIQ4_XS_2(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotIQ4_XS_2(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $136, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -10576,8 +15992,8 @@ TEXT ·neonDotIQ4_XS_2(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R12
 	ADD R3<<5, R10, R11
+	MOVD scale+40(FP), R12
 	ADD R3<<2, R12, R13
 	WORD $0x6f00e402 // movi v2.2d, #0
 	WORD $0x6f00e403 // movi v3.2d, #0
@@ -10767,8 +16183,8 @@ loop3:
 	WORD $0x4e2ecd05 // fmla v5.4s, v8.4s, v14.4s
 	ADD $136, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R12, R12
 	ADD $256, R11, R11
+	ADD $32, R12, R12
 	ADD $32, R13, R13
 	SUBS $1, R9, R9
 	BNE loop3
@@ -10814,14 +16230,14 @@ end4:
 end2:
 	RET
 
-// func neonDotIQ4_XS_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int)
-TEXT ·neonDotIQ4_XS_4(SB), NOSPLIT, $0-72
+// func neonDotIQ4_XS_4(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+TEXT ·neonDotIQ4_XS_4(SB), NOSPLIT, $0-80
 	MOVD w+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD nb+24(FP), R3
-	MOVD y+56(FP), R4
-	MOVD ldy+64(FP), R5
+	MOVD y+64(FP), R4
+	MOVD ldy+72(FP), R5
 	LSL $2, R5, R5
 	MOVD $136, R8
 	WORD $0x4f00e5e0 // movi v0.16b, #15
@@ -10833,12 +16249,12 @@ TEXT ·neonDotIQ4_XS_4(SB), NOSPLIT, $0-72
 loop1:
 	MOVD R0, R6
 	MOVD q+32(FP), R10
-	MOVD scale+40(FP), R14
 	ADD R3<<5, R10, R11
-	ADD R3<<2, R14, R15
 	ADD R3<<5, R11, R12
-	ADD R3<<2, R15, R16
 	ADD R3<<5, R12, R13
+	MOVD scale+40(FP), R14
+	ADD R3<<2, R14, R15
+	ADD R3<<2, R15, R16
 	ADD R3<<2, R16, R17
 	WORD $0x6f00e402 // movi v2.2d, #0
 	WORD $0x6f00e403 // movi v3.2d, #0
@@ -11140,12 +16556,12 @@ loop3:
 	WORD $0x4e36ce09 // fmla v9.4s, v16.4s, v22.4s
 	ADD $136, R6, R6
 	ADD $256, R10, R10
-	ADD $32, R14, R14
 	ADD $256, R11, R11
-	ADD $32, R15, R15
 	ADD $256, R12, R12
-	ADD $32, R16, R16
 	ADD $256, R13, R13
+	ADD $32, R14, R14
+	ADD $32, R15, R15
+	ADD $32, R16, R16
 	ADD $32, R17, R17
 	SUBS $1, R9, R9
 	BNE loop3
@@ -14564,6 +19980,105 @@ loop1:
 end2:
 	RET
 
+// func neonUnpackQ5_0(n int, w *byte, q *byte, scale *float32, off *float32)
+TEXT ·neonUnpackQ5_0(SB), NOSPLIT, $0-40
+	MOVD n+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD q+16(FP), R2
+	MOVD scale+24(FP), R3
+	MOVD off+32(FP), R4
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e601 // movi v1.16b, #16
+	MOVD $0x8040201008040201, R5
+	VMOV R5, V2.D[0]
+	MOVD $0x8040201008040201, R5
+	VMOV R5, V2.D[1]
+	MOVD $0x0000000000000000, R5
+	VMOV R5, V3.D[0]
+	MOVD $0x0101010101010101, R5
+	VMOV R5, V3.D[1]
+	MOVD $0x0202020202020202, R5
+	VMOV R5, V4.D[0]
+	MOVD $0x0303030303030303, R5
+	VMOV R5, V4.D[1]
+	CBZ R0, end2
+loop1:
+	WORD $0x7d400025 // ldr h5, [x1, #0]
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	FMOVS F5, (R3)
+	ADD $4, R3, R3
+	FMOVQ 6(R1), F18
+	WORD $0x4e201e51 // and v17.16b, v18.16b, v0.16b
+	WORD $0x6f0c0652 // ushr v18.16b, v18.16b, #4
+	FMOVS 2(R1), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1e31 // orr v17.16b, v17.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1e52 // orr v18.16b, v18.16b, v14.16b
+	FMOVQ F17, 0(R2)
+	FMOVQ F18, 16(R2)
+	ADD $22, R1, R1
+	ADD $32, R2, R2
+	SUBS $1, R0, R0
+	BNE loop1
+end2:
+	RET
+
+// func neonUnpackQ5_1(n int, w *byte, q *byte, scale *float32, off *float32)
+TEXT ·neonUnpackQ5_1(SB), NOSPLIT, $0-40
+	MOVD n+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD q+16(FP), R2
+	MOVD scale+24(FP), R3
+	MOVD off+32(FP), R4
+	WORD $0x4f00e5e0 // movi v0.16b, #15
+	WORD $0x4f00e601 // movi v1.16b, #16
+	MOVD $0x8040201008040201, R5
+	VMOV R5, V2.D[0]
+	MOVD $0x8040201008040201, R5
+	VMOV R5, V2.D[1]
+	MOVD $0x0000000000000000, R5
+	VMOV R5, V3.D[0]
+	MOVD $0x0101010101010101, R5
+	VMOV R5, V3.D[1]
+	MOVD $0x0202020202020202, R5
+	VMOV R5, V4.D[0]
+	MOVD $0x0303030303030303, R5
+	VMOV R5, V4.D[1]
+	CBZ R0, end2
+loop1:
+	FMOVS (R1), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	WORD $0x5e0c04a6 // mov s6, v5.s[1]
+	FMOVS F6, (R4)
+	ADD $4, R4, R4
+	FMOVS F5, (R3)
+	ADD $4, R3, R3
+	FMOVQ 8(R1), F18
+	WORD $0x4e201e51 // and v17.16b, v18.16b, v0.16b
+	WORD $0x6f0c0652 // ushr v18.16b, v18.16b, #4
+	FMOVS 4(R1), F13
+	WORD $0x4e0301ae // tbl v14.16b, {v13.16b}, v3.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1e31 // orr v17.16b, v17.16b, v14.16b
+	WORD $0x4e0401ae // tbl v14.16b, {v13.16b}, v4.16b
+	WORD $0x4e228dce // cmtst v14.16b, v14.16b, v2.16b
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x4eae1e52 // orr v18.16b, v18.16b, v14.16b
+	FMOVQ F17, 0(R2)
+	FMOVQ F18, 16(R2)
+	ADD $24, R1, R1
+	ADD $32, R2, R2
+	SUBS $1, R0, R0
+	BNE loop1
+end2:
+	RET
+
 // func neonUnpackQ8_0(n int, w *byte, q *byte, scale *float32, off *float32)
 TEXT ·neonUnpackQ8_0(SB), NOSPLIT, $0-40
 	MOVD n+0(FP), R0
@@ -14621,6 +20136,307 @@ loop1:
 	FMOVQ F16, 16(R2)
 	ADD $18, R1, R1
 	ADD $32, R2, R2
+	SUBS $1, R0, R0
+	BNE loop1
+end2:
+	RET
+
+// func neonUnpackQ2_K(n int, w *byte, q *byte, scale *float32, off *float32)
+TEXT ·neonUnpackQ2_K(SB), NOSPLIT, $0-40
+	MOVD n+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD q+16(FP), R2
+	MOVD scale+24(FP), R3
+	MOVD off+32(FP), R4
+	WORD $0x4f00e460 // movi v0.16b, #3
+	CBZ R0, end2
+loop1:
+	FMOVQ 0(R1), F9
+	WORD $0x4f00e5ec // movi v12.16b, #15
+	WORD $0x4e2c1d2a // and v10.16b, v9.16b, v12.16b
+	WORD $0x6f0c052b // ushr v11.16b, v9.16b, #4
+	WORD $0x2f08a54c // uxtl v12.8h, v10.8b
+	WORD $0x6f08a54a // uxtl2 v10.8h, v10.16b
+	WORD $0x2f10a581 // uxtl v1.4s, v12.4h
+	WORD $0x6f10a582 // uxtl2 v2.4s, v12.8h
+	WORD $0x6e21d821 // ucvtf v1.4s, v1.4s
+	WORD $0x6e21d842 // ucvtf v2.4s, v2.4s
+	WORD $0x2f10a543 // uxtl v3.4s, v10.4h
+	WORD $0x6f10a544 // uxtl2 v4.4s, v10.8h
+	WORD $0x6e21d863 // ucvtf v3.4s, v3.4s
+	WORD $0x6e21d884 // ucvtf v4.4s, v4.4s
+	WORD $0x2f08a56c // uxtl v12.8h, v11.8b
+	WORD $0x6f08a56b // uxtl2 v11.8h, v11.16b
+	WORD $0x2f10a585 // uxtl v5.4s, v12.4h
+	WORD $0x6f10a586 // uxtl2 v6.4s, v12.8h
+	WORD $0x6e21d8a5 // ucvtf v5.4s, v5.4s
+	WORD $0x6e21d8c6 // ucvtf v6.4s, v6.4s
+	WORD $0x2f10a567 // uxtl v7.4s, v11.4h
+	WORD $0x6f10a568 // uxtl2 v8.4s, v11.8h
+	WORD $0x6e21d8e7 // ucvtf v7.4s, v7.4s
+	WORD $0x6e21d908 // ucvtf v8.4s, v8.4s
+	FMOVS 80(R1), F12
+	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
+	WORD $0x6ea0f98a // fneg v10.4s, v12.4s
+	WORD $0x4f8c9021 // fmul v1.4s, v1.4s, v12.s[0]
+	WORD $0x4faa90a5 // fmul v5.4s, v5.4s, v10.s[1]
+	WORD $0x4f8c9042 // fmul v2.4s, v2.4s, v12.s[0]
+	WORD $0x4faa90c6 // fmul v6.4s, v6.4s, v10.s[1]
+	WORD $0x4f8c9063 // fmul v3.4s, v3.4s, v12.s[0]
+	WORD $0x4faa90e7 // fmul v7.4s, v7.4s, v10.s[1]
+	WORD $0x4f8c9084 // fmul v4.4s, v4.4s, v12.s[0]
+	WORD $0x4faa9108 // fmul v8.4s, v8.4s, v10.s[1]
+	FMOVQ F1, 0(R3)
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 32(R3)
+	FMOVQ F4, 48(R3)
+	ADD $64, R3, R3
+	FMOVQ F5, 0(R4)
+	FMOVQ F6, 16(R4)
+	FMOVQ F7, 32(R4)
+	FMOVQ F8, 48(R4)
+	ADD $64, R4, R4
+	FMOVQ 16(R1), F13
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 32(R1), F14
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ F13, 0(R2)
+	FMOVQ F14, 16(R2)
+	FMOVQ 16(R1), F13
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 32(R1), F14
+	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ F13, 32(R2)
+	FMOVQ F14, 48(R2)
+	FMOVQ 16(R1), F13
+	WORD $0x6f0c05ad // ushr v13.16b, v13.16b, #4
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 32(R1), F14
+	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ F13, 64(R2)
+	FMOVQ F14, 80(R2)
+	FMOVQ 16(R1), F13
+	WORD $0x6f0a05ad // ushr v13.16b, v13.16b, #6
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 32(R1), F14
+	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ F13, 96(R2)
+	FMOVQ F14, 112(R2)
+	FMOVQ 48(R1), F13
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 64(R1), F14
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ F13, 128(R2)
+	FMOVQ F14, 144(R2)
+	FMOVQ 48(R1), F13
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 64(R1), F14
+	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ F13, 160(R2)
+	FMOVQ F14, 176(R2)
+	FMOVQ 48(R1), F13
+	WORD $0x6f0c05ad // ushr v13.16b, v13.16b, #4
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 64(R1), F14
+	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ F13, 192(R2)
+	FMOVQ F14, 208(R2)
+	FMOVQ 48(R1), F13
+	WORD $0x6f0a05ad // ushr v13.16b, v13.16b, #6
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	FMOVQ 64(R1), F14
+	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ F13, 224(R2)
+	FMOVQ F14, 240(R2)
+	ADD $84, R1, R1
+	ADD $256, R2, R2
+	SUBS $1, R0, R0
+	BNE loop1
+end2:
+	RET
+
+// func neonUnpackQ3_K(n int, w *byte, q *byte, scale *float32, off *float32)
+TEXT ·neonUnpackQ3_K(SB), NOSPLIT, $0-40
+	MOVD n+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD q+16(FP), R2
+	MOVD scale+24(FP), R3
+	MOVD off+32(FP), R4
+	WORD $0x4f00e460 // movi v0.16b, #3
+	WORD $0x4f00e481 // movi v1.16b, #4
+	CBZ R0, end2
+loop1:
+	FMOVD 96(R1), F10
+	WORD $0x4f00e5ed // movi v13.16b, #15
+	WORD $0x4e2d1d4b // and v11.16b, v10.16b, v13.16b
+	WORD $0x6f0c054c // ushr v12.16b, v10.16b, #4
+	WORD $0x4ecc396b // zip1 v11.2d, v11.2d, v12.2d
+	MOVD $0xfffefffe00000000, R5
+	VMOV R5, V12.D[0]
+	MOVD $0xfffafffafffcfffc, R5
+	VMOV R5, V12.D[1]
+	FMOVS 104(R1), F10
+	WORD $0x4e04054a // dup v10.4s, v10.s[0]
+	WORD $0x6e6c454a // ushl v10.8h, v10.8h, v12.8h
+	WORD $0x4f00e46d // movi v13.16b, #3
+	WORD $0x4e2d1d4a // and v10.16b, v10.16b, v13.16b
+	WORD $0x4f0c554a // shl v10.16b, v10.16b, #4
+	WORD $0x4eaa1d6b // orr v11.16b, v11.16b, v10.16b
+	WORD $0x4f01e40d // movi v13.16b, #32
+	WORD $0x6e2d856b // sub v11.16b, v11.16b, v13.16b
+	WORD $0x7d40d82d // ldr h13, [x1, #108]
+	WORD $0x0e2179ad // fcvtl v13.4s, v13.4h
+	WORD $0x4f08a56c // sxtl2 v12.8h, v11.16b
+	WORD $0x0f08a56b // sxtl v11.8h, v11.8b
+	WORD $0x0f10a562 // sxtl v2.4s, v11.4h
+	WORD $0x4f10a563 // sxtl2 v3.4s, v11.8h
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x0f10a584 // sxtl v4.4s, v12.4h
+	WORD $0x4f10a585 // sxtl2 v5.4s, v12.8h
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4f8d9042 // fmul v2.4s, v2.4s, v13.s[0]
+	WORD $0x4f8d9063 // fmul v3.4s, v3.4s, v13.s[0]
+	WORD $0x4f8d9084 // fmul v4.4s, v4.4s, v13.s[0]
+	WORD $0x4f8d90a5 // fmul v5.4s, v5.4s, v13.s[0]
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 16(R3)
+	FMOVQ F4, 32(R3)
+	FMOVQ F5, 48(R3)
+	ADD $64, R3, R3
+	FMOVQ 32(R1), F14
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 48(R1), F15
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 0(R1), F10
+	WORD $0x4f0a554a // shl v10.16b, v10.16b, #2
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1dce // orr v14.16b, v14.16b, v10.16b
+	FMOVQ 16(R1), F10
+	WORD $0x4f0a554a // shl v10.16b, v10.16b, #2
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1def // orr v15.16b, v15.16b, v10.16b
+	FMOVQ F14, 0(R2)
+	FMOVQ F15, 16(R2)
+	FMOVQ 32(R1), F14
+	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 48(R1), F15
+	WORD $0x6f0e05ef // ushr v15.16b, v15.16b, #2
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 0(R1), F10
+	WORD $0x4f09554a // shl v10.16b, v10.16b, #1
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1dce // orr v14.16b, v14.16b, v10.16b
+	FMOVQ 16(R1), F10
+	WORD $0x4f09554a // shl v10.16b, v10.16b, #1
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1def // orr v15.16b, v15.16b, v10.16b
+	FMOVQ F14, 32(R2)
+	FMOVQ F15, 48(R2)
+	FMOVQ 32(R1), F14
+	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 48(R1), F15
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 0(R1), F10
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1dce // orr v14.16b, v14.16b, v10.16b
+	FMOVQ 16(R1), F10
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1def // orr v15.16b, v15.16b, v10.16b
+	FMOVQ F14, 64(R2)
+	FMOVQ F15, 80(R2)
+	FMOVQ 32(R1), F14
+	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 48(R1), F15
+	WORD $0x6f0a05ef // ushr v15.16b, v15.16b, #6
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 0(R1), F10
+	WORD $0x6f0f054a // ushr v10.16b, v10.16b, #1
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1dce // orr v14.16b, v14.16b, v10.16b
+	FMOVQ 16(R1), F10
+	WORD $0x6f0f054a // ushr v10.16b, v10.16b, #1
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1def // orr v15.16b, v15.16b, v10.16b
+	FMOVQ F14, 96(R2)
+	FMOVQ F15, 112(R2)
+	FMOVQ 64(R1), F14
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 80(R1), F15
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 0(R1), F10
+	WORD $0x6f0e054a // ushr v10.16b, v10.16b, #2
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1dce // orr v14.16b, v14.16b, v10.16b
+	FMOVQ 16(R1), F10
+	WORD $0x6f0e054a // ushr v10.16b, v10.16b, #2
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1def // orr v15.16b, v15.16b, v10.16b
+	FMOVQ F14, 128(R2)
+	FMOVQ F15, 144(R2)
+	FMOVQ 64(R1), F14
+	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 80(R1), F15
+	WORD $0x6f0e05ef // ushr v15.16b, v15.16b, #2
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 0(R1), F10
+	WORD $0x6f0d054a // ushr v10.16b, v10.16b, #3
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1dce // orr v14.16b, v14.16b, v10.16b
+	FMOVQ 16(R1), F10
+	WORD $0x6f0d054a // ushr v10.16b, v10.16b, #3
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1def // orr v15.16b, v15.16b, v10.16b
+	FMOVQ F14, 160(R2)
+	FMOVQ F15, 176(R2)
+	FMOVQ 64(R1), F14
+	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 80(R1), F15
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 0(R1), F10
+	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1dce // orr v14.16b, v14.16b, v10.16b
+	FMOVQ 16(R1), F10
+	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1def // orr v15.16b, v15.16b, v10.16b
+	FMOVQ F14, 192(R2)
+	FMOVQ F15, 208(R2)
+	FMOVQ 64(R1), F14
+	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
+	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	FMOVQ 80(R1), F15
+	WORD $0x6f0a05ef // ushr v15.16b, v15.16b, #6
+	WORD $0x4e201def // and v15.16b, v15.16b, v0.16b
+	FMOVQ 0(R1), F10
+	WORD $0x6f0b054a // ushr v10.16b, v10.16b, #5
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1dce // orr v14.16b, v14.16b, v10.16b
+	FMOVQ 16(R1), F10
+	WORD $0x6f0b054a // ushr v10.16b, v10.16b, #5
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4eaa1def // orr v15.16b, v15.16b, v10.16b
+	FMOVQ F14, 224(R2)
+	FMOVQ F15, 240(R2)
+	ADD $110, R1, R1
+	ADD $256, R2, R2
 	SUBS $1, R0, R0
 	BNE loop1
 end2:
@@ -14900,11 +20716,11 @@ TEXT ·neonUnpackQ6_K(SB), NOSPLIT, $0-40
 	WORD $0x4f01e601 // movi v1.16b, #48
 	CBZ R0, end2
 loop1:
-	FMOVQ 192(R1), F10
+	FMOVQ 192(R1), F11
 	WORD $0x7d41a02d // ldr h13, [x1, #208]
 	WORD $0x0e2179ad // fcvtl v13.4s, v13.4h
-	WORD $0x0f08a54b // sxtl v11.8h, v10.8b
-	WORD $0x4f08a54c // sxtl2 v12.8h, v10.16b
+	WORD $0x4f08a56c // sxtl2 v12.8h, v11.16b
+	WORD $0x0f08a56b // sxtl v11.8h, v11.8b
 	WORD $0x0f10a562 // sxtl v2.4s, v11.4h
 	WORD $0x4f10a563 // sxtl2 v3.4s, v11.8h
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s

@@ -226,6 +226,7 @@ var (
 	subB   = b16(0x6e208400, "sub")
 	and    = b16(0x4e201c00, "and")
 	orr    = b16(0x4ea01c00, "orr")
+	cmtst  = b16(0x4e208c00, "cmtst")
 	eor    = b16(0x6e201c00, "eor")
 	bif    = b16(0x6ee01c00, "bif")
 	ushl8H = form{0x6e604400, "ushl", "8h", "8h", "8h"}

@@ -55,14 +55,27 @@ func (f *fn) sumLanes(s, t vec, vs []vec) {
 }
 
 func rowDot(m *format, tokens int) {
-	f := function(fmt.Sprintf("neonDot%s_%d", m.name, tokens), "w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, y *float32, ldy int",
+	f := function(fmt.Sprintf("neonDot%s_%d", m.name, tokens), "w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int",
 		fmt.Sprintf("multiplies rows by %d tokens: see dotArgs.", tokens))
 	w, stride, rows, nb, y, ldy := f.load("w"), f.load("stride"), f.load("rows"), f.load("nb"), f.load("y"), f.load("ldy")
 	f.op("LSL $2, %v, %v", ldy, ldy)
 	base, gather, step, n := f.gpr(), f.gpr(), f.gpr(), f.gpr()
-	q, scale, sum := f.gprs(tokens), f.gprs(tokens), []gpr(nil)
+	// What moves along with a token, and how far for a block.
+	type pointer struct {
+		name  string
+		at    []gpr
+		shift int
+	}
+	q, scale := f.gprs(tokens), f.gprs(tokens)
+	pointers := []pointer{{"q", q, 5}, {"scale", scale, 2}}
+	var sums []gpr // of a block's activations, for offsets, or of each half
 	if m.offs {
-		sum = f.gprs(tokens)
+		sums = f.gprs(tokens)
+		p := pointer{"sum", sums, 2}
+		if m.halves {
+			p = pointer{"half", sums, 3}
+		}
+		pointers = append(pointers, p)
 	}
 	f.op("MOVD $%d, %v", m.size, step)
 
@@ -72,9 +85,14 @@ func rowDot(m *format, tokens int) {
 		per = 4
 	}
 	p, h, x := f.vecs(2*tokens), f.vecs(per*tokens), f.vecs(per/2)
+	if need := 2 * per; m.halves && m.offs && len(h) < need { // groupScales'
+		h = append(h, f.vecs(need-len(h))...)
+	}
 	v, a := f.vecs(2), f.vecs(2)
 	var s []vec // scales and offsets, of a group or of 4 blocks
 	switch {
+	case m.halves && m.offs:
+		s = f.vecs(8)
 	case m.halves, m.group && m.offs:
 		s = f.vecs(4)
 	case m.group || m.offs:
@@ -102,19 +120,10 @@ func rowDot(m *format, tokens int) {
 
 	f.loop(rows, func() {
 		f.op("MOVD %v, %v", w, base)
-		for i := range tokens {
-			if i == 0 {
-				f.loadTo("q", q[0])
-				f.loadTo("scale", scale[0])
-				if m.offs {
-					f.loadTo("sum", sum[0])
-				}
-				continue
-			}
-			f.op("ADD %v<<5, %v, %v", nb, q[i-1], q[i])
-			f.op("ADD %v<<2, %v, %v", nb, scale[i-1], scale[i])
-			if m.offs {
-				f.op("ADD %v<<2, %v, %v", nb, sum[i-1], sum[i])
+		for _, p := range pointers {
+			f.loadTo(p.name, p.at[0])
+			for i := 1; i < tokens; i++ {
+				f.op("ADD %v<<%d, %v, %v", nb, p.shift, p.at[i-1], p.at[i])
 			}
 		}
 		f.zero(p...)
@@ -175,8 +184,19 @@ func rowDot(m *format, tokens int) {
 						f.three(fmul, a[1], sc[k], a[0])
 						f.three(fmla, pi, h[per*i+2*k], a[1])
 					}
-					if m.offs {
-						f.ldr(a[0], sum[i], 16*quad)
+					switch {
+					case m.halves && m.offs:
+						f.ldr(v[0], sums[i], 32*quad)
+						f.ldr(v[1], sums[i], 32*quad+16)
+						f.three(uzp1S, x[0], v[0], v[1])
+						f.three(uzp2S, x[1], v[0], v[1])
+						for k := range x {
+							f.two(scvtf, x[k], x[k])
+							f.three(fmul, x[k], x[k], a[0])
+							f.three(fmla, pi, s[4+2*k+quad], x[k])
+						}
+					case m.offs:
+						f.ldr(a[0], sums[i], 16*quad)
 						f.three(fmla, pi, off, a[0])
 					}
 				}
@@ -186,11 +206,9 @@ func rowDot(m *format, tokens int) {
 				blocks = 1
 			}
 			f.op("ADD $%d, %v, %v", blocks*m.size, base, base)
-			for i := range tokens {
-				f.op("ADD $256, %v, %v", q[i], q[i])
-				f.op("ADD $32, %v, %v", scale[i], scale[i])
-				if m.offs {
-					f.op("ADD $32, %v, %v", sum[i], sum[i])
+			for _, p := range pointers {
+				for _, x := range p.at {
+					f.op("ADD $%d, %v, %v", 8<<p.shift, x, x)
 				}
 			}
 		})
@@ -220,7 +238,7 @@ func rowDot(m *format, tokens int) {
 					f.get(a[1], pi, j%4)
 					f.fmadd(a[1], x[0], a[0], a[1])
 					if m.offs {
-						f.op("FMOVS %d(%v), F%d", 4*j, sum[i], a[0])
+						f.op("FMOVS %d(%v), F%d", 4*j, sums[i], a[0])
 						f.fmadd(a[1], s[1], a[0], a[1])
 					}
 					f.set(pi, j%4, a[1])
@@ -243,15 +261,15 @@ func rowDot(m *format, tokens int) {
 }
 
 // groupScales leaves the scales of a group's 8 blocks in s[0] and s[1] and their offsets in s[2] and s[3]; or the scales of the
-// blocks' first halves in s[0] and s[1] and those of the second in s[2] and s[3].
+// blocks' first halves in s[0] and s[1] and those of the second in s[2] and s[3], and their offsets so in s[4] to s[7].
 func (m *format) groupScales(f *fn, base gpr, s, h, x, t []vec) {
 	f.note("scales")
 	switch {
 	case m.halves:
 		m.scales(f, base, h, t)
-		for i := range 2 {
-			f.three(uzp1S, s[i], h[2*i], h[2*i+1])
-			f.three(uzp2S, s[2+i], h[2*i], h[2*i+1])
+		for i := range len(s) / 2 {
+			f.three(uzp1S, s[i/2*4+i%2], h[2*i], h[2*i+1])
+			f.three(uzp2S, s[i/2*4+2+i%2], h[2*i], h[2*i+1])
 		}
 	case m.offs:
 		m.scales(f, base, []vec{s[0], s[1], 0, 0, s[2], s[3]}, t)

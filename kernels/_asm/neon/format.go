@@ -6,7 +6,7 @@ type format struct {
 	size   int  // bytes of a block of 32 values, or of a group of 256
 	group  bool // 256 values with scales of their own: rows have whole groups
 	offs   bool
-	halves bool // a scale for each 16 values
+	halves bool // a scale for each 16 values, and an offset if any
 	flip   byte // unpack's values are q + flip, where that is 128: the highest bit flipped
 	sub    byte // block's values less this are q
 	consts []func(f *fn, v vec)
@@ -26,6 +26,16 @@ var formats = []*format{
 		f.ldr(w[1], base, 20*b+4)
 		f.nibbles(w, c[0])
 	}},
+	{name: "Q5_0", size: 22, sub: 16, consts: fifthConsts, block: func(f *fn, base gpr, b int, w, t, c []vec) {
+		f.ldr(w[1], base, 22*b+6)
+		f.nibbles(w, c[0])
+		f.fifth(base, 22*b+2, w, t, c)
+	}},
+	{name: "Q5_1", size: 24, offs: true, consts: fifthConsts, block: func(f *fn, base gpr, b int, w, t, c []vec) {
+		f.ldr(w[1], base, 24*b+8)
+		f.nibbles(w, c[0])
+		f.fifth(base, 24*b+4, w, t, c)
+	}},
 	{name: "Q8_0", size: 34, flip: 128, block: func(f *fn, base gpr, b int, w, t, c []vec) {
 		f.ldr(w[0], base, 34*b+2)
 		f.ldr(w[1], base, 34*b+18)
@@ -34,6 +44,8 @@ var formats = []*format{
 		f.ldr(w[1], base, 18*b+2)
 		f.iq4(w, c)
 	}},
+	{name: "Q2_K", size: 84, group: true, offs: true, halves: true, consts: []func(*fn, vec){constant(3)}, block: block2K, scales: scales2K},
+	{name: "Q3_K", size: 110, group: true, halves: true, sub: 4, consts: []func(*fn, vec){constant(3), constant(4)}, block: block3K, scales: scales3K},
 	{name: "Q4_K", size: 144, group: true, offs: true, consts: []func(*fn, vec){constant(15)}, block: block4K, scales: scalesK},
 	{name: "Q5_K", size: 176, group: true, offs: true, consts: []func(*fn, vec){constant(15), constant(16)}, block: block5K, scales: scalesK},
 	{name: "Q6_K", size: 210, group: true, halves: true, sub: 32, consts: []func(*fn, vec){constant(15), constant(0x30)}, block: block6K, scales: scales6K},
@@ -154,16 +166,9 @@ func (f *fn) widen(cvt form, lo, hi, n vec, l, l2 form) {
 }
 
 func scales6K(f *fn, base gpr, s, t []vec) {
-	f.ldr(t[0], base, 192)
+	f.ldr(t[1], base, 192)
 	f.ldrH(t[3], base, 208)
-	f.two(fcvtl, t[3], t[3])
-	f.two(sxtlH, t[1], t[0])
-	f.two(sxtl2H, t[2], t[0])
-	f.widen(scvtf, s[0], s[1], t[1], sxtlS, sxtl2S)
-	f.widen(scvtf, s[2], s[3], t[2], sxtlS, sxtl2S)
-	for i := range 4 {
-		f.lane(fmulLane, s[i], s[i], t[3], 0)
-	}
+	f.signedScales(s, t)
 }
 
 // scalesIQ4 joins the nibbles of bytes 4 to 7 with 2 bits each of the 16 at byte 2.
@@ -252,9 +257,10 @@ func unpacks() {
 			}
 			f.op("ADD $%d, %v, %v", 16*per, scale, scale)
 			if m.offs {
-				f.str(s[4], off, 0)
-				f.str(s[5], off, 16)
-				f.op("ADD $32, %v, %v", off, off)
+				for i := range per {
+					f.str(s[4+i], off, 16*i)
+				}
+				f.op("ADD $%d, %v, %v", 16*per, off, off)
 			}
 			for b := range 8 {
 				block(b)
