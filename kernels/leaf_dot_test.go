@@ -9,7 +9,7 @@ import (
 	"github.com/llama31/llama31/gguf/block"
 )
 
-// randomRow fills a row of blocks with random bits; its float16 fields are finite.
+// row fills a row of blocks with random bits, or a block with ones: the largest values of most types. Its float16 fields are finite.
 func (r random) row(t block.Type, w []byte) {
 	for i := range w {
 		w[i] = byte(r.Uint32())
@@ -39,6 +39,11 @@ func (r random) row(t block.Type, w []byte) {
 		return
 	}
 	for b := 0; b < len(w); b += t.Size() {
+		if r.IntN(4) == 0 {
+			for i := range t.Size() {
+				w[b+i] = 0xff
+			}
+		}
 		for _, i := range halfFields(t) {
 			half(b + i)
 		}

@@ -120,11 +120,15 @@ func (r random) floats(x []float32) {
 	}
 }
 
+// int8s fills x; runs of 256 at the limit, of one sign, are where int16 sums are tightest.
 func (r random) int8s(x []int8) {
-	for i := range x {
-		x[i] = int8(r.IntN(255) - 127)
-		if r.IntN(4) == 0 {
-			x[i] = int8(127 * (r.IntN(2)*2 - 1)) // where int16 sums are tightest
+	for run := range slices.Chunk(x, 256) {
+		limit, all := int8(127*(r.IntN(2)*2-1)), r.IntN(4) == 0
+		for i := range run {
+			run[i] = int8(r.IntN(255) - 127)
+			if all {
+				run[i] = limit
+			}
 		}
 	}
 }
@@ -170,10 +174,13 @@ func TestMul(t *testing.T) {
 					T := l.tile
 					a := &mulArgs{nb: nb, ldc: 16 + nb%5}
 					q := buffer[byte](m, 512*nb, shift)
-					for i := range q {
-						q[i] = byte(r.IntN(int(f.max) + 1))
-						if r.IntN(4) == 0 {
-							q[i] = f.max * byte(r.IntN(2))
+					for block := range slices.Chunk(q, 512) {
+						all := r.IntN(4) == 0
+						for i := range block {
+							block[i] = byte(r.IntN(int(f.max) + 1))
+							if all {
+								block[i] = f.max
+							}
 						}
 					}
 					act := buffer[int8](m, 32*T*nb, shift)

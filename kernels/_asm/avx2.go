@@ -49,30 +49,31 @@ var avx2Consts struct {
 	shiftNibbles             Mem // dwords 0 4 … 28
 	shiftPairs               Mem // dwords 16 18 … 30
 	dword3, dword15, dword32 Mem
-	low6                     Mem    // 0x3f bytes
-	bits01                   Mem    // 3 bytes
-	bit0to4                  Mem    // shuffle table: bit 0 of the index becomes 16
-	bit1to4                  Mem    // shuffle table: bit 1 of the index becomes 16
-	iq4                      Mem    // IQ4's 16 values
-	byteOf                   [4]Mem // shuffles: byte n of each dword, four times
-	tops                     Mem    // bytes 16 32 64 128 16 …
-	third                    [2]Mem // shuffle tables: bits 0 and 2 of the index become 4 and 0x40; bits 1 and 3 do
-	eighths                  Mem    // shuffle: each of 4 bytes, eight times
-	bitOf                    Mem    // bytes 1 2 4 … 128 1 …
-	bit2                     Mem    // 4 bytes
-	bits0145                 Mem    // 0x33 bytes
-	byte32                   Mem    // 32 bytes
-	scales16                 Mem    // shuffle: Q6_K's scales of the first, then the last 16 values of blocks 0 1 4 5 2 3 6 7
-	mask                     Mem    // 32 dwords of ones, 32 of zeros
-	bytes                    Mem    // dwords 255
-	order                    Mem    // dwords 0 4 1 5 2 6 3 7
-	abs                      Mem    // all bits but a float's sign
-	sign                     Mem    // a float's sign
-	bit4                     Mem    // 16 bytes
-	shiftHigh                Mem    // dwords 0 0 0 0 4 4 4 4
-	n127                     Mem    // float32 127
-	lowest                   Mem    // float32 -infinity
-	exp                      [13]Mem
+	low6                     Mem // 0x3f bytes
+	bits01                   Mem // 3 bytes
+	bit0to4                  Mem // shuffle table: bit 0 of the index becomes 16
+	bit1to4                  Mem // shuffle table: bit 1 of the index becomes 16
+	iq4                      Mem // IQ4's 16 values
+	tops                     Mem // bytes 16 32 64 128 16 …
+	eighths                  Mem // shuffle: each of 4 bytes, eight times
+	bitOf                    Mem // bytes 1 2 4 … 128 1 …
+	bit2                     Mem // 4 bytes
+	bits0145                 Mem // 0x33 bytes
+	byte32                   Mem // 32 bytes
+	scales16                 Mem // shuffle: scales of the first, then the last 16 values of blocks 0 1 4 5 2 3 6 7
+	mask                     Mem // 32 dwords of ones, 32 of zeros
+	bytes                    Mem // dwords 255
+	order                    Mem // dwords 0 4 1 5 2 6 3 7
+	abs                      Mem // all bits but a float's sign
+	sign                     Mem // a float's sign
+	bit4                     Mem // 16 bytes
+	shiftHigh                Mem // dwords 0 0 0 0 4 4 4 4
+	n127                     Mem // float32 127
+	lowest                   Mem // float32 -infinity
+
+	byteOf [4]Mem // shuffles: byte n of each dword, four times
+	third  [2]Mem // shuffle tables: bits 0 and 2 of the index become 4 and 0x40; bits 1 and 3 do
+	exp    [13]Mem
 }
 
 func avx2Constants() {
