@@ -60,6 +60,8 @@ type leaf struct {
 	merge func(n int, a, b float32, o, total *float32)
 	// toF16 rounds to float16 (nearest even). n is a multiple of 16.
 	toF16 func(n int, x *float32, y *uint16)
+	// fromF16 widens float16. n is a multiple of 16.
+	fromF16 func(n int, x *uint16, y *float32)
 }
 
 // bf16Leaf has products of bfloat16 weights with activations rounded to bfloat16, and attention over keys and values that are rounded so. Two values to a dword

@@ -53,6 +53,7 @@ var avx2 = leaf{
 	attendQ8: avx2AttendQ8,
 	merge:    avx2Merge,
 	toF16:    avx2ToF16,
+	fromF16:  avx2FromF16,
 }
 
 func avx2Mul(f *format, a *mulArgs) {

@@ -379,6 +379,11 @@ func avx2SwiGLU(n int, gate *float32, up *float32)
 //go:noescape
 func avx2ToF16(n int, x *float32, y *uint16)
 
+// avx2FromF16 widens float16.
+//
+//go:noescape
+func avx2FromF16(n int, x *uint16, y *float32)
+
 // avx2SumSquares returns the sum of squares in 16 partial sums.
 //
 //go:noescape

@@ -59,6 +59,7 @@ var avx512 = leaf{
 	attendQ8: avx512AttendQ8,
 	merge:    avx512Merge,
 	toF16:    avx512ToF16,
+	fromF16:  avx512FromF16,
 }
 
 // avx512BF16 is bf16 of the row for AVX-512, where the CPU has VDPBF16PS (Zen 4, Cooper Lake, Sapphire Rapids and later).

@@ -79,6 +79,11 @@ func avx512Add(n int, x *float32, y *float32)
 //go:noescape
 func avx512ToF16(n int, x *float32, y *uint16)
 
+// avx512FromF16 widens float16.
+//
+//go:noescape
+func avx512FromF16(n int, x *uint16, y *float32)
+
 // avx512Attend_8 runs a page for 8 rows, each with a count above 0: see attendArgs.
 //
 //go:noescape

@@ -2317,6 +2317,23 @@ loop:
 	VZEROUPPER
 	RET
 
+// func avx512FromF16(n int, x *uint16, y *float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512FromF16(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+
+loop:
+	VCVTPH2PS (CX), Z0
+	VMOVUPS   Z0, (DX)
+	ADDQ      $+32, CX
+	ADDQ      $+64, DX
+	SUBQ      $0x10, AX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
 // func avx512Attend_8(headDim int, q *float32, k *uint16, v *uint16, count *int32, m *float32, l *float32, o *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
 TEXT ·avx512Attend_8(SB), $1216-64

@@ -191,6 +191,15 @@ func TestElementwise(t *testing.T) {
 			l.toF16(n, &x[0], &h[0])
 			toF16Generic(n, &x[0], &hw[0])
 			same(t, what+"toF16", h, hw)
+			for i := range h {
+				if h[i] = uint16(r.Uint32()); h[i]&0x7c00 == 0x7c00 {
+					h[i] |= 0x200 // an infinity or a signalling NaN, which hardware may make quiet
+				}
+			}
+			h[0], h[1] = 0x7c00, 0xfc00
+			l.fromF16(n, &h[0], &x[0])
+			fromF16Generic(n, &h[0], &want[0])
+			sameBits(t, what+"fromF16", x, want)
 
 			for i := range x {
 				x[i] = float32(r.NormFloat64() * 40)

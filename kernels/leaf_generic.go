@@ -24,6 +24,7 @@ var generic = leaf{
 	attendQ8:   attendQ8Generic,
 	merge:      mergeGeneric,
 	toF16:      toF16Generic,
+	fromF16:    fromF16Generic,
 }
 
 // fma32 is x·y + z rounded once, as the SIMD rows compute it. The product of two float32 is exact in a float64; the sum is rounded

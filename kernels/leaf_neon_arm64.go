@@ -284,6 +284,11 @@ func neonMerge(n int, a float32, b float32, o *float32, total *float32)
 //go:noescape
 func neonToF16(n int, x *float32, y *uint16)
 
+// neonFromF16 widens float16.
+//
+//go:noescape
+func neonFromF16(n int, x *uint16, y *float32)
+
 // neonAttend1 runs a page for 1 rows that see the same keys: see attendArgs.
 //
 //go:noescape

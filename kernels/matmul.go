@@ -312,17 +312,22 @@ func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 		return
 	}
 	k, n := p.w.dwords(), p.w.panelRows(first/16)
-	if (p.w.pairs || p.w.t == block.TypeF32) && n == panelRows {
-		d.leaf.lanes(into.w, p.w.row(first), p.w.stride, k, s.tmp)
+	if n == panelRows {
+		rows, stride := p.w.row(first), p.w.stride
+		if !p.w.pairs && p.w.t != block.TypeF32 {
+			for r := range panelRows {
+				d.leaf.widen(p.w, first+r, into.w[r*k:][:k])
+			}
+			rows, stride = (*byte)(unsafe.Pointer(&into.w[0])), 4*k // lanes reads all of them before it writes the panel in their place
+		}
+		d.leaf.lanes(into.w, rows, stride, k, s.tmp)
 		return
 	}
 	for r := range 16 {
-		row := p.w.bytes(first + min(r, n-1))
-		if p.w.pairs {
-			copy(unsafe.Slice((*byte)(unsafe.Pointer(&s.frow[0])), 4*k), row)
+		if row := first + min(r, n-1); p.w.pairs {
+			copy(unsafe.Slice((*byte)(unsafe.Pointer(&s.frow[0])), 4*k), p.w.bytes(row))
 		} else {
-			// Load has checked that the type decodes, and a row's bytes hold k values.
-			_ = block.Dequantize(p.w.t, s.frow[:k], row)
+			d.leaf.widen(p.w, row, s.frow[:k])
 		}
 		for j := range 16 {
 			for i := range k / 16 {
@@ -330,6 +335,16 @@ func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 			}
 		}
 	}
+}
+
+// widen turns a row of a float type into float32.
+func (l *leaf) widen(w *cpuWeight, row int, x []float32) {
+	if w.t == block.TypeF16 {
+		l.fromF16(len(x), (*uint16)(unsafe.Pointer(w.row(row))), &x[0]) // rows of float16 lie at even addresses
+		return
+	}
+	// Load has checked that the type decodes, and a row's bytes hold as many values.
+	_ = block.Dequantize(w.t, x, w.bytes(row))
 }
 
 // tile runs a decoded panel against tile i.

@@ -24,6 +24,13 @@ var formats = map[block.Type]*format{
 
 func f16to32(h uint16) float32 { return block.F16(h).Float32() }
 
+func fromF16Generic(n int, x *uint16, y *float32) {
+	ys := slice(y, n)
+	for i, h := range slice(x, n) {
+		ys[i] = f16to32(h)
+	}
+}
+
 func toF16Generic(n int, x *float32, y *uint16) {
 	ys := slice(y, n)
 	for i, f := range slice(x, n) {

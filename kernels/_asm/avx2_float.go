@@ -217,6 +217,12 @@ func elementwises() {
 		VCVTPS2PH(Imm(0), v, p[1])
 	})
 
+	elementwise("avx2FromF16", "widens float16.", "func(n int, x *uint16, y *float32)", []string{"x", "y"}, []int{16, 32}, func(p []Mem) {
+		v := YMM()
+		VCVTPH2PS(p[0], v)
+		VMOVUPS(v, p[1])
+	})
+
 	TEXT("avx2SumSquares", NOSPLIT, "func(n int, x *float32) float32")
 	Doc("avx2SumSquares returns the sum of squares in 16 partial sums.")
 	Pragma("noescape")

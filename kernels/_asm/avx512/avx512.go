@@ -24,6 +24,7 @@ func Emit() {
 	residue()
 	elementwise()
 	toF16()
+	fromF16()
 	for _, f := range kvFormats {
 		for _, rows := range attendRows {
 			attend(f, rows)

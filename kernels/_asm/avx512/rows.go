@@ -196,3 +196,20 @@ func toF16() {
 	VZEROUPPER()
 	RET()
 }
+
+func fromF16() {
+	TEXT("avx512FromF16", NOSPLIT, "func(n int, x *uint16, y *float32)")
+	Doc("avx512FromF16 widens float16.")
+	Pragma("noescape")
+	n, x, y := arg("n"), ptr("x"), ptr("y")
+	Label("loop")
+	v := ZMM()
+	VCVTPH2PS(x, v)
+	VMOVUPS(v, y)
+	advance(x, 32)
+	advance(y, 64)
+	SUBQ(U8(16), n)
+	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}

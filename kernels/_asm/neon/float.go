@@ -10,6 +10,7 @@ func floats() {
 	add()
 	merge()
 	toF16()
+	fromF16()
 }
 
 // ldr4 and str4 move 16 floats.
@@ -193,6 +194,19 @@ func toF16() {
 		}
 		f.next(x, 64)
 		f.next(y, 32)
+	})
+}
+
+func fromF16() {
+	f := function("neonFromF16", "n int, x *uint16, y *float32", "widens float16.")
+	n, x, y := f.load("n"), f.load("x"), f.load("y")
+	v := f.vecs(4)
+	f.op("LSR $4, %v, %v", n, n)
+	f.loop(n, func() {
+		f.widenLoad(fcvtl, fcvtl2, v, x)
+		f.str4(v, y)
+		f.next(x, 32)
+		f.next(y, 64)
 	})
 }
 
