@@ -44,7 +44,6 @@ type symbols struct {
 	funcGetAttribute, funcSetAttribute, occupancy, launchKernelEx                      uintptr
 	streamBeginCapture, streamEndCapture                                               uintptr
 	graphInstantiate, graphLaunch, graphExecUpdate, graphExecDestroy, graphDestroy     uintptr
-	tensorMapEncodeTiled                                                               uintptr
 }
 
 // symbol is a name in the library and where its address goes.
@@ -105,7 +104,6 @@ func (s *symbols) table() []symbol {
 		{"cuGraphExecUpdate_v2", &s.graphExecUpdate},                  // (CUgraphExec, CUgraph, CUgraphExecUpdateResultInfo*)
 		{"cuGraphExecDestroy", &s.graphExecDestroy},                   // (CUgraphExec)
 		{"cuGraphDestroy", &s.graphDestroy},                           // (CUgraph)
-		{"cuTensorMapEncodeTiled", &s.tensorMapEncodeTiled},           // (CUtensorMap*, type, rank, address, dims*, strides*, box*, steps*, interleave, swizzle, promotion, fill)
 	}
 }
 

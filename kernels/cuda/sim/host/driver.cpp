@@ -893,5 +893,3 @@ API cuGraphExecUpdate_v2(void* exec, void* h, void* info) {
 	e->graph = *g;
 	return kOK;
 }
-
-API cuTensorMapEncodeTiled(void*, int, unsigned, void*, const void*, const void*, const void*, const void*, int, int, int, int) { return kNotSupported; }

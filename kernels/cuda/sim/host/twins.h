@@ -421,3 +421,9 @@ DEVICE void wgmma_n128(float (&d)[16][4], const uint32_t (&a)[4], const void* b,
 DEVICE void wgmma_begin() {}
 DEVICE void wgmma_end() {}
 DEVICE void fence_async() {}
+
+DEVICE void mbarrier_init(uint64_t* barrier) { sim::mbarrier_init(barrier); }
+DEVICE void mbarrier_fence() { sim::mbarrier_fence(); }
+DEVICE void mbarrier_expect(uint64_t* barrier, int bytes) { sim::mbarrier_expect(barrier, bytes); }
+DEVICE void mbarrier_wait(uint64_t* barrier, int parity) { sim::mbarrier_wait(barrier, parity); }
+DEVICE void bulk_copy(void* shared, const void* global, int bytes, uint64_t* barrier) { sim::bulk_copy(shared, global, bytes, barrier); }
