@@ -45,7 +45,7 @@ struct Warp {
 	int arrived;
 	int kind;   // of the operation that the first to arrive is in
 	int parity; // the half of slot in use: a lane may be one operation ahead of others, never two
-	alignas(16) unsigned char slot[2][2048];
+	alignas(64) unsigned char slot[2][2048];
 };
 
 struct Barrier {
