@@ -34,7 +34,7 @@ type symbols struct {
 	init, driverGetVersion, getErrorName, getErrorString                               uintptr
 	deviceGetCount, deviceGet, deviceGetName, deviceGetAttribute, deviceTotalMem       uintptr
 	deviceCanAccessPeer                                                                uintptr
-	primaryCtxRetain, primaryCtxRelease, ctxSetCurrent, ctxSynchronize, ctxEnablePeer  uintptr
+	primaryCtxRetain, primaryCtxRelease, ctxSetCurrent, ctxEnablePeer                  uintptr
 	memGetInfo, memAlloc, memFree, memHostAlloc, memFreeHost                           uintptr
 	memcpyHtoDAsync, memcpyDtoHAsync, memcpyDtoDAsync, memcpyPeerAsync                 uintptr
 	memsetD8Async, memsetD32Async                                                      uintptr
@@ -67,7 +67,6 @@ func (s *symbols) table() []symbol {
 		{"cuDevicePrimaryCtxRetain", &s.primaryCtxRetain},             // (CUcontext*, CUdevice)
 		{"cuDevicePrimaryCtxRelease_v2", &s.primaryCtxRelease},        // (CUdevice)
 		{"cuCtxSetCurrent", &s.ctxSetCurrent},                         // (CUcontext)
-		{"cuCtxSynchronize", &s.ctxSynchronize},                       // (void)
 		{"cuCtxEnablePeerAccess", &s.ctxEnablePeer},                   // (CUcontext peer, unsigned flags)
 		{"cuMemGetInfo_v2", &s.memGetInfo},                            // (size_t* free, size_t* total)
 		{"cuMemAlloc_v2", &s.memAlloc},                                // (CUdeviceptr*, size_t bytes)

@@ -593,6 +593,22 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Two gpus of one card, as two models on it have, share its context: one is closed while the other captures.
+func TestCloseBeside(t *testing.T) {
+	sim.Start(t, "")
+	a, b := openGPU(t, 0), openGPU(t, 0)
+	on(t, b, func(r *rig) { made(b.alloc(1000)) })
+	on(t, a, func(r *rig) {
+		y := r.floats(1)
+		l := r.add(y, y, 1)
+		gr := made(r.s.capture(func() error { return errors.Join(l.run(r.s, 1, 1, 1), b.close()) }))
+		ok(gr.launch(r.s))
+		if got := r.read(y); got[0] != 2 {
+			t.Errorf("captured beside a close: %v, want 2", got)
+		}
+	})
+}
+
 func TestReduction(t *testing.T) {
 	for seed := range 20 {
 		sim.Start(t, fmt.Sprintf("seed=%d", seed+1))
