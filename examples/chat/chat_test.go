@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/llama31/llama31/internal/testenv"
+	"github.com/llama31/llama31/kernels/cuda/sim"
+	"github.com/llama31/llama31/llama"
 )
 
 func build(t *testing.T) (program, model string) {
@@ -212,6 +215,38 @@ func TestBuiltIn(t *testing.T) {
 }
 
 // TestPipe has no prompts and no escape codes.
+// TestGPULayers has the built-in model on a simulated GPU, as -device and -gpulayers say.
+func TestGPULayers(t *testing.T) {
+	for flags, want := range map[string]string{
+		"-device cuda":               "cuda:0",
+		"-device cuda -gpulayers 1":  `cpu \(\d+ layers\), cuda:0 \(1 layers\)`,
+		"-gpulayers 1":               `cpu \(\d+ layers\), cuda:0 \(1 layers\)`,
+		"":                           "cpu",
+		"-device cuda -gpulayers 0":  "cpu",
+		"-device cuda -gpulayers -1": "cuda:0",
+	} {
+		sim.Start(t, "")
+		o, err := parse(strings.Fields(flags+" -ctx 256"), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := o.open("", io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := m.Generate(t.Context(), llama.Request{Prompt: "Once upon a time", MaxTokens: 3})
+		if err != nil || r.Usage.Generated != 3 {
+			t.Errorf("%s: %+v, %v", flags, r, err)
+		}
+		if got := m.Info().Device; !regexp.MustCompile("^" + want + "$").MatchString(got) {
+			t.Errorf("%s: on %s, expected %s", flags, got, want)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestPipe(t *testing.T) {
 	program, model := build(t)
 	cmd := exec.Command(program, "-model", model, "-temp", "0", "-ctx", "512")

@@ -91,7 +91,7 @@ func (o *options) open(name string, status io.Writer) (*llama.Model, error) {
 		l.GPULayers = &o.gpuLayers
 	}
 	if name == "" {
-		if !o.set["device"] {
+		if !o.set["device"] && !o.set["gpulayers"] {
 			l.Device = "cpu" // a GPU takes longer to start than this model to answer
 		}
 		return tinymodel.Open(ctx, l)

@@ -140,7 +140,7 @@ func open(ctx context.Context, o *options) ([]*llama.Model, error) {
 // openOne opens a file, downloaded first where path is a name of package hub; the model that is built in without a path.
 func openOne(ctx context.Context, path string, o llama.Options) (*llama.Model, error) {
 	if path == "" {
-		if o.Device == "auto" {
+		if o.Device == "auto" && o.GPULayers == nil {
 			o.Device = "cpu" // a GPU takes longer to start than this model to answer
 		}
 		return tinymodel.Open(ctx, &o)

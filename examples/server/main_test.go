@@ -16,12 +16,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/llama31/llama31/internal/testenv"
+	"github.com/llama31/llama31/kernels/cuda/sim"
+	"github.com/llama31/llama31/llama"
 )
 
 // output is a program's, read while it runs.
@@ -178,6 +181,37 @@ func certificate(t *testing.T, dir string) (path string, pool *x509.CertPool) {
 }
 
 // TestFlags gives flags that must not start a server.
+// TestGPULayers has the built-in model on a simulated GPU, as -device and -gpulayers say.
+func TestGPULayers(t *testing.T) {
+	for flags, want := range map[string]string{
+		"-device cuda":              "cuda:0",
+		"-device cuda -gpulayers 1": `cpu \(\d+ layers\), cuda:0 \(1 layers\)`,
+		"-gpulayers 1":              `cpu \(\d+ layers\), cuda:0 \(1 layers\)`,
+		"":                          "cpu",
+		"-device cuda -gpulayers 0": "cpu",
+	} {
+		sim.Start(t, "")
+		o, err := parse(strings.Fields(flags+" -ctx 256 -np 2"), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		models, err := open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := models[0].Generate(t.Context(), llama.Request{Prompt: "Once upon a time", MaxTokens: 3})
+		if err != nil || r.Usage.Generated != 3 {
+			t.Errorf("%s: %+v, %v", flags, r, err)
+		}
+		if got := models[0].Info().Device; !regexp.MustCompile("^" + want + "$").MatchString(got) {
+			t.Errorf("%s: on %s, expected %s", flags, got, want)
+		}
+		if err := models[0].Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestFlags(t *testing.T) {
 	for _, c := range []struct{ says, args string }{
 		{"beside the flags", "model.gguf"},

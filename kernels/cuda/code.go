@@ -28,6 +28,9 @@ func (g *gpu) load(name string) (*module, error) {
 			return nil, err
 		}
 		m, err := g.loadModule(name+"."+form, image)
+		if err == nil {
+			m.waits = form != "compute_80.ptx"
+		}
 		if !errors.Is(err, errNoBinary) {
 			return m, err
 		}

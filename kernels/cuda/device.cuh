@@ -355,8 +355,30 @@ DEVICE void wgmma_n128(float (&d)[16][4], const uint32_t (&a)[4], const void* b,
 }
 DEVICE void wgmma_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void wgmma_end() { asm volatile("wgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;" ::: "memory"); }
-// fence_async makes what the thread wrote to shared memory visible to wgmma, after the next barrier.
+// fence_async orders what the thread read and wrote of shared memory before what wgmma and the copy engine do there, after the next
+// barrier.
 DEVICE void fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// bulk_copy has the copy engine (TMA) bring bytes from global to shared memory, while all threads go on: one thread asks for them.
+// Addresses and size are multiples of 16 bytes. An mbarrier in shared memory says when they are there. A thread makes it with
+// mbarrier_init and mbarrier_fence, before others use it; in each phase one announces with mbarrier_expect how many bytes will come,
+// then asks for them; whoever reads them waits for the phase, the first with parity 0, then 1, 0 and so on.
+DEVICE void mbarrier_init(uint64_t* barrier) { asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(barrier)) : "memory"); }
+DEVICE void mbarrier_fence() { asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory"); }
+DEVICE void mbarrier_expect(uint64_t* barrier, int bytes) {
+	asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes) : "memory");
+}
+DEVICE void mbarrier_wait(uint64_t* barrier, int parity) {
+	uint32_t over;
+	do {
+		asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}"
+					 : "=r"(over) : "r"(shared_address(barrier)), "r"(parity) : "memory");
+	} while (!over);
+}
+DEVICE void bulk_copy(void* shared, const void* global, int bytes, uint64_t* barrier) {
+	asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+				 ::"r"(shared_address(shared)), "l"(global), "r"(bytes), "r"(shared_address(barrier)) : "memory");
+}
 #endif
 
 #endif

@@ -150,8 +150,7 @@ func (d *device) prepare() (err error) {
 	}
 	d.place(&layout{base: mem.pointer})
 	if s.Context > 0 {
-		n := d.largest()
-		if err = d.reserve(d.mostInput(), n.partialBytes(d)); err != nil {
+		if err = d.reserve(d.mostInput(), d.mostPartial()); err != nil {
 			return err
 		}
 		d.workBytes += int64(d.partial.size + d.in.mem.size)

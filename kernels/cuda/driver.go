@@ -34,7 +34,7 @@ type symbols struct {
 	init, driverGetVersion, getErrorName, getErrorString                               uintptr
 	deviceGetCount, deviceGet, deviceGetName, deviceGetAttribute, deviceTotalMem       uintptr
 	deviceCanAccessPeer                                                                uintptr
-	primaryCtxRetain, primaryCtxRelease, ctxSetCurrent, ctxSynchronize, ctxEnablePeer  uintptr
+	primaryCtxRetain, primaryCtxRelease, ctxSetCurrent, ctxEnablePeer                  uintptr
 	memGetInfo, memAlloc, memFree, memHostAlloc, memFreeHost                           uintptr
 	memcpyHtoDAsync, memcpyDtoHAsync, memcpyDtoDAsync, memcpyPeerAsync                 uintptr
 	memsetD8Async, memsetD32Async                                                      uintptr
@@ -44,7 +44,6 @@ type symbols struct {
 	funcGetAttribute, funcSetAttribute, occupancy, launchKernelEx                      uintptr
 	streamBeginCapture, streamEndCapture                                               uintptr
 	graphInstantiate, graphLaunch, graphExecUpdate, graphExecDestroy, graphDestroy     uintptr
-	tensorMapEncodeTiled                                                               uintptr
 }
 
 // symbol is a name in the library and where its address goes.
@@ -68,7 +67,6 @@ func (s *symbols) table() []symbol {
 		{"cuDevicePrimaryCtxRetain", &s.primaryCtxRetain},             // (CUcontext*, CUdevice)
 		{"cuDevicePrimaryCtxRelease_v2", &s.primaryCtxRelease},        // (CUdevice)
 		{"cuCtxSetCurrent", &s.ctxSetCurrent},                         // (CUcontext)
-		{"cuCtxSynchronize", &s.ctxSynchronize},                       // (void)
 		{"cuCtxEnablePeerAccess", &s.ctxEnablePeer},                   // (CUcontext peer, unsigned flags)
 		{"cuMemGetInfo_v2", &s.memGetInfo},                            // (size_t* free, size_t* total)
 		{"cuMemAlloc_v2", &s.memAlloc},                                // (CUdeviceptr*, size_t bytes)
@@ -105,7 +103,6 @@ func (s *symbols) table() []symbol {
 		{"cuGraphExecUpdate_v2", &s.graphExecUpdate},                  // (CUgraphExec, CUgraph, CUgraphExecUpdateResultInfo*)
 		{"cuGraphExecDestroy", &s.graphExecDestroy},                   // (CUgraphExec)
 		{"cuGraphDestroy", &s.graphDestroy},                           // (CUgraph)
-		{"cuTensorMapEncodeTiled", &s.tensorMapEncodeTiled},           // (CUtensorMap*, type, rank, address, dims*, strides*, box*, steps*, interleave, swizzle, promotion, fill)
 	}
 }
 

@@ -97,11 +97,17 @@ func (g *gpu) do(f func() error) error {
 	return <-g.result
 }
 
-// close waits for the device, frees everything that is left and gives the context back. It may be called twice.
+// close waits for what runs, frees everything that is left and gives the context back. It may be called twice. It does not wait for the
+// whole context, which all gpus of a card share: that would spoil what another of them captures.
 func (g *gpu) close() error {
 	err := g.do(func() error {
 		g.ended = true
-		errs := []error{g.check(g.call(g.ctxSynchronize), "cuCtxSynchronize")}
+		var errs []error
+		for r := range g.live {
+			if s, ok := r.(*stream); ok {
+				errs = append(errs, s.synchronize())
+			}
+		}
 		for r := range g.live {
 			errs = append(errs, r.(resource).free())
 		}

@@ -13,6 +13,7 @@ type module struct {
 	g      *gpu
 	name   string
 	handle uintptr
+	waits  bool // its kernels wait by themselves for the one before (griddep_wait)
 }
 
 // CUjit_option.
@@ -76,6 +77,7 @@ type kernel struct {
 	name             string
 	handle           uintptr
 	call             string // for errors
+	waits            bool   // as its module
 	registers, local int    // per thread; local is bytes, spills among them
 	shared           int    // static bytes per block
 }
@@ -90,7 +92,7 @@ func (m *module) kernel(name string) (*kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kernel{g: g, name: name, handle: uintptr(g.out[0]), call: "launch of " + name}
+	k := &kernel{g: g, name: name, handle: uintptr(g.out[0]), call: "launch of " + name, waits: m.waits}
 	for _, a := range []struct {
 		attribute uintptr
 		value     *int
@@ -201,10 +203,10 @@ func (l *launch[P]) shared(bytes int) error {
 // cooperative makes all blocks run at once, so that they can meet at a barrier.
 func (l *launch[P]) cooperative() { l.attribute(attributeCooperative, 1) }
 
-// programmatic lets the launch begin before the one before it in the stream ends (programmatic dependent launch): the kernel
-// itself waits where it must. Without effect before compute capability 9.0.
+// programmatic lets the launch begin before the one before it in the stream ends (programmatic dependent launch), if the kernel itself
+// waits where it must. PTX for 8.0 does not, on whatever card.
 func (l *launch[P]) programmatic() {
-	if l.kernel.g.capability() >= 90 {
+	if l.kernel.waits {
 		l.attribute(attributeProgrammatic, 1)
 	}
 }

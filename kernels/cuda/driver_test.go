@@ -1,7 +1,7 @@
 package cuda
 
 import (
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"math"
@@ -18,8 +18,8 @@ import (
 	"github.com/llama31/llama31/kernels/cuda/sim"
 )
 
-//go:embed testdata/selftest.ptx
-var selftestPTX []byte
+//go:embed testdata/selftest.*.ptx
+var selftest embed.FS
 
 type (
 	addParams struct {
@@ -43,6 +43,12 @@ type (
 	mmaParams struct {
 		d, di, a, b, ai, bi pointer
 		bf16, copies        int32
+	}
+	bulkParams struct {
+		y, x                              pointer
+		rounds                            int32
+		to, from, size, announced, parity int32
+		unmade, unfenced, unawaited       int32
 	}
 )
 
@@ -97,7 +103,11 @@ func try(g *gpu, f func(r *rig)) error {
 				err = e.error
 			}
 		}()
-		f(&rig{g: g, s: made(g.newStream()), m: made(g.loadModule("selftest", selftestPTX))})
+		name := "testdata/selftest.compute_80.ptx"
+		if g.capability() == 90 {
+			name = "testdata/selftest.compute_90a.ptx"
+		}
+		f(&rig{g: g, s: made(g.newStream()), m: made(g.loadModule("selftest", made(selftest.ReadFile(name))))})
 		return nil
 	})
 }
@@ -583,6 +593,22 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Two gpus of one card, as two models on it have, share its context: one is closed while the other captures.
+func TestCloseBeside(t *testing.T) {
+	sim.Start(t, "")
+	a, b := openGPU(t, 0), openGPU(t, 0)
+	on(t, b, func(r *rig) { made(b.alloc(1000)) })
+	on(t, a, func(r *rig) {
+		y := r.floats(1)
+		l := r.add(y, y, 1)
+		gr := made(r.s.capture(func() error { return errors.Join(l.run(r.s, 1, 1, 1), b.close()) }))
+		ok(gr.launch(r.s))
+		if got := r.read(y); got[0] != 2 {
+			t.Errorf("captured beside a close: %v, want 2", got)
+		}
+	})
+}
+
 func TestReduction(t *testing.T) {
 	for seed := range 20 {
 		sim.Start(t, fmt.Sprintf("seed=%d", seed+1))
@@ -707,6 +733,58 @@ func TestMma(t *testing.T) {
 			}
 		})
 		g.close()
+	}
+}
+
+// Bulk copies arrive in the phase that waits for them. Each wrong use of them fails, or, where hardware may forgive it too, is seen
+// with most seeds.
+func TestBulk(t *testing.T) {
+	const rounds, seeds = 8, 20
+	for _, c := range []struct {
+		name, want string
+		wrong      bulkParams
+	}{
+		{name: "right"},
+		{"a size of no multiple of 16", "a bulk copy of 120 bytes", bulkParams{size: -8, announced: -8}},
+		{"to an address of no multiple of 16", "a bulk copy to 0x", bulkParams{to: 8}},
+		{"from an address of no multiple of 16", "a bulk copy from the address 0x", bulkParams{from: 4}},
+		{"to no shared memory", "which is not in shared memory", bulkParams{to: 1 << 20}},
+		{"from outside of an allocation", "0 bytes past the end of 1024 bytes of device memory", bulkParams{from: 128}},
+		{"more bytes than announced", "got 16 bytes more", bulkParams{announced: -16}},
+		{"fewer bytes than announced", "mbarrier's phase: 16 bytes are to come", bulkParams{announced: 16}},
+		{"an mbarrier that was not made", "mbarrier_init has not made", bulkParams{unmade: 1}},
+		{"an mbarrier without a fence", "behind mbarrier_fence", bulkParams{unfenced: 1}},
+		{"the other parity", "most", bulkParams{parity: 1}},
+		{"not waited for", "most", bulkParams{unawaited: 1}},
+	} {
+		seen := 0
+		for seed := range seeds {
+			m := sim.Start(t, fmt.Sprintf("capability=90 seed=%d", seed+1))
+			g := openGPU(t, 0)
+			missing := 0
+			err := try(g, func(r *rig) {
+				x, y := r.floats(ramp(32*rounds)...), made(g.alloc(4*32*rounds))
+				l := made(newLaunch[bulkParams](made(r.m.kernel("selftest_bulk")), 32))
+				*l.p = c.wrong
+				l.p.y, l.p.x, l.p.rounds = y.pointer, x.pointer, rounds
+				ok(l.run(r.s, 1, 1, 1))
+				for i, v := range r.read(y) {
+					if v != float32(i) {
+						missing++
+					}
+				}
+			})
+			g.close()
+			if err != nil || missing > 0 {
+				seen++
+			}
+			if c.want != "" && c.want != "most" && (err == nil || !strings.Contains(m.LastError(), c.want)) {
+				t.Errorf("%s: %v (%s), want %q", c.name, err, m.LastError(), c.want)
+			}
+		}
+		if seen < seeds && c.want != "" && c.want != "most" || seen < seeds/2 && c.want == "most" || seen > 0 && c.want == "" {
+			t.Errorf("%s: wrong with %d seeds of %d", c.name, seen, seeds)
+		}
 	}
 }
 

@@ -83,10 +83,13 @@ func (d *device) mostInput() int {
 	return s.Slots * (ceil(s.Context, kernels.PageSize) + ceil(s.Vocab, 32))
 }
 
-// largest is the step whose attention needs the most room: all rows at the end of a context, by the kernel for few.
-func (d *device) largest() size {
+// mostPartial is what partialBytes is at most: that of all rows at the end of a context, by the kernel for few, if a launch may have them
+// all; else what a launch may have, since items of fewer segments fill that better.
+func (d *device) mostPartial() int {
 	s := &d.shape
-	return size{items: s.MaxRows, per: 16 / (s.Heads / s.KVHeads), segments: bucket(ceil(s.Context, segmentSize))}
+	n := size{per: 16 / (s.Heads / s.KVHeads), segments: bucket(ceil(s.Context, segmentSize))}
+	item := n.itemBytes(d)
+	return min(s.MaxRows*item, max(item, maxPartialBytes))
 }
 
 // reserve makes room for so many numbers of input, and bytes of attention's partial results.
@@ -96,16 +99,14 @@ func (d *device) reserve(numbers, partial int) (err error) {
 		if err = d.discard(); err != nil {
 			return err
 		}
-		if in.mem != nil {
-			if err = d.stream.synchronize(); err != nil { // a step that has begun reads the host's part
-				return err
-			}
-			if err = in.free(); err != nil {
-				return err
-			}
+		if err = d.stream.synchronize(); err != nil { // a step that has begun reads the host's part
+			return err
 		}
-		in.capacity = max(numbers, 2*in.capacity, 1024)
-		bytes := 4 * (d.fixedInput() + in.capacity)
+		if err = in.free(); err != nil {
+			return err
+		}
+		capacity := max(numbers, 2*in.capacity, 1024)
+		bytes := 4 * (d.fixedInput() + capacity)
 		for i := range in.host {
 			if in.host[i], err = d.gpu.allocHost(bytes); err != nil {
 				return err
@@ -114,6 +115,7 @@ func (d *device) reserve(numbers, partial int) (err error) {
 		if in.mem, err = d.gpu.alloc(bytes); err != nil {
 			return err
 		}
+		in.capacity = capacity
 	}
 	if d.partial == nil || d.partial.size < partial {
 		if err = d.discard(); err != nil {
@@ -130,10 +132,14 @@ func (d *device) reserve(numbers, partial int) (err error) {
 	return err
 }
 
+// free gives the buffers back, of which some are missing where there was no memory for them.
 func (in *input) free() error {
-	errs := []error{in.mem.free()}
+	var errs []error
+	if in.mem != nil {
+		errs = append(errs, in.mem.free())
+	}
 	for _, h := range in.host {
-		if h != nil { // the last time there was no memory for it
+		if h != nil {
 			errs = append(errs, h.free())
 		}
 	}

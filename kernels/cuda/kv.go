@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/llama31/llama31/kernels"
@@ -43,7 +44,7 @@ func (d *device) NewKV(layers, pages int, t kernels.KVType) (kernels.KV, error) 
 			return err
 		}
 		if kv.mem, err = d.gpu.alloc(pages * kv.PageBytes()); err != nil {
-			return err
+			return errors.Join(err, kv.transferred.free())
 		}
 		d.kv = kv
 		return nil
@@ -88,6 +89,16 @@ func (kv *cache) check(page int32, n int) error {
 	return nil
 }
 
+// do runs f in the device's goroutine, unless another cache has taken this one's place and memory.
+func (kv *cache) do(f func() error) error {
+	return kv.d.gpu.do(func() error {
+		if kv.d.kv != kv {
+			return fmt.Errorf("%s: a KV cache that another one has replaced", kv.d.gpu.name)
+		}
+		return f()
+	})
+}
+
 // each calls f for every layer and waits for the device.
 func (kv *cache) each(f func(layer int) error) error {
 	for l := range kv.layers {
@@ -104,7 +115,7 @@ func (kv *cache) Copy(dst, src int32) error {
 			return err
 		}
 	}
-	return kv.d.gpu.do(func() error {
+	return kv.do(func() error {
 		return kv.each(func(l int) error { return kv.d.stream.copy(kv.layer(l, dst), kv.layer(l, src), kv.layerBytes) })
 	})
 }
@@ -113,7 +124,7 @@ func (kv *cache) Read(page int32, b []byte) error {
 	if err := kv.check(page, len(b)); err != nil {
 		return err
 	}
-	return kv.d.gpu.do(func() error {
+	return kv.do(func() error {
 		defer func() { copy(b, kv.transferred.bytes) }()
 		return kv.each(func(l int) error {
 			return kv.d.stream.toHost(kv.transferred.bytes[l*kv.layerBytes:(l+1)*kv.layerBytes], kv.layer(l, page))
@@ -125,7 +136,7 @@ func (kv *cache) Write(page int32, b []byte) error {
 	if err := kv.check(page, len(b)); err != nil {
 		return err
 	}
-	return kv.d.gpu.do(func() error {
+	return kv.do(func() error {
 		copy(kv.transferred.bytes, b)
 		return kv.each(func(l int) error {
 			return kv.d.stream.toDevice(kv.layer(l, page), kv.transferred.bytes[l*kv.layerBytes:(l+1)*kv.layerBytes])

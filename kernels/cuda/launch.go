@@ -146,6 +146,7 @@ type mulKey struct {
 // Shared memory of the kernels in mul.cuh and attend.cu.
 func fewShared(f *format, parts, tiles int) int { return parts * 2 * tiles * f.bytes() }
 func manyShared(f *format) int                  { return 64*256*4 + 3*(128*64*2+128*64/16*4) + 2*8*f.bytes() }
+func wgmmaShared(f *format) int                 { return manyShared(f) + 8*2*8 } // an mbarrier for each buffer
 func attendShared(dim int) int                  { return 8 * 16 * (dim + 2) * 4 }
 func attendManyShared(dim int) int              { return 8*16*(dim+4)*4 + 8*kernels.PageSize*dim*2 }
 

@@ -6,13 +6,16 @@
 #if SM90A
 
 // mul_wgmma: a block of 8 warps has 128 rows and 128 tokens. Activations come through a ring in shared memory, 64 values along k at a
-// time, in the order in which wgmma takes them; weights through two buffers of one record each. Grid: row tiles / 8, tokens / 128.
+// time, in the order in which wgmma takes them, which is not that of memory; weights through two buffers of one record for each warp,
+// which the copy engine fills. Grid: row tiles / 8, tokens / 128.
 template <class F>
 DEVICE void mul_wgmma(const Mul& p) {
 	SHARED_DYNAMIC(uint8_t, shared);
 	float* total = (float*)shared + tid(); // [64][threads]: the sum of the parts so far
 	uint8_t* ring = shared + 64 * 256 * 4;
-	uint8_t* weights = ring + MANY_STAGES * (MANY_X + MANY_SUMS); // [2][8][record]
+	uint8_t* weights = ring + MANY_STAGES * (MANY_X + MANY_SUMS);             // [2][8][record]
+	uint64_t* arrival = (uint64_t*)(weights + 2 * 8 * F::Bytes) + 2 * warp(); // [8][2]: mbarriers of the warp's buffers
+	static_assert(F::Bytes % 16 == 0, "the copy engine moves 16 bytes at least");
 	int g = lane() >> 2, t = lane() & 3;
 	griddep_launch();
 	griddep_wait();
@@ -37,13 +40,20 @@ DEVICE void mul_wgmma(const Mul& p) {
 	};
 	int tile = bid_x() * 8 + warp(), inside = tile, m = find(p, inside);
 	auto fetch_w = [&](int r) {
-		if (r < records && m < MATRICES) copy_record<F>(weights + (r % 2 * 8 + warp()) * F::Bytes, p.w[m] + ((int64_t)inside * records + r) * F::Bytes);
+		if (r >= records || m == MATRICES || lane() != 0) return;
+		mbarrier_expect(arrival + r % 2, F::Bytes);
+		bulk_copy(weights + (r % 2 * 8 + warp()) * F::Bytes, p.w[m] + ((int64_t)inside * records + r) * F::Bytes, F::Bytes, arrival + r % 2);
 	};
 
 	float acc[16][4];
 #pragma unroll
 	for (int i = 0; i < 64; i++) (&acc[0][0])[i] = 0;
 	int part = 0, end = records / p.parts; // of the part
+	if (lane() == 0) {
+		mbarrier_init(arrival), mbarrier_init(arrival + 1);
+		mbarrier_fence();
+	}
+	sync_warp();
 	fetch_w(0);
 #pragma unroll
 	for (int i = 0; i < MANY_STAGES - 1; i++) {
@@ -64,13 +74,16 @@ DEVICE void mul_wgmma(const Mul& p) {
 		Record<F> record;
 #pragma unroll 1
 		for (int step = 0; step < F::K / MANY_K; step++) {
-			cp_async_wait<(F::K == MANY_K ? 0 : MANY_STAGES - 2)>();
+			cp_async_wait<MANY_STAGES - 2>();
 			fence_async();
 			sync_threads(); // the stage is there for all, and all are done with the one before
 			if (step == 0) fetch_w(r + 1);
 			fetch_x(r * (F::K / MANY_K) + step + MANY_STAGES - 1);
 			cp_async_commit();
-			if (step == 0) open_record<F>(record, weights + (r % 2 * 8 + warp()) * F::Bytes);
+			if (step == 0) {
+				if (m < MATRICES) mbarrier_wait(arrival + r % 2, r / 2 % 2);
+				open_record<F>(record, weights + (r % 2 * 8 + warp()) * F::Bytes);
+			}
 			const uint8_t* stage = ring + (r * (F::K / MANY_K) + step) % MANY_STAGES * (MANY_X + MANY_SUMS);
 #pragma unroll 1
 			for (int b = 0; b < 2; b++) {

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -100,6 +101,7 @@ func (d *device) Load(role kernels.Role, t *tensor.Dense) (kernels.Weight, error
 			if w.mem, err = d.gpu.alloc(len(data)); err != nil {
 				return err
 			}
+			defer w.freeAfter(&err)
 			return d.upload(w.mem.pointer, len(data), func(to []byte, at int) { copy(to, data[at:]) })
 		})
 	}
@@ -114,6 +116,7 @@ func (d *device) Load(role kernels.Role, t *tensor.Dense) (kernels.Weight, error
 		if w.mem, err = d.gpu.alloc(w.bytes()); err != nil {
 			return err
 		}
+		defer w.freeAfter(&err)
 		p := &packer{weight: w, data: data, scales: make([]float32, rows)}
 		tile := w.records() * w.format.bytes()
 		tiles := max(1, stagingBytes/tile)
@@ -131,6 +134,13 @@ func (d *device) Load(role kernels.Role, t *tensor.Dense) (kernels.Weight, error
 	})
 }
 
+// freeAfter gives the memory back if loading failed. That this fails too follows from the first error, which is the one to tell.
+func (w *weight) freeAfter(err *error) {
+	if *err != nil {
+		w.mem.free()
+	}
+}
+
 // stagingBytes is the size of each of the two pinned buffers through which weights go: one is filled while the other is copied.
 const stagingBytes = 16 << 20
 
@@ -145,11 +155,11 @@ func (d *device) upload(to pointer, size int, fill func(to []byte, at int), piec
 		d.turn = 1 - d.turn
 		if s.mem == nil {
 			var err error
-			if s.mem, err = d.gpu.allocHost(stagingBytes); err != nil {
-				return err
-			}
 			if s.done, err = d.gpu.newEvent(false); err != nil {
 				return err
+			}
+			if s.mem, err = d.gpu.allocHost(stagingBytes); err != nil {
+				return errors.Join(err, s.done.free())
 			}
 		} else if err := s.done.synchronize(); err != nil {
 			return err

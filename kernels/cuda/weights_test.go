@@ -10,6 +10,27 @@ import (
 	"github.com/llama31/llama31/kernels/kerneltest"
 )
 
+// No step's attention needs more room than what is made for it beforehand: that would be memory beyond the plan, in the middle of a run.
+func TestMostPartial(t *testing.T) {
+	for _, d := range []device{
+		{shape: kernels.Shape{Heads: 32, KVHeads: 8, HeadDim: 128, MaxRows: 512, Context: 131072}},  // 8B
+		{shape: kernels.Shape{Heads: 128, KVHeads: 8, HeadDim: 128, MaxRows: 512, Context: 131072}}, // 405B
+		{shape: kernels.Shape{Heads: 9, KVHeads: 3, HeadDim: 64, MaxRows: 8, Context: 2048}},
+	} {
+		s := &d.shape
+		for rows := 1; rows <= s.MaxRows; rows++ {
+			for pos := 1; pos <= s.Context; pos *= 2 {
+				for per := 1; per <= 16/(s.Heads/s.KVHeads); per++ {
+					n := size{items: ceil(rows, per), per: per, segments: ceil(pos, segmentSize)}
+					if need, most := n.partialBytes(&d), d.mostPartial(); need > most {
+						t.Fatalf("%d rows at %d, %d to an item: %d bytes, at most %d were expected", rows, pos, per, need, most)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestWeightBytes compares what weights are predicted to take with what they take, and bounds it by the size of their blocks: the
 // shapes are those of Llama 3.1 8B and 70B, where nothing is padded.
 func TestWeightBytes(t *testing.T) {

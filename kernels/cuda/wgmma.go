@@ -22,7 +22,7 @@ func (d *device) tryWgmma(k *mulKernels, parts int) error {
 	if os.Getenv(wgmmaVariable) != "1" || d.gpu.capability() != 90 || k.many == nil {
 		return nil
 	}
-	l, err := find[mulParams](d, "weight_"+k.format.name, "mul_wgmma_"+k.format.name, 256, manyShared(k.format))
+	l, err := find[mulParams](d, "weight_"+k.format.name, "mul_wgmma_"+k.format.name, 256, wgmmaShared(k.format))
 	var failed *Error
 	if errors.As(err, &failed) && failed.Code == resultNotFound {
 		return nil // there is none for this format

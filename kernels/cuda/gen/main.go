@@ -98,13 +98,23 @@ func run(check bool, nvidia string) error {
 	}
 	files[filepath.Join(folder, "kernels.md")] = usage.markdown()
 
-	selftest := filepath.Join(folder, "testdata", "selftest")
-	text, err := os.ReadFile(selftest + ".cu")
+	selftest := filepath.Join(folder, "testdata", "selftest.cu")
+	text, err := os.ReadFile(selftest)
 	if err != nil {
 		return err
 	}
-	if files[selftest+".ptx"], err = compiler.compile("selftest.cu", string(text), headers, "compute_80"); err != nil {
-		return fmt.Errorf("%s.cu: %w", selftest, err)
+	for _, t := range targets {
+		if t.ptxas == "" {
+			continue
+		}
+		code, err := compiler.compile("selftest.cu", string(text), headers, t.arch)
+		if err == nil {
+			err = table{}.add(nvidia, t.ptxas, code)
+		}
+		if err != nil {
+			return fmt.Errorf("%s for %s: %w", selftest, t.arch, err)
+		}
+		files[filepath.Join(folder, "testdata", "selftest."+t.suffix)] = code
 	}
 	old, err := filepath.Glob(filepath.Join(folder, "code", "*.gz"))
 	if err != nil {

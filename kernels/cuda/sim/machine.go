@@ -52,6 +52,8 @@ type Machine struct {
 //	sms         streaming multiprocessors of each (4)
 //	fail_launch the kernel of that number, from 1, fails
 //	fail_alloc  the allocation of that number fails for lack of memory
+//	fail_host   the pinned allocation of that number fails
+//	fail_event  the event of that number cannot be made
 //	fail_graphs 1: there is no memory for any graph
 //	lazy        0: work runs as soon as it is put into a stream (1)
 //	verbose     1: what is refused, and what a kernel does wrong, goes to standard error too (0)

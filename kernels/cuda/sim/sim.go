@@ -4,8 +4,9 @@
 // It is a libcuda of our own (host/*.cpp), built by g++ when a test asks for it, that has the kernels of kernels/cuda/*.cu compiled
 // in, as host code. Threads of a block are fibers that change places where they wait for each other, in an order that a seed
 // chooses; shared and device memory start as NaN; device memory lies between pages out of reach; work in a stream runs as late as it
-// may. So a missing barrier, a missing synchronisation and a write outside of an allocation fail. wgmma, which only sm_90a has, is a
-// loop of mma.sync here: indexing is tested, its descriptors and how hardware rounds are not.
+// may. So a missing barrier, a missing synchronisation and a write outside of an allocation fail. Of what only sm_90a has, bulk copies
+// arrive as late as they may too, and every use of them that hardware would not forgive fails; wgmma is a loop of mma.sync: indexing is
+// tested, its descriptors and how hardware rounds are not.
 package sim
 
 import (

@@ -115,3 +115,39 @@ KERNEL(selftest_mma, MmaParams) {
 		p.di[(g + 8 * (i >> 1)) * 8 + 2 * t + (i & 1)] = di[i];
 	}
 }
+
+#if SM90A
+
+struct BulkParams {
+	float* y;       // [rounds][32]
+	const float* x; // [rounds][32]
+	int rounds;
+	int to, from, size, announced, parity; // what is wrong, added to what is right
+	int unmade, unfenced, unawaited;
+};
+
+// One warp brings rounds of 32 numbers through two buffers.
+KERNEL(selftest_bulk, BulkParams) {
+	SHARED(uint8_t, buffer, 3 * 128);
+	SHARED(uint64_t, arrival, 2);
+	if (lane() == 0 && !p.unmade) {
+		mbarrier_init(arrival), mbarrier_init(arrival + 1);
+		if (!p.unfenced) mbarrier_fence();
+	}
+	sync_warp();
+	auto fetch = [&](int r) {
+		if (r >= p.rounds || lane() != 0) return;
+		mbarrier_expect(arrival + r % 2, 128 + p.announced);
+		bulk_copy(buffer + r % 2 * 128 + p.to, (const uint8_t*)(p.x + 32 * r) + p.from, 128 + p.size, arrival + r % 2);
+	};
+	fetch(0);
+	for (int r = 0; r < p.rounds; r++) {
+		fetch(r + 1);
+		if (!p.unawaited) mbarrier_wait(arrival + r % 2, (r / 2 + p.parity) % 2);
+		p.y[32 * r + lane()] = ((const float*)(buffer + r % 2 * 128))[lane()];
+		fence_async();
+		sync_warp(); // all have read what the next fetch overwrites
+	}
+}
+
+#endif

@@ -77,6 +77,8 @@ struct Options {
 	long devices = 1, memory = 1l << 30, seed = 1, capability = 80, driver = 12040, sms = 4, ptx = 84;
 	long fail_launch = 0; // the launch of that number, from 1, fails when it runs
 	long fail_alloc = 0;  // the allocation of that number fails for lack of memory
+	long fail_host = 0;   // the pinned allocation of that number fails
+	long fail_event = 0;  // the event of that number cannot be made
 	long fail_graphs = 0; // 1: there is no memory for any graph
 	long lazy = 1;        // 0: work runs when it is put into a stream
 	long verbose = 0;     // 1: what is refused goes to standard error too
@@ -189,6 +191,7 @@ struct Function {
 
 struct Module {
 	Context* context;
+	int arch; // of its PTX
 	std::set<std::string> entries;
 	std::map<std::string, std::unique_ptr<Function>> functions;
 };
@@ -280,14 +283,14 @@ void configure(const char* name, const char* value) {
 	const std::pair<const char*, long*> names[] = {
 		{"devices", &options.devices}, {"memory", &options.memory}, {"seed", &options.seed}, {"capability", &options.capability},
 		{"driver", &options.driver}, {"sms", &options.sms}, {"ptx", &options.ptx}, {"fail_launch", &options.fail_launch},
-		{"fail_alloc", &options.fail_alloc}, {"fail_graphs", &options.fail_graphs}, {"lazy", &options.lazy}, {"verbose", &options.verbose}};
+		{"fail_alloc", &options.fail_alloc}, {"fail_host", &options.fail_host}, {"fail_event", &options.fail_event}, {"fail_graphs", &options.fail_graphs}, {"lazy", &options.lazy}, {"verbose", &options.verbose}};
 	for (auto& n : names)
 		if (strcmp(n.first, name) == 0) *n.second = atol(value);
 }
 
 void fromEnvironment() {
 	options = Options();
-	for (const char* n : {"devices", "memory", "seed", "capability", "driver", "sms", "ptx", "fail_launch", "fail_alloc", "fail_graphs", "lazy", "verbose"}) {
+	for (const char* n : {"devices", "memory", "seed", "capability", "driver", "sms", "ptx", "fail_launch", "fail_alloc", "fail_host", "fail_event", "fail_graphs", "lazy", "verbose"}) {
 		std::string variable = "LLAMA31_SIM_";
 		for (const char* c = n; *c; c++) variable += (char)toupper(*c);
 		if (const char* v = getenv(variable.c_str())) configure(n, v);
@@ -406,14 +409,6 @@ API cuDevicePrimaryCtxRelease_v2(int device) {
 
 API cuCtxSetCurrent(Context* c) { return now = c, kOK; }
 
-API cuCtxSynchronize() {
-	Lock lock(mutex);
-	if (!now) return kInvalidContext;
-	for (Stream* s : now->streams)
-		if (s->capture) return s->capture->invalid = true, note(kCaptureUnsupported, "cuCtxSynchronize while a stream is capturing");
-	return drain(now);
-}
-
 API cuCtxEnablePeerAccess(Context* peer, unsigned) {
 	Lock lock(mutex);
 	if (int e = entered()) return e;
@@ -464,7 +459,7 @@ API cuMemFree_v2(uintptr_t p) {
 API cuMemHostAlloc(void** p, size_t size, unsigned) {
 	Lock lock(mutex);
 	if (int e = entered()) return e;
-	*p = take(size, 64, -1, 0);
+	*p = counters.hostAllocs + 1 == options.fail_host ? nullptr : take(size, 64, -1, 0);
 	if (!*p) return kOutOfMemory;
 	counters.hostAllocs++;
 	return kOK;
@@ -587,6 +582,7 @@ API cuStreamWaitEvent(void* h, void* event, unsigned) {
 API cuEventCreate(Event** e, unsigned flags) {
 	Lock lock(mutex);
 	if (int r = entered()) return r;
+	if (counters.events + 1 == options.fail_event) return kOutOfMemory;
 	*e = new Event{now, (flags & 2) == 0, nullptr};
 	handles.insert(*e);
 	counters.events++;
@@ -671,7 +667,7 @@ API cuModuleLoadDataEx(Module** out, const void* image, unsigned n, const unsign
 	bool exact = target.back() == 'a';
 	if (exact ? arch != options.capability : arch > options.capability) return bad(kNoBinary, "PTX for " + target);
 	auto m = std::make_unique<Module>();
-	m->context = now;
+	m->context = now, m->arch = arch;
 	for (size_t at = 0; (at = text.find(".entry", at)) != std::string::npos;) {
 		at = text.find_first_not_of(" \t", at + 6);
 		m->entries.insert(text.substr(at, text.find_first_of(" \t\r\n(", at) - at));
@@ -797,6 +793,7 @@ API cuLaunchKernelEx(const LaunchConfig* l, void* h, void** params, void** extra
 		default: return note(kNotSupported, "launch attribute %u", a.id);
 		}
 		if (a.id == 6 && options.capability < 90) return note(kNotSupported, "programmatic dependent launch");
+		if (a.id == 6 && f->module->arch < 90) return note(kNotSupported, "%s: programmatic dependent launch of code that does not wait", f->name.c_str());
 	}
 	int64_t blocks = (int64_t)g.x * g.y * g.z;
 	if (g.cooperative) {
@@ -893,5 +890,3 @@ API cuGraphExecUpdate_v2(void* exec, void* h, void* info) {
 	e->graph = *g;
 	return kOK;
 }
-
-API cuTensorMapEncodeTiled(void*, int, unsigned, void*, const void*, const void*, const void*, const void*, int, int, int, int) { return kNotSupported; }

@@ -125,10 +125,46 @@ pthread_t host;
 volatile bool running;
 alignas(16) unsigned char emergency[64 << 10]; // the stack on which a faulting grid is given up
 
-// next goes on with the first ready thread; where none is and threads are left, they wait for each other.
+// wake makes the threads of a block that wait for the same ready: from a random thread on, up or down, so that no order can be relied on.
+void wake(Block* b, int waiting, const Mbarrier* m) {
+	int n = b->threads, at = draw() % n, step = draw() & 1 ? 1 : n - 1;
+	for (int i = 0; i < n; i++, at = (at + step) % n) {
+		Thread* t = &b->thread[at];
+		if (t->waiting == waiting && (!m || t->mbarrier == m)) t->waiting = 0, push(t);
+	}
+}
+
+std::vector<Bulk> bulks; // of the resident blocks, on their way
+
+// endPhase ends the phase of a block's mbarrier if it can.
+void endPhase(Block* block, Mbarrier* b) {
+	if (!b->expected) return;
+	if (b->bytes < 0) fail("an mbarrier got %d bytes more than mbarrier_expect announced", -b->bytes);
+	if (b->bytes > 0) return;
+	b->expected = 0, b->parity ^= 1;
+	wake(block, kOnMbarrier, b);
+}
+
+// arrive finishes the last bulk copy.
+void arrive() {
+	Bulk c = bulks.back();
+	bulks.pop_back();
+	memcpy(c.dst, c.src, c.size);
+	c.barrier->bytes -= c.size;
+	endPhase(c.block, c.barrier);
+}
+
+void arriveAny() {
+	std::swap(bulks[draw() % bulks.size()], bulks.back());
+	arrive();
+}
+
+// next goes on with the first ready thread. Where none is, a bulk copy arrives; without one, threads that are left wait for each other.
 void next() {
+	while (readyHead == readyTail && !bulks.empty()) arriveAny();
 	if (readyHead == readyTail) {
 		Thread* t = current;
+		if (t->waiting == kOnMbarrier) fail("deadlock: %d threads wait, this one for an mbarrier's phase: %d bytes are to come", live, t->mbarrier->bytes);
 		fail("deadlock: %d threads wait for others that have ended or diverged (block %d,%d,%d, thread %d among them)", live, t->block->x, t->block->y,
 			 t->block->z, t->tid);
 	}
@@ -145,12 +181,7 @@ void next() {
 
 void releaseBarrier(Block* b, int id) {
 	b->barrier[id].arrived = 0;
-	// From a random thread on, up or down, so that no order can be relied on.
-	int n = b->threads, at = draw() % n, step = draw() & 1 ? 1 : n - 1;
-	for (int i = 0; i < n; i++, at = (at + step) % n) {
-		Thread* t = &b->thread[at];
-		if (t->waiting == 2 + id) t->waiting = 0, push(t);
-	}
+	wake(b, 2 + id, nullptr);
 }
 
 void checkShared(Block* b) {
@@ -177,7 +208,7 @@ void begin(Slot* s, int index) {
 	for (int i = 0; i < grid.threads; i++) {
 		Thread* t = &b->thread[i];
 		t->block = b, t->warp = &b->warp[i / kWarp], t->tid = i, t->lane = i % kWarp;
-		t->alive = true, t->waiting = t->copies = t->group = 0;
+		t->alive = true, t->waiting = t->copies = t->group = t->fences = 0;
 		// Stacks begin in different sets of the cache: at multiples of the page size the 32 of a warp would push each other out of it.
 		unsigned char* top = s->stacks + (i + 1) * (kPage + kStack) - i % kWarp * kColour;
 #if defined(__x86_64__)
@@ -194,6 +225,20 @@ void begin(Slot* s, int index) {
 	live += grid.threads;
 	int n = grid.threads, at = draw() % n, step = draw() & 1 ? 1 : n - 1;
 	for (int i = 0; i < n; i++, at = (at + step) % n) push(&b->thread[at]);
+}
+
+// inShared fails unless size bytes at p lie in the block's shared memory.
+void inShared(const void* p, size_t size, size_t align, const char* what) {
+	auto* b = (const unsigned char*)p;
+	if (b < current->block->shared || b + size > current->block->shared + current->block->used) fail("%s %p, which is not in shared memory", what, p);
+	if ((uintptr_t)p % align) fail("%s %p, which is not a multiple of %zu", what, p, align);
+}
+
+Mbarrier* opened(void* p) {
+	inShared(p, sizeof(Mbarrier), 8, "an mbarrier at");
+	auto* b = (Mbarrier*)p;
+	if (b->mark != kMark) fail("an mbarrier that mbarrier_init has not made");
+	return b;
 }
 
 void onFault(int sig, siginfo_t* info, void* context);
@@ -262,6 +307,7 @@ void fail(const char* format, ...) {
 }
 
 void yield() {
+	if (!bulks.empty()) arriveAny(); // who looks again and again must not keep it away
 	push(current);
 	next();
 }
@@ -279,6 +325,41 @@ void wait_barrier(int id, int threads) {
 		return;
 	}
 	releaseBarrier(b, id);
+}
+
+void mbarrier_init(void* barrier) {
+	inShared(barrier, sizeof(Mbarrier), 8, "an mbarrier at");
+	*(Mbarrier*)barrier = {(uint16_t)current->tid, current->fences, 0, 0, kMark, 0};
+}
+
+void mbarrier_fence() { current->fences++; }
+
+void mbarrier_expect(void* barrier, int bytes) {
+	Mbarrier* b = opened(barrier);
+	if (b->expected) fail("mbarrier_expect twice in a phase");
+	if (bytes < 0 || bytes >= 1 << 20) fail("mbarrier_expect of %d bytes", bytes);
+	b->expected = 1, b->bytes += bytes;
+	endPhase(current->block, b);
+}
+
+void mbarrier_wait(void* barrier, int parity) {
+	if (parity != 0 && parity != 1) fail("an mbarrier's phase of parity %d", parity);
+	for (Mbarrier* b = opened(barrier); b->parity == parity;) { // hardware looks again and again, and does not see a phase that the next one follows
+		current->waiting = kOnMbarrier, current->mbarrier = b;
+		next();
+	}
+}
+
+// A copy happens at once or when everything waits, as the seed says: hardware promises only that it is between. Until then NaN is there.
+void bulk_copy(void* shared, const void* global, int bytes, void* barrier) {
+	if (bytes <= 0 || bytes % 16) fail("a bulk copy of %d bytes, which is not a multiple of 16", bytes);
+	inShared(shared, bytes, 16, "a bulk copy to");
+	if ((uintptr_t)global % 16) fail("a bulk copy from the address %p, which is not a multiple of 16", global);
+	Mbarrier* b = opened(barrier);
+	if (current->block->thread[b->maker].fences == b->fences) fail("a bulk copy with an mbarrier that its maker has not put behind mbarrier_fence");
+	memset(shared, 0xff, bytes);
+	bulks.push_back({shared, global, bytes, current->block, b});
+	if (draw() & 1) arrive();
 }
 
 bool meet(int kind) {
@@ -337,6 +418,7 @@ const char* run(const Kernel* k, const Grid& g, const void* p, uint64_t seed, bo
 	for (int done = 0; done < blocks && !failed;) {
 		readyHead = readyTail = 0;
 		live = 0;
+		bulks.clear();
 		for (int i = 0; i < resident; i++, done++, at = (at + step) % blocks) begin(slot(i), at);
 		current = ready[readyHead++ & readyMask];
 		sim_switch(&mainStack, current->sp);
@@ -357,8 +439,11 @@ extern "C" void sim_start() {
 	Block* b = t->block;
 	t->alive = false;
 	live--;
-	if (--b->alive == 0) checkShared(b);
-	else if (b->barrier[0].arrived == b->alive && b->alive > 0) releaseBarrier(b, 0);
+	if (--b->alive == 0) {
+		for (auto& c : bulks)
+			if (c.block == b) fail("a block has ended before a bulk copy that it asked for");
+		checkShared(b);
+	} else if (b->barrier[0].arrived == b->alive && b->alive > 0) releaseBarrier(b, 0);
 	if (live == 0) leave();
 	next();
 	abort();

@@ -144,19 +144,23 @@ DEVICE float bits_float(uint32_t x) {
 	return r;
 }
 
-// float16 is the compiler's _Float16, which converts with one rounding from float and from double.
 DEVICE float f16_to_f32(uint16_t h) {
-	_Float16 f;
-	memcpy(&f, &h, 2);
-	return (float)f;
+	uint32_t sign = (h & 0x8000u) << 16, special = (h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
+	return bits_float(float_bits(bits_float((h & 0x7fffu) << 13) * 0x1p112f) | sign | special);
 }
 namespace sim {
-template <class T>
-inline uint16_t to_f16(T v) {
+inline uint16_t to_f16(float v) { // the compiler's _Float16 converts with one rounding
 	_Float16 f = (_Float16)v;
 	uint16_t h;
 	memcpy(&h, &f, 2);
 	return h;
+}
+// From double by way of a float that is not rounded to even but to odd, so that there is one rounding in all.
+inline uint16_t to_f16(double v) {
+	float f = (float)v;
+	uint32_t bits = float_bits(f);
+	if (f != v && bits % 2 == 0) bits += fabs(v) > fabs((double)f) ? 1 : -1;
+	return to_f16(bits_float(bits));
 }
 } // namespace sim
 DEVICE uint16_t f32_to_f16(float f) { return sim::to_f16(f); }
@@ -304,78 +308,75 @@ static inline void cp_async_wait() {
 }
 
 namespace sim {
-template <class D>
-struct Fragments {
-	uint32_t a[32][4], b[32][2];
-	D d[32][4];
+// Vectors of the compiler, of a matrix's 16 rows.
+template <class T>
+struct Rows {
+	typedef T type __attribute__((vector_size(16 * sizeof(T))));
 };
+typedef Rows<float>::type Floats;
+typedef Rows<uint32_t>::type Words;
+typedef Rows<int>::type Ints;
 
-// widen is f16_to_f32 of many, without a branch, so that the compiler makes vectors of it.
-inline void widen(const uint16_t* from, float* to, int n) {
-	for (int i = 0; i < n; i++) {
-		uint32_t h = from[i], sign = (h & 0x8000) << 16;
-		float v = bits_float((h & 0x7fff) << 13) * 0x1p112f;
-		to[i] = bits_float(float_bits(v) | sign | ((h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0));
-	}
+inline Floats widen(Rows<uint16_t>::type h) { // f16_to_f32 of many
+	Words v = __builtin_convertvector(h, Words), sign = (v & 0x8000) << 16, special = (Words)((v & 0x7c00) == 0x7c00) & 0x7f800000;
+	return (Floats)((Words)((Floats)((v & 0x7fff) << 13) * 0x1p112f) | sign | special);
 }
 
-// mma multiplies what the 32 lanes hold. K is 16 pairs or 32 bytes, of type T; load turns many into values.
-template <class D, class V, class T, int K, class Load>
-inline void mma(int kind, D (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Load load) {
+// Tile is what the lanes of a warp put together for a product, column by column.
+template <class T, class D, int K>
+struct Tile {
+	typename Rows<T>::type a[K];
+	T b[8][K];
+	typename Rows<D>::type d[8];
+};
+
+// mma multiplies what the 32 lanes hold. K is 16 pairs or 32 bytes, of type T; load turns 16 into values. (It is most of the work here:
+// loops are unrolled, and kernels share its code.)
+template <class T, class D, int K, class Load>
+__attribute__((noinline)) void mma(int kind, D (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Load load) {
 	constexpr int N = 4 / sizeof(T); // values in a word
-	auto* f = (Fragments<D>*)current->warp->slot[current->warp->parity];
-	static_assert(sizeof(*f) <= sizeof(current->warp->slot[0]), "fragments fit in a slot");
-	int l = current->lane;
-	memcpy(f->a[l], a, sizeof a);
-	memcpy(f->b[l], b, sizeof b);
-	memcpy(f->d[l], d, sizeof d);
+	auto* f = (Tile<T, D, K>*)current->warp->slot[current->warp->parity];
+	static_assert(sizeof(*f) <= sizeof(current->warp->slot[0]), "a tile fits in a slot");
+	int g = current->lane / 4, t = current->lane % 4;
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++) {
+		T v[N];
+		memcpy(v, &a[i], 4);
+#pragma GCC unroll 4
+		for (int n = 0; n < N; n++) f->a[i / 2 * K / 2 + N * t + n][g + i % 2 * 8] = v[n];
+		f->d[2 * t + i % 2][g + i / 2 * 8] = d[i];
+	}
+	for (int i = 0; i < 2; i++) memcpy(&f->b[g][i * K / 2 + N * t], &b[i], 4);
 	if (meet(kind)) {
-		T rawA[16][K], rawB[K][8], v[N];
-		V A[16][K], B[K][8];
-		D C[16][8];
-		for (int g = 0; g < 8; g++)
-			for (int t = 0; t < 4; t++) {
-				int i = 4 * g + t;
-				for (int h = 0; h < 2; h++) { // halves of k
-					memcpy(&rawA[g][h * K / 2 + N * t], &f->a[i][2 * h], 4);
-					memcpy(&rawA[g + 8][h * K / 2 + N * t], &f->a[i][2 * h + 1], 4);
-					memcpy(v, &f->b[i][h], 4);
-					for (int j = 0; j < N; j++) rawB[h * K / 2 + N * t + j][g] = v[j];
-				}
-				C[g][2 * t] = f->d[i][0], C[g][2 * t + 1] = f->d[i][1];
-				C[g + 8][2 * t] = f->d[i][2], C[g + 8][2 * t + 1] = f->d[i][3];
+		typename Rows<D>::type A[K];
+		for (int k = 0; k < K; k++) A[k] = load(f->a[k]);
+		for (int j = 0; j < 8; j++) {
+			typename Rows<D>::type sum = {}, B[K / 16];
+			for (int k = 0; k < K / 16; k++) {
+				typename Rows<T>::type v;
+				memcpy(&v, &f->b[j][16 * k], sizeof v);
+				B[k] = load(v);
 			}
-		load(rawA[0], A[0], 16 * K);
-		load(rawB[0], B[0], 8 * K);
-		for (int i = 0; i < 16; i++) {
-			D s[8] = {};
-			for (int k = 0; k < K; k++)
-				for (int j = 0; j < 8; j++) s[j] += A[i][k] * B[k][j];
-			for (int j = 0; j < 8; j++) C[i][j] += s[j];
+#pragma GCC unroll 32
+			for (int k = 0; k < K; k++) sum += A[k] * B[k / 16][k % 16];
+			f->d[j] += sum;
 		}
-		for (int g = 0; g < 8; g++)
-			for (int t = 0; t < 4; t++) {
-				D* r = f->d[4 * g + t];
-				r[0] = C[g][2 * t], r[1] = C[g][2 * t + 1], r[2] = C[g + 8][2 * t], r[3] = C[g + 8][2 * t + 1];
-			}
 		release();
 	}
-	memcpy(d, f->d[l], sizeof d);
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++) d[i] = f->d[2 * t + i % 2][g + i / 2 * 8];
 }
 } // namespace sim
 
 DEVICE void mma_m16n8k16_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-	sim::mma<float, float, uint16_t, 16>(sim::kMmaF16, d, a, b, sim::widen);
+	sim::mma<uint16_t, float, 16>(sim::kMmaF16, d, a, b, [](sim::Rows<uint16_t>::type v) { return sim::widen(v); });
 }
 DEVICE void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-	sim::mma<float, float, uint16_t, 16>(sim::kMmaBf16, d, a, b, [](const uint16_t* from, float* to, int n) {
-		for (int i = 0; i < n; i++) to[i] = bf16_to_f32(from[i]);
-	});
+	sim::mma<uint16_t, float, 16>(sim::kMmaBf16, d, a, b,
+								  [](sim::Rows<uint16_t>::type v) { return (sim::Floats)(__builtin_convertvector(v, sim::Words) << 16); });
 }
 DEVICE void mma_m16n8k32_s8(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-	sim::mma<int, int, int8_t, 32>(sim::kMmaS8, d, a, b, [](const int8_t* from, int* to, int n) {
-		for (int i = 0; i < n; i++) to[i] = from[i];
-	});
+	sim::mma<int8_t, int, 32>(sim::kMmaS8, d, a, b, [](sim::Rows<int8_t>::type v) { return __builtin_convertvector(v, sim::Ints); });
 }
 
 namespace sim {
@@ -421,3 +422,9 @@ DEVICE void wgmma_n128(float (&d)[16][4], const uint32_t (&a)[4], const void* b,
 DEVICE void wgmma_begin() {}
 DEVICE void wgmma_end() {}
 DEVICE void fence_async() {}
+
+DEVICE void mbarrier_init(uint64_t* barrier) { sim::mbarrier_init(barrier); }
+DEVICE void mbarrier_fence() { sim::mbarrier_fence(); }
+DEVICE void mbarrier_expect(uint64_t* barrier, int bytes) { sim::mbarrier_expect(barrier, bytes); }
+DEVICE void mbarrier_wait(uint64_t* barrier, int parity) { sim::mbarrier_wait(barrier, parity); }
+DEVICE void bulk_copy(void* shared, const void* global, int bytes, uint64_t* barrier) { sim::bulk_copy(shared, global, bytes, barrier); }
