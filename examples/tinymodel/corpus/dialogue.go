@@ -46,7 +46,8 @@ func newDialogue(r *rand.Rand, held bool) *dialogue {
 	if !held && r.IntN(100) < 36 {
 		d.chatter(next)
 	} else {
-		d.told(next)
+		f, prompt, story := told(next)
+		d.tell(f, prompt, story, next)
 	}
 	if len(d.text()) > maxDialogue {
 		return newDialogue(r, held)
@@ -54,11 +55,12 @@ func newDialogue(r *rand.Rand, held bool) *dialogue {
 	return d
 }
 
-// told is a request for a story, the story, and what follows.
-func (d *dialogue) told(next func() *frame) {
-	f, prompt, story := told(next)
+// tell adds the story of a frame, as it was asked for, and what follows.
+func (d *dialogue) tell(f *frame, prompt, story string, next func() *frame) {
 	d.say(prompt, story)
-	d.Hero, d.Plot = f.hero.noun, f.plot.name
+	if d.Hero == "" {
+		d.Hero, d.Plot = f.hero.noun, f.plot.name
+	}
 	d.follow(f, next)
 }
 
@@ -72,12 +74,11 @@ func (d *dialogue) chatter(next func() *frame) {
 	switch n := f.IntN(100); {
 	case n < 25:
 		if story := f.whole([]string{f.hero.noun, f.hero.adj}); story != "" {
-			d.say(f.typed(f.expand(f.pick(consent))), story)
-			d.Hero, d.Plot = f.hero.noun, f.plot.name
-			d.follow(f, next)
+			d.tell(f, f.typed(f.expand(f.pick(consent))), story, next)
 		}
 	case n < 60:
-		d.told(next)
+		f, prompt, story := told(next)
+		d.tell(f, prompt, story, next)
 	}
 }
 
@@ -125,12 +126,10 @@ func (d *dialogue) follow(f *frame, next func() *frame) {
 		d.say(says(ofWhom), "The story is about "+f.first(&f.hero)+".")
 	case n < 17:
 		g, _, story := told(next)
-		d.say(says(another), story)
-		d.follow(g, next)
+		d.tell(g, says(another), story, next)
 	case n < 21:
 		g, prompt, story := told(next)
-		d.say(prompt, story)
-		d.follow(g, next)
+		d.tell(g, prompt, story, next)
 	case n < 24:
 		d.say(other.exchange(plain(next)))
 	case n < 26:

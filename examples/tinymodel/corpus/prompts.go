@@ -70,13 +70,14 @@ func (f *frame) prompt() (text string, facts []string) {
 		q = f.asked()
 		subject = " about " + hero(true) + " and " + q.first(&q.friend)
 		facts = append(facts, f.friend.noun, f.friend.name, f.friend.adj)
-	case n < 48:
+	case n < 50:
 		facts = append(facts, f.hero.noun, f.hero.adj)
 		if f.hero.name = ""; f.chance(0.5) {
 			f.hero.adj = ""
 			facts = facts[:1]
 		}
-		text = f.pick([]string{"{A} story", "{A} story, please", "{A} story.", "Once upon a time there was {a}", "Once upon a time, there was {a}.", "Tell me about {a}.", "What happened to {a}?", "Story about {a}", "story about {a}", "{A}.", "Do you know a {n} story?", "I like {a}. Do you have a story?", "{A}", "{N}", "About {a}", "{A} please"})
+		text = f.pick([]string{"{A} story", "{A} story, please", "{A} story.", "Once upon a time there was {a}", "Once upon a time, there was {a}.", "Tell me about {a}.", "What happened to {a}?", "Story about {a}", "story about {a}", "{A}.", "Do you know a {n} story?", "I like {a}. Do you have a story?",
+			"{A}", "{a}", "{N}", "{n}", "{n}", "About {a}", "about {a}", "{a} please"})
 		a := article(join(f.hero.adj, f.hero.noun))
 		text = strings.NewReplacer("{a}", a, "{A}", upper(a), "{n}", f.hero.noun, "{N}", upper(f.hero.noun)).Replace(text)
 		return f.typed(text), facts
