@@ -9,7 +9,7 @@ import (
 // A dialogue is one line of the corpus.
 type dialogue struct {
 	Messages []message `json:"messages"`
-	// Of the first story: the hero's noun, and the facts that the prompt asks for.
+	// Of the first story: the hero's noun and the plot's name.
 	Hero string `json:"hero,omitempty"`
 	Plot string `json:"plot,omitempty"`
 }
