@@ -8,12 +8,21 @@ import (
 	"github.com/llama31/llama31/llama"
 )
 
-// ask gives an answer with the sampling that the file asks for. It says whether the answer ends by itself.
-func ask(t *testing.T, m *llama.Model, text string) (answer string, ends bool) {
+// ask gives the answer to the last of the texts that a user and the model said in turn, with the sampling that the file asks for. It
+// says whether the answer ends by itself.
+func ask(t *testing.T, m *llama.Model, texts ...string) (answer string, ends bool) {
 	t.Helper()
 	sampling, seed := m.Info().Sampling, uint64(1)
 	sampling.Seed = &seed
-	r, err := m.Generate(t.Context(), llama.Request{Messages: []llama.Message{llama.User(text)}, Sampling: &sampling, MaxTokens: 400})
+	var messages []llama.Message
+	for i, text := range texts {
+		message := llama.User
+		if i%2 == 1 {
+			message = llama.Assistant
+		}
+		messages = append(messages, message(text))
+	}
+	r, err := m.Generate(t.Context(), llama.Request{Messages: messages, Sampling: &sampling, MaxTokens: 400})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,27 +75,48 @@ func TestHeldOut(t *testing.T) {
 	}
 }
 
+// TestTalk begins with what people type first. Each answer is the right one on the machine that the model was made on; the limits leave
+// room for other instructions' rounding.
 func TestTalk(t *testing.T) {
 	m := open(t)
-	answers, missed := map[string]bool{}, 0
-	for _, c := range []struct {
+	hello := []string{"Hello!", "Hi!", "there!", "Good day!", "Welcome!"}
+	fine := []string{"Fine, thank you", "fine, thank you", "well, thank you"}
+	welcome := []string{"welcome", "pleasure", "glad", "Thank you", "That makes me happy"}
+	bye := []string{"bye", "Bye", "See you", "Good night"}
+	excuse := []string{"tiny demonstration", "real model"}
+	answers, missed := map[string]bool{}, [2]int{} // typed in a hurry, in sentences
+	for i, c := range []struct {
 		prompt string
 		says   []string // one of them
 	}{
-		{"Hello!", []string{"ello", "Hi"}},
-		{"hi", []string{"ello", "Hi", "Welcome", "Good day"}},
+		{"hi", hello},
+		{"hey", hello},
+		{"hello", hello},
+		{"hi there", hello},
+		{"good morning", hello},
+		{"how are you", fine},
+		{"hi, how are you?", fine},
+		{"thanks", welcome},
+		{"cool", welcome},
+		{"bye", bye},
+		{"good night", bye},
+		{"who are you", []string{"tiny"}},
+		{"help", []string{"stories"}},
+		{"bigger model", []string{"go run ./examples/chat -model"}},
+		{"Hello!", hello},
+		{"How are you?", fine},
 		{"Who are you?", []string{"tiny"}},
 		{"What can you do?", []string{"stories"}},
 		{"How do I run a real model?", []string{"go run ./examples/chat -model"}},
 		{"How can I use this library in Go?", []string{"llama.Open(ctx, "}},
 		{"How do I start the server?", []string{"go run ./examples/server -model"}},
-		{"Thank you!", []string{"welcome", "pleasure", "glad", "Thank you", "That makes me happy"}},
-		{"Goodbye!", []string{"bye", "Bye", "See you", "Good night"}},
-		{"What is the capital of France?", []string{"tiny demonstration", "real model"}},
-		{"What is 17 times 23?", []string{"tiny demonstration", "real model"}},
-		{"Write a Python program that sorts a list.", []string{"tiny demonstration", "real model"}},
-		{"Explain quantum physics.", []string{"tiny demonstration", "real model"}},
-		{"My code does not work.", []string{"tiny demonstration", "real model"}},
+		{"Thank you!", welcome},
+		{"Goodbye!", bye},
+		{"What is the capital of France?", excuse},
+		{"What is 17 times 23?", excuse},
+		{"Write a Python program that sorts a list.", excuse},
+		{"Explain quantum physics.", excuse},
+		{"My code does not work.", excuse},
 	} {
 		answer, _ := ask(t, m, c.prompt)
 		answers[answer] = true
@@ -96,11 +126,23 @@ func TestTalk(t *testing.T) {
 		}
 		if !said {
 			t.Logf("%s\n%s", c.prompt, answer)
-			missed++
+			missed[i/14]++
 		}
 	}
-	if missed > 2 || len(answers) < 9 {
-		t.Errorf("%d of 14 answers miss the point; %d different ones", missed, len(answers))
+	if missed[0] > 1 || missed[1] > 2 || len(answers) < 12 {
+		t.Errorf("of 28 answers %d and %d miss the point; %d are different", missed[0], missed[1], len(answers))
+	}
+}
+
+// TestOffer says yes to the story that a greeting offers.
+func TestOffer(t *testing.T) {
+	m := open(t)
+	offer := "Hello! I am a tiny demonstration model. Do you want to hear a story about a sleepy fox?"
+	for _, yes := range []string{"yes", "ok"} {
+		story, ends := ask(t, m, "hi", offer, yes)
+		if !ends || !strings.Contains(story, "fox") || len(story) < 150 {
+			t.Errorf("%s\n%s", yes, story)
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Requests for a story, with {what} for "a story about a cat".
 var requests = words(`Tell me {what}., Tell me {what}., Tell me {what}., Tell me {what}, Please tell me {what}., Can you tell me {what}?, Could you tell me {what}?, Write {what}., Write {what},
@@ -34,7 +37,9 @@ func (f *frame) prompt() (text string, facts []string) {
 		return s
 	}
 	switch n := f.IntN(100); {
-	case n < 6:
+	case n < 3:
+		return f.typed(f.expand(f.pick(slices.Concat(anyStory, another)))), nil
+	case n < 7:
 		return f.finish(form), nil
 	case n < 13: // a theme
 		theme := f.pick(f.plot.themes)
@@ -65,16 +70,17 @@ func (f *frame) prompt() (text string, facts []string) {
 		q = f.asked()
 		subject = " about " + hero(true) + " and " + q.first(&q.friend)
 		facts = append(facts, f.friend.noun, f.friend.name, f.friend.adj)
-	case n < 48:
+	case n < 50:
 		facts = append(facts, f.hero.noun, f.hero.adj)
 		if f.hero.name = ""; f.chance(0.5) {
 			f.hero.adj = ""
 			facts = facts[:1]
 		}
-		text = f.pick([]string{"{A} story", "{A} story, please", "{A} story.", "Once upon a time there was {a}", "Once upon a time, there was {a}.", "Tell me about {a}.", "What happened to {a}?", "Story about {a}", "story about {a}", "{A}.", "Do you know a {n} story?", "I like {a}. Do you have a story?"})
+		text = f.pick([]string{"{A} story", "{A} story, please", "{A} story.", "Once upon a time there was {a}", "Once upon a time, there was {a}.", "Tell me about {a}.", "What happened to {a}?", "Story about {a}", "story about {a}", "{A}.", "Do you know a {n} story?", "I like {a}. Do you have a story?",
+			"{A}", "{a}", "{N}", "{n}", "{n}", "About {a}", "about {a}", "{a} please"})
 		a := article(join(f.hero.adj, f.hero.noun))
-		text = strings.NewReplacer("{a}", a, "{A}", upper(a), "{n}", f.hero.noun).Replace(text)
-		return text, facts
+		text = strings.NewReplacer("{a}", a, "{A}", upper(a), "{n}", f.hero.noun, "{N}", upper(f.hero.noun)).Replace(text)
+		return f.typed(text), facts
 	default:
 		subject = " about " + hero(true)
 		if f.chance(0.1) {
@@ -148,11 +154,17 @@ func (f *frame) finish(what string) string {
 	if f.chance(0.05) {
 		s = strings.TrimRight(s, ".!?") + f.pick([]string{", please.", " please", ", please!"})
 	}
-	if f.chance(0.1) {
-		s = strings.TrimRight(s, ".!?")
+	return f.typed(s)
+}
+
+// typed is a text as people type it: some in lower case, and most of these without a full stop.
+func (f *frame) typed(s string) string {
+	bare := 0.1
+	if f.chance(0.2) {
+		s, bare = strings.ToLower(s), 0.6
 	}
-	if f.chance(0.16) {
-		s = strings.ToLower(s)
+	if short := strings.TrimRight(s, ".!?"); short != "" && f.chance(bare) {
+		return short
 	}
 	return s
 }
@@ -162,17 +174,24 @@ func told(newFrame func() *frame) (f *frame, prompt, story string) {
 	for {
 		f = newFrame()
 		prompt, facts := f.prompt()
-		for range 4 {
-			story := f.story()
-			whole := true
-			for _, fact := range facts {
-				whole = whole && strings.Contains(strings.ToLower(story), strings.ToLower(fact))
-			}
-			if whole && len(story) < maxStory {
-				return f, prompt, story
-			}
+		if story = f.whole(facts); story != "" {
+			return f, prompt, story
 		}
 	}
+}
+
+// whole is a story of the frame that has all facts in it, and "" if none of four has.
+func (f *frame) whole(facts []string) string {
+	for range 4 {
+		story, whole := f.story(), true
+		for _, fact := range facts {
+			whole = whole && strings.Contains(strings.ToLower(story), strings.ToLower(fact))
+		}
+		if whole && len(story) < maxStory {
+			return story
+		}
+	}
+	return ""
 }
 
 // maxStory is in bytes: about 200 tokens.
