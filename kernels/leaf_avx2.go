@@ -63,8 +63,10 @@ func avx2Mul(f *format, a *mulArgs) {
 		run = avx2MulHalf2Off3
 	case f.scales == 2 && f.max <= 7:
 		run = avx2MulHalf2Bias7
-	case f.scales == 2:
+	case f.scales == 2 && f.max <= 63:
 		run = avx2MulHalf2Bias63
+	case f.scales == 2:
+		run = avx2MulHalf2Bias127
 	case f.max <= 15 && f.bias == 0:
 		run = avx2MulOff15
 	case f.max <= 15:
@@ -73,6 +75,8 @@ func avx2Mul(f *format, a *mulArgs) {
 		run = avx2MulOff31
 	case f.max <= 31:
 		run = avx2MulBias31
+	case f.max <= 127:
+		run = avx2MulBias127
 	}
 	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc)
 }

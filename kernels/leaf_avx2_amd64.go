@@ -24,6 +24,11 @@ func avx2MulOff31(nb int, q *byte, scale *float32, off *float32, a *int8, as *fl
 //go:noescape
 func avx2MulBias31(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 
+// avx2MulBias127 is mul for stored values up to 127, 1 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulBias127(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
 // avx2MulBias255 is mul for stored values up to 255, 1 scales and 0 offsets.
 //
 //go:noescape
@@ -43,6 +48,11 @@ func avx2MulHalf2Bias7(nb int, q *byte, scale *float32, off *float32, a *int8, a
 //
 //go:noescape
 func avx2MulHalf2Bias63(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+
+// avx2MulHalf2Bias127 is mul for stored values up to 127, 2 scales and 0 offsets.
+//
+//go:noescape
+func avx2MulHalf2Bias127(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 
 // avx2Interleave gathers 16 rows into a panel, blocks in panel order.
 //

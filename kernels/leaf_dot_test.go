@@ -3,6 +3,7 @@ package kernels
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"testing"
 	"unsafe"
 
@@ -61,6 +62,12 @@ func halfFields(t block.Type) []int {
 		return []int{108}
 	case block.TypeQ6_K:
 		return []int{208}
+	case block.TypeTQ1_0:
+		return []int{52}
+	case block.TypeTQ2_0:
+		return []int{64}
+	case block.TypeIQ1_M: // whose float16 has the highest bits, sign and exponent, there
+		return []int{54}
 	}
 	return []int{0}
 }
@@ -98,6 +105,36 @@ func TestUnpack(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestUnpackGeneric compares every format with package block.
+func TestUnpackGeneric(t *testing.T) {
+	for _, ty := range sortedTypes(formats) {
+		f, nb, r := formats[ty], 32, newRandom(1, int(ty))
+		n := 32 * nb
+		w, want := make([]byte, n/ty.Len()*ty.Size()), make([]float32, n)
+		for range 100 {
+			r.row(ty, w)
+			if err := block.Dequantize(ty, want, w); err != nil {
+				t.Fatal(err)
+			}
+			q, scale, off := make([]byte, n), make([]float32, f.scales*nb), make([]float32, max(1, f.offs)*nb)
+			f.unpack(nb, &w[0], &q[0], &scale[0], &off[0])
+			for i, v := range want {
+				if q[i] > f.max {
+					t.Fatalf("%v: stored value %d, at most %d", ty, q[i], f.max)
+				}
+				s, o := float64(scale[i*f.scales/32]), 0.0
+				if f.offs > 0 {
+					o = float64(off[i*f.offs/32])
+				}
+				product := float64(int32(q[i])-f.bias) * s
+				if got, tol := product+o, 1e-7*max(math.Abs(product), math.Abs(o)); !(math.Abs(got-float64(v)) <= tol) {
+					t.Fatalf("%v: value %d is %v, expected %v", ty, i, got, v)
+				}
+			}
+		}
+	}
 }
 
 func TestPanels(t *testing.T) {

@@ -20,6 +20,16 @@ var formats = map[block.Type]*format{
 	block.TypeQ6_K:   {scales: 2, bias: 32, max: 63, unpack: unpackQ6_K},
 	block.TypeIQ4_NL: {scales: 1, bias: 128, max: 255, unpack: unpackIQ4_NL},
 	block.TypeIQ4_XS: {scales: 1, bias: 128, max: 255, unpack: unpackIQ4_XS},
+
+	block.TypeIQ1_S:   {scales: 1, bias: iq1Bias, max: iq1Bias + 9, unpack: unpackIQ1_S},
+	block.TypeIQ1_M:   {scales: 2, bias: iq1Bias, max: iq1Bias + 9, unpack: unpackIQ1_M},
+	block.TypeIQ2_XXS: {scales: 1, bias: iqBias, max: iqBias + 43, unpack: unpackIQ2_XXS},
+	block.TypeIQ2_XS:  {scales: 2, bias: iqBias, max: iqBias + 43, unpack: unpackIQ2_XS},
+	block.TypeIQ2_S:   {scales: 2, bias: iqBias, max: iqBias + 43, unpack: unpackIQ2_S},
+	block.TypeIQ3_XXS: {scales: 1, bias: iqBias, max: iqBias + 62, unpack: unpackIQ3_XXS},
+	block.TypeIQ3_S:   {scales: 1, bias: iqBias, max: iqBias + 15, unpack: unpackIQ3_S},
+	block.TypeTQ1_0:   {scales: 1, bias: 1, max: 2, unpack: unpackTQ1_0},
+	block.TypeTQ2_0:   {scales: 1, bias: 1, max: 3, unpack: unpackTQ2_0},
 }
 
 func f16to32(h uint16) float32 { return block.F16(h).Float32() }

@@ -54,9 +54,39 @@ func init() {
 	}
 }
 
-// evenSigns is the 8 sign bits of a 7-bit index: the eighth makes their number
-// even.
-func evenSigns(i uint32) byte { return byte(i | uint32(bits.OnesCount32(i)&1)<<7) }
+// Grid gives the grid of an IQ1, IQ2 or IQ3 type, 8 integers for each index and 4
+// for IQ3: magnitudes, or for IQ1 -1, 0 and 1. It is nil for other types.
+func Grid(t Type) []int8 {
+	switch t {
+	case TypeIQ2_XXS:
+		return integers(gridIQ2_XXS[:])
+	case TypeIQ2_XS:
+		return integers(gridIQ2_XS[:])
+	case TypeIQ2_S:
+		return integers(gridIQ2_S[:])
+	case TypeIQ3_XXS:
+		return integers(gridIQ3_XXS[:])
+	case TypeIQ3_S:
+		return integers(gridIQ3_S[:])
+	case TypeIQ1_S, TypeIQ1_M:
+		return integers(gridIQ1[:])
+	}
+	return nil
+}
+
+func integers[T [4]float32 | [8]float32](grid []T) []int8 {
+	var v []int8
+	for _, g := range grid {
+		for i := range len(g) {
+			v = append(v, int8(g[i]))
+		}
+	}
+	return v
+}
+
+// EvenSigns is the 8 sign bits, the first value's lowest, of the 7-bit indices of
+// IQ2_XXS, IQ2_XS and IQ3_XXS: the eighth makes their number even.
+func EvenSigns(i uint32) byte { return byte(i | uint32(bits.OnesCount32(i)&1)<<7) }
 
 // signed writes d times a grid's magnitudes, negated where signs has a 1.
 func signed(dst, grid []float32, d float32, signs byte) {
@@ -77,7 +107,7 @@ func dequantizeIQ2_XXS(dst []float32, src []byte) {
 			word := binary.LittleEndian.Uint32(in[4:])
 			db := d * (0.5 + float32(word>>28)) * 0.25
 			for k := range 4 {
-				signed(dst[32*g+8*k:], gridIQ2_XXS[in[k]][:], db, evenSigns(word>>(7*k)&127))
+				signed(dst[32*g+8*k:], gridIQ2_XXS[in[k]][:], db, EvenSigns(word>>(7*k)&127))
 			}
 		}
 	}
@@ -90,7 +120,7 @@ func dequantizeIQ2_XS(dst []float32, src []byte) {
 			q := uint32(binary.LittleEndian.Uint16(src[2+2*k:]))
 			sc := scales[k/4] >> (k / 2 % 2 * 4) & 15
 			db := d * (0.5 + float32(sc)) * 0.25
-			signed(dst[8*k:], gridIQ2_XS[q&511][:], db, evenSigns(q>>9))
+			signed(dst[8*k:], gridIQ2_XS[q&511][:], db, EvenSigns(q>>9))
 		}
 	}
 }
@@ -114,7 +144,7 @@ func dequantizeIQ3_XXS(dst []float32, src []byte) {
 			word := binary.LittleEndian.Uint32(src[66+4*g:])
 			db := d * (0.5 + float32(word>>28)) * 0.5
 			for k := range 8 {
-				signs := evenSigns(word >> (k / 2 * 7) & 127)
+				signs := EvenSigns(word >> (k / 2 * 7) & 127)
 				signed(dst[32*g+4*k:], gridIQ3_XXS[qs[8*g+k]][:], db, signs>>(k%2*4))
 			}
 		}
