@@ -10,7 +10,7 @@
 // # The CPU's arithmetic
 //
 // Activations are quantised to int8 with one scale per 32 values: scale = max|x|/127, q = round-to-nearest-even(x·127/max|x|).
-// A weight row's 32 values are integers q with a scale and, where the format has one, an offset (Q6_K, Q3_K and Q2_K: one per 16).
+// A weight row's 32 values are integers q with a scale and, where the format has one, an offset (Q6_K, Q3_K, Q2_K, IQ2_XS, IQ2_S and IQ1_M: one per 16).
 // For row r and token t and each block b of 32 along k
 //
 //	s   = Σ q[r]·q[t]                                  an exact integer, one per scale

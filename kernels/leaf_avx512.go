@@ -35,9 +35,21 @@ var avx512 = leaf{
 		block.TypeQ6_K:   avx512Dot(avx512DotQ6_K, avx512DotQ6_KTwo, avx512StripQ6_K),
 		block.TypeIQ4_NL: avx512Dot(avx512DotIQ4_NL, avx512DotIQ4_NLTwo, nil),
 		block.TypeIQ4_XS: avx512Dot(avx512DotIQ4_XS, avx512DotIQ4_XSTwo, avx512StripIQ4_XS),
-		block.TypeF32:    avx512FloatDot(32, avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
-		block.TypeF16:    avx512FloatDot(32, avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
-		block.TypeBF16:   avx512FloatDot(32, avx512DotBF16_1, avx512DotBF16_2, avx512DotBF16_4),
+
+		block.TypeIQ1_S:   avx512Dot(avx512DotIQ1_S, avx512DotIQ1_STwo, nil),
+		block.TypeIQ1_M:   avx512Dot(avx512DotIQ1_M, avx512DotIQ1_MTwo, nil),
+		block.TypeIQ2_XXS: avx512Dot(avx512DotIQ2_XXS, avx512DotIQ2_XXSTwo, nil),
+		block.TypeIQ2_XS:  avx512Dot(avx512DotIQ2_XS, avx512DotIQ2_XSTwo, nil),
+		block.TypeIQ2_S:   avx512Dot(avx512DotIQ2_S, avx512DotIQ2_STwo, nil),
+		block.TypeIQ3_XXS: avx512Dot(avx512DotIQ3_XXS, avx512DotIQ3_XXSTwo, nil),
+		block.TypeIQ3_S:   avx512Dot(avx512DotIQ3_S, avx512DotIQ3_STwo, nil),
+
+		block.TypeTQ1_0: avx512Dot(avx512DotTQ1_0, avx512DotTQ1_0Two, nil),
+		block.TypeTQ2_0: avx512Dot(avx512DotTQ2_0, avx512DotTQ2_0Two, nil),
+
+		block.TypeF32:  avx512FloatDot(32, avx512DotF32_1, avx512DotF32_2, avx512DotF32_4),
+		block.TypeF16:  avx512FloatDot(32, avx512DotF16_1, avx512DotF16_2, avx512DotF16_4),
+		block.TypeBF16: avx512FloatDot(32, avx512DotBF16_1, avx512DotBF16_2, avx512DotBF16_4),
 	},
 	unpack: map[block.Type]func(nb int, w, q *byte, scale, off *float32){
 		block.TypeQ4_0:   avx512UnpackQ4_0,
@@ -48,6 +60,16 @@ var avx512 = leaf{
 		block.TypeQ2_K:   avx512UnpackQ2_K,
 		block.TypeQ3_K:   avx512UnpackQ3_K,
 		block.TypeIQ4_NL: avx512UnpackIQ4_NL,
+
+		block.TypeIQ1_S:   avx512UnpackIQ1_S,
+		block.TypeIQ1_M:   avx512UnpackIQ1_M,
+		block.TypeIQ2_XXS: avx512UnpackIQ2_XXS,
+		block.TypeIQ2_XS:  avx512UnpackIQ2_XS,
+		block.TypeIQ2_S:   avx512UnpackIQ2_S,
+		block.TypeIQ3_XXS: avx512UnpackIQ3_XXS,
+		block.TypeIQ3_S:   avx512UnpackIQ3_S,
+		block.TypeTQ1_0:   avx512UnpackTQ1_0,
+		block.TypeTQ2_0:   avx512UnpackTQ2_0,
 	},
 	panels: map[block.Type]func(w *byte, stride, nb int, q *byte, scale, off *float32){
 		block.TypeQ4_K:   avx512PanelQ4_K,

@@ -294,6 +294,141 @@ func avx512DotIQ4_XS(w *byte, stride int, rows int, nb int, q *int8, scale *floa
 //go:noescape
 func avx512DotIQ4_XSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 
+// avx512DotIQ2_XXS multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ2_XXS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ2_XXSTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ2_XXSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackIQ2_XXS turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ2_XXS(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512DotIQ2_XS multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ2_XS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ2_XSTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ2_XSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackIQ2_XS turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ2_XS(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512DotIQ2_S multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ2_S(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ2_STwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ2_STwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackIQ2_S turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ2_S(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512DotIQ3_XXS multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ3_XXS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ3_XXSTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ3_XXSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackIQ3_XXS turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ3_XXS(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512DotIQ3_S multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ3_S(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ3_STwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ3_STwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackIQ3_S turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ3_S(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512DotIQ1_S multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ1_S(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ1_STwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ1_STwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackIQ1_S turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ1_S(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512DotIQ1_M multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ1_M(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotIQ1_MTwo multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotIQ1_MTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackIQ1_M turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackIQ1_M(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512DotTQ1_0 multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotTQ1_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotTQ1_0Two multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotTQ1_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackTQ1_0 turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackTQ1_0(nb int, w *byte, q *byte, scale *float32, off *float32)
+
+// avx512DotTQ2_0 multiplies rows by one token: see dotArgs.
+//
+//go:noescape
+func avx512DotTQ2_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+
+// avx512DotTQ2_0Two multiplies rows by two tokens: see dotArgs.
+//
+//go:noescape
+func avx512DotTQ2_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+
+// avx512UnpackTQ2_0 turns a row's blocks into integers, scales and offsets: see format.unpack.
+//
+//go:noescape
+func avx512UnpackTQ2_0(nb int, w *byte, q *byte, scale *float32, off *float32)
+
 // avx512StripQ4_0 multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.
 //
 //go:noescape

@@ -14811,6 +14811,9504 @@ done:
 	VZEROUPPER
 	RET
 
+// func avx512DotIQ2_XXS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ2_XXS(SB), NOSPLIT, $32-72
+	LEAQ         ·gridIQ2_XXS+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    R9, R9
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R9, CX
+	MOVQ    nb+24(FP), R9
+	VXORPS  Z3, Z3, Z3
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	VXORPS          Z4, Z4, Z4
+	VPERMD          (R8), Z2, Z5
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z5, Z4
+	VMOVDQA32       Z4, Z5
+	VMOVDQU32       (SI), Z22
+	VMOVDQU32       64(SI), Z23
+	VMOVDQU32       128(SI), Z24
+	VMOVDQU32       192(SI), Z25
+	VMOVDQU32       2(BX), Z26
+	VPSRLQ          $0x20, Z26, Z26
+	VPMOVQD         Z26, Y26
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y26, Y27
+	VPSLLD          $0x01, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y28, Y27
+	VPSLLD          $0x02, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y28, Y27
+	VPSLLD          $0x03, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y28, Y27
+	VMOVDQU32       avx512_odd<>+0(SB), Y28
+	VPSRLW          $0x04, Y27, Y29
+	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
+	VPSHUFB         Y29, Y28, Y29
+	VPSHUFB         Y27, Y28, Y28
+	VPTERNLOGD      $0x96, Y28, Y29, Y27
+	VPERMD          Y27, Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	VPSRLD          $0x1b, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	MOVL            2(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X7
+	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y6, Y6
+	MOVL            34(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X8
+	VPUNPCKLQDQ     (AX)(R10*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	VINSERTI64X4    $0x01, Y7, Z6, Z6
+	MOVL            10(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X8
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X7
+	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y8, Y8
+	MOVL            42(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X9
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X9, X9
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X7
+	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVL            18(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X10, X10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X7
+	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y10, Y10
+	MOVL            50(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X11
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X11, X11
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X7
+	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	MOVL            26(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X12
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X12, X12
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X7
+	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y12, Y12
+	MOVL            58(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X13
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X13, X13
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X7
+	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y13, Y13
+	VINSERTI64X4    $0x01, Y13, Z12, Z12
+	KMOVQ           (SP), K1
+	VPSUBB          Z6, Z1, K1, Z6
+	KMOVQ           8(SP), K1
+	VPSUBB          Z8, Z1, K1, Z8
+	KMOVQ           16(SP), K1
+	VPSUBB          Z10, Z1, K1, Z10
+	KMOVQ           24(SP), K1
+	VPSUBB          Z12, Z1, K1, Z12
+	VPBROADCASTW    (BX), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z8, Z6, Z27
+	VPUNPCKLDQ      Z8, Z6, Z6
+	VPUNPCKHDQ      Z12, Z10, Z8
+	VPUNPCKLDQ      Z12, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z6, Z12
+	VPUNPCKHQDQ     Z10, Z6, Z6
+	VPUNPCKLQDQ     Z8, Z27, Z10
+	VPUNPCKHQDQ     Z8, Z27, Z27
+	VPDPBUSD        Z22, Z12, Z4
+	VPDPBUSD        Z23, Z6, Z4
+	VPDPBUSD        Z24, Z10, Z4
+	VPDPBUSD        Z25, Z27, Z4
+	VMOVDQU32       2(BX)(CX*1), Z27
+	VPSRLQ          $0x20, Z27, Z27
+	VPMOVQD         Z27, Y27
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y27, Y28
+	VPSLLD          $0x01, Y27, Y29
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y29, Y28
+	VPSLLD          $0x02, Y27, Y29
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y29, Y28
+	VPSLLD          $0x03, Y27, Y29
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y29, Y28
+	VMOVDQU32       avx512_odd<>+0(SB), Y29
+	VPSRLW          $0x04, Y28, Y30
+	VPANDD          avx512_seven_bytes<>+0(SB), Y30, Y30
+	VPSHUFB         Y30, Y29, Y30
+	VPSHUFB         Y28, Y29, Y29
+	VPTERNLOGD      $0x96, Y29, Y30, Y28
+	VPERMD          Y28, Y0, Y28
+	VMOVDQU32       Y28, (SP)
+	VPSRLD          $0x1b, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	MOVL            2(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X14
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X14, X14
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y14, Y14
+	MOVL            34(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X15
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X15, X15
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y15, Y15
+	VINSERTI64X4    $0x01, Y15, Z14, Z14
+	MOVL            10(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X16
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X16, X16
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y16, Y16
+	MOVL            42(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X17
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X17, X17
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y17, Y17
+	VINSERTI64X4    $0x01, Y17, Z16, Z16
+	MOVL            18(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X18
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X18, X18
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y18, Y18
+	MOVL            50(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X19
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X19, X19
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y19, Y19
+	VINSERTI64X4    $0x01, Y19, Z18, Z18
+	MOVL            26(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X20
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X20, X20
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y20, Y20
+	MOVL            58(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X21
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLQDQ     (AX)(R11*8), X21, X21
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVQ           (AX)(R11*8), X6
+	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y21, Y21
+	VINSERTI64X4    $0x01, Y21, Z20, Z20
+	KMOVQ           (SP), K1
+	VPSUBB          Z14, Z1, K1, Z14
+	KMOVQ           8(SP), K1
+	VPSUBB          Z16, Z1, K1, Z16
+	KMOVQ           16(SP), K1
+	VPSUBB          Z18, Z1, K1, Z18
+	KMOVQ           24(SP), K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPBROADCASTW    (BX)(CX*1), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
+	VPUNPCKHDQ      Z16, Z14, Z28
+	VPUNPCKLDQ      Z16, Z14, Z14
+	VPUNPCKHDQ      Z20, Z18, Z16
+	VPUNPCKLDQ      Z20, Z18, Z18
+	VPUNPCKLQDQ     Z18, Z14, Z20
+	VPUNPCKHQDQ     Z18, Z14, Z14
+	VPUNPCKLQDQ     Z16, Z28, Z18
+	VPUNPCKHQDQ     Z16, Z28, Z28
+	VPDPBUSD        Z22, Z20, Z5
+	VPDPBUSD        Z23, Z14, Z5
+	VPDPBUSD        Z24, Z18, Z5
+	VPDPBUSD        Z25, Z28, Z5
+	VSHUFF64X2      $0x44, Z27, Z26, Z22
+	VBROADCASTF64X4 (DI), Z23
+	VSHUFI32X4      $0x88, Z5, Z4, Z24
+	VSHUFI32X4      $0xdd, Z5, Z4, Z4
+	VMULPS          Z23, Z22, Z23
+	VPADDD          Z4, Z24, Z24
+	VCVTDQ2PS       Z24, Z24
+	VFMADD231PS     Z23, Z24, Z3
+	ADDQ            $+66, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), BX
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z3, Z3, Z4
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z22
+	VADDPS          Z22, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z22
+	VADDPS          Z22, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VMOVSS          X5, (BX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (BX)(DX*4), BX
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (BX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), BX
+	ADDQ            BX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_blocks<>+0(SB)/4, $0x00000000
+DATA avx512_blocks<>+4(SB)/4, $0x00000004
+DATA avx512_blocks<>+8(SB)/4, $0x00000001
+DATA avx512_blocks<>+12(SB)/4, $0x00000005
+DATA avx512_blocks<>+16(SB)/4, $0x00000002
+DATA avx512_blocks<>+20(SB)/4, $0x00000006
+DATA avx512_blocks<>+24(SB)/4, $0x00000003
+DATA avx512_blocks<>+28(SB)/4, $0x00000007
+GLOBL avx512_blocks<>(SB), RODATA|NOPTR, $32
+
+DATA avx512_splat_0000ffc0<>+0(SB)/4, $0x0000ffc0
+GLOBL avx512_splat_0000ffc0<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_0000007f<>+0(SB)/4, $0x0000007f
+GLOBL avx512_splat_0000007f<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_00007f00<>+0(SB)/4, $0x00007f00
+GLOBL avx512_splat_00007f00<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_007f0000<>+0(SB)/4, $0x007f0000
+GLOBL avx512_splat_007f0000<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_7f000000<>+0(SB)/4, $0x7f000000
+GLOBL avx512_splat_7f000000<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_odd<>+0(SB)/4, $0x00808000
+DATA avx512_odd<>+4(SB)/4, $0x80000080
+DATA avx512_odd<>+8(SB)/4, $0x80000080
+DATA avx512_odd<>+12(SB)/4, $0x00808000
+DATA avx512_odd<>+16(SB)/4, $0x00808000
+DATA avx512_odd<>+20(SB)/4, $0x80000080
+DATA avx512_odd<>+24(SB)/4, $0x80000080
+DATA avx512_odd<>+28(SB)/4, $0x00808000
+GLOBL avx512_odd<>(SB), RODATA|NOPTR, $32
+
+DATA avx512_seven_bytes<>+0(SB)/4, $0x07070707
+DATA avx512_seven_bytes<>+4(SB)/4, $0x07070707
+DATA avx512_seven_bytes<>+8(SB)/4, $0x07070707
+DATA avx512_seven_bytes<>+12(SB)/4, $0x07070707
+DATA avx512_seven_bytes<>+16(SB)/4, $0x07070707
+DATA avx512_seven_bytes<>+20(SB)/4, $0x07070707
+DATA avx512_seven_bytes<>+24(SB)/4, $0x07070707
+DATA avx512_seven_bytes<>+28(SB)/4, $0x07070707
+GLOBL avx512_seven_bytes<>(SB), RODATA|NOPTR, $32
+
+DATA avx512_splat_0000001e<>+0(SB)/4, $0x0000001e
+GLOBL avx512_splat_0000001e<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_3e000000<>+0(SB)/4, $0x3e000000
+GLOBL avx512_splat_3e000000<>(SB), RODATA|NOPTR, $4
+
+// func avx512DotIQ2_XXSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ2_XXSTwo(SB), NOSPLIT, $32-80
+	LEAQ         ·gridIQ2_XXS+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         rows+16(FP), BX
+	INCQ         BX
+	SHRQ         $0x01, BX
+	MOVQ         BX, DX
+	IMULQ        stride+8(FP), DX
+
+row:
+	MOVQ    w+0(FP), SI
+	MOVQ    q+32(FP), DI
+	MOVQ    scale+40(FP), R8
+	MOVQ    half+56(FP), R9
+	XORQ    CX, CX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ CX, DX
+	MOVQ    nb+24(FP), R10
+	MOVQ    R10, CX
+	SHLQ    $0x02, CX
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	SHRQ    $0x03, R10
+
+group:
+	PREFETCHT1      6144(SI)
+	PREFETCHT1      6208(SI)
+	PREFETCHT1      6144(SI)(DX*1)
+	PREFETCHT1      6208(SI)(DX*1)
+	VXORPS          Z5, Z5, Z5
+	VPERMD          (R9), Z2, Z6
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
+	VMOVDQA32       Z5, Z6
+	VXORPS          Z23, Z23, Z23
+	VPERMD          (R9)(CX*2), Z2, Z24
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z24, Z23
+	VMOVDQA32       Z23, Z24
+	VMOVDQU32       2(SI), Z25
+	VPSRLQ          $0x20, Z25, Z25
+	VPMOVQD         Z25, Y25
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y25, Y26
+	VPSLLD          $0x01, Y25, Y27
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y27, Y26
+	VPSLLD          $0x02, Y25, Y27
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y27, Y26
+	VPSLLD          $0x03, Y25, Y27
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y27, Y26
+	VMOVDQU32       avx512_odd<>+0(SB), Y27
+	VPSRLW          $0x04, Y26, Y28
+	VPANDD          avx512_seven_bytes<>+0(SB), Y28, Y28
+	VPSHUFB         Y28, Y27, Y28
+	VPSHUFB         Y26, Y27, Y27
+	VPTERNLOGD      $0x96, Y27, Y28, Y26
+	VPERMD          Y26, Y0, Y26
+	VMOVDQU32       Y26, (SP)
+	VPSRLD          $0x1b, Z25, Z25
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z26
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z26, Z25
+	MOVL            2(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	MOVL            34(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X9
+	VPUNPCKLQDQ     (AX)(R11*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            10(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X9
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y9, Y9
+	MOVL            42(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X10
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X10, X10
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            18(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X11, X11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y11, Y11
+	MOVL            50(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X12
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X12, X12
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	MOVL            26(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X13
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X13, X13
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y13, Y13
+	MOVL            58(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X14
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X14, X14
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y14, Y14
+	VINSERTI64X4    $0x01, Y14, Z13, Z13
+	KMOVQ           (SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           8(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           16(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	KMOVQ           24(SP), K1
+	VPSUBB          Z13, Z1, K1, Z13
+	VPBROADCASTW    (SI), Y26
+	VCVTPH2PS       Y26, Z26
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z26, Z25, Z25
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z25, Z25
+	VPUNPCKHDQ      Z9, Z7, Z26
+	VPUNPCKLDQ      Z9, Z7, Z7
+	VPUNPCKHDQ      Z13, Z11, Z9
+	VPUNPCKLDQ      Z13, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z7, Z13
+	VPUNPCKHQDQ     Z11, Z7, Z7
+	VPUNPCKLQDQ     Z9, Z26, Z11
+	VPUNPCKHQDQ     Z9, Z26, Z26
+	VPDPBUSD        (DI), Z13, Z5
+	VPDPBUSD        64(DI), Z7, Z5
+	VPDPBUSD        128(DI), Z11, Z5
+	VPDPBUSD        192(DI), Z26, Z5
+	VPDPBUSD        (DI)(CX*8), Z13, Z23
+	VPDPBUSD        64(DI)(CX*8), Z7, Z23
+	VPDPBUSD        128(DI)(CX*8), Z11, Z23
+	VPDPBUSD        192(DI)(CX*8), Z26, Z23
+	VMOVDQU32       2(SI)(DX*1), Z26
+	VPSRLQ          $0x20, Z26, Z26
+	VPMOVQD         Z26, Y26
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y26, Y27
+	VPSLLD          $0x01, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y28, Y27
+	VPSLLD          $0x02, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y28, Y27
+	VPSLLD          $0x03, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y28, Y27
+	VMOVDQU32       avx512_odd<>+0(SB), Y28
+	VPSRLW          $0x04, Y27, Y29
+	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
+	VPSHUFB         Y29, Y28, Y29
+	VPSHUFB         Y27, Y28, Y28
+	VPTERNLOGD      $0x96, Y28, Y29, Y27
+	VPERMD          Y27, Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	VPSRLD          $0x1b, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	MOVL            2(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X15
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X15, X15
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y15, Y15
+	MOVL            34(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X16
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X16, X16
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y16, Y16
+	VINSERTI64X4    $0x01, Y16, Z15, Z15
+	MOVL            10(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X17
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X17, X17
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y17, Y17
+	MOVL            42(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X18
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X18, X18
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y18, Y18
+	VINSERTI64X4    $0x01, Y18, Z17, Z17
+	MOVL            18(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X19
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X19, X19
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y19, Y19
+	MOVL            50(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X20
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X20, X20
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y20, Y20
+	VINSERTI64X4    $0x01, Y20, Z19, Z19
+	MOVL            26(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X21
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X21, X21
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y21, Y21
+	MOVL            58(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X22
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X22, X22
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y22, Y22
+	VINSERTI64X4    $0x01, Y22, Z21, Z21
+	KMOVQ           (SP), K1
+	VPSUBB          Z15, Z1, K1, Z15
+	KMOVQ           8(SP), K1
+	VPSUBB          Z17, Z1, K1, Z17
+	KMOVQ           16(SP), K1
+	VPSUBB          Z19, Z1, K1, Z19
+	KMOVQ           24(SP), K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPBROADCASTW    (SI)(DX*1), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z17, Z15, Z27
+	VPUNPCKLDQ      Z17, Z15, Z15
+	VPUNPCKHDQ      Z21, Z19, Z17
+	VPUNPCKLDQ      Z21, Z19, Z19
+	VPUNPCKLQDQ     Z19, Z15, Z21
+	VPUNPCKHQDQ     Z19, Z15, Z15
+	VPUNPCKLQDQ     Z17, Z27, Z19
+	VPUNPCKHQDQ     Z17, Z27, Z27
+	VPDPBUSD        (DI), Z21, Z6
+	VPDPBUSD        64(DI), Z15, Z6
+	VPDPBUSD        128(DI), Z19, Z6
+	VPDPBUSD        192(DI), Z27, Z6
+	VPDPBUSD        (DI)(CX*8), Z21, Z24
+	VPDPBUSD        64(DI)(CX*8), Z15, Z24
+	VPDPBUSD        128(DI)(CX*8), Z19, Z24
+	VPDPBUSD        192(DI)(CX*8), Z27, Z24
+	VSHUFF64X2      $0x44, Z26, Z25, Z25
+	VBROADCASTF64X4 (R8), Z26
+	VSHUFI32X4      $0x88, Z6, Z5, Z27
+	VSHUFI32X4      $0xdd, Z6, Z5, Z5
+	VMULPS          Z26, Z25, Z26
+	VPADDD          Z5, Z27, Z27
+	VCVTDQ2PS       Z27, Z27
+	VFMADD231PS     Z26, Z27, Z3
+	VBROADCASTF64X4 (R8)(CX*1), Z5
+	VSHUFI32X4      $0x88, Z24, Z23, Z6
+	VSHUFI32X4      $0xdd, Z24, Z23, Z23
+	VMULPS          Z5, Z25, Z5
+	VPADDD          Z23, Z6, Z6
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z5, Z6, Z4
+	ADDQ            $+66, SI
+	ADDQ            $+256, DI
+	ADDQ            $+32, R8
+	ADDQ            $+64, R9
+	DECQ            R10
+	JNZ             group
+	MOVQ            y+64(FP), CX
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z3, Z3, Z5
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0x55, Z3, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xaa, Z3, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z6, Z6
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z4, Z4, Z3
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z23
+	VADDPS          Z23, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z23
+	VADDPS          Z23, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z5, Z5
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	MOVQ            ldy+72(FP), SI
+	VMOVSS          X6, (CX)
+	VMOVSS          X5, (CX)(SI*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (CX)(BX*4), CX
+	VEXTRACTF32X4   $0x02, Z6, X3
+	VMOVSS          X3, (CX)
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (CX)(SI*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), CX
+	ADDQ            CX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackIQ2_XXS(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·avx512UnpackIQ2_XXS(SB), NOSPLIT, $32-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	LEAQ         ·gridIQ2_XXS+0(SB), SI
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+
+block:
+	VMOVDQU32       2(CX), Z2
+	VPSRLQ          $0x20, Z2, Z2
+	VPMOVQD         Z2, Y2
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y2, Y3
+	VPSLLD          $0x01, Y2, Y4
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y4, Y3
+	VPSLLD          $0x02, Y2, Y4
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y4, Y3
+	VPSLLD          $0x03, Y2, Y4
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y4, Y3
+	VMOVDQU32       avx512_odd<>+0(SB), Y4
+	VPSRLW          $0x04, Y3, Y13
+	VPANDD          avx512_seven_bytes<>+0(SB), Y13, Y13
+	VPSHUFB         Y13, Y4, Y13
+	VPSHUFB         Y3, Y4, Y4
+	VPTERNLOGD      $0x96, Y4, Y13, Y3
+	VPERMD          Y3, Y0, Y3
+	VMOVDQU32       Y3, (SP)
+	VPSRLD          $0x1b, Z2, Z2
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z3
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z3, Z2
+	MOVL            2(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X5
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLQDQ     (SI)(R8*8), X5, X5
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X3
+	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y5, Y5
+	MOVL            34(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X6
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLQDQ     (SI)(R8*8), X6, X6
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X3
+	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y6, Y6
+	VINSERTI64X4    $0x01, Y6, Z5, Z5
+	MOVL            10(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X7
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLQDQ     (SI)(R8*8), X7, X7
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X3
+	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y7, Y7
+	MOVL            42(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X8
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLQDQ     (SI)(R8*8), X8, X8
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X3
+	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            18(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X9
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLQDQ     (SI)(R8*8), X9, X9
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X3
+	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y9, Y9
+	MOVL            50(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X10
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLQDQ     (SI)(R8*8), X10, X10
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X3
+	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            26(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X11
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLQDQ     (SI)(R8*8), X11, X11
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X3
+	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y11, Y11
+	MOVL            58(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X12
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLQDQ     (SI)(R8*8), X12, X12
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVQ           (SI)(R8*8), X3
+	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	KMOVQ           (SP), K1
+	VPSUBB          Z5, Z1, K1, Z5
+	KMOVQ           8(SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           16(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           24(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	VPBROADCASTW    (CX), Y3
+	VCVTPH2PS       Y3, Z3
+	VCVTDQ2PS       Z2, Z2
+	VMULPS          Z3, Z2, Z2
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z2, Z2
+	VMOVDQU32       Y5, (DX)
+	VEXTRACTI64X4   $0x01, Z5, 128(DX)
+	VMOVDQU32       Y7, 32(DX)
+	VEXTRACTI64X4   $0x01, Z7, 160(DX)
+	VMOVDQU32       Y9, 64(DX)
+	VEXTRACTI64X4   $0x01, Z9, 192(DX)
+	VMOVDQU32       Y11, 96(DX)
+	VEXTRACTI64X4   $0x01, Z11, 224(DX)
+	VMOVUPS         Y2, (BX)
+	ADDQ            $+66, CX
+	ADDQ            $+256, DX
+	ADDQ            $+32, BX
+	DECQ            AX
+	JNZ             block
+	VZEROUPPER
+	RET
+
+// func avx512DotIQ2_XS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ2_XS(SB), NOSPLIT, $32-72
+	LEAQ         ·gridIQ2_XS+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
+	MOVQ         $0x01ff01ff01ff01ff, CX
+	VMOVDQU32    avx512_halves<>+0(SB), Z3
+	MOVQ         rows+16(FP), BX
+	INCQ         BX
+	SHRQ         $0x01, BX
+	MOVQ         BX, DX
+	IMULQ        stride+8(FP), DX
+
+row:
+	MOVQ    w+0(FP), SI
+	MOVQ    q+32(FP), DI
+	MOVQ    scale+40(FP), R8
+	MOVQ    half+56(FP), R9
+	XORQ    R10, R10
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R10, DX
+	MOVQ    nb+24(FP), R10
+	VXORPS  Z4, Z4, Z4
+	SHRQ    $0x03, R10
+
+group:
+	PREFETCHT1      6144(SI)
+	PREFETCHT1      6208(SI)
+	PREFETCHT1      6144(SI)(DX*1)
+	PREFETCHT1      6208(SI)(DX*1)
+	VXORPS          Z5, Z5, Z5
+	VPERMD          (R9), Z3, Z6
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
+	VMOVDQA32       Z5, Z6
+	VMOVDQU32       (DI), Z23
+	VMOVDQU32       64(DI), Z24
+	VMOVDQU32       128(DI), Z25
+	VMOVDQU32       192(DI), Z26
+	VMOVDQU32       2(SI), Z27
+	VPSRLW          $0x09, Z27, Z27
+	VPMOVWB         Z27, Y27
+	VMOVDQU32       avx512_odd<>+0(SB), Y28
+	VPSRLW          $0x04, Y27, Y29
+	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
+	VPSHUFB         Y29, Y28, Y29
+	VPSHUFB         Y27, Y28, Y28
+	VPTERNLOGD      $0x96, Y28, Y29, Y27
+	VPERMD          Y27, Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	MOVQ            2(SI), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	MOVQ            34(SI), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X8
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X9
+	VPUNPCKLQDQ     (AX)(R11*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVQ            10(SI), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X9
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y9, Y9
+	MOVQ            42(SI), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X10
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X10, X10
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVQ            18(SI), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X11, X11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y11, Y11
+	MOVQ            50(SI), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X12
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X12, X12
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	MOVQ            26(SI), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X13
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X13, X13
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y13, Y13
+	MOVQ            58(SI), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X14
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X14, X14
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X8
+	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y14, Y14
+	VINSERTI64X4    $0x01, Y14, Z13, Z13
+	KMOVQ           (SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           8(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           16(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	KMOVQ           24(SP), K1
+	VPSUBB          Z13, Z1, K1, Z13
+	VPBROADCASTQ    66(SI), X27
+	VPMOVZXBD       X27, Z27
+	VPRORVD         Z2, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	VPBROADCASTW    (SI), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
+	VPUNPCKHDQ      Z9, Z7, Z28
+	VPUNPCKLDQ      Z9, Z7, Z7
+	VPUNPCKHDQ      Z13, Z11, Z9
+	VPUNPCKLDQ      Z13, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z7, Z13
+	VPUNPCKHQDQ     Z11, Z7, Z7
+	VPUNPCKLQDQ     Z9, Z28, Z11
+	VPUNPCKHQDQ     Z9, Z28, Z28
+	VPDPBUSD        Z23, Z13, Z5
+	VPDPBUSD        Z24, Z7, Z5
+	VPDPBUSD        Z25, Z11, Z5
+	VPDPBUSD        Z26, Z28, Z5
+	VMOVDQU32       2(SI)(DX*1), Z28
+	VPSRLW          $0x09, Z28, Z28
+	VPMOVWB         Z28, Y28
+	VMOVDQU32       avx512_odd<>+0(SB), Y29
+	VPSRLW          $0x04, Y28, Y30
+	VPANDD          avx512_seven_bytes<>+0(SB), Y30, Y30
+	VPSHUFB         Y30, Y29, Y30
+	VPSHUFB         Y28, Y29, Y29
+	VPTERNLOGD      $0x96, Y29, Y30, Y28
+	VPERMD          Y28, Y0, Y28
+	VMOVDQU32       Y28, (SP)
+	MOVQ            2(SI)(DX*1), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X15
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X15, X15
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y15, Y15
+	MOVQ            34(SI)(DX*1), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X16
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X16, X16
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y16, Y16
+	VINSERTI64X4    $0x01, Y16, Z15, Z15
+	MOVQ            10(SI)(DX*1), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X17
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X17, X17
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y17, Y17
+	MOVQ            42(SI)(DX*1), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X18
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X18, X18
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y18, Y18
+	VINSERTI64X4    $0x01, Y18, Z17, Z17
+	MOVQ            18(SI)(DX*1), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X19
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X19, X19
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y19, Y19
+	MOVQ            50(SI)(DX*1), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X20
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X20, X20
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y20, Y20
+	VINSERTI64X4    $0x01, Y20, Z19, Z19
+	MOVQ            26(SI)(DX*1), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X21
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X21, X21
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y21, Y21
+	MOVQ            58(SI)(DX*1), R11
+	ANDQ            CX, R11
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X22
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VPUNPCKLQDQ     (AX)(R12*8), X22, X22
+	MOVWLZX         R11, R12
+	SHRQ            $0x10, R11
+	VMOVQ           (AX)(R12*8), X7
+	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y22, Y22
+	VINSERTI64X4    $0x01, Y22, Z21, Z21
+	KMOVQ           (SP), K1
+	VPSUBB          Z15, Z1, K1, Z15
+	KMOVQ           8(SP), K1
+	VPSUBB          Z17, Z1, K1, Z17
+	KMOVQ           16(SP), K1
+	VPSUBB          Z19, Z1, K1, Z19
+	KMOVQ           24(SP), K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPBROADCASTQ    66(SI)(DX*1), X28
+	VPMOVZXBD       X28, Z28
+	VPRORVD         Z2, Z28, Z28
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z29
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z29, Z28
+	VPBROADCASTW    (SI)(DX*1), Y29
+	VCVTPH2PS       Y29, Z29
+	VCVTDQ2PS       Z28, Z28
+	VMULPS          Z29, Z28, Z28
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z28, Z28
+	VPUNPCKHDQ      Z17, Z15, Z29
+	VPUNPCKLDQ      Z17, Z15, Z15
+	VPUNPCKHDQ      Z21, Z19, Z17
+	VPUNPCKLDQ      Z21, Z19, Z19
+	VPUNPCKLQDQ     Z19, Z15, Z21
+	VPUNPCKHQDQ     Z19, Z15, Z15
+	VPUNPCKLQDQ     Z17, Z29, Z19
+	VPUNPCKHQDQ     Z17, Z29, Z29
+	VPDPBUSD        Z23, Z21, Z6
+	VPDPBUSD        Z24, Z15, Z6
+	VPDPBUSD        Z25, Z19, Z6
+	VPDPBUSD        Z26, Z29, Z6
+	VSHUFF64X2      $0x44, Z28, Z27, Z23
+	VSHUFF64X2      $0xee, Z28, Z27, Z24
+	VBROADCASTF64X4 (R8), Z25
+	VSHUFI32X4      $0x88, Z6, Z5, Z26
+	VSHUFI32X4      $0xdd, Z6, Z5, Z5
+	VMULPS          Z25, Z23, Z6
+	VCVTDQ2PS       Z26, Z26
+	VFMADD231PS     Z6, Z26, Z4
+	VMULPS          Z25, Z24, Z6
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z6, Z5, Z4
+	ADDQ            $+74, SI
+	ADDQ            $+256, DI
+	ADDQ            $+32, R8
+	ADDQ            $+64, R9
+	DECQ            R10
+	JNZ             group
+	MOVQ            y+64(FP), SI
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z4, Z4, Z5
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0x55, Z4, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xaa, Z4, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z6, Z6
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VMOVSS          X6, (SI)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (SI)(BX*4), SI
+	VEXTRACTF32X4   $0x02, Z6, X4
+	VMOVSS          X4, (SI)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), SI
+	ADDQ            SI, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_half_scales<>+0(SB)/4, $0x0000001f
+DATA avx512_half_scales<>+4(SB)/4, $0x0000001f
+DATA avx512_half_scales<>+8(SB)/4, $0x0000001f
+DATA avx512_half_scales<>+12(SB)/4, $0x0000001f
+DATA avx512_half_scales<>+16(SB)/4, $0x0000001f
+DATA avx512_half_scales<>+20(SB)/4, $0x0000001f
+DATA avx512_half_scales<>+24(SB)/4, $0x0000001f
+DATA avx512_half_scales<>+28(SB)/4, $0x0000001f
+DATA avx512_half_scales<>+32(SB)/4, $0x00000003
+DATA avx512_half_scales<>+36(SB)/4, $0x00000003
+DATA avx512_half_scales<>+40(SB)/4, $0x00000003
+DATA avx512_half_scales<>+44(SB)/4, $0x00000003
+DATA avx512_half_scales<>+48(SB)/4, $0x00000003
+DATA avx512_half_scales<>+52(SB)/4, $0x00000003
+DATA avx512_half_scales<>+56(SB)/4, $0x00000003
+DATA avx512_half_scales<>+60(SB)/4, $0x00000003
+GLOBL avx512_half_scales<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotIQ2_XSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ2_XSTwo(SB), NOSPLIT, $32-80
+	LEAQ         ·gridIQ2_XS+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
+	MOVQ         $0x01ff01ff01ff01ff, CX
+	VMOVDQU32    avx512_halves<>+0(SB), Z3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
+
+row:
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    DX, DX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ DX, BX
+	MOVQ    nb+24(FP), R11
+	MOVQ    R11, DX
+	SHLQ    $0x02, DX
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	SHRQ    $0x03, R11
+
+group:
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	VXORPS          Z6, Z6, Z6
+	VPERMD          (R10), Z3, Z7
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z7, Z6
+	VMOVDQA32       Z6, Z7
+	VXORPS          Z24, Z24, Z24
+	VPERMD          (R10)(DX*2), Z3, Z25
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z25, Z24
+	VMOVDQA32       Z24, Z25
+	VMOVDQU32       2(DI), Z26
+	VPSRLW          $0x09, Z26, Z26
+	VPMOVWB         Z26, Y26
+	VMOVDQU32       avx512_odd<>+0(SB), Y27
+	VPSRLW          $0x04, Y26, Y28
+	VPANDD          avx512_seven_bytes<>+0(SB), Y28, Y28
+	VPSHUFB         Y28, Y27, Y28
+	VPSHUFB         Y26, Y27, Y27
+	VPTERNLOGD      $0x96, Y27, Y28, Y26
+	VPERMD          Y26, Y0, Y26
+	VMOVDQU32       Y26, (SP)
+	MOVQ            2(DI), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	MOVQ            34(DI), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X10
+	VPUNPCKLQDQ     (AX)(R12*8), X10, X10
+	VINSERTI32X4    $0x01, X10, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVQ            10(DI), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X10, X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y10, Y10
+	MOVQ            42(DI), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X11, X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	MOVQ            18(DI), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X12, X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y12, Y12
+	MOVQ            50(DI), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X13, X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y13, Y13
+	VINSERTI64X4    $0x01, Y13, Z12, Z12
+	MOVQ            26(DI), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X14, X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y14, Y14
+	MOVQ            58(DI), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X15, X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y15, Y15
+	VINSERTI64X4    $0x01, Y15, Z14, Z14
+	KMOVQ           (SP), K1
+	VPSUBB          Z8, Z1, K1, Z8
+	KMOVQ           8(SP), K1
+	VPSUBB          Z10, Z1, K1, Z10
+	KMOVQ           16(SP), K1
+	VPSUBB          Z12, Z1, K1, Z12
+	KMOVQ           24(SP), K1
+	VPSUBB          Z14, Z1, K1, Z14
+	VPBROADCASTQ    66(DI), X26
+	VPMOVZXBD       X26, Z26
+	VPRORVD         Z2, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	VPBROADCASTW    (DI), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z10, Z8, Z27
+	VPUNPCKLDQ      Z10, Z8, Z8
+	VPUNPCKHDQ      Z14, Z12, Z10
+	VPUNPCKLDQ      Z14, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z8, Z14
+	VPUNPCKHQDQ     Z12, Z8, Z8
+	VPUNPCKLQDQ     Z10, Z27, Z12
+	VPUNPCKHQDQ     Z10, Z27, Z27
+	VPDPBUSD        (R8), Z14, Z6
+	VPDPBUSD        64(R8), Z8, Z6
+	VPDPBUSD        128(R8), Z12, Z6
+	VPDPBUSD        192(R8), Z27, Z6
+	VPDPBUSD        (R8)(DX*8), Z14, Z24
+	VPDPBUSD        64(R8)(DX*8), Z8, Z24
+	VPDPBUSD        128(R8)(DX*8), Z12, Z24
+	VPDPBUSD        192(R8)(DX*8), Z27, Z24
+	VMOVDQU32       2(DI)(BX*1), Z27
+	VPSRLW          $0x09, Z27, Z27
+	VPMOVWB         Z27, Y27
+	VMOVDQU32       avx512_odd<>+0(SB), Y28
+	VPSRLW          $0x04, Y27, Y29
+	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
+	VPSHUFB         Y29, Y28, Y29
+	VPSHUFB         Y27, Y28, Y28
+	VPTERNLOGD      $0x96, Y28, Y29, Y27
+	VPERMD          Y27, Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	MOVQ            2(DI)(BX*1), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X16, X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y16, Y16
+	MOVQ            34(DI)(BX*1), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X17, X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y17, Y17
+	VINSERTI64X4    $0x01, Y17, Z16, Z16
+	MOVQ            10(DI)(BX*1), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X18, X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y18, Y18
+	MOVQ            42(DI)(BX*1), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X19, X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y19, Y19
+	VINSERTI64X4    $0x01, Y19, Z18, Z18
+	MOVQ            18(DI)(BX*1), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X20, X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y20, Y20
+	MOVQ            50(DI)(BX*1), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X21, X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y21, Y21
+	VINSERTI64X4    $0x01, Y21, Z20, Z20
+	MOVQ            26(DI)(BX*1), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X22
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X22, X22
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y22, Y22
+	MOVQ            58(DI)(BX*1), R12
+	ANDQ            CX, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X23
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X23, X23
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y23, Y23
+	VINSERTI64X4    $0x01, Y23, Z22, Z22
+	KMOVQ           (SP), K1
+	VPSUBB          Z16, Z1, K1, Z16
+	KMOVQ           8(SP), K1
+	VPSUBB          Z18, Z1, K1, Z18
+	KMOVQ           16(SP), K1
+	VPSUBB          Z20, Z1, K1, Z20
+	KMOVQ           24(SP), K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPBROADCASTQ    66(DI)(BX*1), X27
+	VPMOVZXBD       X27, Z27
+	VPRORVD         Z2, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	VPBROADCASTW    (DI)(BX*1), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
+	VPUNPCKHDQ      Z18, Z16, Z28
+	VPUNPCKLDQ      Z18, Z16, Z16
+	VPUNPCKHDQ      Z22, Z20, Z18
+	VPUNPCKLDQ      Z22, Z20, Z20
+	VPUNPCKLQDQ     Z20, Z16, Z22
+	VPUNPCKHQDQ     Z20, Z16, Z16
+	VPUNPCKLQDQ     Z18, Z28, Z20
+	VPUNPCKHQDQ     Z18, Z28, Z28
+	VPDPBUSD        (R8), Z22, Z7
+	VPDPBUSD        64(R8), Z16, Z7
+	VPDPBUSD        128(R8), Z20, Z7
+	VPDPBUSD        192(R8), Z28, Z7
+	VPDPBUSD        (R8)(DX*8), Z22, Z25
+	VPDPBUSD        64(R8)(DX*8), Z16, Z25
+	VPDPBUSD        128(R8)(DX*8), Z20, Z25
+	VPDPBUSD        192(R8)(DX*8), Z28, Z25
+	VSHUFF64X2      $0x44, Z27, Z26, Z28
+	VSHUFF64X2      $0xee, Z27, Z26, Z26
+	VBROADCASTF64X4 (R9), Z27
+	VSHUFI32X4      $0x88, Z7, Z6, Z29
+	VSHUFI32X4      $0xdd, Z7, Z6, Z6
+	VMULPS          Z27, Z28, Z7
+	VCVTDQ2PS       Z29, Z29
+	VFMADD231PS     Z7, Z29, Z4
+	VMULPS          Z27, Z26, Z7
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z7, Z6, Z4
+	VBROADCASTF64X4 (R9)(DX*1), Z6
+	VSHUFI32X4      $0x88, Z25, Z24, Z7
+	VSHUFI32X4      $0xdd, Z25, Z24, Z24
+	VMULPS          Z6, Z28, Z25
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z25, Z7, Z5
+	VMULPS          Z6, Z26, Z6
+	VCVTDQ2PS       Z24, Z24
+	VFMADD231PS     Z6, Z24, Z5
+	ADDQ            $+74, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	MOVQ            y+64(FP), DX
+	VXORPS          Z7, Z7, Z7
+	VSHUFF32X4      $0xf5, Z4, Z4, Z6
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0x55, Z4, Z24
+	VADDPS          Z24, Z7, Z7
+	VPERMILPS       $0xaa, Z4, Z24
+	VADDPS          Z24, Z7, Z7
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z7, Z7
+	VADDPS          Z6, Z7, Z7
+	VPERMILPS       $0x55, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0xaa, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0xff, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z5, Z5, Z4
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z24
+	VADDPS          Z24, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z24
+	VADDPS          Z24, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z5
+	VADDPS          Z5, Z6, Z6
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0x55, Z4, Z5
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0xaa, Z4, Z5
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z6, Z6
+	MOVQ            ldy+72(FP), DI
+	VMOVSS          X7, (DX)
+	VMOVSS          X6, (DX)(DI*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(SI*4), DX
+	VEXTRACTF32X4   $0x02, Z7, X4
+	VMOVSS          X4, (DX)
+	VEXTRACTF32X4   $0x02, Z6, X4
+	VMOVSS          X4, (DX)(DI*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackIQ2_XS(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·avx512UnpackIQ2_XS(SB), NOSPLIT, $32-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	LEAQ         ·gridIQ2_XS+0(SB), SI
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
+	MOVQ         $0x01ff01ff01ff01ff, DI
+	VMOVDQU32    avx512_in_order<>+0(SB), Z3
+
+block:
+	VMOVDQU32       2(CX), Z4
+	VPSRLW          $0x09, Z4, Z4
+	VPMOVWB         Z4, Y4
+	VMOVDQU32       avx512_odd<>+0(SB), Y5
+	VPSRLW          $0x04, Y4, Y6
+	VPANDD          avx512_seven_bytes<>+0(SB), Y6, Y6
+	VPSHUFB         Y6, Y5, Y6
+	VPSHUFB         Y4, Y5, Y5
+	VPTERNLOGD      $0x96, Y5, Y6, Y4
+	VPERMD          Y4, Y0, Y4
+	VMOVDQU32       Y4, (SP)
+	MOVQ            2(CX), R8
+	ANDQ            DI, R8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X7
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VPUNPCKLQDQ     (SI)(R9*8), X7, X7
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X4
+	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y7, Y7
+	MOVQ            34(CX), R8
+	ANDQ            DI, R8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VPUNPCKLQDQ     (SI)(R9*8), X8, X8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X4
+	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVQ            10(CX), R8
+	ANDQ            DI, R8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X9
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VPUNPCKLQDQ     (SI)(R9*8), X9, X9
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X4
+	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y9, Y9
+	MOVQ            42(CX), R8
+	ANDQ            DI, R8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X10
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VPUNPCKLQDQ     (SI)(R9*8), X10, X10
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X4
+	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVQ            18(CX), R8
+	ANDQ            DI, R8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X11
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VPUNPCKLQDQ     (SI)(R9*8), X11, X11
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X4
+	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y11, Y11
+	MOVQ            50(CX), R8
+	ANDQ            DI, R8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X12
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VPUNPCKLQDQ     (SI)(R9*8), X12, X12
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X4
+	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	MOVQ            26(CX), R8
+	ANDQ            DI, R8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X13
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VPUNPCKLQDQ     (SI)(R9*8), X13, X13
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X4
+	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y13, Y13
+	MOVQ            58(CX), R8
+	ANDQ            DI, R8
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X14
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VPUNPCKLQDQ     (SI)(R9*8), X14, X14
+	MOVWLZX         R8, R9
+	SHRQ            $0x10, R8
+	VMOVQ           (SI)(R9*8), X4
+	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y14, Y14
+	VINSERTI64X4    $0x01, Y14, Z13, Z13
+	KMOVQ           (SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           8(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           16(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	KMOVQ           24(SP), K1
+	VPSUBB          Z13, Z1, K1, Z13
+	VPBROADCASTQ    66(CX), X4
+	VPMOVZXBD       X4, Z4
+	VPRORVD         Z2, Z4, Z4
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z5
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z5, Z4
+	VPBROADCASTW    (CX), Y5
+	VCVTPH2PS       Y5, Z5
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z5, Z4, Z4
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z4, Z4
+	VMOVDQU32       Y7, (DX)
+	VEXTRACTI64X4   $0x01, Z7, 128(DX)
+	VMOVDQU32       Y9, 32(DX)
+	VEXTRACTI64X4   $0x01, Z9, 160(DX)
+	VMOVDQU32       Y11, 64(DX)
+	VEXTRACTI64X4   $0x01, Z11, 192(DX)
+	VMOVDQU32       Y13, 96(DX)
+	VEXTRACTI64X4   $0x01, Z13, 224(DX)
+	VPERMPS         Z4, Z3, Z4
+	VMOVUPS         Z4, (BX)
+	ADDQ            $+74, CX
+	ADDQ            $+256, DX
+	ADDQ            $+64, BX
+	DECQ            AX
+	JNZ             block
+	VZEROUPPER
+	RET
+
+DATA avx512_in_order<>+0(SB)/4, $0x00000000
+DATA avx512_in_order<>+4(SB)/4, $0x00000008
+DATA avx512_in_order<>+8(SB)/4, $0x00000001
+DATA avx512_in_order<>+12(SB)/4, $0x00000009
+DATA avx512_in_order<>+16(SB)/4, $0x00000002
+DATA avx512_in_order<>+20(SB)/4, $0x0000000a
+DATA avx512_in_order<>+24(SB)/4, $0x00000003
+DATA avx512_in_order<>+28(SB)/4, $0x0000000b
+DATA avx512_in_order<>+32(SB)/4, $0x00000004
+DATA avx512_in_order<>+36(SB)/4, $0x0000000c
+DATA avx512_in_order<>+40(SB)/4, $0x00000005
+DATA avx512_in_order<>+44(SB)/4, $0x0000000d
+DATA avx512_in_order<>+48(SB)/4, $0x00000006
+DATA avx512_in_order<>+52(SB)/4, $0x0000000e
+DATA avx512_in_order<>+56(SB)/4, $0x00000007
+DATA avx512_in_order<>+60(SB)/4, $0x0000000f
+GLOBL avx512_in_order<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotIQ2_S(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotIQ2_S(SB), NOSPLIT, $32-72
+	LEAQ         ·gridIQ2_S+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
+	MOVQ         $0x00ff00ff00ff00ff, CX
+	MOVQ         $0x0300030003000300, DX
+	VMOVDQU32    avx512_halves<>+0(SB), Z3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
+
+row:
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z4, Z4, Z4
+	SHRQ    $0x03, R11
+
+group:
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	VXORPS          Z5, Z5, Z5
+	VPERMD          (R10), Z3, Z6
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
+	VMOVDQA32       Z5, Z6
+	VMOVDQU32       (R8), Z23
+	VMOVDQU32       64(R8), Z24
+	VMOVDQU32       128(R8), Z25
+	VMOVDQU32       192(R8), Z26
+	VPERMD          34(DI), Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	MOVL            2(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         66(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	MOVL            18(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         70(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            6(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         67(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y9, Y9
+	MOVL            22(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         71(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X10, X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            10(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         68(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X11, X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y11, Y11
+	MOVL            26(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         72(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X12, X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	MOVL            14(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         69(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X13, X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y13, Y13
+	MOVL            30(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         73(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X14, X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y14, Y14
+	VINSERTI64X4    $0x01, Y14, Z13, Z13
+	KMOVQ           (SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           8(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           16(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	KMOVQ           24(SP), K1
+	VPSUBB          Z13, Z1, K1, Z13
+	VPBROADCASTQ    74(DI), X27
+	VPMOVZXBD       X27, Z27
+	VPRORVD         Z2, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	VPBROADCASTW    (DI), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
+	VPUNPCKHDQ      Z9, Z7, Z28
+	VPUNPCKLDQ      Z9, Z7, Z7
+	VPUNPCKHDQ      Z13, Z11, Z9
+	VPUNPCKLDQ      Z13, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z7, Z13
+	VPUNPCKHQDQ     Z11, Z7, Z7
+	VPUNPCKLQDQ     Z9, Z28, Z11
+	VPUNPCKHQDQ     Z9, Z28, Z28
+	VPDPBUSD        Z23, Z13, Z5
+	VPDPBUSD        Z24, Z7, Z5
+	VPDPBUSD        Z25, Z11, Z5
+	VPDPBUSD        Z26, Z28, Z5
+	VPERMD          34(DI)(BX*1), Y0, Y28
+	VMOVDQU32       Y28, (SP)
+	MOVL            2(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         66(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X15, X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y15, Y15
+	MOVL            18(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         70(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X16, X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y16, Y16
+	VINSERTI64X4    $0x01, Y16, Z15, Z15
+	MOVL            6(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         67(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X17, X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y17, Y17
+	MOVL            22(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         71(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X18, X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y18, Y18
+	VINSERTI64X4    $0x01, Y18, Z17, Z17
+	MOVL            10(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         68(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X19, X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y19, Y19
+	MOVL            26(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         72(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X20, X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y20, Y20
+	VINSERTI64X4    $0x01, Y20, Z19, Z19
+	MOVL            14(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         69(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X21, X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y21, Y21
+	MOVL            30(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         73(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X22
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X22, X22
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y22, Y22
+	VINSERTI64X4    $0x01, Y22, Z21, Z21
+	KMOVQ           (SP), K1
+	VPSUBB          Z15, Z1, K1, Z15
+	KMOVQ           8(SP), K1
+	VPSUBB          Z17, Z1, K1, Z17
+	KMOVQ           16(SP), K1
+	VPSUBB          Z19, Z1, K1, Z19
+	KMOVQ           24(SP), K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPBROADCASTQ    74(DI)(BX*1), X28
+	VPMOVZXBD       X28, Z28
+	VPRORVD         Z2, Z28, Z28
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z29
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z29, Z28
+	VPBROADCASTW    (DI)(BX*1), Y29
+	VCVTPH2PS       Y29, Z29
+	VCVTDQ2PS       Z28, Z28
+	VMULPS          Z29, Z28, Z28
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z28, Z28
+	VPUNPCKHDQ      Z17, Z15, Z29
+	VPUNPCKLDQ      Z17, Z15, Z15
+	VPUNPCKHDQ      Z21, Z19, Z17
+	VPUNPCKLDQ      Z21, Z19, Z19
+	VPUNPCKLQDQ     Z19, Z15, Z21
+	VPUNPCKHQDQ     Z19, Z15, Z15
+	VPUNPCKLQDQ     Z17, Z29, Z19
+	VPUNPCKHQDQ     Z17, Z29, Z29
+	VPDPBUSD        Z23, Z21, Z6
+	VPDPBUSD        Z24, Z15, Z6
+	VPDPBUSD        Z25, Z19, Z6
+	VPDPBUSD        Z26, Z29, Z6
+	VSHUFF64X2      $0x44, Z28, Z27, Z23
+	VSHUFF64X2      $0xee, Z28, Z27, Z24
+	VBROADCASTF64X4 (R9), Z25
+	VSHUFI32X4      $0x88, Z6, Z5, Z26
+	VSHUFI32X4      $0xdd, Z6, Z5, Z5
+	VMULPS          Z25, Z23, Z6
+	VCVTDQ2PS       Z26, Z26
+	VFMADD231PS     Z6, Z26, Z4
+	VMULPS          Z25, Z24, Z6
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z6, Z5, Z4
+	ADDQ            $+82, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	MOVQ            y+64(FP), DI
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z4, Z4, Z5
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0x55, Z4, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xaa, Z4, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z6, Z6
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VMOVSS          X6, (DI)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DI)(SI*4), DI
+	VEXTRACTF32X4   $0x02, Z6, X4
+	VMOVSS          X4, (DI)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DI
+	ADDQ            DI, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512DotIQ2_STwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotIQ2_STwo(SB), NOSPLIT, $32-80
+	LEAQ         ·gridIQ2_S+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
+	MOVQ         $0x00ff00ff00ff00ff, CX
+	MOVQ         $0x0300030003000300, DX
+	VMOVDQU32    avx512_halves<>+0(SB), Z3
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    half+56(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	PREFETCHT1      6208(R8)(SI*1)
+	VXORPS          Z6, Z6, Z6
+	VPERMD          (R11), Z3, Z7
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z7, Z6
+	VMOVDQA32       Z6, Z7
+	VXORPS          Z24, Z24, Z24
+	VPERMD          (R11)(BX*2), Z3, Z25
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z25, Z24
+	VMOVDQA32       Z24, Z25
+	VPERMD          34(R8), Y0, Y26
+	VMOVDQU32       Y26, (SP)
+	MOVL            2(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         66(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	MOVL            18(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         70(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X10
+	VPUNPCKLQDQ     (AX)(R13*8), X10, X10
+	VINSERTI32X4    $0x01, X10, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVL            6(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         67(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X10, X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y10, Y10
+	MOVL            22(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         71(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X11
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X11, X11
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	MOVL            10(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         68(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X12
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X12, X12
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y12, Y12
+	MOVL            26(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         72(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X13, X13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y13, Y13
+	VINSERTI64X4    $0x01, Y13, Z12, Z12
+	MOVL            14(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         69(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X14
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X14, X14
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y14, Y14
+	MOVL            30(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         73(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X15
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X15, X15
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y15, Y15
+	VINSERTI64X4    $0x01, Y15, Z14, Z14
+	KMOVQ           (SP), K1
+	VPSUBB          Z8, Z1, K1, Z8
+	KMOVQ           8(SP), K1
+	VPSUBB          Z10, Z1, K1, Z10
+	KMOVQ           16(SP), K1
+	VPSUBB          Z12, Z1, K1, Z12
+	KMOVQ           24(SP), K1
+	VPSUBB          Z14, Z1, K1, Z14
+	VPBROADCASTQ    74(R8), X26
+	VPMOVZXBD       X26, Z26
+	VPRORVD         Z2, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	VPBROADCASTW    (R8), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z10, Z8, Z27
+	VPUNPCKLDQ      Z10, Z8, Z8
+	VPUNPCKHDQ      Z14, Z12, Z10
+	VPUNPCKLDQ      Z14, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z8, Z14
+	VPUNPCKHQDQ     Z12, Z8, Z8
+	VPUNPCKLQDQ     Z10, Z27, Z12
+	VPUNPCKHQDQ     Z10, Z27, Z27
+	VPDPBUSD        (R9), Z14, Z6
+	VPDPBUSD        64(R9), Z8, Z6
+	VPDPBUSD        128(R9), Z12, Z6
+	VPDPBUSD        192(R9), Z27, Z6
+	VPDPBUSD        (R9)(BX*8), Z14, Z24
+	VPDPBUSD        64(R9)(BX*8), Z8, Z24
+	VPDPBUSD        128(R9)(BX*8), Z12, Z24
+	VPDPBUSD        192(R9)(BX*8), Z27, Z24
+	VPERMD          34(R8)(SI*1), Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	MOVL            2(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         66(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X16
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X16, X16
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y16, Y16
+	MOVL            18(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         70(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X17
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X17, X17
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y17, Y17
+	VINSERTI64X4    $0x01, Y17, Z16, Z16
+	MOVL            6(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         67(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X18
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X18, X18
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y18, Y18
+	MOVL            22(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         71(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X19
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X19, X19
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y19, Y19
+	VINSERTI64X4    $0x01, Y19, Z18, Z18
+	MOVL            10(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         68(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X20
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X20, X20
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y20, Y20
+	MOVL            26(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         72(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X21
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X21, X21
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y21, Y21
+	VINSERTI64X4    $0x01, Y21, Z20, Z20
+	MOVL            14(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         69(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X22
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X22, X22
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y22, Y22
+	MOVL            30(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         73(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X23
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X23, X23
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y23, Y23
+	VINSERTI64X4    $0x01, Y23, Z22, Z22
+	KMOVQ           (SP), K1
+	VPSUBB          Z16, Z1, K1, Z16
+	KMOVQ           8(SP), K1
+	VPSUBB          Z18, Z1, K1, Z18
+	KMOVQ           16(SP), K1
+	VPSUBB          Z20, Z1, K1, Z20
+	KMOVQ           24(SP), K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPBROADCASTQ    74(R8)(SI*1), X27
+	VPMOVZXBD       X27, Z27
+	VPRORVD         Z2, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	VPBROADCASTW    (R8)(SI*1), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
+	VPUNPCKHDQ      Z18, Z16, Z28
+	VPUNPCKLDQ      Z18, Z16, Z16
+	VPUNPCKHDQ      Z22, Z20, Z18
+	VPUNPCKLDQ      Z22, Z20, Z20
+	VPUNPCKLQDQ     Z20, Z16, Z22
+	VPUNPCKHQDQ     Z20, Z16, Z16
+	VPUNPCKLQDQ     Z18, Z28, Z20
+	VPUNPCKHQDQ     Z18, Z28, Z28
+	VPDPBUSD        (R9), Z22, Z7
+	VPDPBUSD        64(R9), Z16, Z7
+	VPDPBUSD        128(R9), Z20, Z7
+	VPDPBUSD        192(R9), Z28, Z7
+	VPDPBUSD        (R9)(BX*8), Z22, Z25
+	VPDPBUSD        64(R9)(BX*8), Z16, Z25
+	VPDPBUSD        128(R9)(BX*8), Z20, Z25
+	VPDPBUSD        192(R9)(BX*8), Z28, Z25
+	VSHUFF64X2      $0x44, Z27, Z26, Z28
+	VSHUFF64X2      $0xee, Z27, Z26, Z26
+	VBROADCASTF64X4 (R10), Z27
+	VSHUFI32X4      $0x88, Z7, Z6, Z29
+	VSHUFI32X4      $0xdd, Z7, Z6, Z6
+	VMULPS          Z27, Z28, Z7
+	VCVTDQ2PS       Z29, Z29
+	VFMADD231PS     Z7, Z29, Z4
+	VMULPS          Z27, Z26, Z7
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z7, Z6, Z4
+	VBROADCASTF64X4 (R10)(BX*1), Z6
+	VSHUFI32X4      $0x88, Z25, Z24, Z7
+	VSHUFI32X4      $0xdd, Z25, Z24, Z24
+	VMULPS          Z6, Z28, Z25
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z25, Z7, Z5
+	VMULPS          Z6, Z26, Z6
+	VCVTDQ2PS       Z24, Z24
+	VFMADD231PS     Z6, Z24, Z5
+	ADDQ            $+82, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+64, R11
+	DECQ            R12
+	JNZ             group
+	MOVQ            y+64(FP), BX
+	VXORPS          Z7, Z7, Z7
+	VSHUFF32X4      $0xf5, Z4, Z4, Z6
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0x55, Z4, Z24
+	VADDPS          Z24, Z7, Z7
+	VPERMILPS       $0xaa, Z4, Z24
+	VADDPS          Z24, Z7, Z7
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z7, Z7
+	VADDPS          Z6, Z7, Z7
+	VPERMILPS       $0x55, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0xaa, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0xff, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z5, Z5, Z4
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z24
+	VADDPS          Z24, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z24
+	VADDPS          Z24, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z5
+	VADDPS          Z5, Z6, Z6
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0x55, Z4, Z5
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0xaa, Z4, Z5
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z6, Z6
+	MOVQ            ldy+72(FP), R8
+	VMOVSS          X7, (BX)
+	VMOVSS          X6, (BX)(R8*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (BX)(DI*4), BX
+	VEXTRACTF32X4   $0x02, Z7, X4
+	VMOVSS          X4, (BX)
+	VEXTRACTF32X4   $0x02, Z6, X4
+	VMOVSS          X4, (BX)(R8*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), BX
+	ADDQ            BX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackIQ2_S(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2
+TEXT ·avx512UnpackIQ2_S(SB), NOSPLIT, $32-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	LEAQ         ·gridIQ2_S+0(SB), SI
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
+	MOVQ         $0x00ff00ff00ff00ff, DI
+	MOVQ         $0x0300030003000300, R8
+	VMOVDQU32    avx512_in_order<>+0(SB), Z3
+
+block:
+	VPERMD          34(CX), Y0, Y4
+	VMOVDQU32       Y4, (SP)
+	MOVL            2(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         66(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X5
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X5, X5
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	VPUNPCKLQDQ     (SI)(R9*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y5, Y5
+	MOVL            18(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         70(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X6
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X6, X6
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	VPUNPCKLQDQ     (SI)(R9*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y6, Y6
+	VINSERTI64X4    $0x01, Y6, Z5, Z5
+	MOVL            6(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         67(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X7
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X7, X7
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	VPUNPCKLQDQ     (SI)(R9*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y7, Y7
+	MOVL            22(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         71(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X8
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X8, X8
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	VPUNPCKLQDQ     (SI)(R9*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            10(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         68(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X9, X9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	VPUNPCKLQDQ     (SI)(R9*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y9, Y9
+	MOVL            26(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         72(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X10
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X10, X10
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	VPUNPCKLQDQ     (SI)(R9*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            14(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         69(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X11
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X11, X11
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	VPUNPCKLQDQ     (SI)(R9*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y11, Y11
+	MOVL            30(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         73(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X12
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X12, X12
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	VPUNPCKLQDQ     (SI)(R9*8), X4, X4
+	VINSERTI32X4    $0x01, X4, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	KMOVQ           (SP), K1
+	VPSUBB          Z5, Z1, K1, Z5
+	KMOVQ           8(SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           16(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           24(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	VPBROADCASTQ    74(CX), X4
+	VPMOVZXBD       X4, Z4
+	VPRORVD         Z2, Z4, Z4
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z13
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z13, Z4
+	VPBROADCASTW    (CX), Y13
+	VCVTPH2PS       Y13, Z13
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z13, Z4, Z4
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z4, Z4
+	VMOVDQU32       Y5, (DX)
+	VEXTRACTI64X4   $0x01, Z5, 128(DX)
+	VMOVDQU32       Y7, 32(DX)
+	VEXTRACTI64X4   $0x01, Z7, 160(DX)
+	VMOVDQU32       Y9, 64(DX)
+	VEXTRACTI64X4   $0x01, Z9, 192(DX)
+	VMOVDQU32       Y11, 96(DX)
+	VEXTRACTI64X4   $0x01, Z11, 224(DX)
+	VPERMPS         Z4, Z3, Z4
+	VMOVUPS         Z4, (BX)
+	ADDQ            $+82, CX
+	ADDQ            $+256, DX
+	ADDQ            $+64, BX
+	DECQ            AX
+	JNZ             block
+	VZEROUPPER
+	RET
+
+// func avx512DotIQ3_XXS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ3_XXS(SB), NOSPLIT, $32-72
+	LEAQ         ·gridIQ3_XXS+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    R9, R9
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R9, CX
+	MOVQ    nb+24(FP), R9
+	VXORPS  Z3, Z3, Z3
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	VXORPS          Z4, Z4, Z4
+	VPERMD          (R8), Z2, Z5
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z5, Z4
+	VMOVDQA32       Z4, Z5
+	VMOVDQU32       (SI), Z22
+	VMOVDQU32       64(SI), Z23
+	VMOVDQU32       128(SI), Z24
+	VMOVDQU32       192(SI), Z25
+	VBROADCASTI64X4 66(BX), Z26
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y26, Y27
+	VPSLLD          $0x01, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y28, Y27
+	VPSLLD          $0x02, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y28, Y27
+	VPSLLD          $0x03, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y28, Y27
+	VMOVDQU32       avx512_odd<>+0(SB), Y28
+	VPSRLW          $0x04, Y27, Y29
+	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
+	VPSHUFB         Y29, Y28, Y29
+	VPSHUFB         Y27, Y28, Y28
+	VPTERNLOGD      $0x96, Y28, Y29, Y27
+	VPERMD          Y27, Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	VPSRLD          $0x1b, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	MOVL            2(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	MOVL            6(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X8
+	VPUNPCKLDQ      (AX)(R10*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y6, Y6
+	MOVL            34(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X8
+	VPUNPCKLDQ      (AX)(R10*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	MOVL            38(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X8
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X9
+	VPUNPCKLDQ      (AX)(R10*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	VINSERTI64X4    $0x01, Y7, Z6, Z6
+	MOVL            10(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X8
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X8, X8
+	MOVL            14(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X9
+	VPUNPCKLDQ      (AX)(R10*4), X9, X9
+	VPUNPCKLQDQ     X9, X7, X7
+	VINSERTI32X4    $0x01, X7, Y8, Y8
+	MOVL            42(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X9
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X9, X9
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X9, X9
+	MOVL            46(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X10
+	VPUNPCKLDQ      (AX)(R10*4), X10, X10
+	VPUNPCKLQDQ     X10, X7, X7
+	VINSERTI32X4    $0x01, X7, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVL            18(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X10, X10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X10, X10
+	MOVL            22(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X9
+	VPUNPCKLDQ      (AX)(R10*4), X9, X9
+	VPUNPCKLQDQ     X9, X7, X7
+	VINSERTI32X4    $0x01, X7, Y10, Y10
+	MOVL            50(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X11
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X11, X11
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X11, X11
+	MOVL            54(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X9
+	VPUNPCKLDQ      (AX)(R10*4), X9, X9
+	VPUNPCKLQDQ     X9, X7, X7
+	VINSERTI32X4    $0x01, X7, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	MOVL            26(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X12
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X12, X12
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X12, X12
+	MOVL            30(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X9
+	VPUNPCKLDQ      (AX)(R10*4), X9, X9
+	VPUNPCKLQDQ     X9, X7, X7
+	VINSERTI32X4    $0x01, X7, Y12, Y12
+	MOVL            58(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X13
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X13, X13
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X13, X13
+	MOVL            62(BX), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X9
+	VPUNPCKLDQ      (AX)(R10*4), X9, X9
+	VPUNPCKLQDQ     X9, X7, X7
+	VINSERTI32X4    $0x01, X7, Y13, Y13
+	VINSERTI64X4    $0x01, Y13, Z12, Z12
+	KMOVQ           (SP), K1
+	VPSUBB          Z6, Z1, K1, Z6
+	KMOVQ           8(SP), K1
+	VPSUBB          Z8, Z1, K1, Z8
+	KMOVQ           16(SP), K1
+	VPSUBB          Z10, Z1, K1, Z10
+	KMOVQ           24(SP), K1
+	VPSUBB          Z12, Z1, K1, Z12
+	VPBROADCASTW    (BX), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z8, Z6, Z27
+	VPUNPCKLDQ      Z8, Z6, Z6
+	VPUNPCKHDQ      Z12, Z10, Z8
+	VPUNPCKLDQ      Z12, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z6, Z12
+	VPUNPCKHQDQ     Z10, Z6, Z6
+	VPUNPCKLQDQ     Z8, Z27, Z10
+	VPUNPCKHQDQ     Z8, Z27, Z27
+	VPDPBUSD        Z22, Z12, Z4
+	VPDPBUSD        Z23, Z6, Z4
+	VPDPBUSD        Z24, Z10, Z4
+	VPDPBUSD        Z25, Z27, Z4
+	VBROADCASTI64X4 66(BX)(CX*1), Z27
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y27, Y28
+	VPSLLD          $0x01, Y27, Y29
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y29, Y28
+	VPSLLD          $0x02, Y27, Y29
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y29, Y28
+	VPSLLD          $0x03, Y27, Y29
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y29, Y28
+	VMOVDQU32       avx512_odd<>+0(SB), Y29
+	VPSRLW          $0x04, Y28, Y30
+	VPANDD          avx512_seven_bytes<>+0(SB), Y30, Y30
+	VPSHUFB         Y30, Y29, Y30
+	VPSHUFB         Y28, Y29, Y29
+	VPTERNLOGD      $0x96, Y29, Y30, Y28
+	VPERMD          Y28, Y0, Y28
+	VMOVDQU32       Y28, (SP)
+	VPSRLD          $0x1b, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	MOVL            2(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X14
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X14, X14
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	VPUNPCKLDQ      (AX)(R10*4), X6, X6
+	VPUNPCKLQDQ     X6, X14, X14
+	MOVL            6(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	VINSERTI32X4    $0x01, X6, Y14, Y14
+	MOVL            34(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X15
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X15, X15
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	VPUNPCKLDQ      (AX)(R10*4), X6, X6
+	VPUNPCKLQDQ     X6, X15, X15
+	MOVL            38(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	VINSERTI32X4    $0x01, X6, Y15, Y15
+	VINSERTI64X4    $0x01, Y15, Z14, Z14
+	MOVL            10(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X16
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X16, X16
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	VPUNPCKLDQ      (AX)(R10*4), X6, X6
+	VPUNPCKLQDQ     X6, X16, X16
+	MOVL            14(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	VINSERTI32X4    $0x01, X6, Y16, Y16
+	MOVL            42(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X17
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X17, X17
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	VPUNPCKLDQ      (AX)(R10*4), X6, X6
+	VPUNPCKLQDQ     X6, X17, X17
+	MOVL            46(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	VINSERTI32X4    $0x01, X6, Y17, Y17
+	VINSERTI64X4    $0x01, Y17, Z16, Z16
+	MOVL            18(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X18
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X18, X18
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	VPUNPCKLDQ      (AX)(R10*4), X6, X6
+	VPUNPCKLQDQ     X6, X18, X18
+	MOVL            22(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	VINSERTI32X4    $0x01, X6, Y18, Y18
+	MOVL            50(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X19
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X19, X19
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	VPUNPCKLDQ      (AX)(R10*4), X6, X6
+	VPUNPCKLQDQ     X6, X19, X19
+	MOVL            54(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	VINSERTI32X4    $0x01, X6, Y19, Y19
+	VINSERTI64X4    $0x01, Y19, Z18, Z18
+	MOVL            26(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X20
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X20, X20
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	VPUNPCKLDQ      (AX)(R10*4), X6, X6
+	VPUNPCKLQDQ     X6, X20, X20
+	MOVL            30(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	VINSERTI32X4    $0x01, X6, Y20, Y20
+	MOVL            58(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X21
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X21, X21
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	VPUNPCKLDQ      (AX)(R10*4), X6, X6
+	VPUNPCKLQDQ     X6, X21, X21
+	MOVL            62(BX)(CX*1), R10
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VPUNPCKLDQ      (AX)(R11*4), X6, X6
+	MOVBLZX         R10, R11
+	SHRQ            $0x08, R10
+	VMOVD           (AX)(R11*4), X7
+	VPUNPCKLDQ      (AX)(R10*4), X7, X7
+	VPUNPCKLQDQ     X7, X6, X6
+	VINSERTI32X4    $0x01, X6, Y21, Y21
+	VINSERTI64X4    $0x01, Y21, Z20, Z20
+	KMOVQ           (SP), K1
+	VPSUBB          Z14, Z1, K1, Z14
+	KMOVQ           8(SP), K1
+	VPSUBB          Z16, Z1, K1, Z16
+	KMOVQ           16(SP), K1
+	VPSUBB          Z18, Z1, K1, Z18
+	KMOVQ           24(SP), K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPBROADCASTW    (BX)(CX*1), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z27, Z27
+	VPUNPCKHDQ      Z16, Z14, Z28
+	VPUNPCKLDQ      Z16, Z14, Z14
+	VPUNPCKHDQ      Z20, Z18, Z16
+	VPUNPCKLDQ      Z20, Z18, Z18
+	VPUNPCKLQDQ     Z18, Z14, Z20
+	VPUNPCKHQDQ     Z18, Z14, Z14
+	VPUNPCKLQDQ     Z16, Z28, Z18
+	VPUNPCKHQDQ     Z16, Z28, Z28
+	VPDPBUSD        Z22, Z20, Z5
+	VPDPBUSD        Z23, Z14, Z5
+	VPDPBUSD        Z24, Z18, Z5
+	VPDPBUSD        Z25, Z28, Z5
+	VSHUFF64X2      $0x44, Z27, Z26, Z22
+	VBROADCASTF64X4 (DI), Z23
+	VSHUFI32X4      $0x88, Z5, Z4, Z24
+	VSHUFI32X4      $0xdd, Z5, Z4, Z4
+	VMULPS          Z23, Z22, Z23
+	VPADDD          Z4, Z24, Z24
+	VCVTDQ2PS       Z24, Z24
+	VFMADD231PS     Z23, Z24, Z3
+	ADDQ            $+98, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), BX
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z3, Z3, Z4
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z22
+	VADDPS          Z22, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z22
+	VADDPS          Z22, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VMOVSS          X5, (BX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (BX)(DX*4), BX
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (BX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), BX
+	ADDQ            BX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_splat_3e800000<>+0(SB)/4, $0x3e800000
+GLOBL avx512_splat_3e800000<>(SB), RODATA|NOPTR, $4
+
+// func avx512DotIQ3_XXSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ3_XXSTwo(SB), NOSPLIT, $32-80
+	LEAQ         ·gridIQ3_XXS+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         rows+16(FP), BX
+	INCQ         BX
+	SHRQ         $0x01, BX
+	MOVQ         BX, DX
+	IMULQ        stride+8(FP), DX
+
+row:
+	MOVQ    w+0(FP), SI
+	MOVQ    q+32(FP), DI
+	MOVQ    scale+40(FP), R8
+	MOVQ    half+56(FP), R9
+	XORQ    CX, CX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ CX, DX
+	MOVQ    nb+24(FP), R10
+	MOVQ    R10, CX
+	SHLQ    $0x02, CX
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	SHRQ    $0x03, R10
+
+group:
+	PREFETCHT1      6144(SI)
+	PREFETCHT1      6208(SI)
+	PREFETCHT1      6144(SI)(DX*1)
+	PREFETCHT1      6208(SI)(DX*1)
+	VXORPS          Z5, Z5, Z5
+	VPERMD          (R9), Z2, Z6
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
+	VMOVDQA32       Z5, Z6
+	VXORPS          Z23, Z23, Z23
+	VPERMD          (R9)(CX*2), Z2, Z24
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z24, Z23
+	VMOVDQA32       Z23, Z24
+	VBROADCASTI64X4 66(SI), Z25
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y25, Y26
+	VPSLLD          $0x01, Y25, Y27
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y27, Y26
+	VPSLLD          $0x02, Y25, Y27
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y27, Y26
+	VPSLLD          $0x03, Y25, Y27
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y27, Y26
+	VMOVDQU32       avx512_odd<>+0(SB), Y27
+	VPSRLW          $0x04, Y26, Y28
+	VPANDD          avx512_seven_bytes<>+0(SB), Y28, Y28
+	VPSHUFB         Y28, Y27, Y28
+	VPSHUFB         Y26, Y27, Y27
+	VPTERNLOGD      $0x96, Y27, Y28, Y26
+	VPERMD          Y26, Y0, Y26
+	VMOVDQU32       Y26, (SP)
+	VPSRLD          $0x1b, Z25, Z25
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z26
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z26, Z25
+	MOVL            2(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	MOVL            6(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X9
+	VPUNPCKLDQ      (AX)(R11*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	MOVL            34(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X9
+	VPUNPCKLDQ      (AX)(R11*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	MOVL            38(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X9
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X9, X9
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X10
+	VPUNPCKLDQ      (AX)(R11*4), X10, X10
+	VPUNPCKLQDQ     X10, X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            10(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X9
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X9, X9
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X9, X9
+	MOVL            14(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X10
+	VPUNPCKLDQ      (AX)(R11*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y9, Y9
+	MOVL            42(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X10
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X10, X10
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X10, X10
+	MOVL            46(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X11
+	VPUNPCKLDQ      (AX)(R11*4), X11, X11
+	VPUNPCKLQDQ     X11, X8, X8
+	VINSERTI32X4    $0x01, X8, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            18(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X11, X11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X11, X11
+	MOVL            22(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X10
+	VPUNPCKLDQ      (AX)(R11*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y11, Y11
+	MOVL            50(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X12
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X12, X12
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X12, X12
+	MOVL            54(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X10
+	VPUNPCKLDQ      (AX)(R11*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	MOVL            26(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X13
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X13, X13
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X13, X13
+	MOVL            30(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X10
+	VPUNPCKLDQ      (AX)(R11*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y13, Y13
+	MOVL            58(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X14
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X14, X14
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X14, X14
+	MOVL            62(SI), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X10
+	VPUNPCKLDQ      (AX)(R11*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y14, Y14
+	VINSERTI64X4    $0x01, Y14, Z13, Z13
+	KMOVQ           (SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           8(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           16(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	KMOVQ           24(SP), K1
+	VPSUBB          Z13, Z1, K1, Z13
+	VPBROADCASTW    (SI), Y26
+	VCVTPH2PS       Y26, Z26
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z26, Z25, Z25
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z25, Z25
+	VPUNPCKHDQ      Z9, Z7, Z26
+	VPUNPCKLDQ      Z9, Z7, Z7
+	VPUNPCKHDQ      Z13, Z11, Z9
+	VPUNPCKLDQ      Z13, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z7, Z13
+	VPUNPCKHQDQ     Z11, Z7, Z7
+	VPUNPCKLQDQ     Z9, Z26, Z11
+	VPUNPCKHQDQ     Z9, Z26, Z26
+	VPDPBUSD        (DI), Z13, Z5
+	VPDPBUSD        64(DI), Z7, Z5
+	VPDPBUSD        128(DI), Z11, Z5
+	VPDPBUSD        192(DI), Z26, Z5
+	VPDPBUSD        (DI)(CX*8), Z13, Z23
+	VPDPBUSD        64(DI)(CX*8), Z7, Z23
+	VPDPBUSD        128(DI)(CX*8), Z11, Z23
+	VPDPBUSD        192(DI)(CX*8), Z26, Z23
+	VBROADCASTI64X4 66(SI)(DX*1), Z26
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y26, Y27
+	VPSLLD          $0x01, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y28, Y27
+	VPSLLD          $0x02, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y28, Y27
+	VPSLLD          $0x03, Y26, Y28
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y28, Y27
+	VMOVDQU32       avx512_odd<>+0(SB), Y28
+	VPSRLW          $0x04, Y27, Y29
+	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
+	VPSHUFB         Y29, Y28, Y29
+	VPSHUFB         Y27, Y28, Y28
+	VPTERNLOGD      $0x96, Y28, Y29, Y27
+	VPERMD          Y27, Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	VPSRLD          $0x1b, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	MOVL            2(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X15
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X15, X15
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	VPUNPCKLQDQ     X7, X15, X15
+	MOVL            6(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y15, Y15
+	MOVL            34(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X16
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X16, X16
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	VPUNPCKLQDQ     X7, X16, X16
+	MOVL            38(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y16, Y16
+	VINSERTI64X4    $0x01, Y16, Z15, Z15
+	MOVL            10(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X17
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X17, X17
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	VPUNPCKLQDQ     X7, X17, X17
+	MOVL            14(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y17, Y17
+	MOVL            42(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X18
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X18, X18
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	VPUNPCKLQDQ     X7, X18, X18
+	MOVL            46(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y18, Y18
+	VINSERTI64X4    $0x01, Y18, Z17, Z17
+	MOVL            18(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X19
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X19, X19
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	VPUNPCKLQDQ     X7, X19, X19
+	MOVL            22(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y19, Y19
+	MOVL            50(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X20
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X20, X20
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	VPUNPCKLQDQ     X7, X20, X20
+	MOVL            54(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y20, Y20
+	VINSERTI64X4    $0x01, Y20, Z19, Z19
+	MOVL            26(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X21
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X21, X21
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	VPUNPCKLQDQ     X7, X21, X21
+	MOVL            30(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y21, Y21
+	MOVL            58(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X22
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X22, X22
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	VPUNPCKLDQ      (AX)(R11*4), X7, X7
+	VPUNPCKLQDQ     X7, X22, X22
+	MOVL            62(SI)(DX*1), R11
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	MOVBLZX         R11, R12
+	SHRQ            $0x08, R11
+	VMOVD           (AX)(R12*4), X8
+	VPUNPCKLDQ      (AX)(R11*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y22, Y22
+	VINSERTI64X4    $0x01, Y22, Z21, Z21
+	KMOVQ           (SP), K1
+	VPSUBB          Z15, Z1, K1, Z15
+	KMOVQ           8(SP), K1
+	VPSUBB          Z17, Z1, K1, Z17
+	KMOVQ           16(SP), K1
+	VPSUBB          Z19, Z1, K1, Z19
+	KMOVQ           24(SP), K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPBROADCASTW    (SI)(DX*1), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z17, Z15, Z27
+	VPUNPCKLDQ      Z17, Z15, Z15
+	VPUNPCKHDQ      Z21, Z19, Z17
+	VPUNPCKLDQ      Z21, Z19, Z19
+	VPUNPCKLQDQ     Z19, Z15, Z21
+	VPUNPCKHQDQ     Z19, Z15, Z15
+	VPUNPCKLQDQ     Z17, Z27, Z19
+	VPUNPCKHQDQ     Z17, Z27, Z27
+	VPDPBUSD        (DI), Z21, Z6
+	VPDPBUSD        64(DI), Z15, Z6
+	VPDPBUSD        128(DI), Z19, Z6
+	VPDPBUSD        192(DI), Z27, Z6
+	VPDPBUSD        (DI)(CX*8), Z21, Z24
+	VPDPBUSD        64(DI)(CX*8), Z15, Z24
+	VPDPBUSD        128(DI)(CX*8), Z19, Z24
+	VPDPBUSD        192(DI)(CX*8), Z27, Z24
+	VSHUFF64X2      $0x44, Z26, Z25, Z25
+	VBROADCASTF64X4 (R8), Z26
+	VSHUFI32X4      $0x88, Z6, Z5, Z27
+	VSHUFI32X4      $0xdd, Z6, Z5, Z5
+	VMULPS          Z26, Z25, Z26
+	VPADDD          Z5, Z27, Z27
+	VCVTDQ2PS       Z27, Z27
+	VFMADD231PS     Z26, Z27, Z3
+	VBROADCASTF64X4 (R8)(CX*1), Z5
+	VSHUFI32X4      $0x88, Z24, Z23, Z6
+	VSHUFI32X4      $0xdd, Z24, Z23, Z23
+	VMULPS          Z5, Z25, Z5
+	VPADDD          Z23, Z6, Z6
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z5, Z6, Z4
+	ADDQ            $+98, SI
+	ADDQ            $+256, DI
+	ADDQ            $+32, R8
+	ADDQ            $+64, R9
+	DECQ            R10
+	JNZ             group
+	MOVQ            y+64(FP), CX
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z3, Z3, Z5
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0x55, Z3, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xaa, Z3, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z6, Z6
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z4, Z4, Z3
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z23
+	VADDPS          Z23, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z23
+	VADDPS          Z23, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z5, Z5
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	MOVQ            ldy+72(FP), SI
+	VMOVSS          X6, (CX)
+	VMOVSS          X5, (CX)(SI*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (CX)(BX*4), CX
+	VEXTRACTF32X4   $0x02, Z6, X3
+	VMOVSS          X3, (CX)
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (CX)(SI*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), CX
+	ADDQ            CX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackIQ3_XXS(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·avx512UnpackIQ3_XXS(SB), NOSPLIT, $32-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	LEAQ         ·gridIQ3_XXS+0(SB), SI
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+
+block:
+	VBROADCASTI64X4 66(CX), Z2
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y2, Y3
+	VPSLLD          $0x01, Y2, Y4
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y4, Y3
+	VPSLLD          $0x02, Y2, Y4
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y4, Y3
+	VPSLLD          $0x03, Y2, Y4
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y4, Y3
+	VMOVDQU32       avx512_odd<>+0(SB), Y4
+	VPSRLW          $0x04, Y3, Y13
+	VPANDD          avx512_seven_bytes<>+0(SB), Y13, Y13
+	VPSHUFB         Y13, Y4, Y13
+	VPSHUFB         Y3, Y4, Y4
+	VPTERNLOGD      $0x96, Y4, Y13, Y3
+	VPERMD          Y3, Y0, Y3
+	VMOVDQU32       Y3, (SP)
+	VPSRLD          $0x1b, Z2, Z2
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z3
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z3, Z2
+	MOVL            2(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X5
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X5, X5
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	VPUNPCKLDQ      (SI)(DI*4), X3, X3
+	VPUNPCKLQDQ     X3, X5, X5
+	MOVL            6(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X3, X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X4
+	VPUNPCKLDQ      (SI)(DI*4), X4, X4
+	VPUNPCKLQDQ     X4, X3, X3
+	VINSERTI32X4    $0x01, X3, Y5, Y5
+	MOVL            34(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X6
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X6, X6
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	VPUNPCKLDQ      (SI)(DI*4), X3, X3
+	VPUNPCKLQDQ     X3, X6, X6
+	MOVL            38(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X3, X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X4
+	VPUNPCKLDQ      (SI)(DI*4), X4, X4
+	VPUNPCKLQDQ     X4, X3, X3
+	VINSERTI32X4    $0x01, X3, Y6, Y6
+	VINSERTI64X4    $0x01, Y6, Z5, Z5
+	MOVL            10(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X7
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X7, X7
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	VPUNPCKLDQ      (SI)(DI*4), X3, X3
+	VPUNPCKLQDQ     X3, X7, X7
+	MOVL            14(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X3, X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X4
+	VPUNPCKLDQ      (SI)(DI*4), X4, X4
+	VPUNPCKLQDQ     X4, X3, X3
+	VINSERTI32X4    $0x01, X3, Y7, Y7
+	MOVL            42(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X8
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X8, X8
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	VPUNPCKLDQ      (SI)(DI*4), X3, X3
+	VPUNPCKLQDQ     X3, X8, X8
+	MOVL            46(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X3, X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X4
+	VPUNPCKLDQ      (SI)(DI*4), X4, X4
+	VPUNPCKLQDQ     X4, X3, X3
+	VINSERTI32X4    $0x01, X3, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            18(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X9
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X9, X9
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	VPUNPCKLDQ      (SI)(DI*4), X3, X3
+	VPUNPCKLQDQ     X3, X9, X9
+	MOVL            22(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X3, X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X4
+	VPUNPCKLDQ      (SI)(DI*4), X4, X4
+	VPUNPCKLQDQ     X4, X3, X3
+	VINSERTI32X4    $0x01, X3, Y9, Y9
+	MOVL            50(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X10
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X10, X10
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	VPUNPCKLDQ      (SI)(DI*4), X3, X3
+	VPUNPCKLQDQ     X3, X10, X10
+	MOVL            54(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X3, X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X4
+	VPUNPCKLDQ      (SI)(DI*4), X4, X4
+	VPUNPCKLQDQ     X4, X3, X3
+	VINSERTI32X4    $0x01, X3, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            26(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X11
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X11, X11
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	VPUNPCKLDQ      (SI)(DI*4), X3, X3
+	VPUNPCKLQDQ     X3, X11, X11
+	MOVL            30(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X3, X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X4
+	VPUNPCKLDQ      (SI)(DI*4), X4, X4
+	VPUNPCKLQDQ     X4, X3, X3
+	VINSERTI32X4    $0x01, X3, Y11, Y11
+	MOVL            58(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X12
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X12, X12
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	VPUNPCKLDQ      (SI)(DI*4), X3, X3
+	VPUNPCKLQDQ     X3, X12, X12
+	MOVL            62(CX), DI
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VPUNPCKLDQ      (SI)(R8*4), X3, X3
+	MOVBLZX         DI, R8
+	SHRQ            $0x08, DI
+	VMOVD           (SI)(R8*4), X4
+	VPUNPCKLDQ      (SI)(DI*4), X4, X4
+	VPUNPCKLQDQ     X4, X3, X3
+	VINSERTI32X4    $0x01, X3, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	KMOVQ           (SP), K1
+	VPSUBB          Z5, Z1, K1, Z5
+	KMOVQ           8(SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           16(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           24(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	VPBROADCASTW    (CX), Y3
+	VCVTPH2PS       Y3, Z3
+	VCVTDQ2PS       Z2, Z2
+	VMULPS          Z3, Z2, Z2
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z2, Z2
+	VMOVDQU32       Y5, (DX)
+	VEXTRACTI64X4   $0x01, Z5, 128(DX)
+	VMOVDQU32       Y7, 32(DX)
+	VEXTRACTI64X4   $0x01, Z7, 160(DX)
+	VMOVDQU32       Y9, 64(DX)
+	VEXTRACTI64X4   $0x01, Z9, 192(DX)
+	VMOVDQU32       Y11, 96(DX)
+	VEXTRACTI64X4   $0x01, Z11, 224(DX)
+	VMOVUPS         Y2, (BX)
+	ADDQ            $+98, CX
+	ADDQ            $+256, DX
+	ADDQ            $+32, BX
+	DECQ            AX
+	JNZ             block
+	VZEROUPPER
+	RET
+
+// func avx512DotIQ3_S(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotIQ3_S(SB), NOSPLIT, $32-72
+	LEAQ         ·gridIQ3_S+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, CX
+	MOVQ         $0x0100010001000100, DX
+	VMOVDQU32    avx512_nibble_scales<>+0(SB), Z2
+	VMOVDQU32    avx512_halves<>+0(SB), Z3
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
+
+row:
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z4, Z4, Z4
+	SHRQ    $0x03, R11
+
+group:
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6208(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	PREFETCHT1      6208(DI)(BX*1)
+	VXORPS          Z5, Z5, Z5
+	VPERMD          (R10), Z3, Z6
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
+	VMOVDQA32       Z5, Z6
+	VMOVDQU32       (R8), Z23
+	VMOVDQU32       64(R8), Z24
+	VMOVDQU32       128(R8), Z25
+	VMOVDQU32       192(R8), Z26
+	VPERMD          74(DI), Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	MOVL            2(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         66(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	MOVL            6(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         66(DI), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X9
+	VPUNPCKLDQ      (AX)(R12*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	MOVL            34(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         70(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X9
+	VPUNPCKLDQ      (AX)(R12*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	MOVL            38(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         70(DI), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X10
+	VPUNPCKLDQ      (AX)(R12*4), X10, X10
+	VPUNPCKLQDQ     X10, X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            10(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         67(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X9, X9
+	MOVL            14(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         67(DI), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X10
+	VPUNPCKLDQ      (AX)(R12*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y9, Y9
+	MOVL            42(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         71(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X10, X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X10, X10
+	MOVL            46(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         71(DI), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X11
+	VPUNPCKLDQ      (AX)(R12*4), X11, X11
+	VPUNPCKLQDQ     X11, X8, X8
+	VINSERTI32X4    $0x01, X8, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            18(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         68(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X11, X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X11, X11
+	MOVL            22(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         68(DI), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X10
+	VPUNPCKLDQ      (AX)(R12*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y11, Y11
+	MOVL            50(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         72(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X12, X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X12, X12
+	MOVL            54(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         72(DI), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X10
+	VPUNPCKLDQ      (AX)(R12*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	MOVL            26(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         69(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X13, X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X13, X13
+	MOVL            30(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         69(DI), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X10
+	VPUNPCKLDQ      (AX)(R12*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y13, Y13
+	MOVL            58(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         73(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X14, X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X14, X14
+	MOVL            62(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         73(DI), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X10
+	VPUNPCKLDQ      (AX)(R12*4), X10, X10
+	VPUNPCKLQDQ     X10, X8, X8
+	VINSERTI32X4    $0x01, X8, Y14, Y14
+	VINSERTI64X4    $0x01, Y14, Z13, Z13
+	KMOVQ           (SP), K1
+	VPSUBB          Z7, Z1, K1, Z7
+	KMOVQ           8(SP), K1
+	VPSUBB          Z9, Z1, K1, Z9
+	KMOVQ           16(SP), K1
+	VPSUBB          Z11, Z1, K1, Z11
+	KMOVQ           24(SP), K1
+	VPSUBB          Z13, Z1, K1, Z13
+	VPBROADCASTD    106(DI), Z27
+	VPRORVD         Z2, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	VPBROADCASTW    (DI), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VPUNPCKHDQ      Z9, Z7, Z28
+	VPUNPCKLDQ      Z9, Z7, Z7
+	VPUNPCKHDQ      Z13, Z11, Z9
+	VPUNPCKLDQ      Z13, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z7, Z13
+	VPUNPCKHQDQ     Z11, Z7, Z7
+	VPUNPCKLQDQ     Z9, Z28, Z11
+	VPUNPCKHQDQ     Z9, Z28, Z28
+	VPDPBUSD        Z23, Z13, Z5
+	VPDPBUSD        Z24, Z7, Z5
+	VPDPBUSD        Z25, Z11, Z5
+	VPDPBUSD        Z26, Z28, Z5
+	VPERMD          74(DI)(BX*1), Y0, Y28
+	VMOVDQU32       Y28, (SP)
+	MOVL            2(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         66(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X15, X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	VPUNPCKLQDQ     X7, X15, X15
+	MOVL            6(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         66(DI)(BX*1), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y15, Y15
+	MOVL            34(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         70(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X16, X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	VPUNPCKLQDQ     X7, X16, X16
+	MOVL            38(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         70(DI)(BX*1), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y16, Y16
+	VINSERTI64X4    $0x01, Y16, Z15, Z15
+	MOVL            10(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         67(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X17, X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	VPUNPCKLQDQ     X7, X17, X17
+	MOVL            14(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         67(DI)(BX*1), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y17, Y17
+	MOVL            42(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         71(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X18, X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	VPUNPCKLQDQ     X7, X18, X18
+	MOVL            46(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         71(DI)(BX*1), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y18, Y18
+	VINSERTI64X4    $0x01, Y18, Z17, Z17
+	MOVL            18(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         68(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X19, X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	VPUNPCKLQDQ     X7, X19, X19
+	MOVL            22(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         68(DI)(BX*1), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y19, Y19
+	MOVL            50(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         72(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X20, X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	VPUNPCKLQDQ     X7, X20, X20
+	MOVL            54(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         72(DI)(BX*1), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y20, Y20
+	VINSERTI64X4    $0x01, Y20, Z19, Z19
+	MOVL            26(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         69(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X21, X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	VPUNPCKLQDQ     X7, X21, X21
+	MOVL            30(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         69(DI)(BX*1), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y21, Y21
+	MOVL            58(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         73(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X22
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X22, X22
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	VPUNPCKLDQ      (AX)(R12*4), X7, X7
+	VPUNPCKLQDQ     X7, X22, X22
+	MOVL            62(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVBLZX         73(DI)(BX*1), R13
+	SHRL            $0x04, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLDQ      (AX)(R13*4), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVD           (AX)(R13*4), X8
+	VPUNPCKLDQ      (AX)(R12*4), X8, X8
+	VPUNPCKLQDQ     X8, X7, X7
+	VINSERTI32X4    $0x01, X7, Y22, Y22
+	VINSERTI64X4    $0x01, Y22, Z21, Z21
+	KMOVQ           (SP), K1
+	VPSUBB          Z15, Z1, K1, Z15
+	KMOVQ           8(SP), K1
+	VPSUBB          Z17, Z1, K1, Z17
+	KMOVQ           16(SP), K1
+	VPSUBB          Z19, Z1, K1, Z19
+	KMOVQ           24(SP), K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPBROADCASTD    106(DI)(BX*1), Z28
+	VPRORVD         Z2, Z28, Z28
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z29
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z29, Z28
+	VPBROADCASTW    (DI)(BX*1), Y29
+	VCVTPH2PS       Y29, Z29
+	VCVTDQ2PS       Z28, Z28
+	VMULPS          Z29, Z28, Z28
+	VPUNPCKHDQ      Z17, Z15, Z29
+	VPUNPCKLDQ      Z17, Z15, Z15
+	VPUNPCKHDQ      Z21, Z19, Z17
+	VPUNPCKLDQ      Z21, Z19, Z19
+	VPUNPCKLQDQ     Z19, Z15, Z21
+	VPUNPCKHQDQ     Z19, Z15, Z15
+	VPUNPCKLQDQ     Z17, Z29, Z19
+	VPUNPCKHQDQ     Z17, Z29, Z29
+	VPDPBUSD        Z23, Z21, Z6
+	VPDPBUSD        Z24, Z15, Z6
+	VPDPBUSD        Z25, Z19, Z6
+	VPDPBUSD        Z26, Z29, Z6
+	VSHUFF64X2      $0x44, Z28, Z27, Z23
+	VBROADCASTF64X4 (R9), Z24
+	VSHUFI32X4      $0x88, Z6, Z5, Z25
+	VSHUFI32X4      $0xdd, Z6, Z5, Z5
+	VMULPS          Z24, Z23, Z24
+	VPADDD          Z5, Z25, Z25
+	VCVTDQ2PS       Z25, Z25
+	VFMADD231PS     Z24, Z25, Z4
+	ADDQ            $+110, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	MOVQ            y+64(FP), DI
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z4, Z4, Z5
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0x55, Z4, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xaa, Z4, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z6, Z6
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z4
+	VADDPS          Z4, Z6, Z6
+	VMOVSS          X6, (DI)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DI)(SI*4), DI
+	VEXTRACTF32X4   $0x02, Z6, X4
+	VMOVSS          X4, (DI)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DI
+	ADDQ            DI, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_nibble_scales<>+0(SB)/4, $0x0000001f
+DATA avx512_nibble_scales<>+4(SB)/4, $0x00000003
+DATA avx512_nibble_scales<>+8(SB)/4, $0x00000007
+DATA avx512_nibble_scales<>+12(SB)/4, $0x0000000b
+DATA avx512_nibble_scales<>+16(SB)/4, $0x0000000f
+DATA avx512_nibble_scales<>+20(SB)/4, $0x00000013
+DATA avx512_nibble_scales<>+24(SB)/4, $0x00000017
+DATA avx512_nibble_scales<>+28(SB)/4, $0x0000001b
+DATA avx512_nibble_scales<>+32(SB)/4, $0x0000001f
+DATA avx512_nibble_scales<>+36(SB)/4, $0x00000003
+DATA avx512_nibble_scales<>+40(SB)/4, $0x00000007
+DATA avx512_nibble_scales<>+44(SB)/4, $0x0000000b
+DATA avx512_nibble_scales<>+48(SB)/4, $0x0000000f
+DATA avx512_nibble_scales<>+52(SB)/4, $0x00000013
+DATA avx512_nibble_scales<>+56(SB)/4, $0x00000017
+DATA avx512_nibble_scales<>+60(SB)/4, $0x0000001b
+GLOBL avx512_nibble_scales<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotIQ3_STwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotIQ3_STwo(SB), NOSPLIT, $32-80
+	LEAQ         ·gridIQ3_S+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, CX
+	MOVQ         $0x0100010001000100, DX
+	VMOVDQU32    avx512_nibble_scales<>+0(SB), Z2
+	VMOVDQU32    avx512_halves<>+0(SB), Z3
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    half+56(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6208(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	PREFETCHT1      6208(R8)(SI*1)
+	VXORPS          Z6, Z6, Z6
+	VPERMD          (R11), Z3, Z7
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z7, Z6
+	VMOVDQA32       Z6, Z7
+	VXORPS          Z24, Z24, Z24
+	VPERMD          (R11)(BX*2), Z3, Z25
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z25, Z24
+	VMOVDQA32       Z24, Z25
+	VPERMD          74(R8), Y0, Y26
+	VMOVDQU32       Y26, (SP)
+	MOVL            2(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         66(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	MOVL            6(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         66(R8), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X10
+	VPUNPCKLDQ      (AX)(R13*4), X10, X10
+	VPUNPCKLQDQ     X10, X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	MOVL            34(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         70(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X10
+	VPUNPCKLDQ      (AX)(R13*4), X10, X10
+	VPUNPCKLQDQ     X10, X9, X9
+	MOVL            38(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         70(R8), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X10, X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X11
+	VPUNPCKLDQ      (AX)(R13*4), X11, X11
+	VPUNPCKLQDQ     X11, X10, X10
+	VINSERTI32X4    $0x01, X10, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVL            10(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         67(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X10, X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X10, X10
+	MOVL            14(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         67(R8), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X11
+	VPUNPCKLDQ      (AX)(R13*4), X11, X11
+	VPUNPCKLQDQ     X11, X9, X9
+	VINSERTI32X4    $0x01, X9, Y10, Y10
+	MOVL            42(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         71(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X11
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X11, X11
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X11, X11
+	MOVL            46(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         71(R8), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X12
+	VPUNPCKLDQ      (AX)(R13*4), X12, X12
+	VPUNPCKLQDQ     X12, X9, X9
+	VINSERTI32X4    $0x01, X9, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	MOVL            18(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         68(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X12
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X12, X12
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X12, X12
+	MOVL            22(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         68(R8), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X11
+	VPUNPCKLDQ      (AX)(R13*4), X11, X11
+	VPUNPCKLQDQ     X11, X9, X9
+	VINSERTI32X4    $0x01, X9, Y12, Y12
+	MOVL            50(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         72(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X13, X13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X13, X13
+	MOVL            54(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         72(R8), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X11
+	VPUNPCKLDQ      (AX)(R13*4), X11, X11
+	VPUNPCKLQDQ     X11, X9, X9
+	VINSERTI32X4    $0x01, X9, Y13, Y13
+	VINSERTI64X4    $0x01, Y13, Z12, Z12
+	MOVL            26(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         69(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X14
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X14, X14
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X14, X14
+	MOVL            30(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         69(R8), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X11
+	VPUNPCKLDQ      (AX)(R13*4), X11, X11
+	VPUNPCKLQDQ     X11, X9, X9
+	VINSERTI32X4    $0x01, X9, Y14, Y14
+	MOVL            58(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         73(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X15
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X15, X15
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X15, X15
+	MOVL            62(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         73(R8), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X11
+	VPUNPCKLDQ      (AX)(R13*4), X11, X11
+	VPUNPCKLQDQ     X11, X9, X9
+	VINSERTI32X4    $0x01, X9, Y15, Y15
+	VINSERTI64X4    $0x01, Y15, Z14, Z14
+	KMOVQ           (SP), K1
+	VPSUBB          Z8, Z1, K1, Z8
+	KMOVQ           8(SP), K1
+	VPSUBB          Z10, Z1, K1, Z10
+	KMOVQ           16(SP), K1
+	VPSUBB          Z12, Z1, K1, Z12
+	KMOVQ           24(SP), K1
+	VPSUBB          Z14, Z1, K1, Z14
+	VPBROADCASTD    106(R8), Z26
+	VPRORVD         Z2, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	VPBROADCASTW    (R8), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VPUNPCKHDQ      Z10, Z8, Z27
+	VPUNPCKLDQ      Z10, Z8, Z8
+	VPUNPCKHDQ      Z14, Z12, Z10
+	VPUNPCKLDQ      Z14, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z8, Z14
+	VPUNPCKHQDQ     Z12, Z8, Z8
+	VPUNPCKLQDQ     Z10, Z27, Z12
+	VPUNPCKHQDQ     Z10, Z27, Z27
+	VPDPBUSD        (R9), Z14, Z6
+	VPDPBUSD        64(R9), Z8, Z6
+	VPDPBUSD        128(R9), Z12, Z6
+	VPDPBUSD        192(R9), Z27, Z6
+	VPDPBUSD        (R9)(BX*8), Z14, Z24
+	VPDPBUSD        64(R9)(BX*8), Z8, Z24
+	VPDPBUSD        128(R9)(BX*8), Z12, Z24
+	VPDPBUSD        192(R9)(BX*8), Z27, Z24
+	VPERMD          74(R8)(SI*1), Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	MOVL            2(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         66(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X16
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X16, X16
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	VPUNPCKLQDQ     X8, X16, X16
+	MOVL            6(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         66(R8)(SI*1), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y16, Y16
+	MOVL            34(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         70(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X17
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X17, X17
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	VPUNPCKLQDQ     X8, X17, X17
+	MOVL            38(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         70(R8)(SI*1), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y17, Y17
+	VINSERTI64X4    $0x01, Y17, Z16, Z16
+	MOVL            10(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         67(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X18
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X18, X18
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	VPUNPCKLQDQ     X8, X18, X18
+	MOVL            14(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         67(R8)(SI*1), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y18, Y18
+	MOVL            42(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         71(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X19
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X19, X19
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	VPUNPCKLQDQ     X8, X19, X19
+	MOVL            46(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         71(R8)(SI*1), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y19, Y19
+	VINSERTI64X4    $0x01, Y19, Z18, Z18
+	MOVL            18(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         68(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X20
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X20, X20
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	VPUNPCKLQDQ     X8, X20, X20
+	MOVL            22(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         68(R8)(SI*1), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y20, Y20
+	MOVL            50(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         72(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X21
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X21, X21
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	VPUNPCKLQDQ     X8, X21, X21
+	MOVL            54(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         72(R8)(SI*1), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y21, Y21
+	VINSERTI64X4    $0x01, Y21, Z20, Z20
+	MOVL            26(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         69(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X22
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X22, X22
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	VPUNPCKLQDQ     X8, X22, X22
+	MOVL            30(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         69(R8)(SI*1), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y22, Y22
+	MOVL            58(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         73(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X23
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X23, X23
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	VPUNPCKLDQ      (AX)(R13*4), X8, X8
+	VPUNPCKLQDQ     X8, X23, X23
+	MOVL            62(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVBLZX         73(R8)(SI*1), R14
+	SHRL            $0x04, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLDQ      (AX)(R14*4), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVD           (AX)(R14*4), X9
+	VPUNPCKLDQ      (AX)(R13*4), X9, X9
+	VPUNPCKLQDQ     X9, X8, X8
+	VINSERTI32X4    $0x01, X8, Y23, Y23
+	VINSERTI64X4    $0x01, Y23, Z22, Z22
+	KMOVQ           (SP), K1
+	VPSUBB          Z16, Z1, K1, Z16
+	KMOVQ           8(SP), K1
+	VPSUBB          Z18, Z1, K1, Z18
+	KMOVQ           16(SP), K1
+	VPSUBB          Z20, Z1, K1, Z20
+	KMOVQ           24(SP), K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPBROADCASTD    106(R8)(SI*1), Z27
+	VPRORVD         Z2, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	VPBROADCASTW    (R8)(SI*1), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VPUNPCKHDQ      Z18, Z16, Z28
+	VPUNPCKLDQ      Z18, Z16, Z16
+	VPUNPCKHDQ      Z22, Z20, Z18
+	VPUNPCKLDQ      Z22, Z20, Z20
+	VPUNPCKLQDQ     Z20, Z16, Z22
+	VPUNPCKHQDQ     Z20, Z16, Z16
+	VPUNPCKLQDQ     Z18, Z28, Z20
+	VPUNPCKHQDQ     Z18, Z28, Z28
+	VPDPBUSD        (R9), Z22, Z7
+	VPDPBUSD        64(R9), Z16, Z7
+	VPDPBUSD        128(R9), Z20, Z7
+	VPDPBUSD        192(R9), Z28, Z7
+	VPDPBUSD        (R9)(BX*8), Z22, Z25
+	VPDPBUSD        64(R9)(BX*8), Z16, Z25
+	VPDPBUSD        128(R9)(BX*8), Z20, Z25
+	VPDPBUSD        192(R9)(BX*8), Z28, Z25
+	VSHUFF64X2      $0x44, Z27, Z26, Z26
+	VBROADCASTF64X4 (R10), Z27
+	VSHUFI32X4      $0x88, Z7, Z6, Z28
+	VSHUFI32X4      $0xdd, Z7, Z6, Z6
+	VMULPS          Z27, Z26, Z27
+	VPADDD          Z6, Z28, Z28
+	VCVTDQ2PS       Z28, Z28
+	VFMADD231PS     Z27, Z28, Z4
+	VBROADCASTF64X4 (R10)(BX*1), Z6
+	VSHUFI32X4      $0x88, Z25, Z24, Z7
+	VSHUFI32X4      $0xdd, Z25, Z24, Z24
+	VMULPS          Z6, Z26, Z6
+	VPADDD          Z24, Z7, Z7
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z6, Z7, Z5
+	ADDQ            $+110, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+64, R11
+	DECQ            R12
+	JNZ             group
+	MOVQ            y+64(FP), BX
+	VXORPS          Z7, Z7, Z7
+	VSHUFF32X4      $0xf5, Z4, Z4, Z6
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0x55, Z4, Z24
+	VADDPS          Z24, Z7, Z7
+	VPERMILPS       $0xaa, Z4, Z24
+	VADDPS          Z24, Z7, Z7
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z7, Z7
+	VADDPS          Z6, Z7, Z7
+	VPERMILPS       $0x55, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0xaa, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VPERMILPS       $0xff, Z6, Z4
+	VADDPS          Z4, Z7, Z7
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z5, Z5, Z4
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z24
+	VADDPS          Z24, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z24
+	VADDPS          Z24, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z5
+	VADDPS          Z5, Z6, Z6
+	VADDPS          Z4, Z6, Z6
+	VPERMILPS       $0x55, Z4, Z5
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0xaa, Z4, Z5
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z6, Z6
+	MOVQ            ldy+72(FP), R8
+	VMOVSS          X7, (BX)
+	VMOVSS          X6, (BX)(R8*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (BX)(DI*4), BX
+	VEXTRACTF32X4   $0x02, Z7, X4
+	VMOVSS          X4, (BX)
+	VEXTRACTF32X4   $0x02, Z6, X4
+	VMOVSS          X4, (BX)(R8*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), BX
+	ADDQ            BX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackIQ3_S(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2
+TEXT ·avx512UnpackIQ3_S(SB), NOSPLIT, $32-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	LEAQ         ·gridIQ3_S+0(SB), SI
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, DI
+	MOVQ         $0x0100010001000100, R8
+	VMOVDQU32    avx512_nibble_scales<>+0(SB), Z2
+
+block:
+	VPERMD          74(CX), Y0, Y3
+	VMOVDQU32       Y3, (SP)
+	MOVL            2(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         66(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X4
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X4, X4
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	VPUNPCKLDQ      (SI)(R9*4), X3, X3
+	VPUNPCKLQDQ     X3, X4, X4
+	MOVL            6(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         66(CX), R10
+	SHRL            $0x04, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X3, X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X5
+	VPUNPCKLDQ      (SI)(R9*4), X5, X5
+	VPUNPCKLQDQ     X5, X3, X3
+	VINSERTI32X4    $0x01, X3, Y4, Y4
+	MOVL            34(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         70(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X5
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X5, X5
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	VPUNPCKLDQ      (SI)(R9*4), X3, X3
+	VPUNPCKLQDQ     X3, X5, X5
+	MOVL            38(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         70(CX), R10
+	SHRL            $0x04, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X3, X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X6
+	VPUNPCKLDQ      (SI)(R9*4), X6, X6
+	VPUNPCKLQDQ     X6, X3, X3
+	VINSERTI32X4    $0x01, X3, Y5, Y5
+	VINSERTI64X4    $0x01, Y5, Z4, Z4
+	MOVL            10(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         67(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X6
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X6, X6
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	VPUNPCKLDQ      (SI)(R9*4), X3, X3
+	VPUNPCKLQDQ     X3, X6, X6
+	MOVL            14(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         67(CX), R10
+	SHRL            $0x04, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X3, X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X5
+	VPUNPCKLDQ      (SI)(R9*4), X5, X5
+	VPUNPCKLQDQ     X5, X3, X3
+	VINSERTI32X4    $0x01, X3, Y6, Y6
+	MOVL            42(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         71(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X7
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X7, X7
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	VPUNPCKLDQ      (SI)(R9*4), X3, X3
+	VPUNPCKLQDQ     X3, X7, X7
+	MOVL            46(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         71(CX), R10
+	SHRL            $0x04, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X3, X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X5
+	VPUNPCKLDQ      (SI)(R9*4), X5, X5
+	VPUNPCKLQDQ     X5, X3, X3
+	VINSERTI32X4    $0x01, X3, Y7, Y7
+	VINSERTI64X4    $0x01, Y7, Z6, Z6
+	MOVL            18(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         68(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X8
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X8, X8
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	VPUNPCKLDQ      (SI)(R9*4), X3, X3
+	VPUNPCKLQDQ     X3, X8, X8
+	MOVL            22(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         68(CX), R10
+	SHRL            $0x04, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X3, X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X5
+	VPUNPCKLDQ      (SI)(R9*4), X5, X5
+	VPUNPCKLQDQ     X5, X3, X3
+	VINSERTI32X4    $0x01, X3, Y8, Y8
+	MOVL            50(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         72(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X9, X9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	VPUNPCKLDQ      (SI)(R9*4), X3, X3
+	VPUNPCKLQDQ     X3, X9, X9
+	MOVL            54(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         72(CX), R10
+	SHRL            $0x04, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X3, X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X5
+	VPUNPCKLDQ      (SI)(R9*4), X5, X5
+	VPUNPCKLQDQ     X5, X3, X3
+	VINSERTI32X4    $0x01, X3, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVL            26(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         69(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X10
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X10, X10
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	VPUNPCKLDQ      (SI)(R9*4), X3, X3
+	VPUNPCKLQDQ     X3, X10, X10
+	MOVL            30(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         69(CX), R10
+	SHRL            $0x04, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X3, X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X5
+	VPUNPCKLDQ      (SI)(R9*4), X5, X5
+	VPUNPCKLQDQ     X5, X3, X3
+	VINSERTI32X4    $0x01, X3, Y10, Y10
+	MOVL            58(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         73(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X11
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X11, X11
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	VPUNPCKLDQ      (SI)(R9*4), X3, X3
+	VPUNPCKLQDQ     X3, X11, X11
+	MOVL            62(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVBLZX         73(CX), R10
+	SHRL            $0x04, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLDQ      (SI)(R10*4), X3, X3
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVD           (SI)(R10*4), X5
+	VPUNPCKLDQ      (SI)(R9*4), X5, X5
+	VPUNPCKLQDQ     X5, X3, X3
+	VINSERTI32X4    $0x01, X3, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	KMOVQ           (SP), K1
+	VPSUBB          Z4, Z1, K1, Z4
+	KMOVQ           8(SP), K1
+	VPSUBB          Z6, Z1, K1, Z6
+	KMOVQ           16(SP), K1
+	VPSUBB          Z8, Z1, K1, Z8
+	KMOVQ           24(SP), K1
+	VPSUBB          Z10, Z1, K1, Z10
+	VPBROADCASTD    106(CX), Z3
+	VPRORVD         Z2, Z3, Z3
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z12
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z12, Z3
+	VPBROADCASTW    (CX), Y12
+	VCVTPH2PS       Y12, Z12
+	VCVTDQ2PS       Z3, Z3
+	VMULPS          Z12, Z3, Z3
+	VMOVDQU32       Y4, (DX)
+	VEXTRACTI64X4   $0x01, Z4, 128(DX)
+	VMOVDQU32       Y6, 32(DX)
+	VEXTRACTI64X4   $0x01, Z6, 160(DX)
+	VMOVDQU32       Y8, 64(DX)
+	VEXTRACTI64X4   $0x01, Z8, 192(DX)
+	VMOVDQU32       Y10, 96(DX)
+	VEXTRACTI64X4   $0x01, Z10, 224(DX)
+	VMOVUPS         Y3, (BX)
+	ADDQ            $+110, CX
+	ADDQ            $+256, DX
+	ADDQ            $+32, BX
+	DECQ            AX
+	JNZ             block
+	VZEROUPPER
+	RET
+
+// func avx512DotIQ1_S(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotIQ1_S(SB), NOSPLIT, $32-72
+	LEAQ         ·gridIQ1+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, CX
+	MOVQ         $0x0700070007000700, DX
+	VMOVDQU32    avx512_halves<>+0(SB), Z1
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
+
+row:
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z2, Z2, Z2
+	SHRQ    $0x03, R11
+
+group:
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	VXORPS          Z3, Z3, Z3
+	VPERMD          (R10), Z1, Z4
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z4, Z3
+	VMOVDQA32       Z3, Z4
+	VMOVDQU32       (R8), Z22
+	VMOVDQU32       64(R8), Z23
+	VMOVDQU32       128(R8), Z24
+	VMOVDQU32       192(R8), Z25
+	VPMOVSXWD       34(DI), Y5
+	VPSRLD          $0x0b, Z5, Z26
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	VPSRAD          $0x1f, Y5, Y5
+	VPERMD          Y5, Y0, Y5
+	VMOVDQU32       Y5, (SP)
+	MOVL            2(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         34(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y6, Y6
+	MOVL            18(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         42(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y7, Y7
+	VINSERTI64X4    $0x01, Y7, Z6, Z6
+	MOVL            6(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         36(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y8, Y8
+	MOVL            22(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         44(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVL            10(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         38(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X10, X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y10, Y10
+	MOVL            26(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         46(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X11, X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	MOVL            14(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         40(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X12, X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y12, Y12
+	MOVL            30(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         48(DI), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X13, X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y13, Y13
+	VINSERTI64X4    $0x01, Y13, Z12, Z12
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z27
+	KMOVQ           (SP), K1
+	VPSUBB          Z27, Z6, K1, Z6
+	KMOVQ           8(SP), K1
+	VPSUBB          Z27, Z8, K1, Z8
+	KMOVQ           16(SP), K1
+	VPSUBB          Z27, Z10, K1, Z10
+	KMOVQ           24(SP), K1
+	VPSUBB          Z27, Z12, K1, Z12
+	VPBROADCASTW    (DI), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z8, Z6, Z27
+	VPUNPCKLDQ      Z8, Z6, Z6
+	VPUNPCKHDQ      Z12, Z10, Z8
+	VPUNPCKLDQ      Z12, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z6, Z12
+	VPUNPCKHQDQ     Z10, Z6, Z6
+	VPUNPCKLQDQ     Z8, Z27, Z10
+	VPUNPCKHQDQ     Z8, Z27, Z27
+	VPDPBUSD        Z22, Z12, Z3
+	VPDPBUSD        Z23, Z6, Z3
+	VPDPBUSD        Z24, Z10, Z3
+	VPDPBUSD        Z25, Z27, Z3
+	VPMOVSXWD       34(DI)(BX*1), Y5
+	VPSRLD          $0x0b, Z5, Z27
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	VPSRAD          $0x1f, Y5, Y5
+	VPERMD          Y5, Y0, Y5
+	VMOVDQU32       Y5, (SP)
+	MOVL            2(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         34(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X14, X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y14, Y14
+	MOVL            18(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         42(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X15, X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y15, Y15
+	VINSERTI64X4    $0x01, Y15, Z14, Z14
+	MOVL            6(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         36(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X16, X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y16, Y16
+	MOVL            22(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         44(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X17, X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y17, Y17
+	VINSERTI64X4    $0x01, Y17, Z16, Z16
+	MOVL            10(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         38(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X18, X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y18, Y18
+	MOVL            26(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         46(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X19, X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y19, Y19
+	VINSERTI64X4    $0x01, Y19, Z18, Z18
+	MOVL            14(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         40(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X20, X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y20, Y20
+	MOVL            30(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         48(DI)(BX*1), R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X21, X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X5
+	VPUNPCKLQDQ     (AX)(R12*8), X5, X5
+	VINSERTI32X4    $0x01, X5, Y21, Y21
+	VINSERTI64X4    $0x01, Y21, Z20, Z20
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z28
+	KMOVQ           (SP), K1
+	VPSUBB          Z28, Z14, K1, Z14
+	KMOVQ           8(SP), K1
+	VPSUBB          Z28, Z16, K1, Z16
+	KMOVQ           16(SP), K1
+	VPSUBB          Z28, Z18, K1, Z18
+	KMOVQ           24(SP), K1
+	VPSUBB          Z28, Z20, K1, Z20
+	VPBROADCASTW    (DI)(BX*1), Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
+	VPUNPCKHDQ      Z16, Z14, Z28
+	VPUNPCKLDQ      Z16, Z14, Z14
+	VPUNPCKHDQ      Z20, Z18, Z16
+	VPUNPCKLDQ      Z20, Z18, Z18
+	VPUNPCKLQDQ     Z18, Z14, Z20
+	VPUNPCKHQDQ     Z18, Z14, Z14
+	VPUNPCKLQDQ     Z16, Z28, Z18
+	VPUNPCKHQDQ     Z16, Z28, Z28
+	VPDPBUSD        Z22, Z20, Z4
+	VPDPBUSD        Z23, Z14, Z4
+	VPDPBUSD        Z24, Z18, Z4
+	VPDPBUSD        Z25, Z28, Z4
+	VSHUFF64X2      $0x44, Z27, Z26, Z22
+	VBROADCASTF64X4 (R9), Z23
+	VSHUFI32X4      $0x88, Z4, Z3, Z24
+	VSHUFI32X4      $0xdd, Z4, Z3, Z3
+	VMULPS          Z23, Z22, Z23
+	VPADDD          Z3, Z24, Z24
+	VCVTDQ2PS       Z24, Z24
+	VFMADD231PS     Z23, Z24, Z2
+	ADDQ            $+50, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	MOVQ            y+64(FP), DI
+	VXORPS          Z4, Z4, Z4
+	VSHUFF32X4      $0xf5, Z2, Z2, Z3
+	VADDPS          Z2, Z4, Z4
+	VPERMILPS       $0x55, Z2, Z22
+	VADDPS          Z22, Z4, Z4
+	VPERMILPS       $0xaa, Z2, Z22
+	VADDPS          Z22, Z4, Z4
+	VPERMILPS       $0xff, Z2, Z2
+	VADDPS          Z2, Z4, Z4
+	VADDPS          Z3, Z4, Z4
+	VPERMILPS       $0x55, Z3, Z2
+	VADDPS          Z2, Z4, Z4
+	VPERMILPS       $0xaa, Z3, Z2
+	VADDPS          Z2, Z4, Z4
+	VPERMILPS       $0xff, Z3, Z2
+	VADDPS          Z2, Z4, Z4
+	VMOVSS          X4, (DI)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DI)(SI*4), DI
+	VEXTRACTF32X4   $0x02, Z4, X2
+	VMOVSS          X2, (DI)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DI
+	ADDQ            DI, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_splat_0000000e<>+0(SB)/4, $0x0000000e
+GLOBL avx512_splat_0000000e<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_02020202<>+0(SB)/4, $0x02020202
+GLOBL avx512_splat_02020202<>(SB), RODATA|NOPTR, $4
+
+// func avx512DotIQ1_STwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotIQ1_STwo(SB), NOSPLIT, $32-80
+	LEAQ         ·gridIQ1+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, CX
+	MOVQ         $0x0700070007000700, DX
+	VMOVDQU32    avx512_halves<>+0(SB), Z1
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    half+56(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	VXORPS          Z4, Z4, Z4
+	VPERMD          (R11), Z1, Z5
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z5, Z4
+	VMOVDQA32       Z4, Z5
+	VXORPS          Z23, Z23, Z23
+	VPERMD          (R11)(BX*2), Z1, Z24
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z24, Z23
+	VMOVDQA32       Z23, Z24
+	VPMOVSXWD       34(R8), Y6
+	VPSRLD          $0x0b, Z6, Z25
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z26
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z26, Z25
+	VPSRAD          $0x1f, Y6, Y6
+	VPERMD          Y6, Y0, Y6
+	VMOVDQU32       Y6, (SP)
+	MOVL            2(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         34(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X7, X7
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y7, Y7
+	MOVL            18(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         42(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            6(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         36(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y9, Y9
+	MOVL            22(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         44(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X10, X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            10(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         38(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X11
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X11, X11
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y11, Y11
+	MOVL            26(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         46(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X12
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X12, X12
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	MOVL            14(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         40(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X13, X13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y13, Y13
+	MOVL            30(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         48(R8), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X14
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X14, X14
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y14, Y14
+	VINSERTI64X4    $0x01, Y14, Z13, Z13
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z26
+	KMOVQ           (SP), K1
+	VPSUBB          Z26, Z7, K1, Z7
+	KMOVQ           8(SP), K1
+	VPSUBB          Z26, Z9, K1, Z9
+	KMOVQ           16(SP), K1
+	VPSUBB          Z26, Z11, K1, Z11
+	KMOVQ           24(SP), K1
+	VPSUBB          Z26, Z13, K1, Z13
+	VPBROADCASTW    (R8), Y26
+	VCVTPH2PS       Y26, Z26
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z26, Z25, Z25
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z25, Z25
+	VPUNPCKHDQ      Z9, Z7, Z26
+	VPUNPCKLDQ      Z9, Z7, Z7
+	VPUNPCKHDQ      Z13, Z11, Z9
+	VPUNPCKLDQ      Z13, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z7, Z13
+	VPUNPCKHQDQ     Z11, Z7, Z7
+	VPUNPCKLQDQ     Z9, Z26, Z11
+	VPUNPCKHQDQ     Z9, Z26, Z26
+	VPDPBUSD        (R9), Z13, Z4
+	VPDPBUSD        64(R9), Z7, Z4
+	VPDPBUSD        128(R9), Z11, Z4
+	VPDPBUSD        192(R9), Z26, Z4
+	VPDPBUSD        (R9)(BX*8), Z13, Z23
+	VPDPBUSD        64(R9)(BX*8), Z7, Z23
+	VPDPBUSD        128(R9)(BX*8), Z11, Z23
+	VPDPBUSD        192(R9)(BX*8), Z26, Z23
+	VPMOVSXWD       34(R8)(SI*1), Y6
+	VPSRLD          $0x0b, Z6, Z26
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	VPSRAD          $0x1f, Y6, Y6
+	VPERMD          Y6, Y0, Y6
+	VMOVDQU32       Y6, (SP)
+	MOVL            2(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         34(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X15
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X15, X15
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y15, Y15
+	MOVL            18(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         42(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X16
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X16, X16
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y16, Y16
+	VINSERTI64X4    $0x01, Y16, Z15, Z15
+	MOVL            6(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         36(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X17
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X17, X17
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y17, Y17
+	MOVL            22(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         44(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X18
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X18, X18
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y18, Y18
+	VINSERTI64X4    $0x01, Y18, Z17, Z17
+	MOVL            10(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         38(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X19
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X19, X19
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y19, Y19
+	MOVL            26(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         46(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X20
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X20, X20
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y20, Y20
+	VINSERTI64X4    $0x01, Y20, Z19, Z19
+	MOVL            14(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         40(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X21
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X21, X21
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y21, Y21
+	MOVL            30(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         48(R8)(SI*1), R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X22
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X22, X22
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X6
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y22, Y22
+	VINSERTI64X4    $0x01, Y22, Z21, Z21
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z27
+	KMOVQ           (SP), K1
+	VPSUBB          Z27, Z15, K1, Z15
+	KMOVQ           8(SP), K1
+	VPSUBB          Z27, Z17, K1, Z17
+	KMOVQ           16(SP), K1
+	VPSUBB          Z27, Z19, K1, Z19
+	KMOVQ           24(SP), K1
+	VPSUBB          Z27, Z21, K1, Z21
+	VPBROADCASTW    (R8)(SI*1), Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z17, Z15, Z27
+	VPUNPCKLDQ      Z17, Z15, Z15
+	VPUNPCKHDQ      Z21, Z19, Z17
+	VPUNPCKLDQ      Z21, Z19, Z19
+	VPUNPCKLQDQ     Z19, Z15, Z21
+	VPUNPCKHQDQ     Z19, Z15, Z15
+	VPUNPCKLQDQ     Z17, Z27, Z19
+	VPUNPCKHQDQ     Z17, Z27, Z27
+	VPDPBUSD        (R9), Z21, Z5
+	VPDPBUSD        64(R9), Z15, Z5
+	VPDPBUSD        128(R9), Z19, Z5
+	VPDPBUSD        192(R9), Z27, Z5
+	VPDPBUSD        (R9)(BX*8), Z21, Z24
+	VPDPBUSD        64(R9)(BX*8), Z15, Z24
+	VPDPBUSD        128(R9)(BX*8), Z19, Z24
+	VPDPBUSD        192(R9)(BX*8), Z27, Z24
+	VSHUFF64X2      $0x44, Z26, Z25, Z25
+	VBROADCASTF64X4 (R10), Z26
+	VSHUFI32X4      $0x88, Z5, Z4, Z27
+	VSHUFI32X4      $0xdd, Z5, Z4, Z4
+	VMULPS          Z26, Z25, Z26
+	VPADDD          Z4, Z27, Z27
+	VCVTDQ2PS       Z27, Z27
+	VFMADD231PS     Z26, Z27, Z2
+	VBROADCASTF64X4 (R10)(BX*1), Z4
+	VSHUFI32X4      $0x88, Z24, Z23, Z5
+	VSHUFI32X4      $0xdd, Z24, Z23, Z23
+	VMULPS          Z4, Z25, Z4
+	VPADDD          Z23, Z5, Z5
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z4, Z5, Z3
+	ADDQ            $+50, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+64, R11
+	DECQ            R12
+	JNZ             group
+	MOVQ            y+64(FP), BX
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z2, Z2, Z4
+	VADDPS          Z2, Z5, Z5
+	VPERMILPS       $0x55, Z2, Z23
+	VADDPS          Z23, Z5, Z5
+	VPERMILPS       $0xaa, Z2, Z23
+	VADDPS          Z23, Z5, Z5
+	VPERMILPS       $0xff, Z2, Z2
+	VADDPS          Z2, Z5, Z5
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z2
+	VADDPS          Z2, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z2
+	VADDPS          Z2, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z2
+	VADDPS          Z2, Z5, Z5
+	VXORPS          Z4, Z4, Z4
+	VSHUFF32X4      $0xf5, Z3, Z3, Z2
+	VADDPS          Z3, Z4, Z4
+	VPERMILPS       $0x55, Z3, Z23
+	VADDPS          Z23, Z4, Z4
+	VPERMILPS       $0xaa, Z3, Z23
+	VADDPS          Z23, Z4, Z4
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z4, Z4
+	VADDPS          Z2, Z4, Z4
+	VPERMILPS       $0x55, Z2, Z3
+	VADDPS          Z3, Z4, Z4
+	VPERMILPS       $0xaa, Z2, Z3
+	VADDPS          Z3, Z4, Z4
+	VPERMILPS       $0xff, Z2, Z2
+	VADDPS          Z2, Z4, Z4
+	MOVQ            ldy+72(FP), R8
+	VMOVSS          X5, (BX)
+	VMOVSS          X4, (BX)(R8*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (BX)(DI*4), BX
+	VEXTRACTF32X4   $0x02, Z5, X2
+	VMOVSS          X2, (BX)
+	VEXTRACTF32X4   $0x02, Z4, X2
+	VMOVSS          X2, (BX)(R8*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), BX
+	ADDQ            BX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackIQ1_S(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2
+TEXT ·avx512UnpackIQ1_S(SB), NOSPLIT, $32-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	LEAQ         ·gridIQ1+0(SB), SI
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, DI
+	MOVQ         $0x0700070007000700, R8
+
+block:
+	VPMOVSXWD       34(CX), Y2
+	VPSRLD          $0x0b, Z2, Z1
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z3
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z3, Z1
+	VPSRAD          $0x1f, Y2, Y2
+	VPERMD          Y2, Y0, Y2
+	VMOVDQU32       Y2, (SP)
+	MOVL            2(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         34(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X4
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X4, X4
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X2
+	VPUNPCKLQDQ     (SI)(R9*8), X2, X2
+	VINSERTI32X4    $0x01, X2, Y4, Y4
+	MOVL            18(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         42(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X5
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X5, X5
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X2
+	VPUNPCKLQDQ     (SI)(R9*8), X2, X2
+	VINSERTI32X4    $0x01, X2, Y5, Y5
+	VINSERTI64X4    $0x01, Y5, Z4, Z4
+	MOVL            6(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         36(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X6
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X6, X6
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X2
+	VPUNPCKLQDQ     (SI)(R9*8), X2, X2
+	VINSERTI32X4    $0x01, X2, Y6, Y6
+	MOVL            22(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         44(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X7
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X7, X7
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X2
+	VPUNPCKLQDQ     (SI)(R9*8), X2, X2
+	VINSERTI32X4    $0x01, X2, Y7, Y7
+	VINSERTI64X4    $0x01, Y7, Z6, Z6
+	MOVL            10(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         38(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X8
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X8, X8
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X2
+	VPUNPCKLQDQ     (SI)(R9*8), X2, X2
+	VINSERTI32X4    $0x01, X2, Y8, Y8
+	MOVL            26(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         46(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X9, X9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X2
+	VPUNPCKLQDQ     (SI)(R9*8), X2, X2
+	VINSERTI32X4    $0x01, X2, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVL            14(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         40(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X10
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X10, X10
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X2
+	VPUNPCKLQDQ     (SI)(R9*8), X2, X2
+	VINSERTI32X4    $0x01, X2, Y10, Y10
+	MOVL            30(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         48(CX), R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X11
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X11, X11
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X2
+	VPUNPCKLQDQ     (SI)(R9*8), X2, X2
+	VINSERTI32X4    $0x01, X2, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z3
+	KMOVQ           (SP), K1
+	VPSUBB          Z3, Z4, K1, Z4
+	KMOVQ           8(SP), K1
+	VPSUBB          Z3, Z6, K1, Z6
+	KMOVQ           16(SP), K1
+	VPSUBB          Z3, Z8, K1, Z8
+	KMOVQ           24(SP), K1
+	VPSUBB          Z3, Z10, K1, Z10
+	VPBROADCASTW    (CX), Y3
+	VCVTPH2PS       Y3, Z3
+	VCVTDQ2PS       Z1, Z1
+	VMULPS          Z3, Z1, Z1
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z1, Z1
+	VMOVDQU32       Y4, (DX)
+	VEXTRACTI64X4   $0x01, Z4, 128(DX)
+	VMOVDQU32       Y6, 32(DX)
+	VEXTRACTI64X4   $0x01, Z6, 160(DX)
+	VMOVDQU32       Y8, 64(DX)
+	VEXTRACTI64X4   $0x01, Z8, 192(DX)
+	VMOVDQU32       Y10, 96(DX)
+	VEXTRACTI64X4   $0x01, Z10, 224(DX)
+	VMOVUPS         Y1, (BX)
+	ADDQ            $+50, CX
+	ADDQ            $+256, DX
+	ADDQ            $+32, BX
+	DECQ            AX
+	JNZ             block
+	VZEROUPPER
+	RET
+
+// func avx512DotIQ1_M(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotIQ1_M(SB), NOSPLIT, $32-72
+	LEAQ         ·gridIQ1+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, CX
+	MOVQ         $0x0f000f000f000f00, DX
+	VMOVDQU32    avx512_iq1_m_scales<>+0(SB), Z1
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         rows+16(FP), SI
+	INCQ         SI
+	SHRQ         $0x01, SI
+	MOVQ         SI, BX
+	IMULQ        stride+8(FP), BX
+
+row:
+	MOVQ    w+0(FP), DI
+	MOVQ    q+32(FP), R8
+	MOVQ    scale+40(FP), R9
+	MOVQ    half+56(FP), R10
+	XORQ    R11, R11
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R11, BX
+	MOVQ    nb+24(FP), R11
+	VXORPS  Z3, Z3, Z3
+	SHRQ    $0x03, R11
+
+group:
+	PREFETCHT1      6144(DI)
+	PREFETCHT1      6144(DI)(BX*1)
+	VXORPS          Z4, Z4, Z4
+	VPERMD          (R10), Z2, Z5
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z5, Z4
+	VMOVDQA32       Z4, Z5
+	VMOVDQU32       (R8), Z22
+	VMOVDQU32       64(R8), Z23
+	VMOVDQU32       128(R8), Z24
+	VMOVDQU32       192(R8), Z25
+	VPMOVZXBW       32(DI), Y26
+	VPSLLW          $0x04, Y26, Y27
+	VPORD           Y27, Y26, Y26
+	VPTESTMB        avx512_eight_bytes<>+0(SB), Y26, K1
+	VPMOVM2B        K1, Y26
+	VPERMD          Y26, Y0, Y26
+	VMOVDQU32       Y26, (SP)
+	MOVL            (DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         32(DI), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X6, X6
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y6, Y6
+	MOVL            16(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         40(DI), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	VINSERTI64X4    $0x01, Y7, Z6, Z6
+	MOVL            4(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         34(DI), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y8, Y8
+	MOVL            20(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         42(DI), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y9, Y9
+	VINSERTI64X4    $0x01, Y9, Z8, Z8
+	MOVL            8(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         36(DI), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X10, X10
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y10, Y10
+	MOVL            24(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         44(DI), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X11, X11
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y11, Y11
+	VINSERTI64X4    $0x01, Y11, Z10, Z10
+	MOVL            12(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         38(DI), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X12, X12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y12, Y12
+	MOVL            28(DI), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         46(DI), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X13, X13
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X7
+	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y13, Y13
+	VINSERTI64X4    $0x01, Y13, Z12, Z12
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z26
+	KMOVQ           (SP), K1
+	VPSUBB          Z26, Z6, K1, Z6
+	KMOVQ           8(SP), K1
+	VPSUBB          Z26, Z8, K1, Z8
+	KMOVQ           16(SP), K1
+	VPSUBB          Z26, Z10, K1, Z10
+	KMOVQ           24(SP), K1
+	VPSUBB          Z26, Z12, K1, Z12
+	VPBROADCASTQ    48(DI), Z26
+	VPSHUFB         avx512_iq1_m_words<>+0(SB), Z26, Z26
+	VPRORVD         Z1, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	MOVQ            $0xf000f000f000f000, R13
+	MOVQ            48(DI), R12
+	PEXTQ           R13, R12, R12
+	VMOVQ           R12, X27
+	VPBROADCASTW    X27, Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z8, Z6, Z27
+	VPUNPCKLDQ      Z8, Z6, Z6
+	VPUNPCKHDQ      Z12, Z10, Z8
+	VPUNPCKLDQ      Z12, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z6, Z12
+	VPUNPCKHQDQ     Z10, Z6, Z6
+	VPUNPCKLQDQ     Z8, Z27, Z10
+	VPUNPCKHQDQ     Z8, Z27, Z27
+	VPDPBUSD        Z22, Z12, Z4
+	VPDPBUSD        Z23, Z6, Z4
+	VPDPBUSD        Z24, Z10, Z4
+	VPDPBUSD        Z25, Z27, Z4
+	VPMOVZXBW       32(DI)(BX*1), Y27
+	VPSLLW          $0x04, Y27, Y28
+	VPORD           Y28, Y27, Y27
+	VPTESTMB        avx512_eight_bytes<>+0(SB), Y27, K1
+	VPMOVM2B        K1, Y27
+	VPERMD          Y27, Y0, Y27
+	VMOVDQU32       Y27, (SP)
+	MOVL            (DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         32(DI)(BX*1), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X14, X14
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	VPUNPCKLQDQ     (AX)(R12*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y14, Y14
+	MOVL            16(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         40(DI)(BX*1), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X15, X15
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	VPUNPCKLQDQ     (AX)(R12*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y15, Y15
+	VINSERTI64X4    $0x01, Y15, Z14, Z14
+	MOVL            4(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         34(DI)(BX*1), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X16, X16
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	VPUNPCKLQDQ     (AX)(R12*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y16, Y16
+	MOVL            20(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         42(DI)(BX*1), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X17, X17
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	VPUNPCKLQDQ     (AX)(R12*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y17, Y17
+	VINSERTI64X4    $0x01, Y17, Z16, Z16
+	MOVL            8(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         36(DI)(BX*1), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X18, X18
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	VPUNPCKLQDQ     (AX)(R12*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y18, Y18
+	MOVL            24(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         44(DI)(BX*1), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X19, X19
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	VPUNPCKLQDQ     (AX)(R12*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y19, Y19
+	VINSERTI64X4    $0x01, Y19, Z18, Z18
+	MOVL            12(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         38(DI)(BX*1), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X20, X20
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	VPUNPCKLQDQ     (AX)(R12*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y20, Y20
+	MOVL            28(DI)(BX*1), R12
+	PDEPQ           CX, R12, R12
+	MOVWLZX         46(DI)(BX*1), R13
+	ANDL            $0x00007777, R13
+	PDEPQ           DX, R13, R13
+	ORQ             R13, R12
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VPUNPCKLQDQ     (AX)(R13*8), X21, X21
+	MOVWLZX         R12, R13
+	SHRQ            $0x10, R12
+	VMOVQ           (AX)(R13*8), X6
+	VPUNPCKLQDQ     (AX)(R12*8), X6, X6
+	VINSERTI32X4    $0x01, X6, Y21, Y21
+	VINSERTI64X4    $0x01, Y21, Z20, Z20
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z27
+	KMOVQ           (SP), K1
+	VPSUBB          Z27, Z14, K1, Z14
+	KMOVQ           8(SP), K1
+	VPSUBB          Z27, Z16, K1, Z16
+	KMOVQ           16(SP), K1
+	VPSUBB          Z27, Z18, K1, Z18
+	KMOVQ           24(SP), K1
+	VPSUBB          Z27, Z20, K1, Z20
+	VPBROADCASTQ    48(DI)(BX*1), Z27
+	VPSHUFB         avx512_iq1_m_words<>+0(SB), Z27, Z27
+	VPRORVD         Z1, Z27, Z27
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z28
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
+	MOVQ            $0xf000f000f000f000, R13
+	MOVQ            48(DI)(BX*1), R12
+	PEXTQ           R13, R12, R12
+	VMOVQ           R12, X28
+	VPBROADCASTW    X28, Y28
+	VCVTPH2PS       Y28, Z28
+	VCVTDQ2PS       Z27, Z27
+	VMULPS          Z28, Z27, Z27
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
+	VPUNPCKHDQ      Z16, Z14, Z28
+	VPUNPCKLDQ      Z16, Z14, Z14
+	VPUNPCKHDQ      Z20, Z18, Z16
+	VPUNPCKLDQ      Z20, Z18, Z18
+	VPUNPCKLQDQ     Z18, Z14, Z20
+	VPUNPCKHQDQ     Z18, Z14, Z14
+	VPUNPCKLQDQ     Z16, Z28, Z18
+	VPUNPCKHQDQ     Z16, Z28, Z28
+	VPDPBUSD        Z22, Z20, Z5
+	VPDPBUSD        Z23, Z14, Z5
+	VPDPBUSD        Z24, Z18, Z5
+	VPDPBUSD        Z25, Z28, Z5
+	VSHUFF64X2      $0x44, Z27, Z26, Z22
+	VSHUFF64X2      $0xee, Z27, Z26, Z23
+	VBROADCASTF64X4 (R9), Z24
+	VSHUFI32X4      $0x88, Z5, Z4, Z25
+	VSHUFI32X4      $0xdd, Z5, Z4, Z4
+	VMULPS          Z24, Z22, Z5
+	VCVTDQ2PS       Z25, Z25
+	VFMADD231PS     Z5, Z25, Z3
+	VMULPS          Z24, Z23, Z5
+	VCVTDQ2PS       Z4, Z4
+	VFMADD231PS     Z5, Z4, Z3
+	ADDQ            $+56, DI
+	ADDQ            $+256, R8
+	ADDQ            $+32, R9
+	ADDQ            $+64, R10
+	DECQ            R11
+	JNZ             group
+	MOVQ            y+64(FP), DI
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z3, Z3, Z4
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z22
+	VADDPS          Z22, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z22
+	VADDPS          Z22, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VMOVSS          X5, (DI)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DI)(SI*4), DI
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (DI)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DI
+	ADDQ            DI, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_iq1_m_scales<>+0(SB)/4, $0x0000001f
+DATA avx512_iq1_m_scales<>+4(SB)/4, $0x00000005
+DATA avx512_iq1_m_scales<>+8(SB)/4, $0x0000001f
+DATA avx512_iq1_m_scales<>+12(SB)/4, $0x00000005
+DATA avx512_iq1_m_scales<>+16(SB)/4, $0x0000001f
+DATA avx512_iq1_m_scales<>+20(SB)/4, $0x00000005
+DATA avx512_iq1_m_scales<>+24(SB)/4, $0x0000001f
+DATA avx512_iq1_m_scales<>+28(SB)/4, $0x00000005
+DATA avx512_iq1_m_scales<>+32(SB)/4, $0x00000002
+DATA avx512_iq1_m_scales<>+36(SB)/4, $0x00000008
+DATA avx512_iq1_m_scales<>+40(SB)/4, $0x00000002
+DATA avx512_iq1_m_scales<>+44(SB)/4, $0x00000008
+DATA avx512_iq1_m_scales<>+48(SB)/4, $0x00000002
+DATA avx512_iq1_m_scales<>+52(SB)/4, $0x00000008
+DATA avx512_iq1_m_scales<>+56(SB)/4, $0x00000002
+DATA avx512_iq1_m_scales<>+60(SB)/4, $0x00000008
+GLOBL avx512_iq1_m_scales<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_eight_bytes<>+0(SB)/4, $0x08080808
+DATA avx512_eight_bytes<>+4(SB)/4, $0x08080808
+DATA avx512_eight_bytes<>+8(SB)/4, $0x08080808
+DATA avx512_eight_bytes<>+12(SB)/4, $0x08080808
+DATA avx512_eight_bytes<>+16(SB)/4, $0x08080808
+DATA avx512_eight_bytes<>+20(SB)/4, $0x08080808
+DATA avx512_eight_bytes<>+24(SB)/4, $0x08080808
+DATA avx512_eight_bytes<>+28(SB)/4, $0x08080808
+GLOBL avx512_eight_bytes<>(SB), RODATA|NOPTR, $32
+
+DATA avx512_iq1_m_words<>+0(SB)/4, $0x80800100
+DATA avx512_iq1_m_words<>+4(SB)/4, $0x80800100
+DATA avx512_iq1_m_words<>+8(SB)/4, $0x80800302
+DATA avx512_iq1_m_words<>+12(SB)/4, $0x80800302
+DATA avx512_iq1_m_words<>+16(SB)/4, $0x80800504
+DATA avx512_iq1_m_words<>+20(SB)/4, $0x80800504
+DATA avx512_iq1_m_words<>+24(SB)/4, $0x80800706
+DATA avx512_iq1_m_words<>+28(SB)/4, $0x80800706
+DATA avx512_iq1_m_words<>+32(SB)/4, $0x80800100
+DATA avx512_iq1_m_words<>+36(SB)/4, $0x80800100
+DATA avx512_iq1_m_words<>+40(SB)/4, $0x80800302
+DATA avx512_iq1_m_words<>+44(SB)/4, $0x80800302
+DATA avx512_iq1_m_words<>+48(SB)/4, $0x80800504
+DATA avx512_iq1_m_words<>+52(SB)/4, $0x80800504
+DATA avx512_iq1_m_words<>+56(SB)/4, $0x80800706
+DATA avx512_iq1_m_words<>+60(SB)/4, $0x80800706
+GLOBL avx512_iq1_m_words<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotIQ1_MTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
+TEXT ·avx512DotIQ1_MTwo(SB), NOSPLIT, $32-80
+	LEAQ         ·gridIQ1+0(SB), AX
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, CX
+	MOVQ         $0x0f000f000f000f00, DX
+	VMOVDQU32    avx512_iq1_m_scales<>+0(SB), Z1
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         rows+16(FP), DI
+	INCQ         DI
+	SHRQ         $0x01, DI
+	MOVQ         DI, SI
+	IMULQ        stride+8(FP), SI
+
+row:
+	MOVQ    w+0(FP), R8
+	MOVQ    q+32(FP), R9
+	MOVQ    scale+40(FP), R10
+	MOVQ    half+56(FP), R11
+	XORQ    BX, BX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ BX, SI
+	MOVQ    nb+24(FP), R12
+	MOVQ    R12, BX
+	SHLQ    $0x02, BX
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	SHRQ    $0x03, R12
+
+group:
+	PREFETCHT1      6144(R8)
+	PREFETCHT1      6144(R8)(SI*1)
+	VXORPS          Z5, Z5, Z5
+	VPERMD          (R11), Z2, Z6
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z6, Z5
+	VMOVDQA32       Z5, Z6
+	VXORPS          Z23, Z23, Z23
+	VPERMD          (R11)(BX*2), Z2, Z24
+	VPDPWSSD.BCST   avx512_splat_0000fff0<>+0(SB), Z24, Z23
+	VMOVDQA32       Z23, Z24
+	VPMOVZXBW       32(R8), Y25
+	VPSLLW          $0x04, Y25, Y26
+	VPORD           Y26, Y25, Y25
+	VPTESTMB        avx512_eight_bytes<>+0(SB), Y25, K1
+	VPMOVM2B        K1, Y25
+	VPERMD          Y25, Y0, Y25
+	VMOVDQU32       Y25, (SP)
+	MOVL            (R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         32(R8), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X7, X7
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y7, Y7
+	MOVL            16(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         40(R8), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X8, X8
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
+	VINSERTI32X4    $0x01, X9, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            4(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         34(R8), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X9, X9
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y9, Y9
+	MOVL            20(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         42(R8), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X10, X10
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            8(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         36(R8), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X11
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X11, X11
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y11, Y11
+	MOVL            24(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         44(R8), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X12
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X12, X12
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	MOVL            12(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         38(R8), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X13, X13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y13, Y13
+	MOVL            28(R8), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         46(R8), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X14
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X14, X14
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X8
+	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
+	VINSERTI32X4    $0x01, X8, Y14, Y14
+	VINSERTI64X4    $0x01, Y14, Z13, Z13
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z25
+	KMOVQ           (SP), K1
+	VPSUBB          Z25, Z7, K1, Z7
+	KMOVQ           8(SP), K1
+	VPSUBB          Z25, Z9, K1, Z9
+	KMOVQ           16(SP), K1
+	VPSUBB          Z25, Z11, K1, Z11
+	KMOVQ           24(SP), K1
+	VPSUBB          Z25, Z13, K1, Z13
+	VPBROADCASTQ    48(R8), Z25
+	VPSHUFB         avx512_iq1_m_words<>+0(SB), Z25, Z25
+	VPRORVD         Z1, Z25, Z25
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z26
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z26, Z25
+	MOVQ            $0xf000f000f000f000, R14
+	MOVQ            48(R8), R13
+	PEXTQ           R14, R13, R13
+	VMOVQ           R13, X26
+	VPBROADCASTW    X26, Y26
+	VCVTPH2PS       Y26, Z26
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z26, Z25, Z25
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z25, Z25
+	VPUNPCKHDQ      Z9, Z7, Z26
+	VPUNPCKLDQ      Z9, Z7, Z7
+	VPUNPCKHDQ      Z13, Z11, Z9
+	VPUNPCKLDQ      Z13, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z7, Z13
+	VPUNPCKHQDQ     Z11, Z7, Z7
+	VPUNPCKLQDQ     Z9, Z26, Z11
+	VPUNPCKHQDQ     Z9, Z26, Z26
+	VPDPBUSD        (R9), Z13, Z5
+	VPDPBUSD        64(R9), Z7, Z5
+	VPDPBUSD        128(R9), Z11, Z5
+	VPDPBUSD        192(R9), Z26, Z5
+	VPDPBUSD        (R9)(BX*8), Z13, Z23
+	VPDPBUSD        64(R9)(BX*8), Z7, Z23
+	VPDPBUSD        128(R9)(BX*8), Z11, Z23
+	VPDPBUSD        192(R9)(BX*8), Z26, Z23
+	VPMOVZXBW       32(R8)(SI*1), Y26
+	VPSLLW          $0x04, Y26, Y27
+	VPORD           Y27, Y26, Y26
+	VPTESTMB        avx512_eight_bytes<>+0(SB), Y26, K1
+	VPMOVM2B        K1, Y26
+	VPERMD          Y26, Y0, Y26
+	VMOVDQU32       Y26, (SP)
+	MOVL            (R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         32(R8)(SI*1), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X15
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X15, X15
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y15, Y15
+	MOVL            16(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         40(R8)(SI*1), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X16
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X16, X16
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y16, Y16
+	VINSERTI64X4    $0x01, Y16, Z15, Z15
+	MOVL            4(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         34(R8)(SI*1), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X17
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X17, X17
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y17, Y17
+	MOVL            20(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         42(R8)(SI*1), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X18
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X18, X18
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y18, Y18
+	VINSERTI64X4    $0x01, Y18, Z17, Z17
+	MOVL            8(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         36(R8)(SI*1), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X19
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X19, X19
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y19, Y19
+	MOVL            24(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         44(R8)(SI*1), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X20
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X20, X20
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y20, Y20
+	VINSERTI64X4    $0x01, Y20, Z19, Z19
+	MOVL            12(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         38(R8)(SI*1), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X21
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X21, X21
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y21, Y21
+	MOVL            28(R8)(SI*1), R13
+	PDEPQ           CX, R13, R13
+	MOVWLZX         46(R8)(SI*1), R14
+	ANDL            $0x00007777, R14
+	PDEPQ           DX, R14, R14
+	ORQ             R14, R13
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X22
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VPUNPCKLQDQ     (AX)(R14*8), X22, X22
+	MOVWLZX         R13, R14
+	SHRQ            $0x10, R13
+	VMOVQ           (AX)(R14*8), X7
+	VPUNPCKLQDQ     (AX)(R13*8), X7, X7
+	VINSERTI32X4    $0x01, X7, Y22, Y22
+	VINSERTI64X4    $0x01, Y22, Z21, Z21
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z26
+	KMOVQ           (SP), K1
+	VPSUBB          Z26, Z15, K1, Z15
+	KMOVQ           8(SP), K1
+	VPSUBB          Z26, Z17, K1, Z17
+	KMOVQ           16(SP), K1
+	VPSUBB          Z26, Z19, K1, Z19
+	KMOVQ           24(SP), K1
+	VPSUBB          Z26, Z21, K1, Z21
+	VPBROADCASTQ    48(R8)(SI*1), Z26
+	VPSHUFB         avx512_iq1_m_words<>+0(SB), Z26, Z26
+	VPRORVD         Z1, Z26, Z26
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z27
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
+	MOVQ            $0xf000f000f000f000, R14
+	MOVQ            48(R8)(SI*1), R13
+	PEXTQ           R14, R13, R13
+	VMOVQ           R13, X27
+	VPBROADCASTW    X27, Y27
+	VCVTPH2PS       Y27, Z27
+	VCVTDQ2PS       Z26, Z26
+	VMULPS          Z27, Z26, Z26
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
+	VPUNPCKHDQ      Z17, Z15, Z27
+	VPUNPCKLDQ      Z17, Z15, Z15
+	VPUNPCKHDQ      Z21, Z19, Z17
+	VPUNPCKLDQ      Z21, Z19, Z19
+	VPUNPCKLQDQ     Z19, Z15, Z21
+	VPUNPCKHQDQ     Z19, Z15, Z15
+	VPUNPCKLQDQ     Z17, Z27, Z19
+	VPUNPCKHQDQ     Z17, Z27, Z27
+	VPDPBUSD        (R9), Z21, Z6
+	VPDPBUSD        64(R9), Z15, Z6
+	VPDPBUSD        128(R9), Z19, Z6
+	VPDPBUSD        192(R9), Z27, Z6
+	VPDPBUSD        (R9)(BX*8), Z21, Z24
+	VPDPBUSD        64(R9)(BX*8), Z15, Z24
+	VPDPBUSD        128(R9)(BX*8), Z19, Z24
+	VPDPBUSD        192(R9)(BX*8), Z27, Z24
+	VSHUFF64X2      $0x44, Z26, Z25, Z27
+	VSHUFF64X2      $0xee, Z26, Z25, Z25
+	VBROADCASTF64X4 (R10), Z26
+	VSHUFI32X4      $0x88, Z6, Z5, Z28
+	VSHUFI32X4      $0xdd, Z6, Z5, Z5
+	VMULPS          Z26, Z27, Z6
+	VCVTDQ2PS       Z28, Z28
+	VFMADD231PS     Z6, Z28, Z3
+	VMULPS          Z26, Z25, Z6
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z6, Z5, Z3
+	VBROADCASTF64X4 (R10)(BX*1), Z5
+	VSHUFI32X4      $0x88, Z24, Z23, Z6
+	VSHUFI32X4      $0xdd, Z24, Z23, Z23
+	VMULPS          Z5, Z27, Z24
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z24, Z6, Z4
+	VMULPS          Z5, Z25, Z5
+	VCVTDQ2PS       Z23, Z23
+	VFMADD231PS     Z5, Z23, Z4
+	ADDQ            $+56, R8
+	ADDQ            $+256, R9
+	ADDQ            $+32, R10
+	ADDQ            $+64, R11
+	DECQ            R12
+	JNZ             group
+	MOVQ            y+64(FP), BX
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z3, Z3, Z5
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0x55, Z3, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xaa, Z3, Z23
+	VADDPS          Z23, Z6, Z6
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z6, Z6
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z4, Z4, Z3
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z23
+	VADDPS          Z23, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z23
+	VADDPS          Z23, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z5, Z5
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	MOVQ            ldy+72(FP), R8
+	VMOVSS          X6, (BX)
+	VMOVSS          X5, (BX)(R8*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (BX)(DI*4), BX
+	VEXTRACTF32X4   $0x02, Z6, X3
+	VMOVSS          X3, (BX)
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (BX)(R8*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), BX
+	ADDQ            BX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackIQ1_M(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2
+TEXT ·avx512UnpackIQ1_M(SB), NOSPLIT, $32-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	LEAQ         ·gridIQ1+0(SB), SI
+	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
+	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+	MOVQ         $0x00ff00ff00ff00ff, DI
+	MOVQ         $0x0f000f000f000f00, R8
+	VMOVDQU32    avx512_iq1_m_scales<>+0(SB), Z1
+	VMOVDQU32    avx512_in_order<>+0(SB), Z2
+
+block:
+	VPMOVZXBW       32(CX), Y3
+	VPSLLW          $0x04, Y3, Y4
+	VPORD           Y4, Y3, Y3
+	VPTESTMB        avx512_eight_bytes<>+0(SB), Y3, K1
+	VPMOVM2B        K1, Y3
+	VPERMD          Y3, Y0, Y3
+	VMOVDQU32       Y3, (SP)
+	MOVL            (CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         32(CX), R10
+	ANDL            $0x00007777, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X5
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X5, X5
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X3
+	VPUNPCKLQDQ     (SI)(R9*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y5, Y5
+	MOVL            16(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         40(CX), R10
+	ANDL            $0x00007777, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X6
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X6, X6
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X3
+	VPUNPCKLQDQ     (SI)(R9*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y6, Y6
+	VINSERTI64X4    $0x01, Y6, Z5, Z5
+	MOVL            4(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         34(CX), R10
+	ANDL            $0x00007777, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X7
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X7, X7
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X3
+	VPUNPCKLQDQ     (SI)(R9*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y7, Y7
+	MOVL            20(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         42(CX), R10
+	ANDL            $0x00007777, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X8
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X8, X8
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X3
+	VPUNPCKLQDQ     (SI)(R9*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y8, Y8
+	VINSERTI64X4    $0x01, Y8, Z7, Z7
+	MOVL            8(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         36(CX), R10
+	ANDL            $0x00007777, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X9, X9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X3
+	VPUNPCKLQDQ     (SI)(R9*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y9, Y9
+	MOVL            24(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         44(CX), R10
+	ANDL            $0x00007777, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X10
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X10, X10
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X3
+	VPUNPCKLQDQ     (SI)(R9*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y10, Y10
+	VINSERTI64X4    $0x01, Y10, Z9, Z9
+	MOVL            12(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         38(CX), R10
+	ANDL            $0x00007777, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X11
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X11, X11
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X3
+	VPUNPCKLQDQ     (SI)(R9*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y11, Y11
+	MOVL            28(CX), R9
+	PDEPQ           DI, R9, R9
+	MOVWLZX         46(CX), R10
+	ANDL            $0x00007777, R10
+	PDEPQ           R8, R10, R10
+	ORQ             R10, R9
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X12
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VPUNPCKLQDQ     (SI)(R10*8), X12, X12
+	MOVWLZX         R9, R10
+	SHRQ            $0x10, R9
+	VMOVQ           (SI)(R10*8), X3
+	VPUNPCKLQDQ     (SI)(R9*8), X3, X3
+	VINSERTI32X4    $0x01, X3, Y12, Y12
+	VINSERTI64X4    $0x01, Y12, Z11, Z11
+	VPBROADCASTD    avx512_splat_02020202<>+0(SB), Z3
+	KMOVQ           (SP), K1
+	VPSUBB          Z3, Z5, K1, Z5
+	KMOVQ           8(SP), K1
+	VPSUBB          Z3, Z7, K1, Z7
+	KMOVQ           16(SP), K1
+	VPSUBB          Z3, Z9, K1, Z9
+	KMOVQ           24(SP), K1
+	VPSUBB          Z3, Z11, K1, Z11
+	VPBROADCASTQ    48(CX), Z3
+	VPSHUFB         avx512_iq1_m_words<>+0(SB), Z3, Z3
+	VPRORVD         Z1, Z3, Z3
+	VPBROADCASTD    avx512_splat_0000000e<>+0(SB), Z4
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z4, Z3
+	MOVQ            $0xf000f000f000f000, R10
+	MOVQ            48(CX), R9
+	PEXTQ           R10, R9, R9
+	VMOVQ           R9, X4
+	VPBROADCASTW    X4, Y4
+	VCVTPH2PS       Y4, Z4
+	VCVTDQ2PS       Z3, Z3
+	VMULPS          Z4, Z3, Z3
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z3, Z3
+	VMOVDQU32       Y5, (DX)
+	VEXTRACTI64X4   $0x01, Z5, 128(DX)
+	VMOVDQU32       Y7, 32(DX)
+	VEXTRACTI64X4   $0x01, Z7, 160(DX)
+	VMOVDQU32       Y9, 64(DX)
+	VEXTRACTI64X4   $0x01, Z9, 192(DX)
+	VMOVDQU32       Y11, 96(DX)
+	VEXTRACTI64X4   $0x01, Z11, 224(DX)
+	VPERMPS         Z3, Z2, Z3
+	VMOVUPS         Z3, (BX)
+	ADDQ            $+56, CX
+	ADDQ            $+256, DX
+	ADDQ            $+64, BX
+	DECQ            AX
+	JNZ             block
+	VZEROUPPER
+	RET
+
+// func avx512DotTQ1_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotTQ1_0(SB), NOSPLIT, $0-72
+	VPBROADCASTD avx512_splat_ff00ff00<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_00030003<>+0(SB), Z1
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         rows+16(FP), CX
+	INCQ         CX
+	SHRQ         $0x01, CX
+	MOVQ         CX, AX
+	IMULQ        stride+8(FP), AX
+
+row:
+	MOVQ    w+0(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    scale+40(FP), SI
+	MOVQ    half+56(FP), DI
+	XORQ    R8, R8
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R8, AX
+	MOVQ    nb+24(FP), R8
+	VXORPS  Z3, Z3, Z3
+	SHRQ    $0x03, R8
+
+group:
+	PREFETCHT1      6144(DX)
+	PREFETCHT1      6144(DX)(AX*1)
+	VXORPS          Z4, Z4, Z4
+	VPERMD          (DI), Z2, Z5
+	VPDPWSSD.BCST   avx512_splat_0000ffff<>+0(SB), Z5, Z4
+	VMOVDQA32       Z4, Z5
+	VMOVDQU32       (BX), Z6
+	VMOVDQU32       64(BX), Z7
+	VMOVDQU32       128(BX), Z8
+	VMOVDQU32       192(BX), Z9
+	VBROADCASTI64X4 (DX), Z10
+	VINSERTI32X4    $0x02, 32(DX), Z10, Z10
+	VINSERTI32X4    $0x03, 32(DX), Z10, Z10
+	VBROADCASTI64X4 (DX), Z12
+	VPSLLW          $0x08, Z12, Z11
+	VPANDD          Z0, Z12, Z12
+	VPMULLW         avx512_powers_0<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPMULLW         avx512_powers_0<>+0(SB), Z12, Z12
+	VPMULHUW        Z1, Z12, Z12
+	VPSLLW          $0x08, Z12, Z12
+	VPORD           Z11, Z12, Z12
+	VPSLLW          $0x08, Z10, Z11
+	VPANDD          Z0, Z10, Z13
+	VPMULLW         avx512_powers_1<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPMULLW         avx512_powers_1<>+0(SB), Z13, Z13
+	VPMULHUW        Z1, Z13, Z13
+	VPSLLW          $0x08, Z13, Z13
+	VPORD           Z11, Z13, Z13
+	VPSLLW          $0x08, Z10, Z11
+	VPANDD          Z0, Z10, Z14
+	VPMULLW         avx512_powers_2<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPMULLW         avx512_powers_2<>+0(SB), Z14, Z14
+	VPMULHUW        Z1, Z14, Z14
+	VPSLLW          $0x08, Z14, Z14
+	VPORD           Z11, Z14, Z14
+	VPBROADCASTD    48(DX), X11
+	VINSERTI32X4    $0x03, X11, Z10, Z10
+	VPSLLW          $0x08, Z10, Z11
+	VPANDD          Z0, Z10, Z10
+	VPMULLW         avx512_powers_3<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPMULLW         avx512_powers_3<>+0(SB), Z10, Z10
+	VPMULHUW        Z1, Z10, Z10
+	VPSLLW          $0x08, Z10, Z10
+	VPORD           Z11, Z10, Z10
+	VPBROADCASTW    52(DX), Y11
+	VCVTPH2PS       Y11, Z11
+	VPUNPCKHDQ      Z13, Z12, Z15
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKHDQ      Z10, Z14, Z13
+	VPUNPCKLDQ      Z10, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z12, Z10
+	VPUNPCKHQDQ     Z14, Z12, Z12
+	VPUNPCKLQDQ     Z13, Z15, Z14
+	VPUNPCKHQDQ     Z13, Z15, Z15
+	VPDPBUSD        Z6, Z10, Z4
+	VPDPBUSD        Z7, Z12, Z4
+	VPDPBUSD        Z8, Z14, Z4
+	VPDPBUSD        Z9, Z15, Z4
+	VBROADCASTI64X4 (DX)(AX*1), Z10
+	VINSERTI32X4    $0x02, 32(DX)(AX*1), Z10, Z10
+	VINSERTI32X4    $0x03, 32(DX)(AX*1), Z10, Z10
+	VBROADCASTI64X4 (DX)(AX*1), Z13
+	VPSLLW          $0x08, Z13, Z12
+	VPANDD          Z0, Z13, Z13
+	VPMULLW         avx512_powers_0<>+0(SB), Z12, Z12
+	VPMULHUW        Z1, Z12, Z12
+	VPMULLW         avx512_powers_0<>+0(SB), Z13, Z13
+	VPMULHUW        Z1, Z13, Z13
+	VPSLLW          $0x08, Z13, Z13
+	VPORD           Z12, Z13, Z13
+	VPSLLW          $0x08, Z10, Z12
+	VPANDD          Z0, Z10, Z14
+	VPMULLW         avx512_powers_1<>+0(SB), Z12, Z12
+	VPMULHUW        Z1, Z12, Z12
+	VPMULLW         avx512_powers_1<>+0(SB), Z14, Z14
+	VPMULHUW        Z1, Z14, Z14
+	VPSLLW          $0x08, Z14, Z14
+	VPORD           Z12, Z14, Z14
+	VPSLLW          $0x08, Z10, Z12
+	VPANDD          Z0, Z10, Z15
+	VPMULLW         avx512_powers_2<>+0(SB), Z12, Z12
+	VPMULHUW        Z1, Z12, Z12
+	VPMULLW         avx512_powers_2<>+0(SB), Z15, Z15
+	VPMULHUW        Z1, Z15, Z15
+	VPSLLW          $0x08, Z15, Z15
+	VPORD           Z12, Z15, Z15
+	VPBROADCASTD    48(DX)(AX*1), X12
+	VINSERTI32X4    $0x03, X12, Z10, Z10
+	VPSLLW          $0x08, Z10, Z12
+	VPANDD          Z0, Z10, Z10
+	VPMULLW         avx512_powers_3<>+0(SB), Z12, Z12
+	VPMULHUW        Z1, Z12, Z12
+	VPMULLW         avx512_powers_3<>+0(SB), Z10, Z10
+	VPMULHUW        Z1, Z10, Z10
+	VPSLLW          $0x08, Z10, Z10
+	VPORD           Z12, Z10, Z10
+	VPBROADCASTW    52(DX)(AX*1), Y12
+	VCVTPH2PS       Y12, Z12
+	VPUNPCKHDQ      Z14, Z13, Z16
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKHDQ      Z10, Z15, Z14
+	VPUNPCKLDQ      Z10, Z15, Z15
+	VPUNPCKLQDQ     Z15, Z13, Z10
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VPUNPCKLQDQ     Z14, Z16, Z15
+	VPUNPCKHQDQ     Z14, Z16, Z16
+	VPDPBUSD        Z6, Z10, Z5
+	VPDPBUSD        Z7, Z13, Z5
+	VPDPBUSD        Z8, Z15, Z5
+	VPDPBUSD        Z9, Z16, Z5
+	VSHUFF64X2      $0x44, Z12, Z11, Z6
+	VBROADCASTF64X4 (SI), Z7
+	VSHUFI32X4      $0x88, Z5, Z4, Z8
+	VSHUFI32X4      $0xdd, Z5, Z4, Z4
+	VMULPS          Z7, Z6, Z7
+	VPADDD          Z4, Z8, Z8
+	VCVTDQ2PS       Z8, Z8
+	VFMADD231PS     Z7, Z8, Z3
+	ADDQ            $+54, DX
+	ADDQ            $+256, BX
+	ADDQ            $+32, SI
+	ADDQ            $+64, DI
+	DECQ            R8
+	JNZ             group
+	MOVQ            y+64(FP), DX
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z3, Z3, Z4
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z6
+	VADDPS          Z6, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z6
+	VADDPS          Z6, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z3
+	VADDPS          Z3, Z5, Z5
+	VMOVSS          X5, (DX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(CX*4), DX
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (DX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA avx512_splat_ff00ff00<>+0(SB)/4, $0xff00ff00
+GLOBL avx512_splat_ff00ff00<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_00030003<>+0(SB)/4, $0x00030003
+GLOBL avx512_splat_00030003<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_0000ffff<>+0(SB)/4, $0x0000ffff
+GLOBL avx512_splat_0000ffff<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_powers_0<>+0(SB)/4, $0x00010001
+DATA avx512_powers_0<>+4(SB)/4, $0x00010001
+DATA avx512_powers_0<>+8(SB)/4, $0x00010001
+DATA avx512_powers_0<>+12(SB)/4, $0x00010001
+DATA avx512_powers_0<>+16(SB)/4, $0x00010001
+DATA avx512_powers_0<>+20(SB)/4, $0x00010001
+DATA avx512_powers_0<>+24(SB)/4, $0x00010001
+DATA avx512_powers_0<>+28(SB)/4, $0x00010001
+DATA avx512_powers_0<>+32(SB)/4, $0x00510051
+DATA avx512_powers_0<>+36(SB)/4, $0x00510051
+DATA avx512_powers_0<>+40(SB)/4, $0x00510051
+DATA avx512_powers_0<>+44(SB)/4, $0x00510051
+DATA avx512_powers_0<>+48(SB)/4, $0x00510051
+DATA avx512_powers_0<>+52(SB)/4, $0x00510051
+DATA avx512_powers_0<>+56(SB)/4, $0x00510051
+DATA avx512_powers_0<>+60(SB)/4, $0x00510051
+GLOBL avx512_powers_0<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_powers_1<>+0(SB)/4, $0x00030003
+DATA avx512_powers_1<>+4(SB)/4, $0x00030003
+DATA avx512_powers_1<>+8(SB)/4, $0x00030003
+DATA avx512_powers_1<>+12(SB)/4, $0x00030003
+DATA avx512_powers_1<>+16(SB)/4, $0x00030003
+DATA avx512_powers_1<>+20(SB)/4, $0x00030003
+DATA avx512_powers_1<>+24(SB)/4, $0x00030003
+DATA avx512_powers_1<>+28(SB)/4, $0x00030003
+DATA avx512_powers_1<>+32(SB)/4, $0x00010001
+DATA avx512_powers_1<>+36(SB)/4, $0x00010001
+DATA avx512_powers_1<>+40(SB)/4, $0x00010001
+DATA avx512_powers_1<>+44(SB)/4, $0x00010001
+DATA avx512_powers_1<>+48(SB)/4, $0x00030003
+DATA avx512_powers_1<>+52(SB)/4, $0x00030003
+DATA avx512_powers_1<>+56(SB)/4, $0x00030003
+DATA avx512_powers_1<>+60(SB)/4, $0x00030003
+GLOBL avx512_powers_1<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_powers_2<>+0(SB)/4, $0x00090009
+DATA avx512_powers_2<>+4(SB)/4, $0x00090009
+DATA avx512_powers_2<>+8(SB)/4, $0x00090009
+DATA avx512_powers_2<>+12(SB)/4, $0x00090009
+DATA avx512_powers_2<>+16(SB)/4, $0x00090009
+DATA avx512_powers_2<>+20(SB)/4, $0x00090009
+DATA avx512_powers_2<>+24(SB)/4, $0x00090009
+DATA avx512_powers_2<>+28(SB)/4, $0x00090009
+DATA avx512_powers_2<>+32(SB)/4, $0x00090009
+DATA avx512_powers_2<>+36(SB)/4, $0x00090009
+DATA avx512_powers_2<>+40(SB)/4, $0x00090009
+DATA avx512_powers_2<>+44(SB)/4, $0x00090009
+DATA avx512_powers_2<>+48(SB)/4, $0x001b001b
+DATA avx512_powers_2<>+52(SB)/4, $0x001b001b
+DATA avx512_powers_2<>+56(SB)/4, $0x001b001b
+DATA avx512_powers_2<>+60(SB)/4, $0x001b001b
+GLOBL avx512_powers_2<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_powers_3<>+0(SB)/4, $0x001b001b
+DATA avx512_powers_3<>+4(SB)/4, $0x001b001b
+DATA avx512_powers_3<>+8(SB)/4, $0x001b001b
+DATA avx512_powers_3<>+12(SB)/4, $0x001b001b
+DATA avx512_powers_3<>+16(SB)/4, $0x001b001b
+DATA avx512_powers_3<>+20(SB)/4, $0x001b001b
+DATA avx512_powers_3<>+24(SB)/4, $0x001b001b
+DATA avx512_powers_3<>+28(SB)/4, $0x001b001b
+DATA avx512_powers_3<>+32(SB)/4, $0x00510051
+DATA avx512_powers_3<>+36(SB)/4, $0x00510051
+DATA avx512_powers_3<>+40(SB)/4, $0x00510051
+DATA avx512_powers_3<>+44(SB)/4, $0x00510051
+DATA avx512_powers_3<>+48(SB)/4, $0x00010001
+DATA avx512_powers_3<>+52(SB)/4, $0x00030003
+DATA avx512_powers_3<>+56(SB)/4, $0x00090009
+DATA avx512_powers_3<>+60(SB)/4, $0x001b001b
+GLOBL avx512_powers_3<>(SB), RODATA|NOPTR, $64
+
+// func avx512DotTQ1_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotTQ1_0Two(SB), NOSPLIT, $0-80
+	VPBROADCASTD avx512_splat_ff00ff00<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_00030003<>+0(SB), Z1
+	VMOVDQU32    avx512_halves<>+0(SB), Z2
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    AX, AX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ AX, CX
+	MOVQ    nb+24(FP), R9
+	MOVQ    R9, AX
+	SHLQ    $0x02, AX
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	VXORPS          Z5, Z5, Z5
+	VPERMD          (R8), Z2, Z6
+	VPDPWSSD.BCST   avx512_splat_0000ffff<>+0(SB), Z6, Z5
+	VMOVDQA32       Z5, Z6
+	VXORPS          Z7, Z7, Z7
+	VPERMD          (R8)(AX*2), Z2, Z8
+	VPDPWSSD.BCST   avx512_splat_0000ffff<>+0(SB), Z8, Z7
+	VMOVDQA32       Z7, Z8
+	VBROADCASTI64X4 (BX), Z9
+	VINSERTI32X4    $0x02, 32(BX), Z9, Z9
+	VINSERTI32X4    $0x03, 32(BX), Z9, Z9
+	VBROADCASTI64X4 (BX), Z11
+	VPSLLW          $0x08, Z11, Z10
+	VPANDD          Z0, Z11, Z11
+	VPMULLW         avx512_powers_0<>+0(SB), Z10, Z10
+	VPMULHUW        Z1, Z10, Z10
+	VPMULLW         avx512_powers_0<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPSLLW          $0x08, Z11, Z11
+	VPORD           Z10, Z11, Z11
+	VPSLLW          $0x08, Z9, Z10
+	VPANDD          Z0, Z9, Z12
+	VPMULLW         avx512_powers_1<>+0(SB), Z10, Z10
+	VPMULHUW        Z1, Z10, Z10
+	VPMULLW         avx512_powers_1<>+0(SB), Z12, Z12
+	VPMULHUW        Z1, Z12, Z12
+	VPSLLW          $0x08, Z12, Z12
+	VPORD           Z10, Z12, Z12
+	VPSLLW          $0x08, Z9, Z10
+	VPANDD          Z0, Z9, Z13
+	VPMULLW         avx512_powers_2<>+0(SB), Z10, Z10
+	VPMULHUW        Z1, Z10, Z10
+	VPMULLW         avx512_powers_2<>+0(SB), Z13, Z13
+	VPMULHUW        Z1, Z13, Z13
+	VPSLLW          $0x08, Z13, Z13
+	VPORD           Z10, Z13, Z13
+	VPBROADCASTD    48(BX), X10
+	VINSERTI32X4    $0x03, X10, Z9, Z9
+	VPSLLW          $0x08, Z9, Z10
+	VPANDD          Z0, Z9, Z9
+	VPMULLW         avx512_powers_3<>+0(SB), Z10, Z10
+	VPMULHUW        Z1, Z10, Z10
+	VPMULLW         avx512_powers_3<>+0(SB), Z9, Z9
+	VPMULHUW        Z1, Z9, Z9
+	VPSLLW          $0x08, Z9, Z9
+	VPORD           Z10, Z9, Z9
+	VPBROADCASTW    52(BX), Y10
+	VCVTPH2PS       Y10, Z10
+	VPUNPCKHDQ      Z12, Z11, Z14
+	VPUNPCKLDQ      Z12, Z11, Z11
+	VPUNPCKHDQ      Z9, Z13, Z12
+	VPUNPCKLDQ      Z9, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z11, Z9
+	VPUNPCKHQDQ     Z13, Z11, Z11
+	VPUNPCKLQDQ     Z12, Z14, Z13
+	VPUNPCKHQDQ     Z12, Z14, Z14
+	VPDPBUSD        (SI), Z9, Z5
+	VPDPBUSD        64(SI), Z11, Z5
+	VPDPBUSD        128(SI), Z13, Z5
+	VPDPBUSD        192(SI), Z14, Z5
+	VPDPBUSD        (SI)(AX*8), Z9, Z7
+	VPDPBUSD        64(SI)(AX*8), Z11, Z7
+	VPDPBUSD        128(SI)(AX*8), Z13, Z7
+	VPDPBUSD        192(SI)(AX*8), Z14, Z7
+	VBROADCASTI64X4 (BX)(CX*1), Z9
+	VINSERTI32X4    $0x02, 32(BX)(CX*1), Z9, Z9
+	VINSERTI32X4    $0x03, 32(BX)(CX*1), Z9, Z9
+	VBROADCASTI64X4 (BX)(CX*1), Z12
+	VPSLLW          $0x08, Z12, Z11
+	VPANDD          Z0, Z12, Z12
+	VPMULLW         avx512_powers_0<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPMULLW         avx512_powers_0<>+0(SB), Z12, Z12
+	VPMULHUW        Z1, Z12, Z12
+	VPSLLW          $0x08, Z12, Z12
+	VPORD           Z11, Z12, Z12
+	VPSLLW          $0x08, Z9, Z11
+	VPANDD          Z0, Z9, Z13
+	VPMULLW         avx512_powers_1<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPMULLW         avx512_powers_1<>+0(SB), Z13, Z13
+	VPMULHUW        Z1, Z13, Z13
+	VPSLLW          $0x08, Z13, Z13
+	VPORD           Z11, Z13, Z13
+	VPSLLW          $0x08, Z9, Z11
+	VPANDD          Z0, Z9, Z14
+	VPMULLW         avx512_powers_2<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPMULLW         avx512_powers_2<>+0(SB), Z14, Z14
+	VPMULHUW        Z1, Z14, Z14
+	VPSLLW          $0x08, Z14, Z14
+	VPORD           Z11, Z14, Z14
+	VPBROADCASTD    48(BX)(CX*1), X11
+	VINSERTI32X4    $0x03, X11, Z9, Z9
+	VPSLLW          $0x08, Z9, Z11
+	VPANDD          Z0, Z9, Z9
+	VPMULLW         avx512_powers_3<>+0(SB), Z11, Z11
+	VPMULHUW        Z1, Z11, Z11
+	VPMULLW         avx512_powers_3<>+0(SB), Z9, Z9
+	VPMULHUW        Z1, Z9, Z9
+	VPSLLW          $0x08, Z9, Z9
+	VPORD           Z11, Z9, Z9
+	VPBROADCASTW    52(BX)(CX*1), Y11
+	VCVTPH2PS       Y11, Z11
+	VPUNPCKHDQ      Z13, Z12, Z15
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKHDQ      Z9, Z14, Z13
+	VPUNPCKLDQ      Z9, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z12, Z9
+	VPUNPCKHQDQ     Z14, Z12, Z12
+	VPUNPCKLQDQ     Z13, Z15, Z14
+	VPUNPCKHQDQ     Z13, Z15, Z15
+	VPDPBUSD        (SI), Z9, Z6
+	VPDPBUSD        64(SI), Z12, Z6
+	VPDPBUSD        128(SI), Z14, Z6
+	VPDPBUSD        192(SI), Z15, Z6
+	VPDPBUSD        (SI)(AX*8), Z9, Z8
+	VPDPBUSD        64(SI)(AX*8), Z12, Z8
+	VPDPBUSD        128(SI)(AX*8), Z14, Z8
+	VPDPBUSD        192(SI)(AX*8), Z15, Z8
+	VSHUFF64X2      $0x44, Z11, Z10, Z9
+	VBROADCASTF64X4 (DI), Z10
+	VSHUFI32X4      $0x88, Z6, Z5, Z11
+	VSHUFI32X4      $0xdd, Z6, Z5, Z5
+	VMULPS          Z10, Z9, Z10
+	VPADDD          Z5, Z11, Z11
+	VCVTDQ2PS       Z11, Z11
+	VFMADD231PS     Z10, Z11, Z3
+	VBROADCASTF64X4 (DI)(AX*1), Z5
+	VSHUFI32X4      $0x88, Z8, Z7, Z6
+	VSHUFI32X4      $0xdd, Z8, Z7, Z7
+	VMULPS          Z5, Z9, Z5
+	VPADDD          Z7, Z6, Z6
+	VCVTDQ2PS       Z6, Z6
+	VFMADD231PS     Z5, Z6, Z4
+	ADDQ            $+54, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), AX
+	VXORPS          Z6, Z6, Z6
+	VSHUFF32X4      $0xf5, Z3, Z3, Z5
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0x55, Z3, Z7
+	VADDPS          Z7, Z6, Z6
+	VPERMILPS       $0xaa, Z3, Z7
+	VADDPS          Z7, Z6, Z6
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z6, Z6
+	VADDPS          Z5, Z6, Z6
+	VPERMILPS       $0x55, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xaa, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VPERMILPS       $0xff, Z5, Z3
+	VADDPS          Z3, Z6, Z6
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z4, Z4, Z3
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z7
+	VADDPS          Z7, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z7
+	VADDPS          Z7, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z4
+	VADDPS          Z4, Z5, Z5
+	VADDPS          Z3, Z5, Z5
+	VPERMILPS       $0x55, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xaa, Z3, Z4
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z5, Z5
+	MOVQ            ldy+72(FP), BX
+	VMOVSS          X6, (AX)
+	VMOVSS          X5, (AX)(BX*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (AX)(DX*4), AX
+	VEXTRACTF32X4   $0x02, Z6, X3
+	VMOVSS          X3, (AX)
+	VEXTRACTF32X4   $0x02, Z5, X3
+	VMOVSS          X3, (AX)(BX*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), AX
+	ADDQ            AX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackTQ1_0(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·avx512UnpackTQ1_0(SB), NOSPLIT, $0-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	VPBROADCASTD avx512_splat_ff00ff00<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_00030003<>+0(SB), Z1
+
+block:
+	VBROADCASTI64X4 (CX), Z2
+	VINSERTI32X4    $0x02, 32(CX), Z2, Z2
+	VINSERTI32X4    $0x03, 32(CX), Z2, Z2
+	VBROADCASTI64X4 (CX), Z4
+	VPSLLW          $0x08, Z4, Z3
+	VPANDD          Z0, Z4, Z4
+	VPMULLW         avx512_powers_0<>+0(SB), Z3, Z3
+	VPMULHUW        Z1, Z3, Z3
+	VPMULLW         avx512_powers_0<>+0(SB), Z4, Z4
+	VPMULHUW        Z1, Z4, Z4
+	VPSLLW          $0x08, Z4, Z4
+	VPORD           Z3, Z4, Z4
+	VPSLLW          $0x08, Z2, Z3
+	VPANDD          Z0, Z2, Z5
+	VPMULLW         avx512_powers_1<>+0(SB), Z3, Z3
+	VPMULHUW        Z1, Z3, Z3
+	VPMULLW         avx512_powers_1<>+0(SB), Z5, Z5
+	VPMULHUW        Z1, Z5, Z5
+	VPSLLW          $0x08, Z5, Z5
+	VPORD           Z3, Z5, Z5
+	VPSLLW          $0x08, Z2, Z3
+	VPANDD          Z0, Z2, Z6
+	VPMULLW         avx512_powers_2<>+0(SB), Z3, Z3
+	VPMULHUW        Z1, Z3, Z3
+	VPMULLW         avx512_powers_2<>+0(SB), Z6, Z6
+	VPMULHUW        Z1, Z6, Z6
+	VPSLLW          $0x08, Z6, Z6
+	VPORD           Z3, Z6, Z6
+	VPBROADCASTD    48(CX), X3
+	VINSERTI32X4    $0x03, X3, Z2, Z2
+	VPSLLW          $0x08, Z2, Z3
+	VPANDD          Z0, Z2, Z2
+	VPMULLW         avx512_powers_3<>+0(SB), Z3, Z3
+	VPMULHUW        Z1, Z3, Z3
+	VPMULLW         avx512_powers_3<>+0(SB), Z2, Z2
+	VPMULHUW        Z1, Z2, Z2
+	VPSLLW          $0x08, Z2, Z2
+	VPORD           Z3, Z2, Z2
+	VPBROADCASTW    52(CX), Y3
+	VCVTPH2PS       Y3, Z3
+	VMOVDQU32       Y4, (DX)
+	VEXTRACTI64X4   $0x01, Z4, 128(DX)
+	VMOVDQU32       Y5, 32(DX)
+	VEXTRACTI64X4   $0x01, Z5, 160(DX)
+	VMOVDQU32       Y6, 64(DX)
+	VEXTRACTI64X4   $0x01, Z6, 192(DX)
+	VMOVDQU32       Y2, 96(DX)
+	VEXTRACTI64X4   $0x01, Z2, 224(DX)
+	VMOVUPS         Y3, (BX)
+	ADDQ            $+54, CX
+	ADDQ            $+256, DX
+	ADDQ            $+32, BX
+	DECQ            AX
+	JNZ             block
+	VZEROUPPER
+	RET
+
+// func avx512DotTQ2_0(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotTQ2_0(SB), NOSPLIT, $0-72
+	VPBROADCASTD avx512_splat_03030303<>+0(SB), Z0
+	VMOVDQU32    avx512_halves<>+0(SB), Z1
+	MOVQ         rows+16(FP), CX
+	INCQ         CX
+	SHRQ         $0x01, CX
+	MOVQ         CX, AX
+	IMULQ        stride+8(FP), AX
+
+row:
+	MOVQ    w+0(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    scale+40(FP), SI
+	MOVQ    half+56(FP), DI
+	XORQ    R8, R8
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ R8, AX
+	MOVQ    nb+24(FP), R8
+	VXORPS  Z2, Z2, Z2
+	SHRQ    $0x03, R8
+
+group:
+	PREFETCHT1      6144(DX)
+	PREFETCHT1      6208(DX)
+	PREFETCHT1      6144(DX)(AX*1)
+	PREFETCHT1      6208(DX)(AX*1)
+	VXORPS          Z3, Z3, Z3
+	VPERMD          (DI), Z1, Z4
+	VPDPWSSD.BCST   avx512_splat_0000ffff<>+0(SB), Z4, Z3
+	VMOVDQA32       Z3, Z4
+	VMOVDQU32       (BX), Z5
+	VMOVDQU32       64(BX), Z6
+	VMOVDQU32       128(BX), Z7
+	VMOVDQU32       192(BX), Z8
+	VMOVDQU32       (DX), Z9
+	VPSRLW          $0x00, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z9, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x04, Z9, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x06, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPBROADCASTW    64(DX), Y13
+	VCVTPH2PS       Y13, Z13
+	VPUNPCKHDQ      Z11, Z10, Z14
+	VPUNPCKLDQ      Z11, Z10, Z10
+	VPUNPCKHDQ      Z9, Z12, Z11
+	VPUNPCKLDQ      Z9, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z10, Z9
+	VPUNPCKHQDQ     Z12, Z10, Z10
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VPDPBUSD        Z5, Z9, Z3
+	VPDPBUSD        Z6, Z10, Z3
+	VPDPBUSD        Z7, Z12, Z3
+	VPDPBUSD        Z8, Z14, Z3
+	VMOVDQU32       (DX)(AX*1), Z9
+	VPSRLW          $0x00, Z9, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x02, Z9, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x04, Z9, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLW          $0x06, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPBROADCASTW    64(DX)(AX*1), Y14
+	VCVTPH2PS       Y14, Z14
+	VPUNPCKHDQ      Z11, Z10, Z15
+	VPUNPCKLDQ      Z11, Z10, Z10
+	VPUNPCKHDQ      Z9, Z12, Z11
+	VPUNPCKLDQ      Z9, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z10, Z9
+	VPUNPCKHQDQ     Z12, Z10, Z10
+	VPUNPCKLQDQ     Z11, Z15, Z12
+	VPUNPCKHQDQ     Z11, Z15, Z15
+	VPDPBUSD        Z5, Z9, Z4
+	VPDPBUSD        Z6, Z10, Z4
+	VPDPBUSD        Z7, Z12, Z4
+	VPDPBUSD        Z8, Z15, Z4
+	VSHUFF64X2      $0x44, Z14, Z13, Z5
+	VBROADCASTF64X4 (SI), Z6
+	VSHUFI32X4      $0x88, Z4, Z3, Z7
+	VSHUFI32X4      $0xdd, Z4, Z3, Z3
+	VMULPS          Z6, Z5, Z6
+	VPADDD          Z3, Z7, Z7
+	VCVTDQ2PS       Z7, Z7
+	VFMADD231PS     Z6, Z7, Z2
+	ADDQ            $+66, DX
+	ADDQ            $+256, BX
+	ADDQ            $+32, SI
+	ADDQ            $+64, DI
+	DECQ            R8
+	JNZ             group
+	MOVQ            y+64(FP), DX
+	VXORPS          Z4, Z4, Z4
+	VSHUFF32X4      $0xf5, Z2, Z2, Z3
+	VADDPS          Z2, Z4, Z4
+	VPERMILPS       $0x55, Z2, Z5
+	VADDPS          Z5, Z4, Z4
+	VPERMILPS       $0xaa, Z2, Z5
+	VADDPS          Z5, Z4, Z4
+	VPERMILPS       $0xff, Z2, Z2
+	VADDPS          Z2, Z4, Z4
+	VADDPS          Z3, Z4, Z4
+	VPERMILPS       $0x55, Z3, Z2
+	VADDPS          Z2, Z4, Z4
+	VPERMILPS       $0xaa, Z3, Z2
+	VADDPS          Z2, Z4, Z4
+	VPERMILPS       $0xff, Z3, Z2
+	VADDPS          Z2, Z4, Z4
+	VMOVSS          X4, (DX)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (DX)(CX*4), DX
+	VEXTRACTF32X4   $0x02, Z4, X2
+	VMOVSS          X2, (DX)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), DX
+	ADDQ            DX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512DotTQ2_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotTQ2_0Two(SB), NOSPLIT, $0-80
+	VPBROADCASTD avx512_splat_03030303<>+0(SB), Z0
+	VMOVDQU32    avx512_halves<>+0(SB), Z1
+	MOVQ         rows+16(FP), DX
+	INCQ         DX
+	SHRQ         $0x01, DX
+	MOVQ         DX, CX
+	IMULQ        stride+8(FP), CX
+
+row:
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    AX, AX
+	CMPQ    rows+16(FP), $0x01
+	CMOVQEQ AX, CX
+	MOVQ    nb+24(FP), R9
+	MOVQ    R9, AX
+	SHLQ    $0x02, AX
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	SHRQ    $0x03, R9
+
+group:
+	PREFETCHT1      6144(BX)
+	PREFETCHT1      6208(BX)
+	PREFETCHT1      6144(BX)(CX*1)
+	PREFETCHT1      6208(BX)(CX*1)
+	VXORPS          Z4, Z4, Z4
+	VPERMD          (R8), Z1, Z5
+	VPDPWSSD.BCST   avx512_splat_0000ffff<>+0(SB), Z5, Z4
+	VMOVDQA32       Z4, Z5
+	VXORPS          Z6, Z6, Z6
+	VPERMD          (R8)(AX*2), Z1, Z7
+	VPDPWSSD.BCST   avx512_splat_0000ffff<>+0(SB), Z7, Z6
+	VMOVDQA32       Z6, Z7
+	VMOVDQU32       (BX), Z8
+	VPSRLW          $0x00, Z8, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x02, Z8, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x04, Z8, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x06, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPBROADCASTW    64(BX), Y12
+	VCVTPH2PS       Y12, Z12
+	VPUNPCKHDQ      Z10, Z9, Z13
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKHDQ      Z8, Z11, Z10
+	VPUNPCKLDQ      Z8, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z9, Z8
+	VPUNPCKHQDQ     Z11, Z9, Z9
+	VPUNPCKLQDQ     Z10, Z13, Z11
+	VPUNPCKHQDQ     Z10, Z13, Z13
+	VPDPBUSD        (SI), Z8, Z4
+	VPDPBUSD        64(SI), Z9, Z4
+	VPDPBUSD        128(SI), Z11, Z4
+	VPDPBUSD        192(SI), Z13, Z4
+	VPDPBUSD        (SI)(AX*8), Z8, Z6
+	VPDPBUSD        64(SI)(AX*8), Z9, Z6
+	VPDPBUSD        128(SI)(AX*8), Z11, Z6
+	VPDPBUSD        192(SI)(AX*8), Z13, Z6
+	VMOVDQU32       (BX)(CX*1), Z8
+	VPSRLW          $0x00, Z8, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLW          $0x02, Z8, Z10
+	VPANDD          Z0, Z10, Z10
+	VPSRLW          $0x04, Z8, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLW          $0x06, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPBROADCASTW    64(BX)(CX*1), Y13
+	VCVTPH2PS       Y13, Z13
+	VPUNPCKHDQ      Z10, Z9, Z14
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKHDQ      Z8, Z11, Z10
+	VPUNPCKLDQ      Z8, Z11, Z11
+	VPUNPCKLQDQ     Z11, Z9, Z8
+	VPUNPCKHQDQ     Z11, Z9, Z9
+	VPUNPCKLQDQ     Z10, Z14, Z11
+	VPUNPCKHQDQ     Z10, Z14, Z14
+	VPDPBUSD        (SI), Z8, Z5
+	VPDPBUSD        64(SI), Z9, Z5
+	VPDPBUSD        128(SI), Z11, Z5
+	VPDPBUSD        192(SI), Z14, Z5
+	VPDPBUSD        (SI)(AX*8), Z8, Z7
+	VPDPBUSD        64(SI)(AX*8), Z9, Z7
+	VPDPBUSD        128(SI)(AX*8), Z11, Z7
+	VPDPBUSD        192(SI)(AX*8), Z14, Z7
+	VSHUFF64X2      $0x44, Z13, Z12, Z8
+	VBROADCASTF64X4 (DI), Z9
+	VSHUFI32X4      $0x88, Z5, Z4, Z10
+	VSHUFI32X4      $0xdd, Z5, Z4, Z4
+	VMULPS          Z9, Z8, Z9
+	VPADDD          Z4, Z10, Z10
+	VCVTDQ2PS       Z10, Z10
+	VFMADD231PS     Z9, Z10, Z2
+	VBROADCASTF64X4 (DI)(AX*1), Z4
+	VSHUFI32X4      $0x88, Z7, Z6, Z5
+	VSHUFI32X4      $0xdd, Z7, Z6, Z6
+	VMULPS          Z4, Z8, Z4
+	VPADDD          Z6, Z5, Z5
+	VCVTDQ2PS       Z5, Z5
+	VFMADD231PS     Z4, Z5, Z3
+	ADDQ            $+66, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
+	JNZ             group
+	MOVQ            y+64(FP), AX
+	VXORPS          Z5, Z5, Z5
+	VSHUFF32X4      $0xf5, Z2, Z2, Z4
+	VADDPS          Z2, Z5, Z5
+	VPERMILPS       $0x55, Z2, Z6
+	VADDPS          Z6, Z5, Z5
+	VPERMILPS       $0xaa, Z2, Z6
+	VADDPS          Z6, Z5, Z5
+	VPERMILPS       $0xff, Z2, Z2
+	VADDPS          Z2, Z5, Z5
+	VADDPS          Z4, Z5, Z5
+	VPERMILPS       $0x55, Z4, Z2
+	VADDPS          Z2, Z5, Z5
+	VPERMILPS       $0xaa, Z4, Z2
+	VADDPS          Z2, Z5, Z5
+	VPERMILPS       $0xff, Z4, Z2
+	VADDPS          Z2, Z5, Z5
+	VXORPS          Z4, Z4, Z4
+	VSHUFF32X4      $0xf5, Z3, Z3, Z2
+	VADDPS          Z3, Z4, Z4
+	VPERMILPS       $0x55, Z3, Z6
+	VADDPS          Z6, Z4, Z4
+	VPERMILPS       $0xaa, Z3, Z6
+	VADDPS          Z6, Z4, Z4
+	VPERMILPS       $0xff, Z3, Z3
+	VADDPS          Z3, Z4, Z4
+	VADDPS          Z2, Z4, Z4
+	VPERMILPS       $0x55, Z2, Z3
+	VADDPS          Z3, Z4, Z4
+	VPERMILPS       $0xaa, Z2, Z3
+	VADDPS          Z3, Z4, Z4
+	VPERMILPS       $0xff, Z2, Z2
+	VADDPS          Z2, Z4, Z4
+	MOVQ            ldy+72(FP), BX
+	VMOVSS          X5, (AX)
+	VMOVSS          X4, (AX)(BX*4)
+	CMPQ            rows+16(FP), $0x01
+	JEQ             done
+	LEAQ            (AX)(DX*4), AX
+	VEXTRACTF32X4   $0x02, Z5, X2
+	VMOVSS          X2, (AX)
+	VEXTRACTF32X4   $0x02, Z4, X2
+	VMOVSS          X2, (AX)(BX*4)
+	ADDQ            $0x04, y+64(FP)
+	MOVQ            stride+8(FP), AX
+	ADDQ            AX, w+0(FP)
+	SUBQ            $0x02, rows+16(FP)
+	JNZ             row
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx512UnpackTQ2_0(nb int, w *byte, q *byte, scale *float32, off *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·avx512UnpackTQ2_0(SB), NOSPLIT, $0-40
+	MOVQ         nb+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	SHRQ         $0x03, AX
+	VPBROADCASTD avx512_splat_03030303<>+0(SB), Z0
+
+block:
+	VMOVDQU32     (CX), Z1
+	VPSRLW        $0x00, Z1, Z2
+	VPANDD        Z0, Z2, Z2
+	VPSRLW        $0x02, Z1, Z3
+	VPANDD        Z0, Z3, Z3
+	VPSRLW        $0x04, Z1, Z4
+	VPANDD        Z0, Z4, Z4
+	VPSRLW        $0x06, Z1, Z1
+	VPANDD        Z0, Z1, Z1
+	VPBROADCASTW  64(CX), Y5
+	VCVTPH2PS     Y5, Z5
+	VMOVDQU32     Y2, (DX)
+	VEXTRACTI64X4 $0x01, Z2, 128(DX)
+	VMOVDQU32     Y3, 32(DX)
+	VEXTRACTI64X4 $0x01, Z3, 160(DX)
+	VMOVDQU32     Y4, 64(DX)
+	VEXTRACTI64X4 $0x01, Z4, 192(DX)
+	VMOVDQU32     Y1, 96(DX)
+	VEXTRACTI64X4 $0x01, Z1, 224(DX)
+	VMOVUPS       Y5, (BX)
+	ADDQ          $+66, CX
+	ADDQ          $+256, DX
+	ADDQ          $+32, BX
+	DECQ          AX
+	JNZ           block
+	VZEROUPPER
+	RET
+
 // func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
 TEXT ·avx512StripQ4_0(SB), $8192-88

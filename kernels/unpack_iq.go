@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"github.com/llama31/llama31/gguf/block"
 )
@@ -14,14 +15,14 @@ const (
 	iq1Bias = 16
 )
 
-// The assembly reads these.
+// The assembly uses these too, and reads 16 bytes at each element: therefore the ends.
 var (
-	gridIQ2_XXS [256]uint64
-	gridIQ2_XS  [512]uint64
-	gridIQ2_S   [1024]uint64
-	gridIQ3_XXS [256]uint32
-	gridIQ3_S   [512]uint32
-	gridIQ1     [2048]uint64 // 8·grid + 1
+	gridIQ2_XXS [256 + 1]uint64
+	gridIQ2_XS  [512 + 1]uint64
+	gridIQ2_S   [1024 + 1]uint64
+	gridIQ3_XXS [256 + 3]uint32
+	gridIQ3_S   [512 + 3]uint32
+	gridIQ1     [2048 + 1]uint64 // 8·grid + 1
 )
 
 // signBytes has a byte of ones for each bit, evenSignBytes for those of block.EvenSigns.
@@ -49,9 +50,8 @@ func init() {
 
 // fillGrid sets the grid's values v to bytes times·v + plus.
 func fillGrid[T uint32 | uint64](grid []T, t block.Type, times, plus int) {
-	values := block.Grid(t)
-	n := len(values) / len(grid)
-	for i, v := range values {
+	n := int(unsafe.Sizeof(grid[0]))
+	for i, v := range block.Grid(t) {
 		grid[i/n] |= T(times*int(v)+plus) << (i % n * 8)
 	}
 }

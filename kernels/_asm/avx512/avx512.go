@@ -40,6 +40,11 @@ func Emit() {
 		dot(f, 1)
 		dot(f, 2)
 	}
+	for _, f := range ordered() {
+		dot(f.dot(), 1)
+		dot(f.dot(), 2)
+		f.unpack()
+	}
 	for _, f := range strips() {
 		stripProducts(f)
 		if f.blocks == 8 {
