@@ -6,7 +6,7 @@ import (
 	"github.com/llama31/llama31/gguf/block"
 )
 
-// formats are the block types whose products run on integers. Every other type that gguf/block decodes runs as float32 panels.
+// formats are the block types whose products run on integers. The others, F32, F16 and BF16 among them, run as float32 panels.
 var formats = map[block.Type]*format{
 	block.TypeQ4_0:   {scales: 1, bias: 8, max: 15, unpack: unpackQ4_0},
 	block.TypeQ4_1:   {scales: 1, offs: 1, max: 15, unpack: unpackQ4_1},
