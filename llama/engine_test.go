@@ -132,8 +132,12 @@ func mix(t *testing.T, r *rand.Rand, m, alone *Model, round int) {
 					t.Errorf("%s: %v", what, err)
 				}
 				for c := range min(1, len(want.Choices)) {
-					if got != nil && !strings.HasPrefix(want.Choices[c].Message.Content, got.Choices[c].Message.Content) {
-						t.Errorf("%s: cancelled, %q is not the beginning of %q", what, got.Choices[c].Message.Content, want.Choices[c].Message.Content)
+					if got == nil {
+						continue
+					}
+					text := strings.TrimRight(got.Choices[c].Message.Content, "\ufffd") // what is there of a character that another token would have ended
+					if !strings.HasPrefix(want.Choices[c].Message.Content, text) {
+						t.Errorf("%s: cancelled, %q is not the beginning of %q", what, text, want.Choices[c].Message.Content)
 					}
 				}
 			case 1: // a stream that is left

@@ -24,6 +24,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -201,7 +202,7 @@ func drawAll(path string, all []measured) (err error) {
 	for i, t := range tables {
 		p := plot.New()
 		p.Title.Text, p.Y.Label.Text, p.Y.Min = t.title, "tokens per second", 0
-		p.Legend.Top, p.Legend.Left = true, false
+		p.Legend.Top, p.Legend.Left, p.Legend.Padding = true, true, vg.Millimeter
 		draw := t.bars
 		if t.tokens != "" {
 			draw = t.lines
@@ -209,10 +210,16 @@ func drawAll(path string, all []measured) (err error) {
 		if err := draw(p); err != nil {
 			return err
 		}
-		p.Y.Max *= 1.25 // room for the legend
+		p.Y.Max *= 1.45 // room for the legend
 		rows[i] = []*plot.Plot{p}
 	}
-	c := vgsvg.New(20*vg.Centimeter, vg.Length(len(rows))*8*vg.Centimeter)
+	width := 20 * vg.Centimeter
+	for _, t := range tables {
+		if t.tokens == "" {
+			width = max(width, 3*vg.Centimeter+vg.Length(len(t.places)*(len(t.engines)+1))*barWidth)
+		}
+	}
+	c := vgsvg.New(width, vg.Length(len(rows))*8*vg.Centimeter)
 	for i, canvases := range plot.Align(rows, draw.Tiles{Rows: len(rows), Cols: 1, PadY: 5 * vg.Millimeter}, draw.New(c)) {
 		rows[i][0].Draw(canvases[0])
 	}
@@ -224,25 +231,27 @@ func drawAll(path string, all []measured) (err error) {
 	return errors.Join(err, f.Close())
 }
 
+const barWidth = 2.5 * vg.Millimeter
+
 // bars has a group for each model.
 func (t *table) bars(p *plot.Plot) error {
-	const width = 5 * vg.Millimeter
 	for e, engine := range t.engines {
 		var values plotter.Values
 		for _, place := range t.places {
 			values = append(values, t.speed[[2]string{engine, place}])
 		}
-		bars, err := plotter.NewBarChart(values, width)
+		bars, err := plotter.NewBarChart(values, barWidth)
 		if err != nil {
 			return err
 		}
 		bars.LineStyle.Width = 0
 		bars.Color = plotutil.Color(e)
-		bars.Offset = width * vg.Length(2*e-len(t.engines)+1) / 2
+		bars.Offset = barWidth * vg.Length(2*e-len(t.engines)+1) / 2
 		p.Add(bars)
 		p.Legend.Add(engine, bars)
 	}
 	p.NominalX(t.places...)
+	p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = math.Pi/4, draw.XRight, draw.YCenter
 	return nil
 }
 
