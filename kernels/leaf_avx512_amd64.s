@@ -13172,7 +13172,7 @@ TEXT ·avx512DotQ6_K(SB), NOSPLIT, $0-72
 	VMOVDQU32    avx512_q6_k_3<>+0(SB), Z5
 	VMOVDQU32    avx512_q6_k_turn<>+0(SB), Z6
 	VPBROADCASTD avx512_splat_30303030<>+0(SB), Z7
-	VMOVDQU32    avx512_q6_k_scales<>+0(SB), X8
+	VMOVDQU32    avx512_first_halves<>+0(SB), X8
 	VMOVDQU32    avx512_halves<>+0(SB), Z9
 	MOVQ         rows+16(FP), CX
 	INCQ         CX
@@ -13243,9 +13243,9 @@ group:
 	VMOVDQU32       192(DX), X17
 	VPSHUFB         X8, X17, X17
 	VPMOVSXBD       X17, Z17
-	VCVTDQ2PS       Z17, Z17
 	VPBROADCASTW    208(DX), Y18
 	VCVTPH2PS       Y18, Z18
+	VCVTDQ2PS       Z17, Z17
 	VMULPS          Z18, Z17, Z17
 	VPDPBUSD        Z13, Z19, Z11
 	VPDPBUSD        Z14, Z20, Z11
@@ -13285,9 +13285,9 @@ group:
 	VMOVDQU32       192(DX)(AX*1), X18
 	VPSHUFB         X8, X18, X18
 	VPMOVSXBD       X18, Z18
-	VCVTDQ2PS       Z18, Z18
 	VPBROADCASTW    208(DX)(AX*1), Y19
 	VCVTPH2PS       Y19, Z19
+	VCVTDQ2PS       Z18, Z18
 	VMULPS          Z19, Z18, Z18
 	VPDPBUSD        Z13, Z20, Z12
 	VPDPBUSD        Z14, Z21, Z12
@@ -13454,12 +13454,6 @@ GLOBL avx512_q6_k_turn<>(SB), RODATA|NOPTR, $64
 DATA avx512_splat_30303030<>+0(SB)/4, $0x30303030
 GLOBL avx512_splat_30303030<>(SB), RODATA|NOPTR, $4
 
-DATA avx512_q6_k_scales<>+0(SB)/4, $0x06040200
-DATA avx512_q6_k_scales<>+4(SB)/4, $0x0e0c0a08
-DATA avx512_q6_k_scales<>+8(SB)/4, $0x07050301
-DATA avx512_q6_k_scales<>+12(SB)/4, $0x0f0d0b09
-GLOBL avx512_q6_k_scales<>(SB), RODATA|NOPTR, $16
-
 DATA avx512_splat_0000ffe0<>+0(SB)/4, $0x0000ffe0
 GLOBL avx512_splat_0000ffe0<>(SB), RODATA|NOPTR, $4
 
@@ -13474,7 +13468,7 @@ TEXT ·avx512DotQ6_KTwo(SB), NOSPLIT, $0-80
 	VMOVDQU32    avx512_q6_k_3<>+0(SB), Z5
 	VMOVDQU32    avx512_q6_k_turn<>+0(SB), Z6
 	VPBROADCASTD avx512_splat_30303030<>+0(SB), Z7
-	VMOVDQU32    avx512_q6_k_scales<>+0(SB), X8
+	VMOVDQU32    avx512_first_halves<>+0(SB), X8
 	VMOVDQU32    avx512_halves<>+0(SB), Z9
 	MOVQ         rows+16(FP), DX
 	INCQ         DX
@@ -13548,9 +13542,9 @@ group:
 	VMOVDQU32       192(BX), X16
 	VPSHUFB         X8, X16, X16
 	VPMOVSXBD       X16, Z16
-	VCVTDQ2PS       Z16, Z16
 	VPBROADCASTW    208(BX), Y17
 	VCVTPH2PS       Y17, Z17
+	VCVTDQ2PS       Z16, Z16
 	VMULPS          Z17, Z16, Z16
 	VPDPBUSD        (SI), Z18, Z12
 	VPDPBUSD        64(SI), Z19, Z12
@@ -13594,9 +13588,9 @@ group:
 	VMOVDQU32       192(BX)(CX*1), X17
 	VPSHUFB         X8, X17, X17
 	VPMOVSXBD       X17, Z17
-	VCVTDQ2PS       Z17, Z17
 	VPBROADCASTW    208(BX)(CX*1), Y18
 	VCVTPH2PS       Y18, Z18
+	VCVTDQ2PS       Z17, Z17
 	VMULPS          Z18, Z17, Z17
 	VPDPBUSD        (SI), Z19, Z13
 	VPDPBUSD        64(SI), Z20, Z13

@@ -214,7 +214,6 @@ func TestBuiltIn(t *testing.T) {
 	}
 }
 
-// TestPipe has no prompts and no escape codes.
 // TestGPULayers has the built-in model on a simulated GPU, as -device and -gpulayers say.
 func TestGPULayers(t *testing.T) {
 	for flags, want := range map[string]string{
@@ -247,6 +246,7 @@ func TestGPULayers(t *testing.T) {
 	}
 }
 
+// TestPipe has no prompts and no escape codes.
 func TestPipe(t *testing.T) {
 	program, model := build(t)
 	cmd := exec.Command(program, "-model", model, "-temp", "0", "-ctx", "512")

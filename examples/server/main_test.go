@@ -180,7 +180,6 @@ func certificate(t *testing.T, dir string) (path string, pool *x509.CertPool) {
 	return write("cert.pem", "CERTIFICATE", der), pool
 }
 
-// TestFlags gives flags that must not start a server.
 // TestGPULayers has the built-in model on a simulated GPU, as -device and -gpulayers say.
 func TestGPULayers(t *testing.T) {
 	for flags, want := range map[string]string{
@@ -212,6 +211,7 @@ func TestGPULayers(t *testing.T) {
 	}
 }
 
+// TestFlags gives flags that must not start a server.
 func TestFlags(t *testing.T) {
 	for _, c := range []struct{ says, args string }{
 		{"beside the flags", "model.gguf"},

@@ -314,7 +314,7 @@ func dotQ6_K() dotFormat {
 		turn = load(vector("q6_k_turn", 16, func(i int) uint32 { return uint32(2*(i%4)-4) & 31 }))
 		bits = splat(0x30303030)
 		order = XMM()
-		VMOVDQU32(bytes("q6_k_scales", 16, func(i int) byte { return byte(i%8*2 + i/8) }), order)
+		VMOVDQU32(firstHalvesBytes(), order)
 	}
 	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		q, high := picked(tables, w), load(w.Offset(128))
@@ -329,9 +329,7 @@ func dotQ6_K() dotFormat {
 		VMOVDQU32(w.Offset(192), b)
 		VPSHUFB(order, b, b)
 		VPMOVSXBD(b, s)
-		VCVTDQ2PS(s, s)
-		VMULPS(half(w.Offset(208)), s, s)
-		return q, one(s)
+		return q, one(times(s, half(w.Offset(208))))
 	}
 	return f
 }

@@ -11,6 +11,15 @@ func ordered() []orderedFormat {
 	return []orderedFormat{orderedIQ2_XXS(), orderedIQ2_XS(), orderedIQ2_S(), orderedIQ3_XXS(), orderedIQ3_S(), orderedIQ1_S(), orderedIQ1_M(), orderedTQ1_0(), orderedTQ2_0()}
 }
 
+// putFields takes 8 dwords of four sign fields of 7 bits and a scale of 4, and gives the scales times 2 plus 1.
+func (s signs) putFields(words VecVirtual) VecVirtual {
+	sc := ZMM()
+	s.put(fields(words.AsY().(VecVirtual)))
+	VPSRLD(U8(27), words, sc)
+	oddScale(sc, 0x1e)
+	return sc
+}
+
 // orderedIQ2_XXS: d, then for each 32 values 4 indices of a byte, 4 sign fields of 7 bits and 4 bits of scale.
 func orderedIQ2_XXS() orderedFormat {
 	f := orderedFormat{name: "IQ2_XXS", bytes: 66, bias: 64}
@@ -18,12 +27,10 @@ func orderedIQ2_XXS() orderedFormat {
 	var s signs
 	f.setup = func() { t, s = newTable("gridIQ2_XXS", 8), newSigns() }
 	f.open = func(w Mem) ([]VecVirtual, VecVirtual) {
-		words, sc := ZMM(), ZMM()
+		words := ZMM()
 		VPSRLQ(U8(32), load(w.Offset(2)), words)
 		VPMOVQD(words, words.AsY())
-		s.put(fields(words.AsY().(VecVirtual)))
-		VPSRLD(U8(27), words, sc)
-		oddScale(sc, 0x1e)
+		sc := s.putFields(words)
 		x := t.entries(fromBytes(func(i int) GPVirtual { return fourBytes(w.Offset(2 + 8*i)) }))
 		s.negate(x)
 		return x, scaled(sc, w, 0.125)
@@ -104,11 +111,9 @@ func orderedIQ3_XXS() orderedFormat {
 	var s signs
 	f.setup = func() { t, s = newTable("gridIQ3_XXS", 4), newSigns() }
 	f.open = func(w Mem) ([]VecVirtual, VecVirtual) {
-		words, sc := ZMM(), ZMM()
+		words := ZMM()
 		VBROADCASTI64X4(w.Offset(66), words)
-		s.put(fields(words.AsY().(VecVirtual)))
-		VPSRLD(U8(27), words, sc)
-		oddScale(sc, 0x1e)
+		sc := s.putFields(words)
 		x := t.entries(fromBytes(func(i int) GPVirtual { return fourBytes(w.Offset(2 + 4*i)) }))
 		s.negate(x)
 		return x, scaled(sc, w, 0.25)

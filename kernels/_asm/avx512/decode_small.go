@@ -101,6 +101,10 @@ func planeShift() VecVirtual {
 // firstHalves is the order of groups of 16 values in which those of blocks' first halves precede those of second halves.
 func firstHalves(i int) int { return i%8*2 + i/8 }
 
+func firstHalvesBytes() Mem {
+	return bytes("first_halves", 16, func(i int) byte { return byte(firstHalves(i)) })
+}
+
 // dotQ2_K: 16 bytes of scales and minima, 64 of two bits, d, dmin.
 func dotQ2_K() dotFormat {
 	f := dotFormat{name: "Q2_K", bytes: 84, halves: true, offs: true, negative: true}
@@ -109,7 +113,7 @@ func dotQ2_K() dotFormat {
 	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		b, s, m := XMM(), ZMM(), ZMM()
 		VMOVDQU32(w, b)
-		VPSHUFB(bytes("first_halves", 16, func(i int) byte { return byte(firstHalves(i)) }), b, b)
+		VPSHUFB(firstHalvesBytes(), b, b)
 		VPMOVZXBD(b, s)
 		VPSRLD(U8(4), s, m)
 		VPANDD(four, s, s)
