@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -52,6 +53,7 @@ func (t URLTarget) Ask(ctx context.Context, prompt string, n int, token func()) 
 		return err
 	}
 	q.Header.Set("Content-Type", "application/json")
+	q.Header.Set("Idempotency-Key", rand.Text()) // asked again where the server closed a kept connection meanwhile (net/http.Transport), as llama-server does
 	r, err := http.DefaultClient.Do(q)
 	if err != nil {
 		return err

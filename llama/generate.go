@@ -24,7 +24,8 @@ func (m *Model) Generate(ctx context.Context, r Request) (*Response, error) {
 }
 
 // Stream answers a request token by token. It starts when the loop does; leaving the loop cancels it. The last token carries the
-// response; text that is held back for a stop text or an unfinished character may come with ID −1. An error comes last, alone.
+// response; text that is held back for a stop text or an unfinished character may come with ID −1, as does the Finish of each of several
+// choices. An error comes last, alone.
 // Tokens that come of one step, by speculation, are shown at even intervals while the next step runs.
 func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
@@ -42,7 +43,8 @@ func (m *Model) Stream(ctx context.Context, r Request) iter.Seq2[Token, error] {
 				if len(tokens) == 0 {
 					tokens = append(tokens, Token{ID: -1})
 				}
-				tokens[len(tokens)-1].Response = response
+				last := &tokens[len(tokens)-1]
+				last.Response, last.Finish = response, response.Choices[last.Choice].Finish
 			}
 			for _, t := range tokens {
 				if !yield(t, nil) {

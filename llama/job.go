@@ -48,6 +48,7 @@ type piece struct {
 	top      int // how many of tops are its
 	logprob  float64
 	due      time.Time // not to be shown before, but for the end
+	finish   Finish    // of the last of several choices' pieces
 }
 
 func newJob(t *tokenizer.Tokenizer, n int, seed uint64) *job {
@@ -155,6 +156,9 @@ func (j *job) finish(s *sequence, f Finish, err error) {
 			if !j.quiet {
 				j.tell(s, deltas)
 			}
+			if end := len(*text); !j.quiet && len(j.seqs) > 1 && f != FinishError {
+				j.queue = append(j.queue, piece{choice: s.choice, id: -1, from: end, to: end, finish: c.Finish})
+			}
 		}
 		j.ends++
 		if j.err == nil {
@@ -230,7 +234,7 @@ func (j *job) tokens(into []Token, n int) []Token {
 		tops[i].Bytes = j.tokenizer.Bytes(tops[i].ID)
 	}
 	for _, p := range j.queue[:n] {
-		t := Token{Choice: p.choice, ID: p.id, Text: j.given.text(j.texts[p.choice][p.from:p.to]), Logprob: p.logprob, ToolCall: p.call}
+		t := Token{Choice: p.choice, ID: p.id, Text: j.given.text(j.texts[p.choice][p.from:p.to]), Logprob: p.logprob, ToolCall: p.call, Finish: p.finish}
 		if p.id >= 0 {
 			t.Bytes = j.given.bytes(j.tokenizer.Token(p.id))
 		}

@@ -1,6 +1,7 @@
 package llama
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,41 @@ func TestPacing(t *testing.T) {
 			t.Errorf("the end came after %v", at)
 		}
 	})
+}
+
+// TestFinish: a choice's last token says why it ended, long before the others end.
+func TestFinish(t *testing.T) {
+	m := openTiny(t, nil)
+	for _, n := range []int{1, 4} {
+		early := 0
+		for seed := range uint64(20) {
+			q := Request{Prompt: "a story", N: n, MaxTokens: 40, Stop: []string{"e", " "}, Sampling: &Sampling{Temperature: pointer(1.), Seed: &seed}}
+			finish := make([]Finish, n)
+			var texts [4]string
+			var r *Response
+			for tok, err := range m.Stream(t.Context(), q) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if finish[tok.Choice] != "" {
+					t.Fatalf("choice %d goes on with %+v after its end", tok.Choice, tok)
+				}
+				if tok.ID >= 0 && slices.ContainsFunc(finish, func(f Finish) bool { return f != "" }) {
+					early++
+				}
+				texts[tok.Choice] += tok.Text
+				finish[tok.Choice], r = tok.Finish, tok.Response
+			}
+			for i, c := range r.Choices {
+				if finish[i] != c.Finish || texts[i] != c.Message.Content {
+					t.Errorf("choice %d of %d ended by %q with %q, the response says %q, %q", i, n, finish[i], texts[i], c.Finish, c.Message.Content)
+				}
+			}
+		}
+		if n > 1 && early == 0 {
+			t.Error("all choices ended at once")
+		}
+	}
 }
 
 // TestPatience: guesses make a step no longer than a stream can wait, beyond the tokens that it has to show; who waits for the whole

@@ -98,6 +98,7 @@ type Token struct {
 	Logprob  float64 // under the model's own distribution
 	Top      []Alternative
 	ToolCall *ToolCallDelta // a piece of a call of a tool; its text is in no Text
+	Finish   Finish         // on the last token of a choice; empty on the others
 	Response *Response      // on the last token only
 }
 

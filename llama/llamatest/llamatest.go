@@ -194,7 +194,15 @@ func (a *Answer) tokens(ctx context.Context, r llama.Request, response *llama.Re
 			response.Choices[c].Finish = finish
 			response.Choices[c].Message.ToolCalls = a.ToolCalls
 		}
-		yield(llama.Token{ID: -1, Response: response}, nil)
+		for c := range response.Choices {
+			t := llama.Token{Choice: c, ID: -1, Finish: finish}
+			if c == len(response.Choices)-1 {
+				t.Response = response
+			}
+			if !yield(t, nil) {
+				return
+			}
+		}
 	}
 }
 

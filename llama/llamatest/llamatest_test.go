@@ -33,20 +33,22 @@ func TestStream(t *testing.T) {
 	m := llamatest.New(llamatest.Answer{Text: "one two  three", Usage: &llama.Usage{Prompt: 7, Cached: 3, Generated: 9}})
 	var texts []string
 	var last *llama.Response
+	var finish [2]llama.Finish
 	for tok, err := range m.Stream(t.Context(), llama.Request{Prompt: "count", N: 2}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tok.Choice == 1 {
+		if tok.Choice == 1 && tok.ID >= 0 {
 			texts = append(texts, tok.Text)
 		}
+		finish[tok.Choice] = tok.Finish
 		last = tok.Response
 	}
 	if fmt.Sprintf("%q", texts) != `["one" " two" " " " three"]` {
 		t.Errorf("tokens %q", texts)
 	}
-	if last == nil || last.Usage != (llama.Usage{Prompt: 7, Cached: 3, Generated: 9}) || last.Choices[1].Message.Content != "one two  three" || last.Choices[0].Finish != llama.FinishStop {
-		t.Errorf("response %+v", last)
+	if last == nil || last.Usage != (llama.Usage{Prompt: 7, Cached: 3, Generated: 9}) || last.Choices[1].Message.Content != "one two  three" || last.Choices[0].Finish != llama.FinishStop || finish != [2]llama.Finish{llama.FinishStop, llama.FinishStop} {
+		t.Errorf("response %+v, ends %q", last, finish)
 	}
 }
 

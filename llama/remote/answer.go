@@ -148,7 +148,11 @@ func (m *Model) stream(ctx context.Context, r *llama.Request, yield func(llama.T
 			if first.IsZero() {
 				first = time.Now()
 			}
-			for _, t := range c.tokens(&response.Choices[c.Index]) {
+			tokens := c.tokens(&response.Choices[c.Index])
+			if c.Finish != "" && len(response.Choices) > 1 {
+				tokens = append(tokens, llama.Token{Choice: c.Index, ID: -1, Finish: finishOf(c.Finish)})
+			}
+			for _, t := range tokens {
 				if !yield(t) {
 					return errLeft
 				}
@@ -164,7 +168,7 @@ func (m *Model) stream(ctx context.Context, r *llama.Request, yield func(llama.T
 		}
 	}
 	response.Timings.Prompt, response.Timings.Generate = first.Sub(start), time.Since(first)
-	if !yield(llama.Token{ID: -1, Response: response}) {
+	if !yield(llama.Token{ID: -1, Finish: response.Choices[0].Finish, Response: response}) {
 		return errLeft
 	}
 	return nil

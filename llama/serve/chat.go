@@ -205,7 +205,7 @@ func (out *chatAnswer) stream(c *call) error {
 		out.Choices = choices
 		return s.send("", out.chunk())
 	}
-	begun := make([]bool, a.q.N)
+	begun, ended := make([]bool, a.q.N), make([]bool, a.q.N)
 	calls := make([]int, a.q.N) // begun
 	r, err := c.generate(a.m, a.q, func(t llama.Token) error {
 		if !begun[t.Choice] {
@@ -224,15 +224,24 @@ func (out *chatAnswer) stream(c *call) error {
 		} else if a.logprobs {
 			piece.Logprobs = (*chatLogprobs)(nil).add(a.m, t)
 		}
-		if piece.Delta.Content == nil && piece.Delta.ToolCalls == nil && piece.Logprobs == nil {
+		if piece.Delta.Content != nil || piece.Delta.ToolCalls != nil || piece.Logprobs != nil {
+			if err := send(piece); err != nil {
+				return err
+			}
+		}
+		if t.Finish == "" || t.Response != nil {
 			return nil
 		}
-		return send(piece)
+		ended[t.Choice] = true
+		return send(chatChoice{Index: t.Choice, Delta: &chatDelta{}, Finish: &t.Finish})
 	})
 	if err != nil {
 		return c.failStream(s, err)
 	}
 	for i := range r.Choices {
+		if ended[i] {
+			continue
+		}
 		for _, p := range pieces(r.Choices[i].Message.ToolCalls, calls[i]) {
 			if err := send(chatChoice{Index: i, Delta: &chatDelta{ToolCalls: []callDelta{newCallDelta(p)}}}); err != nil {
 				return err

@@ -315,7 +315,7 @@ func (a *completionRequest) streamed(c *call, out completion) error {
 		if err != nil {
 			return err
 		}
-		at := make([]int, n)
+		at, ended := make([]int, n), make([]bool, n)
 		if a.echo {
 			for k := range n {
 				first.Index = i*n + k
@@ -328,10 +328,12 @@ func (a *completionRequest) streamed(c *call, out completion) error {
 			}
 		}
 		r, err := a.run(c, i, func(t llama.Token) error {
-			if t.ID < 0 && t.Text == "" || t.Text == "" && a.m.stops(t.ID) {
+			piece := completionChoice{Index: i*n + t.Choice, Text: t.Text}
+			if t.Finish != "" && t.Response == nil {
+				ended[t.Choice], piece.Finish = true, &t.Finish
+			} else if t.Text == "" && (t.ID < 0 || a.m.stops(t.ID)) {
 				return nil
 			}
-			piece := completionChoice{Index: i*n + t.Choice, Text: t.Text}
 			if a.logprobs && t.ID >= 0 {
 				piece.Logprobs = &textLogprobs{at: at[t.Choice]}
 				piece.Logprobs.add(t, false)
@@ -343,6 +345,9 @@ func (a *completionRequest) streamed(c *call, out completion) error {
 			return err
 		}
 		for k := range r.Choices {
+			if ended[k] {
+				continue
+			}
 			if err := send(completionChoice{Index: i*n + k, Finish: &r.Choices[k].Finish}); err != nil {
 				return err
 			}

@@ -2,9 +2,11 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -115,6 +117,32 @@ func openSmol(t *testing.T, o *llama.Options) *llama.Model {
 	}
 	t.Cleanup(func() { m.Close() })
 	return m
+}
+
+// uneven is a model whose first choice ends before the second begins.
+type uneven struct{ llama.Generator }
+
+func (uneven) Stream(context.Context, llama.Request) iter.Seq2[llama.Token, error] {
+	r := &llama.Response{Choices: []llama.Choice{{Message: llama.Assistant("one"), Finish: llama.FinishLength}, {Message: llama.Assistant("two"), Finish: llama.FinishStop}}}
+	return func(yield func(llama.Token, error) bool) {
+		for _, t := range []llama.Token{{ID: 1, Text: "one"}, {ID: -1, Finish: llama.FinishLength}, {Choice: 1, ID: 2, Text: "two"}, {Choice: 1, ID: -1, Finish: llama.FinishStop, Response: r}} {
+			if !yield(t, nil) {
+				return
+			}
+		}
+	}
+}
+
+// TestEarlyFinish: of several choices one that ends early is said to have ended then, and once.
+func TestEarlyFinish(t *testing.T) {
+	s := serving(t, uneven{}, Options{})
+	for path, ask := range map[string]string{"/v1/chat/completions": hi, "/v1/completions": `"prompt":"hi"`} {
+		body := s.post(path, `{`+ask+`,"stream":true,"n":2}`).body
+		ordered(t, body, "one", `"finish_reason":"length"`, "two", `"finish_reason":"stop"`, "[DONE]")
+		if n := strings.Count(body, `"finish_reason":"`); n != 2 {
+			t.Errorf("%d ends in %s", n, body)
+		}
+	}
 }
 
 const hi = `"messages":[{"role":"user","content":"hi"}]`
