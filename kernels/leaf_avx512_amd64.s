@@ -1793,109 +1793,93 @@ segment:
 	MOVQ       AX, DI
 
 k:
-	VMOVDQU32    (CX), Z16
-	VPBROADCASTD (DX), Z17
-	LONG $0x407eb262
-	WORD $0xc152 // VDPBF16PS Z17, Z16, Z0
-	VPBROADCASTD 4(DX), Z17
-	LONG $0x407eb262
-	WORD $0xc952 // VDPBF16PS Z17, Z16, Z1
-	VPBROADCASTD 8(DX), Z17
-	LONG $0x407eb262
-	WORD $0xd152 // VDPBF16PS Z17, Z16, Z2
-	VPBROADCASTD 12(DX), Z17
-	LONG $0x407eb262
-	WORD $0xd952 // VDPBF16PS Z17, Z16, Z3
-	VPBROADCASTD 16(DX), Z17
-	LONG $0x407eb262
-	WORD $0xe152 // VDPBF16PS Z17, Z16, Z4
-	VPBROADCASTD 20(DX), Z17
-	LONG $0x407eb262
-	WORD $0xe952 // VDPBF16PS Z17, Z16, Z5
-	VPBROADCASTD 24(DX), Z17
-	LONG $0x407eb262
-	WORD $0xf152 // VDPBF16PS Z17, Z16, Z6
-	VPBROADCASTD 28(DX), Z17
-	LONG $0x407eb262
-	WORD $0xf952 // VDPBF16PS Z17, Z16, Z7
-	VPBROADCASTD 32(DX), Z17
-	LONG $0x407e3262
-	WORD $0xc152 // VDPBF16PS Z17, Z16, Z8
-	VPBROADCASTD 36(DX), Z17
-	LONG $0x407e3262
-	WORD $0xc952 // VDPBF16PS Z17, Z16, Z9
-	VPBROADCASTD 40(DX), Z17
-	LONG $0x407e3262
-	WORD $0xd152 // VDPBF16PS Z17, Z16, Z10
-	VPBROADCASTD 44(DX), Z17
-	LONG $0x407e3262
-	WORD $0xd952 // VDPBF16PS Z17, Z16, Z11
-	VPBROADCASTD 48(DX), Z17
-	LONG $0x407e3262
-	WORD $0xe152 // VDPBF16PS Z17, Z16, Z12
-	VPBROADCASTD 52(DX), Z17
-	LONG $0x407e3262
-	WORD $0xe952 // VDPBF16PS Z17, Z16, Z13
-	VPBROADCASTD 56(DX), Z17
-	LONG $0x407e3262
-	WORD $0xf152 // VDPBF16PS Z17, Z16, Z14
-	VPBROADCASTD 60(DX), Z17
-	LONG $0x407e3262
-	WORD $0xf952 // VDPBF16PS Z17, Z16, Z15
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	DECQ         DI
-	JNZ          k
-	MOVQ         BX, DI
-	VADDPS       (DI), Z0, Z0
-	VMOVUPS      Z0, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z1, Z1
-	VMOVUPS      Z1, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z2, Z2
-	VMOVUPS      Z2, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z3, Z3
-	VMOVUPS      Z3, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z4, Z4
-	VMOVUPS      Z4, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z5, Z5
-	VMOVUPS      Z5, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z6, Z6
-	VMOVUPS      Z6, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z7, Z7
-	VMOVUPS      Z7, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z8, Z8
-	VMOVUPS      Z8, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z9, Z9
-	VMOVUPS      Z9, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z10, Z10
-	VMOVUPS      Z10, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z11, Z11
-	VMOVUPS      Z11, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z12, Z12
-	VMOVUPS      Z12, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z13, Z13
-	VMOVUPS      Z13, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z14, Z14
-	VMOVUPS      Z14, (DI)
-	ADDQ         SI, DI
-	VADDPS       (DI), Z15, Z15
-	VMOVUPS      Z15, (DI)
-	DECQ         R8
-	JNZ          segment
+	VMOVDQU32        (CX), Z16
+	LONG $0x507ef262
+	WORD $0x0252 // VDPBF16PS.BCST (DX), Z16, Z0
+	LONG $0x507ef262
+	WORD $0x4a52; BYTE $0x01 // VDPBF16PS.BCST 4(DX), Z16, Z1
+	LONG $0x507ef262
+	WORD $0x5252; BYTE $0x02 // VDPBF16PS.BCST 8(DX), Z16, Z2
+	LONG $0x507ef262
+	WORD $0x5a52; BYTE $0x03 // VDPBF16PS.BCST 12(DX), Z16, Z3
+	LONG $0x507ef262
+	WORD $0x6252; BYTE $0x04 // VDPBF16PS.BCST 16(DX), Z16, Z4
+	LONG $0x507ef262
+	WORD $0x6a52; BYTE $0x05 // VDPBF16PS.BCST 20(DX), Z16, Z5
+	LONG $0x507ef262
+	WORD $0x7252; BYTE $0x06 // VDPBF16PS.BCST 24(DX), Z16, Z6
+	LONG $0x507ef262
+	WORD $0x7a52; BYTE $0x07 // VDPBF16PS.BCST 28(DX), Z16, Z7
+	LONG $0x507e7262
+	WORD $0x4252; BYTE $0x08 // VDPBF16PS.BCST 32(DX), Z16, Z8
+	LONG $0x507e7262
+	WORD $0x4a52; BYTE $0x09 // VDPBF16PS.BCST 36(DX), Z16, Z9
+	LONG $0x507e7262
+	WORD $0x5252; BYTE $0x0a // VDPBF16PS.BCST 40(DX), Z16, Z10
+	LONG $0x507e7262
+	WORD $0x5a52; BYTE $0x0b // VDPBF16PS.BCST 44(DX), Z16, Z11
+	LONG $0x507e7262
+	WORD $0x6252; BYTE $0x0c // VDPBF16PS.BCST 48(DX), Z16, Z12
+	LONG $0x507e7262
+	WORD $0x6a52; BYTE $0x0d // VDPBF16PS.BCST 52(DX), Z16, Z13
+	LONG $0x507e7262
+	WORD $0x7252; BYTE $0x0e // VDPBF16PS.BCST 56(DX), Z16, Z14
+	LONG $0x507e7262
+	WORD $0x7a52; BYTE $0x0f // VDPBF16PS.BCST 60(DX), Z16, Z15
+	ADDQ             $+64, CX
+	ADDQ             $+64, DX
+	DECQ             DI
+	JNZ              k
+	MOVQ             BX, DI
+	VADDPS           (DI), Z0, Z0
+	VMOVUPS          Z0, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z1, Z1
+	VMOVUPS          Z1, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z2, Z2
+	VMOVUPS          Z2, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z3, Z3
+	VMOVUPS          Z3, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z4, Z4
+	VMOVUPS          Z4, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z5, Z5
+	VMOVUPS          Z5, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z6, Z6
+	VMOVUPS          Z6, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z7, Z7
+	VMOVUPS          Z7, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z8, Z8
+	VMOVUPS          Z8, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z9, Z9
+	VMOVUPS          Z9, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z10, Z10
+	VMOVUPS          Z10, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z11, Z11
+	VMOVUPS          Z11, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z12, Z12
+	VMOVUPS          Z12, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z13, Z13
+	VMOVUPS          Z13, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z14, Z14
+	VMOVUPS          Z14, (DI)
+	ADDQ             SI, DI
+	VADDPS           (DI), Z15, Z15
+	VMOVUPS          Z15, (DI)
+	DECQ             R8
+	JNZ              segment
 	VZEROUPPER
 	RET
 

@@ -87,7 +87,7 @@ func BenchmarkMulFloat(b *testing.B) {
 				w, a, c := make([]float32, 16*k), make([]float32, T*k*tiles), make([]float32, 16*T)
 				for b.Loop() {
 					for i := range tiles {
-						mul(&mulFloatArgs{k, &w[0], &a[T*k*i], &c[0], 16, near{}})
+						mul(&mulFloatArgs{k, &w[0], &a[T*k*i], &c[0], 16, near{row: (*byte)(unsafe.Pointer(&w[0]))}})
 					}
 				}
 				p.report(b, 16*T*4096*tiles, most, 0)

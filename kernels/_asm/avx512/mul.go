@@ -182,9 +182,7 @@ func mulFloat(pairs bool) {
 			VFMADD231PS_BCST(a.Offset(4*t), ws, acc[t])
 			continue
 		}
-		x := ZMM()
-		VPBROADCASTD(a.Offset(4*t), x)
-		vdpbf16ps(x, ws, acc[t])
+		vdpbf16psBcst(a.Offset(4*t), ws, acc[t])
 	}
 	advance(w, 64)
 	advance(a, 4*tileFloat)
