@@ -3,6 +3,8 @@ package kernels
 import (
 	"math"
 	"unsafe"
+
+	"github.com/llama31/llama31/gguf/block"
 )
 
 // acts is the operand of a product: n rows of k activations. Integer formats take them quantised, as rows for dots or as tiles for
@@ -181,7 +183,7 @@ func (a *acts) round(l *leaf, r int, x []float32) {
 	l.bf16.round(a.k, &x[0], (*uint16)(unsafe.Pointer(&a.pairs[r*a.k/2]))) // k uint16 are k/2 dwords
 }
 
-// fillFloatTile gathers float tile i, or that of pairs. tmp is for lanes.
+// fillFloatTile gathers float tile i, or that of pairs. tmp is for gather.
 func (a *acts) fillFloatTile(l *leaf, i int, pairs bool, tmp []float32) {
 	w, k, rows, tiles := l.tileFloat, a.k, a.x, a.ftile
 	if pairs {
@@ -189,7 +191,7 @@ func (a *acts) fillFloatTile(l *leaf, i int, pairs bool, tmp []float32) {
 	}
 	tile := tiles[i*w*k : (i+1)*w*k]
 	if w == panelRows && (i+1)*w <= a.n {
-		l.lanes(tile, (*byte)(unsafe.Pointer(&rows[i*w*k])), 4*k, k, tmp)
+		l.gather(tile, (*byte)(unsafe.Pointer(&rows[i*w*k])), 4*k, k, tmp)
 		return
 	}
 	for t := range w {
@@ -209,8 +211,12 @@ func (a *acts) fillFloatTile(l *leaf, i int, pairs bool, tmp []float32) {
 	}
 }
 
-// lanes gathers 16 rows of k dwords, stride bytes apart, into [k][16], k in the order 0, 16, …, 1, 17, …. tmp has room for as many.
-func (l *leaf) lanes(dst []float32, rows *byte, stride, k int, tmp []float32) {
+// gather is lanes for dwords, for every instruction set. tmp has room for as many.
+func (l *leaf) gather(dst []float32, rows *byte, stride, k int, tmp []float32) {
+	if lanes := l.lanes[block.TypeF32]; lanes != nil {
+		lanes(k, rows, stride, &dst[0])
+		return
+	}
 	l.interleave(k/8, rows, stride, (*byte)(unsafe.Pointer(&tmp[0]))) // moves 8 dwords of each row at a time
 	for g := range k / 8 {
 		from := tmp[8*panelRows*panelIndex(k/8, g):][:8*panelRows]
@@ -226,7 +232,7 @@ type scratch struct {
 	rscale    []float32 // [16][scales·nb] of those rows
 	roff      []float32 // [16][offs·nb]
 	panels    [2]panel
-	tmp       []float32    // [16][k] for lanes
+	tmp       []float32    // [16][k] for gather
 	frow      []float32    // [k]: 16 rows of a scale per 16 values
 	c         [2][]float32 // [max tile][16], or [stripTokens][rows of an item]
 	attend    attendScratch

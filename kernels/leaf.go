@@ -60,8 +60,11 @@ type leaf struct {
 	merge func(n int, a, b float32, o, total *float32)
 	// toF16 rounds to float16 (nearest even). n is a multiple of 16.
 	toF16 func(n int, x *float32, y *uint16)
-	// fromF16 widens float16. n is a multiple of 16.
-	fromF16 func(n int, x *uint16, y *float32)
+	// fromF16 and fromBF16 widen float16 and bfloat16. n is a multiple of 16.
+	fromF16, fromBF16 func(n int, x *uint16, y *float32)
+	// lanes gathers 16 rows of k float32, float16 or bfloat16, stride bytes apart, into a float panel [k][16], with k in the order 0, 16, …, 1, 17, …. It is
+	// filled where the instruction set transposes as it reads; others widen rows, interleave them and move the results (gather).
+	lanes map[block.Type]func(k int, rows *byte, stride int, w *float32)
 }
 
 // bf16Leaf has products of bfloat16 weights with activations rounded to bfloat16, and attention over keys and values that are rounded so. Two values to a dword

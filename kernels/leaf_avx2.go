@@ -54,6 +54,7 @@ var avx2 = leaf{
 	merge:    avx2Merge,
 	toF16:    avx2ToF16,
 	fromF16:  avx2FromF16,
+	fromBF16: avx2FromBF16,
 }
 
 func avx2Mul(f *format, a *mulArgs) {

@@ -394,6 +394,11 @@ func avx2ToF16(n int, x *float32, y *uint16)
 //go:noescape
 func avx2FromF16(n int, x *uint16, y *float32)
 
+// avx2FromBF16 widens bfloat16.
+//
+//go:noescape
+func avx2FromBF16(n int, x *uint16, y *float32)
+
 // avx2SumSquares returns the sum of squares in 16 partial sums.
 //
 //go:noescape

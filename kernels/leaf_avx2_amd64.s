@@ -17528,6 +17528,24 @@ loop:
 	VZEROUPPER
 	RET
 
+// func avx2FromBF16(n int, x *uint16, y *float32)
+// Requires: AVX, AVX2
+TEXT ·avx2FromBF16(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+
+loop:
+	VPMOVZXWD (CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (DX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x20, DX
+	SUBQ      $0x08, AX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
 // func avx2SumSquares(n int, x *float32) float32
 // Requires: AVX, FMA3, SSE
 TEXT ·avx2SumSquares(SB), NOSPLIT, $0-20

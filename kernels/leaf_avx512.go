@@ -82,6 +82,12 @@ var avx512 = leaf{
 	merge:    avx512Merge,
 	toF16:    avx512ToF16,
 	fromF16:  avx512FromF16,
+	fromBF16: avx512FromBF16,
+	lanes: map[block.Type]func(k int, rows *byte, stride int, w *float32){
+		block.TypeF32:  avx512Lanes,
+		block.TypeF16:  avx512LanesF16,
+		block.TypeBF16: avx512LanesBF16,
+	},
 }
 
 // avx512BF16 is bf16 of the row for AVX-512, where the CPU has VDPBF16PS (Zen 4, Cooper Lake, Sapphire Rapids and later).

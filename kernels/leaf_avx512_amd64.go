@@ -44,6 +44,21 @@ func avx512ToBF16(n int, x *float32, y *uint16)
 //go:noescape
 func avx512Interleave(nb int, rows *byte, stride int, q *byte)
 
+// avx512Lanes gathers 16 rows into a float panel: see leaf.lanes.
+//
+//go:noescape
+func avx512Lanes(k int, rows *byte, stride int, w *float32)
+
+// avx512LanesF16 gathers 16 rows into a float panel: see leaf.lanes.
+//
+//go:noescape
+func avx512LanesF16(k int, rows *byte, stride int, w *float32)
+
+// avx512LanesBF16 gathers 16 rows into a float panel: see leaf.lanes.
+//
+//go:noescape
+func avx512LanesBF16(k int, rows *byte, stride int, w *float32)
+
 // avx512Quantize turns blocks of 32 floats into int8: see leaf.quantize.
 //
 //go:noescape
@@ -83,6 +98,11 @@ func avx512ToF16(n int, x *float32, y *uint16)
 //
 //go:noescape
 func avx512FromF16(n int, x *uint16, y *float32)
+
+// avx512FromBF16 widens bfloat16.
+//
+//go:noescape
+func avx512FromBF16(n int, x *uint16, y *float32)
 
 // avx512Attend_8 runs a page for 8 rows, each with a count above 0: see attendArgs.
 //

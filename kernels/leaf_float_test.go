@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"testing"
@@ -200,6 +201,9 @@ func TestElementwise(t *testing.T) {
 			l.fromF16(n, &h[0], &x[0])
 			fromF16Generic(n, &h[0], &want[0])
 			sameBits(t, what+"fromF16", x, want)
+			l.fromBF16(n, &h[0], &x[0])
+			fromBF16Generic(n, &h[0], &want[0])
+			sameBits(t, what+"fromBF16", x, want)
 
 			for i := range x {
 				x[i] = float32(r.NormFloat64() * 40)
@@ -273,17 +277,34 @@ func TestBF16(t *testing.T) {
 	})
 }
 
+// TestLanes gathers rows of each float type, with and without an instruction set's own way.
 func TestLanes(t *testing.T) {
 	eachLeaf(t, func(t *testing.T, l *leaf) {
-		for k := 16; k <= 400; k += 16 {
-			r, stride := newRandom(k, 3), k+k/16%3
-			rows, tmp, got := make([]float32, 16*stride), make([]float32, 16*k), make([]float32, 16*k)
-			r.floats(rows)
-			l.lanes(got, (*byte)(unsafe.Pointer(&rows[0])), 4*stride, k, tmp)
-			for row := range 16 {
-				for i := range k {
-					if g, w := got[(i%16*(k/16)+i/16)*16+row], rows[row*stride+i]; g != w {
-						t.Fatalf("k %d: value %d of row %d is %v, expected %v", k, i, row, g, w)
+		for _, ty := range []block.Type{block.TypeF32, block.TypeF16, block.TypeBF16} {
+			for k := 16; k <= 400; k += 16 {
+				r, stride := newRandom(k, 3), ty.Size()*(k+k/16%3)
+				w := &cpuWeight{t: ty, rows: 16, cols: k, stride: stride, data: make([]byte, 16*stride)}
+				for i := range 16 * stride / ty.Size() {
+					switch x := float32(r.NormFloat64()); ty {
+					case block.TypeF32:
+						binary.LittleEndian.PutUint32(w.data[4*i:], math.Float32bits(x))
+					case block.TypeF16:
+						binary.LittleEndian.PutUint16(w.data[2*i:], uint16(block.NewF16(x)))
+					default:
+						binary.LittleEndian.PutUint16(w.data[2*i:], uint16(math.Float32bits(x)>>16))
+					}
+				}
+				d := &cpuDevice{leaf: l}
+				s, got, want := &scratch{tmp: make([]float32, 16*k)}, panel{w: make([]float32, 16*k)}, make([]float32, k)
+				d.load(s, &got, &product{w: w}, 0)
+				for row := range 16 {
+					if err := block.Dequantize(ty, want, w.bytes(row)[:ty.Size()*k]); err != nil {
+						t.Fatal(err)
+					}
+					for i := range k {
+						if g := got.w[(i%16*(k/16)+i/16)*16+row]; g != want[i] {
+							t.Fatalf("%s, k %d: value %d of row %d is %v, expected %v", ty, k, i, row, g, want[i])
+						}
 					}
 				}
 			}

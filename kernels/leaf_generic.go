@@ -25,6 +25,7 @@ var generic = leaf{
 	merge:      mergeGeneric,
 	toF16:      toF16Generic,
 	fromF16:    fromF16Generic,
+	fromBF16:   fromBF16Generic,
 }
 
 // fma32 is x·y + z rounded once, as the SIMD rows compute it. The product of two float32 is exact in a float64; the sum is rounded

@@ -49,10 +49,11 @@ var neon = leaf{
 		block.TypeF16:    neonFloatDot(neonDotF16_1, neonDotF16_2, neonDotF16_4),
 		block.TypeBF16:   neonFloatDot(neonDotBF16_1, neonDotBF16_2, neonDotBF16_4),
 	},
-	attend:  neonAttend,
-	merge:   neonMerge,
-	toF16:   neonToF16,
-	fromF16: neonFromF16,
+	attend:   neonAttend,
+	merge:    neonMerge,
+	toF16:    neonToF16,
+	fromF16:  neonFromF16,
+	fromBF16: neonFromBF16,
 }
 
 // neonMul picks the microkernel for a format's scales and offsets.

@@ -289,6 +289,11 @@ func neonToF16(n int, x *float32, y *uint16)
 //go:noescape
 func neonFromF16(n int, x *uint16, y *float32)
 
+// neonFromBF16 widens bfloat16.
+//
+//go:noescape
+func neonFromBF16(n int, x *uint16, y *float32)
+
 // neonAttend1 runs a page for 1 rows that see the same keys: see attendArgs.
 //
 //go:noescape

@@ -18340,6 +18340,31 @@ loop1:
 end2:
 	RET
 
+// func neonFromBF16(n int, x *uint16, y *float32)
+TEXT ·neonFromBF16(SB), NOSPLIT, $0-24
+	MOVD n+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	LSR $4, R0, R0
+	CBZ R0, end2
+loop1:
+	FMOVQ 0(R1), F1
+	WORD $0x2e613820 // shll v0.4s, v1.4h, #16
+	WORD $0x6e613821 // shll2 v1.4s, v1.8h, #16
+	FMOVQ 16(R1), F3
+	WORD $0x2e613862 // shll v2.4s, v3.4h, #16
+	WORD $0x6e613863 // shll2 v3.4s, v3.8h, #16
+	FMOVQ F0, 0(R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	ADD $32, R1, R1
+	ADD $64, R2, R2
+	SUBS $1, R0, R0
+	BNE loop1
+end2:
+	RET
+
 // func neonAttend1(headDim int, q *float32, k *uint16, v *uint16, count int, m *float32, l *float32, o *float32)
 TEXT ·neonAttend1(SB), NOSPLIT, $128-64
 	MOVD headDim+0(FP), R0

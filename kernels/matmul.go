@@ -315,12 +315,16 @@ func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 	if n == panelRows {
 		rows, stride := p.w.row(first), p.w.stride
 		if !p.w.pairs && p.w.t != block.TypeF32 {
+			if lanes := d.leaf.lanes[p.w.t]; lanes != nil {
+				lanes(k, rows, stride, &into.w[0])
+				return
+			}
 			for r := range panelRows {
 				d.leaf.widen(p.w, first+r, into.w[r*k:][:k])
 			}
-			rows, stride = (*byte)(unsafe.Pointer(&into.w[0])), 4*k // lanes reads all of them before it writes the panel in their place
+			rows, stride = (*byte)(unsafe.Pointer(&into.w[0])), 4*k // interleave reads all of them before the panel is written in their place
 		}
-		d.leaf.lanes(into.w, rows, stride, k, s.tmp)
+		d.leaf.gather(into.w, rows, stride, k, s.tmp)
 		return
 	}
 	for r := range 16 {
@@ -339,8 +343,13 @@ func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 
 // widen turns a row of a float type into float32.
 func (l *leaf) widen(w *cpuWeight, row int, x []float32) {
-	if w.t == block.TypeF16 {
-		l.fromF16(len(x), (*uint16)(unsafe.Pointer(w.row(row))), &x[0]) // rows of float16 lie at even addresses
+	bits := (*uint16)(unsafe.Pointer(w.row(row))) // rows of values of 16 bits lie at even addresses
+	switch w.t {
+	case block.TypeF16:
+		l.fromF16(len(x), bits, &x[0])
+		return
+	case block.TypeBF16:
+		l.fromBF16(len(x), bits, &x[0])
 		return
 	}
 	// Load has checked that the type decodes, and a row's bytes hold as many values.

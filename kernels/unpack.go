@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/llama31/llama31/gguf/block"
@@ -38,6 +39,13 @@ func fromF16Generic(n int, x *uint16, y *float32) {
 	ys := slice(y, n)
 	for i, h := range slice(x, n) {
 		ys[i] = f16to32(h)
+	}
+}
+
+func fromBF16Generic(n int, x *uint16, y *float32) {
+	ys := slice(y, n)
+	for i, h := range slice(x, n) {
+		ys[i] = math.Float32frombits(uint32(h) << 16)
 	}
 }
 

@@ -223,6 +223,13 @@ func elementwises() {
 		VMOVUPS(v, p[1])
 	})
 
+	elementwise("avx2FromBF16", "widens bfloat16.", "func(n int, x *uint16, y *float32)", []string{"x", "y"}, []int{16, 32}, func(p []Mem) {
+		v := YMM()
+		VPMOVZXWD(p[0], v)
+		VPSLLD(U8(16), v, v)
+		VMOVUPS(v, p[1])
+	})
+
 	TEXT("avx2SumSquares", NOSPLIT, "func(n int, x *float32) float32")
 	Doc("avx2SumSquares returns the sum of squares in 16 partial sums.")
 	Pragma("noescape")

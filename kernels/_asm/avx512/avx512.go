@@ -20,11 +20,13 @@ func Emit() {
 	mulFloat(true)
 	toBF16()
 	interleave()
+	lanes()
 	quantize()
 	residue()
 	elementwise()
 	toF16()
-	fromF16()
+	from16("F16", "float16", widenF16)
+	from16("BF16", "bfloat16", widenBF16)
 	for _, f := range kvFormats {
 		for _, rows := range attendRows {
 			attend(f, rows)

@@ -208,29 +208,11 @@ func interleave() {
 	Doc("avx512Interleave gathers 16 rows into a panel: see leaf.interleave.")
 	Pragma("noescape")
 	left, rows, stride, q := arg("nb"), ptr("rows"), arg("stride"), ptr("q")
-	end, n, stride3, b0, b4 := GP64(), GP64(), GP64(), GP64(), GP64()
-	b8, b12 := GP64(), GP64()
+	end, n, in := GP64(), GP64(), newSixteen(stride)
 	LEAQ(Mem{Base: left, Disp: -1}, end)
 	ADDQ(U8(7), left)
-	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
-	base := []Register{b0, b4, b8, b12}
-	row := func(r int) Mem {
-		m := Mem{Base: base[r/4]}
-		switch r % 4 {
-		case 1:
-			m.Index, m.Scale = stride, 1
-		case 2:
-			m.Index, m.Scale = stride, 2
-		case 3:
-			m.Index, m.Scale = stride3, 1
-		}
-		return m
-	}
 	Label("segment")
-	MOVQ(rows.Base, b0)
-	LEAQ(Mem{Base: b0, Index: stride, Scale: 4}, b4)
-	LEAQ(Mem{Base: b4, Index: stride, Scale: 4}, b8)
-	LEAQ(Mem{Base: b8, Index: stride, Scale: 4}, b12)
+	in.begin(rows)
 	MOVQ(left, n)
 	SHRQ(U8(3), n)
 	Label("block")
@@ -239,8 +221,8 @@ func interleave() {
 		x := make([]VecVirtual, 4)
 		for i := range x {
 			x[i] = ZMM()
-			VMOVDQU32(row(first+i), x[i].AsY())
-			VINSERTI64X4(U8(1), row(first+i+4), x[i], x[i])
+			VMOVDQU32(in.row(first+i), x[i].AsY())
+			VINSERTI64X4(U8(1), in.row(first+i+4), x[i], x[i])
 		}
 		return transpose4(x)
 	}
@@ -252,9 +234,7 @@ func interleave() {
 		VMOVDQU32(even, q.Offset(64*d))
 		VMOVDQU32(odd, q.Offset(64*(d+4)))
 	}
-	for _, b := range base {
-		ADDQ(I32(256), b)
-	}
+	in.next(256)
 	advance(q, 512)
 	DECQ(n)
 	JNZ(LabelRef("block"))

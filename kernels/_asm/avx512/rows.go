@@ -197,15 +197,27 @@ func toF16() {
 	RET()
 }
 
-func fromF16() {
-	TEXT("avx512FromF16", NOSPLIT, "func(n int, x *uint16, y *float32)")
-	Doc("avx512FromF16 widens float16.")
+// widenF16 and widenBF16 load 16 values.
+func widenF16(m Mem) VecVirtual {
+	v := ZMM()
+	VCVTPH2PS(m, v)
+	return v
+}
+
+func widenBF16(m Mem) VecVirtual {
+	v := ZMM()
+	VPMOVZXWD(m, v)
+	VPSLLD(U8(16), v, v)
+	return v
+}
+
+func from16(name, what string, load func(Mem) VecVirtual) {
+	TEXT("avx512From"+name, NOSPLIT, "func(n int, x *uint16, y *float32)")
+	Doc("avx512From" + name + " widens " + what + ".")
 	Pragma("noescape")
 	n, x, y := arg("n"), ptr("x"), ptr("y")
 	Label("loop")
-	v := ZMM()
-	VCVTPH2PS(x, v)
-	VMOVUPS(v, y)
+	VMOVUPS(load(x), y)
 	advance(x, 32)
 	advance(y, 64)
 	SUBQ(U8(16), n)

@@ -10,7 +10,8 @@ func floats() {
 	add()
 	merge()
 	toF16()
-	fromF16()
+	from16("F16", "float16", fcvtl, fcvtl2)
+	from16("BF16", "bfloat16", shll, shll2)
 }
 
 // ldr4 and str4 move 16 floats.
@@ -197,13 +198,13 @@ func toF16() {
 	})
 }
 
-func fromF16() {
-	f := function("neonFromF16", "n int, x *uint16, y *float32", "widens float16.")
+func from16(name, what string, low, high form) {
+	f := function("neonFrom"+name, "n int, x *uint16, y *float32", "widens "+what+".")
 	n, x, y := f.load("n"), f.load("x"), f.load("y")
 	v := f.vecs(4)
 	f.op("LSR $4, %v, %v", n, n)
 	f.loop(n, func() {
-		f.widenLoad(fcvtl, fcvtl2, v, x)
+		f.widenLoad(low, high, v, x)
 		f.str4(v, y)
 		f.next(x, 32)
 		f.next(y, 64)

@@ -1,0 +1,116 @@
+package avx512
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// sixteen addresses 16 rows, stride bytes apart.
+type sixteen struct {
+	base            [4]GPVirtual // of every fourth row
+	stride, stride3 GPVirtual
+}
+
+func newSixteen(stride GPVirtual) sixteen {
+	s := sixteen{stride: stride, stride3: GP64()}
+	for i := range s.base {
+		s.base[i] = GP64()
+	}
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, s.stride3)
+	return s
+}
+
+// begin goes to the first bytes of the rows.
+func (s sixteen) begin(rows Mem) {
+	MOVQ(rows.Base, s.base[0])
+	for i := range s.base[1:] {
+		LEAQ(Mem{Base: s.base[i], Index: s.stride, Scale: 4}, s.base[i+1])
+	}
+}
+
+func (s sixteen) row(r int) Mem {
+	m := Mem{Base: s.base[r/4]}
+	switch r % 4 {
+	case 1:
+		m.Index, m.Scale = s.stride, 1
+	case 2:
+		m.Index, m.Scale = s.stride, 2
+	case 3:
+		m.Index, m.Scale = s.stride3, 1
+	}
+	return m
+}
+
+func (s sixteen) next(bytes int) {
+	for _, b := range s.base {
+		ADDQ(I32(bytes), b)
+	}
+}
+
+// lanes emits the gathering of 16 rows into a float panel: for each 16 values a transposition of 16 rows x 16 dwords, in registers.
+func lanes() {
+	for _, f := range []struct {
+		name string
+		size int
+		load func(Mem) VecVirtual
+	}{
+		{"", 4, load},
+		{"F16", 2, widenF16},
+		{"BF16", 2, widenBF16},
+	} {
+		TEXT("avx512Lanes"+f.name, NOSPLIT, "func(k int, rows *byte, stride int, w *float32)")
+		Doc("avx512Lanes" + f.name + " gathers 16 rows into a float panel: see leaf.lanes.")
+		Pragma("noescape")
+		k, rows, w := arg("k"), ptr("rows"), ptr("w")
+		in := newSixteen(arg("stride"))
+		in.begin(rows)
+		n, step := GP64(), GP64()
+		MOVQ(k, n)
+		SHRQ(U8(4), n)
+		MOVQ(n, step)
+		SHLQ(U8(6), step)
+		Label("columns")
+		var x [4][]VecVirtual // [group of 4 rows][d]: dwords d, 4+d, 8+d and 12+d, a lane each
+		for g := range x {
+			for r := range 4 {
+				x[g] = append(x[g], f.load(in.row(4*g+r)))
+			}
+			x[g] = transpose4(x[g])
+		}
+		out := Mem{Base: GP64()}
+		MOVQ(w.Base, out.Base)
+		var y [16]VecVirtual
+		for d := range 4 {
+			for i, v := range lanes4(x[0][d], x[1][d], x[2][d], x[3][d]) {
+				y[4*i+d] = v
+			}
+		}
+		for i, v := range y {
+			VMOVDQU32(v, out)
+			if i < len(y)-1 {
+				ADDQ(step, out.Base)
+			}
+		}
+		in.next(16 * f.size)
+		advance(w, 64)
+		DECQ(n)
+		JNZ(LabelRef("columns"))
+		VZEROUPPER()
+		RET()
+	}
+}
+
+// lanes4 transposes 4 registers of four 128-bit lanes. It overwrites them.
+func lanes4(a, b, c, d VecVirtual) [4]VecVirtual {
+	t, u := ZMM(), ZMM()
+	VSHUFI32X4(U8(0x88), b, a, t) // a0 a2 b0 b2
+	VSHUFI32X4(U8(0xdd), b, a, a) // a1 a3 b1 b3
+	VSHUFI32X4(U8(0x88), d, c, u) // c0 c2 d0 d2
+	VSHUFI32X4(U8(0xdd), d, c, c) // c1 c3 d1 d3
+	VSHUFI32X4(U8(0x88), u, t, b) // a0 b0 c0 d0
+	VSHUFI32X4(U8(0xdd), u, t, t) // a2 b2 c2 d2
+	VSHUFI32X4(U8(0x88), c, a, d) // a1 b1 c1 d1
+	VSHUFI32X4(U8(0xdd), c, a, a) // a3 b3 c3 d3
+	return [4]VecVirtual{b, d, t, a}
+}
