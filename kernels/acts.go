@@ -246,12 +246,12 @@ type panel struct {
 	q          []byte    // [nb][8][16][4]
 	scale, off []float32 // [nb][scales][16], [nb][offs][16]
 	w          []float32 // [k][16]
-	row        *byte     // the file's bytes that it was decoded from, and how many they are: those of the next one follow
-	size       int
+	row        *byte     // the file's bytes that it was decoded from, how many they are, and how far on the worker's next ones are
+	size, next int
 }
 
 // near is what tile i prefetches, of so many bytes that each does: a part of the next panel.
-func (p *panel) near(i, bytes int) near { return near{p.row, p.size + min(i*bytes, p.size)} }
+func (p *panel) near(i, bytes int) near { return near{p.row, p.next + min(i*bytes, p.size)} }
 
 // itemRows is the most rows in an item of dots.
 const itemRows = 512

@@ -294,7 +294,7 @@ func TestLanes(t *testing.T) {
 						binary.LittleEndian.PutUint16(w.data[2*i:], uint16(math.Float32bits(x)>>16))
 					}
 				}
-				d := &cpuDevice{leaf: l}
+				d := &cpuDevice{leaf: l, pool: &pool{n: 2}, mul: mulTask{group: 1}}
 				s, got, want := &scratch{tmp: make([]float32, 16*k)}, panel{w: make([]float32, 16*k)}, make([]float32, k)
 				d.load(s, &got, &product{w: w}, 0)
 				for row := range 16 {

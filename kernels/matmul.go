@@ -307,6 +307,9 @@ func (d *cpuDevice) width(p *product) int {
 // load decodes 16 rows of p from row first on.
 func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 	into.row, into.size = p.w.row(first), panelRows*p.w.stride
+	if into.next = into.size; (first/16+1)%d.mul.group == 0 {
+		into.next += (d.pool.n - 1) * d.mul.group * into.size // the other workers take the items between
+	}
 	if !p.w.isFloat() {
 		s.decode(d.leaf, into, p.w, first/16)
 		return
