@@ -24740,9 +24740,10 @@ block:
 TEXT ·avx512StripQ4_0(SB), $8192-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
-	MOVQ   w+0(FP), DI
 	MOVQ   stride+8(FP), BX
 	LEAQ   (BX)(BX*2), SI
+	MOVQ   w+0(FP), CX
+	MOVQ   CX, DI
 	LEAQ   (DI)(BX*4), R8
 	LEAQ   (R8)(BX*4), R9
 	LEAQ   (R9)(BX*4), R10
@@ -24902,9 +24903,10 @@ out:
 TEXT ·avx512StripQ4_1(SB), $8192-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
-	MOVQ   w+0(FP), DI
 	MOVQ   stride+8(FP), BX
 	LEAQ   (BX)(BX*2), SI
+	MOVQ   w+0(FP), CX
+	MOVQ   CX, DI
 	LEAQ   (DI)(BX*4), R8
 	LEAQ   (R8)(BX*4), R9
 	LEAQ   (R9)(BX*4), R10
@@ -25072,9 +25074,10 @@ TEXT ·avx512StripQ8_0(SB), $8192-88
 	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
 	MOVQ         nb+16(FP), AX
 	SHLQ         $0x02, AX
-	MOVQ         w+0(FP), DI
 	MOVQ         stride+8(FP), BX
 	LEAQ         (BX)(BX*2), SI
+	MOVQ         w+0(FP), CX
+	MOVQ         CX, DI
 	LEAQ         (DI)(BX*4), R8
 	LEAQ         (R8)(BX*4), R9
 	LEAQ         (R9)(BX*4), R10
@@ -25250,9 +25253,10 @@ out:
 TEXT ·avx512StripQ4_K(SB), $8192-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
-	MOVQ   w+0(FP), SI
 	MOVQ   stride+8(FP), DX
 	LEAQ   (DX)(DX*2), BX
+	MOVQ   w+0(FP), CX
+	MOVQ   CX, SI
 	LEAQ   (SI)(DX*4), DI
 	LEAQ   (DI)(DX*4), R8
 	LEAQ   (R8)(DX*4), R9
@@ -25907,9 +25911,9 @@ GLOBL avx512_splat_0000003f<>(SB), RODATA|NOPTR, $4
 TEXT ·avx512PanelQ4_K(SB), $0-48
 	MOVQ         nb+16(FP), AX
 	SHLQ         $0x03, AX
-	MOVQ         w+0(FP), BX
 	MOVQ         stride+8(FP), CX
 	LEAQ         (CX)(CX*2), DX
+	MOVQ         w+0(FP), BX
 	LEAQ         (BX)(CX*4), SI
 	LEAQ         (SI)(CX*4), DI
 	LEAQ         (DI)(CX*4), R8
@@ -26395,9 +26399,10 @@ group:
 TEXT ·avx512StripQ5_K(SB), $8704-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
-	MOVQ   w+0(FP), SI
 	MOVQ   stride+8(FP), DX
 	LEAQ   (DX)(DX*2), BX
+	MOVQ   w+0(FP), CX
+	MOVQ   CX, SI
 	LEAQ   (SI)(DX*4), DI
 	LEAQ   (DI)(DX*4), R8
 	LEAQ   (R8)(DX*4), R9
@@ -27233,9 +27238,9 @@ out:
 TEXT ·avx512PanelQ5_K(SB), $512-48
 	MOVQ         nb+16(FP), AX
 	SHLQ         $0x03, AX
-	MOVQ         w+0(FP), BX
 	MOVQ         stride+8(FP), CX
 	LEAQ         (CX)(CX*2), DX
+	MOVQ         w+0(FP), BX
 	LEAQ         (BX)(CX*4), SI
 	LEAQ         (SI)(CX*4), DI
 	LEAQ         (DI)(CX*4), R8
@@ -27897,9 +27902,10 @@ group:
 TEXT ·avx512StripQ6_K(SB), $8704-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
-	MOVQ   w+0(FP), SI
 	MOVQ   stride+8(FP), DX
 	LEAQ   (DX)(DX*2), BX
+	MOVQ   w+0(FP), CX
+	MOVQ   CX, SI
 	LEAQ   (SI)(DX*4), DI
 	LEAQ   (DI)(DX*4), R8
 	LEAQ   (R8)(DX*4), R9
@@ -28825,9 +28831,9 @@ out:
 TEXT ·avx512PanelQ6_K(SB), $512-48
 	MOVQ nb+16(FP), AX
 	SHLQ $0x03, AX
-	MOVQ w+0(FP), BX
 	MOVQ stride+8(FP), CX
 	LEAQ (CX)(CX*2), DX
+	MOVQ w+0(FP), BX
 	LEAQ (BX)(CX*4), SI
 	LEAQ (SI)(CX*4), DI
 	LEAQ (DI)(CX*4), R8
@@ -29536,9 +29542,10 @@ TEXT ·avx512StripIQ4_XS(SB), $8192-88
 	VMOVDQU32 avx512_iq4_levels<>+0(SB), Z0
 	MOVQ      nb+16(FP), AX
 	SHLQ      $0x02, AX
-	MOVQ      w+0(FP), SI
 	MOVQ      stride+8(FP), DX
 	LEAQ      (DX)(DX*2), BX
+	MOVQ      w+0(FP), CX
+	MOVQ      CX, SI
 	LEAQ      (SI)(DX*4), DI
 	LEAQ      (DI)(DX*4), R8
 	LEAQ      (R8)(DX*4), R9
@@ -30252,9 +30259,9 @@ TEXT ·avx512PanelIQ4_XS(SB), $0-48
 	VMOVDQU32 avx512_iq4_levels<>+0(SB), Z0
 	MOVQ      nb+16(FP), AX
 	SHLQ      $0x03, AX
-	MOVQ      w+0(FP), BX
 	MOVQ      stride+8(FP), CX
 	LEAQ      (CX)(CX*2), DX
+	MOVQ      w+0(FP), BX
 	LEAQ      (BX)(CX*4), SI
 	LEAQ      (SI)(CX*4), DI
 	LEAQ      (DI)(CX*4), R8

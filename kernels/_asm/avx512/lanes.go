@@ -29,8 +29,9 @@ func (s sixteen) begin(rows Mem) {
 	}
 }
 
-func (s sixteen) row(r int) Mem {
-	m := Mem{Base: s.base[r/4]}
+// row is where row r's bytes from offset on are.
+func (s sixteen) row(r, offset int) Mem {
+	m := Mem{Base: s.base[r/4], Disp: offset}
 	switch r % 4 {
 	case 1:
 		m.Index, m.Scale = s.stride, 1
@@ -74,7 +75,7 @@ func lanes() {
 		var x [4][]VecVirtual // [group of 4 rows][d]: dwords d, 4+d, 8+d and 12+d, a lane each
 		for g := range x {
 			for r := range 4 {
-				x[g] = append(x[g], f.load(in.row(4*g+r)))
+				x[g] = append(x[g], f.load(in.row(4*g+r, 0)))
 			}
 			x[g] = transpose4(x[g])
 		}

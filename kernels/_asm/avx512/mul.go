@@ -221,8 +221,8 @@ func interleave() {
 		x := make([]VecVirtual, 4)
 		for i := range x {
 			x[i] = ZMM()
-			VMOVDQU32(in.row(first+i), x[i].AsY())
-			VINSERTI64X4(U8(1), in.row(first+i+4), x[i], x[i])
+			VMOVDQU32(in.row(first+i, 0), x[i].AsY())
+			VINSERTI64X4(U8(1), in.row(first+i+4, 0), x[i], x[i])
 		}
 		return transpose4(x)
 	}

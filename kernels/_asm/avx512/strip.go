@@ -33,21 +33,14 @@ type stripFormat struct {
 // strip is 16 rows, of which open takes blocks and gives them to use.
 type strip struct {
 	stripFormat
-	rows            [4]Register // rows 0, 4, 8 and 12
-	stride, stride3 Register
+	sixteen
 	// use takes block j of a group: 8 registers of weights, one or two of scales, and one of offsets.
 	use func(j int, w, scales []VecVirtual, off VecVirtual)
 }
 
 func newStrip(f stripFormat) *strip {
-	s := &strip{stripFormat: f, stride: GP64(), stride3: GP64()}
-	s.rows[0] = arg("w")
-	Load(Param("stride"), s.stride)
-	LEAQ(Mem{Base: s.stride, Index: s.stride, Scale: 2}, s.stride3)
-	for i := 1; i < 4; i++ {
-		s.rows[i] = GP64()
-		LEAQ(Mem{Base: s.rows[i-1], Index: s.stride, Scale: 4}, s.rows[i])
-	}
+	s := &strip{stripFormat: f, sixteen: newSixteen(arg("stride"))}
+	s.begin(ptr("w"))
 	if f.blocks == 8 {
 		SHRQ(U8(3), mustParam("nb")) // the caller's copy, in the frame, counts down
 	}
@@ -57,9 +50,7 @@ func newStrip(f stripFormat) *strip {
 // next opens a group and goes on to the next.
 func (s *strip) next() {
 	s.open(s)
-	for _, r := range s.rows {
-		ADDQ(I32(s.bytes), r)
-	}
+	s.sixteen.next(s.bytes)
 }
 
 // products is a strip against tokens.
@@ -237,20 +228,6 @@ func (s *products) block(j int, w, ws []VecVirtual, wo VecVirtual) {
 	ADDQ(s.step, s.token)
 	CMPQ(s.token, mustParam("tokens"))
 	JNE(LabelRef(label))
-}
-
-// row is where row r's bytes from offset on are.
-func (s *strip) row(r, offset int) Mem {
-	m := Mem{Base: s.rows[r/4], Disp: offset}
-	switch r % 4 {
-	case 1:
-		m.Index, m.Scale = s.stride, 1
-	case 2:
-		m.Index, m.Scale = s.stride, 2
-	case 3:
-		m.Index, m.Scale = s.stride3, 1
-	}
-	return m
 }
 
 // dwords8 gives 8 dwords of 16 rows, a register each.
