@@ -104,6 +104,7 @@ type dotArgs struct {
 	w      *byte // first row
 	stride int   // bytes from row to row
 	rows   int
+	next   int // row that the worker will likely begin with after these; strips only
 	nb     int // blocks of 32 in a row
 	tokens int
 	q      *int8    // [tokens][32·nb], arranged for run; float formats: unused

@@ -149,9 +149,9 @@ func avx512Strips(a *dotArgs, strip avx512Strip) {
 	}
 	r := 0
 	for ; r+panelRows <= a.rows; r += panelRows {
-		next := r
-		if r+2*panelRows <= a.rows {
-			next += panelRows
+		next := r + panelRows
+		if r+2*panelRows > a.rows {
+			next = a.next
 		}
 		for t := 0; t < a.tokens; t += 16 {
 			run(r, a.stride, next, at(a.y, t*a.ldy+r), a.ldy, t)

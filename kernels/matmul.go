@@ -278,6 +278,9 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 		a.x = &in.x[t*in.k]
 	} else {
 		a.q, a.scale, a.sum, a.half = &p.q[t*in.k], &in.scale[t*in.nb], &in.sum[t*in.nb], &in.half[2*t*in.nb]
+		if a.next = rows + (d.pool.n-1)*d.mul.group*panelRows; first+a.next+panelRows > p.w.rows {
+			a.next = 0 // the same again: the end of the weight
+		}
 		if a.scales = p.w.format.scales; p.init != nil {
 			a.init = &p.init[t*a.scales*in.nb]
 		}
