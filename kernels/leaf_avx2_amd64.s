@@ -352,7 +352,7 @@ GLOBL avx2Exp12<>(SB), RODATA|NOPTR, $32
 
 // func avx2MulOff15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulOff15(SB), $800-80
+TEXT ·avx2MulOff15(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -682,7 +682,7 @@ next:
 
 // func avx2MulBias15(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulBias15(SB), $800-80
+TEXT ·avx2MulBias15(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -1010,7 +1010,7 @@ next:
 
 // func avx2MulOff31(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulOff31(SB), $800-80
+TEXT ·avx2MulOff31(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -1356,7 +1356,7 @@ next:
 
 // func avx2MulBias31(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulBias31(SB), $800-80
+TEXT ·avx2MulBias31(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -1700,7 +1700,7 @@ next:
 
 // func avx2MulBias127(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulBias127(SB), $800-80
+TEXT ·avx2MulBias127(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -2140,7 +2140,7 @@ next:
 
 // func avx2MulBias255(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulBias255(SB), $800-80
+TEXT ·avx2MulBias255(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -2606,7 +2606,7 @@ next:
 
 // func avx2MulHalf2Off3(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulHalf2Off3(SB), $800-80
+TEXT ·avx2MulHalf2Off3(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -2737,42 +2737,30 @@ block:
 	VPMADDWD     avx2Ones<>+0(SB), Y1, Y1
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
-	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  (R9), Y11, Y3
-	VMOVAPS      Y3, (R9)
+	VMULPS       Y8, Y3, Y3
+	VMOVAPS      Y3, 768(R9)
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y10, Y3
-	VFMADD213PS  32(R9), Y3, Y2
-	VMOVAPS      Y2, 32(R9)
-	VBROADCASTSS 4(SI), Y2
+	VMULPS       Y9, Y2, Y2
+	VMOVAPS      Y2, 800(R9)
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  64(R9), Y3, Y5
-	VMOVAPS      Y5, 64(R9)
+	VMULPS       Y8, Y5, Y5
+	VMOVAPS      Y5, 832(R9)
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y2, Y2
-	VFMADD213PS  96(R9), Y2, Y4
-	VMOVAPS      Y4, 96(R9)
-	VBROADCASTSS 8(SI), Y2
+	VMULPS       Y9, Y4, Y4
+	VMOVAPS      Y4, 864(R9)
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  128(R9), Y3, Y7
-	VMOVAPS      Y7, 128(R9)
+	VMULPS       Y8, Y7, Y7
+	VMOVAPS      Y7, 896(R9)
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y2, Y2
-	VFMADD213PS  160(R9), Y2, Y6
-	VMOVAPS      Y6, 160(R9)
-	VBROADCASTSS 12(SI), Y2
+	VMULPS       Y9, Y6, Y6
+	VMOVAPS      Y6, 928(R9)
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  192(R9), Y3, Y0
-	VMOVAPS      Y0, 192(R9)
+	VMULPS       Y8, Y0, Y0
+	VMOVAPS      Y0, 960(R9)
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y2, Y0
-	VFMADD213PS  224(R9), Y0, Y1
-	VMOVAPS      Y1, 224(R9)
+	VMULPS       Y9, Y1, Y1
+	VMOVAPS      Y1, 992(R9)
 	VMOVDQU      256(CX), Y0
 	VMOVDQU      288(CX), Y1
 	VPBROADCASTD 64(BX), Y2
@@ -2865,32 +2853,32 @@ block:
 	VMOVUPS      96(DX), Y9
 	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  (R9), Y11, Y3
+	VFMADD213PS  768(R9), Y8, Y3
+	VFMADD213PS  (R9), Y10, Y3
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y10, Y10
+	VFMADD213PS  800(R9), Y9, Y2
 	VFMADD213PS  32(R9), Y10, Y2
 	VBROADCASTSS 4(SI), Y10
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  64(R9), Y11, Y5
+	VFMADD213PS  832(R9), Y8, Y5
+	VFMADD213PS  64(R9), Y10, Y5
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y10, Y10
+	VFMADD213PS  864(R9), Y9, Y4
 	VFMADD213PS  96(R9), Y10, Y4
 	VBROADCASTSS 8(SI), Y10
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  128(R9), Y11, Y7
+	VFMADD213PS  896(R9), Y8, Y7
+	VFMADD213PS  128(R9), Y10, Y7
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y10, Y10
+	VFMADD213PS  928(R9), Y9, Y6
 	VFMADD213PS  160(R9), Y10, Y6
 	VBROADCASTSS 12(SI), Y10
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y10, Y8
-	VFMADD213PS  192(R9), Y8, Y0
+	VFMADD213PS  960(R9), Y8, Y0
+	VFMADD213PS  192(R9), Y10, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y10, Y8
-	VFMADD213PS  224(R9), Y8, Y1
+	VFMADD213PS  992(R9), Y9, Y1
+	VFMADD213PS  224(R9), Y10, Y1
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  (DI), Y8, Y3
 	VFMADD231PS  32(DI), Y8, Y2
@@ -2986,7 +2974,7 @@ next:
 
 // func avx2MulHalf2Bias7(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulHalf2Bias7(SB), $800-80
+TEXT ·avx2MulHalf2Bias7(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -3119,51 +3107,39 @@ block:
 	VPBROADCASTD (DI), Y10
 	VPADDD       Y10, Y3, Y3
 	VPADDD       Y10, Y2, Y2
-	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  (R8), Y11, Y3
-	VMOVAPS      Y3, (R8)
+	VMULPS       Y8, Y3, Y3
+	VMOVAPS      Y3, 768(R8)
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y10, Y3
-	VFMADD213PS  32(R8), Y3, Y2
-	VMOVAPS      Y2, 32(R8)
+	VMULPS       Y9, Y2, Y2
+	VMOVAPS      Y2, 800(R8)
 	VPBROADCASTD 4(DI), Y2
 	VPADDD       Y2, Y5, Y5
 	VPADDD       Y2, Y4, Y4
-	VBROADCASTSS 4(SI), Y2
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  64(R8), Y3, Y5
-	VMOVAPS      Y5, 64(R8)
+	VMULPS       Y8, Y5, Y5
+	VMOVAPS      Y5, 832(R8)
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y2, Y2
-	VFMADD213PS  96(R8), Y2, Y4
-	VMOVAPS      Y4, 96(R8)
+	VMULPS       Y9, Y4, Y4
+	VMOVAPS      Y4, 864(R8)
 	VPBROADCASTD 8(DI), Y2
 	VPADDD       Y2, Y7, Y7
 	VPADDD       Y2, Y6, Y6
-	VBROADCASTSS 8(SI), Y2
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  128(R8), Y3, Y7
-	VMOVAPS      Y7, 128(R8)
+	VMULPS       Y8, Y7, Y7
+	VMOVAPS      Y7, 896(R8)
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y2, Y2
-	VFMADD213PS  160(R8), Y2, Y6
-	VMOVAPS      Y6, 160(R8)
+	VMULPS       Y9, Y6, Y6
+	VMOVAPS      Y6, 928(R8)
 	VPBROADCASTD 12(DI), Y2
 	VPADDD       Y2, Y0, Y0
 	VPADDD       Y2, Y1, Y1
-	VBROADCASTSS 12(SI), Y2
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  192(R8), Y3, Y0
-	VMOVAPS      Y0, 192(R8)
+	VMULPS       Y8, Y0, Y0
+	VMOVAPS      Y0, 960(R8)
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y2, Y0
-	VFMADD213PS  224(R8), Y0, Y1
-	VMOVAPS      Y1, 224(R8)
+	VMULPS       Y9, Y1, Y1
+	VMOVAPS      Y1, 992(R8)
 	VMOVDQU      256(CX), Y0
 	VMOVDQU      288(CX), Y1
 	VPBROADCASTD 64(BX), Y2
@@ -3259,23 +3235,23 @@ block:
 	VPADDD       Y10, Y2, Y2
 	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  (R8), Y11, Y3
+	VFMADD213PS  768(R8), Y8, Y3
+	VFMADD213PS  (R8), Y10, Y3
 	VMOVAPS      Y3, (R8)
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y10, Y3
-	VFMADD213PS  32(R8), Y3, Y2
+	VFMADD213PS  800(R8), Y9, Y2
+	VFMADD213PS  32(R8), Y10, Y2
 	VMOVAPS      Y2, 32(R8)
 	VPBROADCASTD 20(DI), Y2
 	VPADDD       Y2, Y5, Y5
 	VPADDD       Y2, Y4, Y4
 	VBROADCASTSS 4(SI), Y2
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  64(R8), Y3, Y5
+	VFMADD213PS  832(R8), Y8, Y5
+	VFMADD213PS  64(R8), Y2, Y5
 	VMOVAPS      Y5, 64(R8)
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y2, Y2
+	VFMADD213PS  864(R8), Y9, Y4
 	VFMADD213PS  96(R8), Y2, Y4
 	VMOVAPS      Y4, 96(R8)
 	VPBROADCASTD 24(DI), Y2
@@ -3283,11 +3259,11 @@ block:
 	VPADDD       Y2, Y6, Y6
 	VBROADCASTSS 8(SI), Y2
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  128(R8), Y3, Y7
+	VFMADD213PS  896(R8), Y8, Y7
+	VFMADD213PS  128(R8), Y2, Y7
 	VMOVAPS      Y7, 128(R8)
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y2, Y2
+	VFMADD213PS  928(R8), Y9, Y6
 	VFMADD213PS  160(R8), Y2, Y6
 	VMOVAPS      Y6, 160(R8)
 	VPBROADCASTD 28(DI), Y2
@@ -3295,12 +3271,12 @@ block:
 	VPADDD       Y2, Y1, Y1
 	VBROADCASTSS 12(SI), Y2
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  192(R8), Y3, Y0
+	VFMADD213PS  960(R8), Y8, Y0
+	VFMADD213PS  192(R8), Y2, Y0
 	VMOVAPS      Y0, 192(R8)
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y2, Y0
-	VFMADD213PS  224(R8), Y0, Y1
+	VFMADD213PS  992(R8), Y9, Y1
+	VFMADD213PS  224(R8), Y2, Y1
 	VMOVAPS      Y1, 224(R8)
 	ADDQ         $+512, CX
 	ADDQ         $+128, BX
@@ -3364,7 +3340,7 @@ next:
 
 // func avx2MulHalf2Bias63(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulHalf2Bias63(SB), $800-80
+TEXT ·avx2MulHalf2Bias63(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -3513,51 +3489,39 @@ block:
 	VPBROADCASTD (DI), Y10
 	VPADDD       Y10, Y3, Y3
 	VPADDD       Y10, Y2, Y2
-	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  (R8), Y11, Y3
-	VMOVAPS      Y3, (R8)
+	VMULPS       Y8, Y3, Y3
+	VMOVAPS      Y3, 768(R8)
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y10, Y3
-	VFMADD213PS  32(R8), Y3, Y2
-	VMOVAPS      Y2, 32(R8)
+	VMULPS       Y9, Y2, Y2
+	VMOVAPS      Y2, 800(R8)
 	VPBROADCASTD 4(DI), Y2
 	VPADDD       Y2, Y5, Y5
 	VPADDD       Y2, Y4, Y4
-	VBROADCASTSS 4(SI), Y2
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  64(R8), Y3, Y5
-	VMOVAPS      Y5, 64(R8)
+	VMULPS       Y8, Y5, Y5
+	VMOVAPS      Y5, 832(R8)
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y2, Y2
-	VFMADD213PS  96(R8), Y2, Y4
-	VMOVAPS      Y4, 96(R8)
+	VMULPS       Y9, Y4, Y4
+	VMOVAPS      Y4, 864(R8)
 	VPBROADCASTD 8(DI), Y2
 	VPADDD       Y2, Y7, Y7
 	VPADDD       Y2, Y6, Y6
-	VBROADCASTSS 8(SI), Y2
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  128(R8), Y3, Y7
-	VMOVAPS      Y7, 128(R8)
+	VMULPS       Y8, Y7, Y7
+	VMOVAPS      Y7, 896(R8)
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y2, Y2
-	VFMADD213PS  160(R8), Y2, Y6
-	VMOVAPS      Y6, 160(R8)
+	VMULPS       Y9, Y6, Y6
+	VMOVAPS      Y6, 928(R8)
 	VPBROADCASTD 12(DI), Y2
 	VPADDD       Y2, Y0, Y0
 	VPADDD       Y2, Y1, Y1
-	VBROADCASTSS 12(SI), Y2
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  192(R8), Y3, Y0
-	VMOVAPS      Y0, 192(R8)
+	VMULPS       Y8, Y0, Y0
+	VMOVAPS      Y0, 960(R8)
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y2, Y0
-	VFMADD213PS  224(R8), Y0, Y1
-	VMOVAPS      Y1, 224(R8)
+	VMULPS       Y9, Y1, Y1
+	VMOVAPS      Y1, 992(R8)
 	VMOVDQU      256(CX), Y0
 	VMOVDQU      288(CX), Y1
 	VPBROADCASTD 64(BX), Y2
@@ -3669,23 +3633,23 @@ block:
 	VPADDD       Y10, Y2, Y2
 	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  (R8), Y11, Y3
+	VFMADD213PS  768(R8), Y8, Y3
+	VFMADD213PS  (R8), Y10, Y3
 	VMOVAPS      Y3, (R8)
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y10, Y3
-	VFMADD213PS  32(R8), Y3, Y2
+	VFMADD213PS  800(R8), Y9, Y2
+	VFMADD213PS  32(R8), Y10, Y2
 	VMOVAPS      Y2, 32(R8)
 	VPBROADCASTD 20(DI), Y2
 	VPADDD       Y2, Y5, Y5
 	VPADDD       Y2, Y4, Y4
 	VBROADCASTSS 4(SI), Y2
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  64(R8), Y3, Y5
+	VFMADD213PS  832(R8), Y8, Y5
+	VFMADD213PS  64(R8), Y2, Y5
 	VMOVAPS      Y5, 64(R8)
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y2, Y2
+	VFMADD213PS  864(R8), Y9, Y4
 	VFMADD213PS  96(R8), Y2, Y4
 	VMOVAPS      Y4, 96(R8)
 	VPBROADCASTD 24(DI), Y2
@@ -3693,11 +3657,11 @@ block:
 	VPADDD       Y2, Y6, Y6
 	VBROADCASTSS 8(SI), Y2
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  128(R8), Y3, Y7
+	VFMADD213PS  896(R8), Y8, Y7
+	VFMADD213PS  128(R8), Y2, Y7
 	VMOVAPS      Y7, 128(R8)
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y2, Y2
+	VFMADD213PS  928(R8), Y9, Y6
 	VFMADD213PS  160(R8), Y2, Y6
 	VMOVAPS      Y6, 160(R8)
 	VPBROADCASTD 28(DI), Y2
@@ -3705,12 +3669,12 @@ block:
 	VPADDD       Y2, Y1, Y1
 	VBROADCASTSS 12(SI), Y2
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  192(R8), Y3, Y0
+	VFMADD213PS  960(R8), Y8, Y0
+	VFMADD213PS  192(R8), Y2, Y0
 	VMOVAPS      Y0, 192(R8)
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y2, Y0
-	VFMADD213PS  224(R8), Y0, Y1
+	VFMADD213PS  992(R8), Y9, Y1
+	VFMADD213PS  224(R8), Y2, Y1
 	VMOVAPS      Y1, 224(R8)
 	ADDQ         $+512, CX
 	ADDQ         $+128, BX
@@ -3774,7 +3738,7 @@ next:
 
 // func avx2MulHalf2Bias127(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulHalf2Bias127(SB), $800-80
+TEXT ·avx2MulHalf2Bias127(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -3955,51 +3919,39 @@ block:
 	VPBROADCASTD (DI), Y10
 	VPADDD       Y10, Y3, Y3
 	VPADDD       Y10, Y2, Y2
-	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  (R8), Y11, Y3
-	VMOVAPS      Y3, (R8)
+	VMULPS       Y8, Y3, Y3
+	VMOVAPS      Y3, 768(R8)
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y10, Y3
-	VFMADD213PS  32(R8), Y3, Y2
-	VMOVAPS      Y2, 32(R8)
+	VMULPS       Y9, Y2, Y2
+	VMOVAPS      Y2, 800(R8)
 	VPBROADCASTD 4(DI), Y2
 	VPADDD       Y2, Y5, Y5
 	VPADDD       Y2, Y4, Y4
-	VBROADCASTSS 4(SI), Y2
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  64(R8), Y3, Y5
-	VMOVAPS      Y5, 64(R8)
+	VMULPS       Y8, Y5, Y5
+	VMOVAPS      Y5, 832(R8)
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y2, Y2
-	VFMADD213PS  96(R8), Y2, Y4
-	VMOVAPS      Y4, 96(R8)
+	VMULPS       Y9, Y4, Y4
+	VMOVAPS      Y4, 864(R8)
 	VPBROADCASTD 8(DI), Y2
 	VPADDD       Y2, Y7, Y7
 	VPADDD       Y2, Y6, Y6
-	VBROADCASTSS 8(SI), Y2
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  128(R8), Y3, Y7
-	VMOVAPS      Y7, 128(R8)
+	VMULPS       Y8, Y7, Y7
+	VMOVAPS      Y7, 896(R8)
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y2, Y2
-	VFMADD213PS  160(R8), Y2, Y6
-	VMOVAPS      Y6, 160(R8)
+	VMULPS       Y9, Y6, Y6
+	VMOVAPS      Y6, 928(R8)
 	VPBROADCASTD 12(DI), Y2
 	VPADDD       Y2, Y0, Y0
 	VPADDD       Y2, Y1, Y1
-	VBROADCASTSS 12(SI), Y2
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  192(R8), Y3, Y0
-	VMOVAPS      Y0, 192(R8)
+	VMULPS       Y8, Y0, Y0
+	VMOVAPS      Y0, 960(R8)
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y2, Y0
-	VFMADD213PS  224(R8), Y0, Y1
-	VMOVAPS      Y1, 224(R8)
+	VMULPS       Y9, Y1, Y1
+	VMOVAPS      Y1, 992(R8)
 	VMOVDQU      256(CX), Y0
 	VMOVDQU      288(CX), Y1
 	VPBROADCASTD 64(BX), Y2
@@ -4143,23 +4095,23 @@ block:
 	VPADDD       Y10, Y2, Y2
 	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y10, Y11
-	VFMADD213PS  (R8), Y11, Y3
+	VFMADD213PS  768(R8), Y8, Y3
+	VFMADD213PS  (R8), Y10, Y3
 	VMOVAPS      Y3, (R8)
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y10, Y3
-	VFMADD213PS  32(R8), Y3, Y2
+	VFMADD213PS  800(R8), Y9, Y2
+	VFMADD213PS  32(R8), Y10, Y2
 	VMOVAPS      Y2, 32(R8)
 	VPBROADCASTD 20(DI), Y2
 	VPADDD       Y2, Y5, Y5
 	VPADDD       Y2, Y4, Y4
 	VBROADCASTSS 4(SI), Y2
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  64(R8), Y3, Y5
+	VFMADD213PS  832(R8), Y8, Y5
+	VFMADD213PS  64(R8), Y2, Y5
 	VMOVAPS      Y5, 64(R8)
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y2, Y2
+	VFMADD213PS  864(R8), Y9, Y4
 	VFMADD213PS  96(R8), Y2, Y4
 	VMOVAPS      Y4, 96(R8)
 	VPBROADCASTD 24(DI), Y2
@@ -4167,11 +4119,11 @@ block:
 	VPADDD       Y2, Y6, Y6
 	VBROADCASTSS 8(SI), Y2
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  128(R8), Y3, Y7
+	VFMADD213PS  896(R8), Y8, Y7
+	VFMADD213PS  128(R8), Y2, Y7
 	VMOVAPS      Y7, 128(R8)
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y2, Y2
+	VFMADD213PS  928(R8), Y9, Y6
 	VFMADD213PS  160(R8), Y2, Y6
 	VMOVAPS      Y6, 160(R8)
 	VPBROADCASTD 28(DI), Y2
@@ -4179,12 +4131,12 @@ block:
 	VPADDD       Y2, Y1, Y1
 	VBROADCASTSS 12(SI), Y2
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y2, Y3
-	VFMADD213PS  192(R8), Y3, Y0
+	VFMADD213PS  960(R8), Y8, Y0
+	VFMADD213PS  192(R8), Y2, Y0
 	VMOVAPS      Y0, 192(R8)
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y2, Y0
-	VFMADD213PS  224(R8), Y0, Y1
+	VFMADD213PS  992(R8), Y9, Y1
+	VFMADD213PS  224(R8), Y2, Y1
 	VMOVAPS      Y1, 224(R8)
 	ADDQ         $+512, CX
 	ADDQ         $+128, BX
@@ -4666,8 +4618,8 @@ group:
 	VPSLLD         $0x03, Y4, Y4
 	VPERMQ         $0xd8, Y4, Y4
 	VPSUBD         Y4, Y3, Y3
-	VMULPS         (DI)(BX*1), Y2, Y1
 	VCVTDQ2PS      Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	ADDQ           $+144, R9
 	ADDQ           $0x20, BX
@@ -4762,9 +4714,9 @@ inside:
 	VPSLLD         $0x03, Y4, Y4
 	VPERMQ         $0xd8, Y4, Y4
 	VPSUBD         Y4, Y3, Y3
+	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
 	VANDPS         160(AX), Y1, Y1
-	VCVTDQ2PS      Y3, Y3
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -4966,8 +4918,8 @@ token:
 	VPERMQ      $0xd8, Y11, Y11
 	VPSUBD      Y11, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
-	VMULPS      256(AX), Y10, Y10
 	VCVTDQ2PS   Y2, Y2
+	VMULPS      256(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R12)
 	ADDQ        $0x20, R12
@@ -5076,9 +5028,9 @@ tailToken:
 	VPERMQ      $0xd8, Y11, Y11
 	VPSUBD      Y11, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
+	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
 	VANDPS      384(AX), Y10, Y10
-	VCVTDQ2PS   Y2, Y2
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
@@ -5271,8 +5223,8 @@ group:
 	VPADDW         Y6, Y5, Y5
 	VPADDW         Y5, Y4, Y4
 	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
-	VMULPS         (DI)(BX*1), Y2, Y2
 	VCVTDQ2PS      Y4, Y4
+	VMULPS         (DI)(BX*1), Y2, Y2
 	VFMADD231PS    Y4, Y2, Y0
 	VFMADD231PS    (R8)(BX*1), Y1, Y0
 	ADDQ           $+160, R9
@@ -5361,9 +5313,9 @@ inside:
 	VPADDW         Y6, Y5, Y5
 	VPADDW         Y5, Y4, Y4
 	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
+	VCVTDQ2PS      Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y2
 	VANDPS         160(AX), Y2, Y2
-	VCVTDQ2PS      Y4, Y4
 	VFMADD231PS    Y4, Y2, Y0
 	VMOVUPS        Y1, Y1
 	VANDPS         160(AX), Y1, Y1
@@ -5560,8 +5512,8 @@ token:
 	VPADDW      Y3, Y1, Y1
 	VPMADDWD    avx2Ones<>+0(SB), Y1, Y1
 	VMOVUPS     (DI)(BX*1), Y3
-	VMULPS      256(AX), Y3, Y3
 	VCVTDQ2PS   Y1, Y1
+	VMULPS      256(AX), Y3, Y3
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     (R8)(BX*1), Y1
 	VFMADD231PS 320(AX), Y1, Y0
@@ -5666,9 +5618,9 @@ tailToken:
 	VPADDW      Y3, Y1, Y1
 	VPMADDWD    avx2Ones<>+0(SB), Y1, Y1
 	VMOVUPS     (DI)(BX*1), Y3
+	VCVTDQ2PS   Y1, Y1
 	VMULPS      256(AX), Y3, Y3
 	VANDPS      384(AX), Y3, Y3
-	VCVTDQ2PS   Y1, Y1
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     320(AX), Y1
 	VANDPS      384(AX), Y1, Y1
@@ -5916,8 +5868,8 @@ group:
 	VPSLLD         $0x04, Y4, Y4
 	VPERMQ         $0xd8, Y4, Y4
 	VPSUBD         Y4, Y3, Y3
-	VMULPS         (DI)(BX*1), Y2, Y1
 	VCVTDQ2PS      Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	ADDQ           $+176, R9
 	ADDQ           $0x20, BX
@@ -6055,9 +6007,9 @@ inside:
 	VPSLLD         $0x04, Y4, Y4
 	VPERMQ         $0xd8, Y4, Y4
 	VPSUBD         Y4, Y3, Y3
+	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
 	VANDPS         160(AX), Y1, Y1
-	VCVTDQ2PS      Y3, Y3
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -6302,8 +6254,8 @@ token:
 	VPERMQ      $0xd8, Y11, Y11
 	VPSUBD      Y11, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
-	VMULPS      256(AX), Y10, Y10
 	VCVTDQ2PS   Y2, Y2
+	VMULPS      256(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R12)
 	ADDQ        $0x20, R12
@@ -6455,9 +6407,9 @@ tailToken:
 	VPERMQ      $0xd8, Y11, Y11
 	VPSUBD      Y11, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
+	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
 	VANDPS      384(AX), Y10, Y10
-	VCVTDQ2PS   Y2, Y2
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
@@ -6693,8 +6645,8 @@ group:
 	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
 	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y4, Y4
-	VMULPS         (DI)(BX*1), Y2, Y2
 	VCVTDQ2PS      Y4, Y4
+	VMULPS         (DI)(BX*1), Y2, Y2
 	VFMADD231PS    Y4, Y2, Y0
 	VFMADD231PS    (R8)(BX*1), Y1, Y0
 	ADDQ           $+192, R9
@@ -6826,9 +6778,9 @@ inside:
 	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
 	VPMADDWD       avx2Ones<>+0(SB), Y5, Y5
 	VPADDD         Y5, Y4, Y4
+	VCVTDQ2PS      Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y2
 	VANDPS         160(AX), Y2, Y2
-	VCVTDQ2PS      Y4, Y4
 	VFMADD231PS    Y4, Y2, Y0
 	VMOVUPS        Y1, Y1
 	VANDPS         160(AX), Y1, Y1
@@ -7068,8 +7020,8 @@ token:
 	VPMADDWD    avx2Ones<>+0(SB), Y3, Y3
 	VPADDD      Y3, Y1, Y1
 	VMOVUPS     (DI)(BX*1), Y3
-	VMULPS      256(AX), Y3, Y3
 	VCVTDQ2PS   Y1, Y1
+	VMULPS      256(AX), Y3, Y3
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     (R8)(BX*1), Y1
 	VFMADD231PS 320(AX), Y1, Y0
@@ -7217,9 +7169,9 @@ tailToken:
 	VPMADDWD    avx2Ones<>+0(SB), Y3, Y3
 	VPADDD      Y3, Y1, Y1
 	VMOVUPS     (DI)(BX*1), Y3
+	VCVTDQ2PS   Y1, Y1
 	VMULPS      256(AX), Y3, Y3
 	VANDPS      384(AX), Y3, Y3
-	VCVTDQ2PS   Y1, Y1
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     320(AX), Y1
 	VANDPS      384(AX), Y1, Y1
@@ -7446,8 +7398,8 @@ group:
 	VPADDD         Y3, Y5, Y5
 	VPADDD         Y5, Y1, Y1
 	VPADDD         Y1, Y4, Y4
-	VMULPS         (DI)(BX*1), Y2, Y1
 	VCVTDQ2PS      Y4, Y4
+	VMULPS         (DI)(BX*1), Y2, Y1
 	VFMADD231PS    Y4, Y1, Y0
 	ADDQ           $+272, R8
 	ADDQ           $0x20, BX
@@ -7568,9 +7520,9 @@ inside:
 	VPADDD         Y3, Y5, Y5
 	VPADDD         Y5, Y1, Y1
 	VPADDD         Y1, Y4, Y4
+	VCVTDQ2PS      Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y1
 	VANDPS         160(AX), Y1, Y1
-	VCVTDQ2PS      Y4, Y4
 	VFMADD231PS    Y4, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -7793,8 +7745,8 @@ token:
 	VPADDD      Y11, Y10, Y10
 	VPADDD      Y10, Y6, Y6
 	VMOVUPS     (DI)(BX*1), Y10
-	VMULPS      256(AX), Y10, Y10
 	VCVTDQ2PS   Y6, Y6
+	VMULPS      256(AX), Y10, Y10
 	VFMADD231PS Y6, Y10, Y1
 	VMOVAPS     Y1, (R11)
 	ADDQ        $0x20, R11
@@ -7928,9 +7880,9 @@ tailToken:
 	VPADDD      Y11, Y10, Y10
 	VPADDD      Y10, Y6, Y6
 	VMOVUPS     (DI)(BX*1), Y10
+	VCVTDQ2PS   Y6, Y6
 	VMULPS      256(AX), Y10, Y10
 	VANDPS      384(AX), Y10, Y10
-	VCVTDQ2PS   Y6, Y6
 	VFMADD231PS Y6, Y10, Y1
 	VMOVAPS     Y1, (R9)
 	ADDQ        $0x20, R9
@@ -8157,8 +8109,8 @@ group:
 	VPADDD         Y1, Y5, Y5
 	VPADDD         Y5, Y4, Y4
 	VPADDD         Y4, Y3, Y3
-	VMULPS         (DI)(BX*1), Y2, Y1
 	VCVTDQ2PS      Y3, Y3
+	VMULPS         (DI)(BX*1), Y2, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	ADDQ           $+144, R8
 	ADDQ           $0x20, BX
@@ -8285,9 +8237,9 @@ inside:
 	VPADDD         Y1, Y5, Y5
 	VPADDD         Y5, Y4, Y4
 	VPADDD         Y4, Y3, Y3
+	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
 	VANDPS         160(AX), Y1, Y1
-	VCVTDQ2PS      Y3, Y3
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -8514,8 +8466,8 @@ token:
 	VPADDD      Y11, Y10, Y10
 	VPADDD      Y10, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
-	VMULPS      256(AX), Y10, Y10
 	VCVTDQ2PS   Y2, Y2
+	VMULPS      256(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R11)
 	ADDQ        $0x20, R11
@@ -8655,9 +8607,9 @@ tailToken:
 	VPADDD      Y11, Y10, Y10
 	VPADDD      Y10, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
+	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
 	VANDPS      384(AX), Y10, Y10
-	VCVTDQ2PS   Y2, Y2
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R9)
 	ADDQ        $0x20, R9
@@ -8798,12 +8750,11 @@ group:
 	VPERM2I128   $0x20, Y3, Y6, Y1
 	VPERM2I128   $0x31, Y3, Y6, Y3
 	VPERMQ       $0xd8, (SI)(DX*1), Y4
-	VMULPS       Y12, Y4, Y5
 	VCVTDQ2PS    Y1, Y1
-	VFMADD231PS  Y1, Y5, Y0
-	VMULPS       Y2, Y4, Y1
 	VCVTDQ2PS    Y3, Y3
-	VFMADD231PS  Y3, Y1, Y0
+	VMULPS       Y12, Y1, Y1
+	VFMADD231PS  Y2, Y3, Y1
+	VFMADD231PS  Y4, Y1, Y0
 	VMOVDQU      (DI)(DX*2), Y1
 	VSHUFPS      $0x88, 32(DI)(DX*2), Y1, Y2
 	VSHUFPS      $0xdd, 32(DI)(DX*2), Y1, Y1
@@ -8955,12 +8906,11 @@ token:
 	VPERM2I128   $0x20, Y10, Y9, Y11
 	VPERM2I128   $0x31, Y10, Y9, Y9
 	VPERMQ       $0xd8, (DI)(BX*1), Y10
-	VMULPS       256(AX), Y10, Y12
 	VCVTDQ2PS    Y11, Y11
-	VFMADD231PS  Y11, Y12, Y1
-	VMULPS       288(AX), Y10, Y11
 	VCVTDQ2PS    Y9, Y9
-	VFMADD231PS  Y9, Y11, Y1
+	VMULPS       256(AX), Y11, Y11
+	VFMADD231PS  288(AX), Y9, Y11
+	VFMADD231PS  Y10, Y11, Y1
 	VMOVDQU      (R8)(BX*2), Y9
 	VSHUFPS      $0x88, 32(R8)(BX*2), Y9, Y11
 	VSHUFPS      $0xdd, 32(R8)(BX*2), Y9, Y9
@@ -9131,12 +9081,11 @@ group:
 	VPSUBD       Y5, Y1, Y1
 	VPSUBD       Y3, Y2, Y2
 	VPERMQ       $0xd8, (SI)(DX*1), Y3
-	VMULPS       Y11, Y3, Y5
 	VCVTDQ2PS    Y1, Y1
-	VFMADD231PS  Y1, Y5, Y0
-	VMULPS       Y4, Y3, Y1
 	VCVTDQ2PS    Y2, Y2
-	VFMADD231PS  Y2, Y1, Y0
+	VMULPS       Y11, Y1, Y1
+	VFMADD231PS  Y4, Y2, Y1
+	VFMADD231PS  Y3, Y1, Y0
 	ADDQ         $+110, R8
 	ADDQ         $0x20, DX
 	CMPQ         DX, R9
@@ -9296,12 +9245,11 @@ token:
 	VPSUBD      Y12, Y11, Y11
 	VPSUBD      Y10, Y9, Y9
 	VPERMQ      $0xd8, (DI)(BX*1), Y10
-	VMULPS      256(AX), Y10, Y12
 	VCVTDQ2PS   Y11, Y11
-	VFMADD231PS Y11, Y12, Y3
-	VMULPS      288(AX), Y10, Y10
 	VCVTDQ2PS   Y9, Y9
-	VFMADD231PS Y9, Y10, Y3
+	VMULPS      256(AX), Y11, Y11
+	VFMADD231PS 288(AX), Y9, Y11
+	VFMADD231PS Y10, Y11, Y3
 	VMOVAPS     Y3, (R12)
 	ADDQ        $0x20, R12
 	LEAQ        (SI)(CX*8), SI
@@ -9439,8 +9387,8 @@ group:
 	VPERM2I128   $0x21, Y3, Y1, Y5
 	VPBLENDD     $0xf0, Y3, Y1, Y1
 	VPADDD       Y5, Y1, Y1
-	VMULPS       (SI)(DX*1), Y2, Y2
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       (SI)(DX*1), Y2, Y2
 	VFMADD231PS  Y1, Y2, Y0
 	VFNMADD231PS (DI)(DX*1), Y4, Y0
 	ADDQ         $+144, R8
@@ -9578,8 +9526,8 @@ token:
 	VPBLENDD     $0xf0, Y2, Y11, Y11
 	VPADDD       Y3, Y11, Y11
 	VMOVUPS      (DI)(BX*1), Y2
-	VMULPS       256(AX), Y2, Y2
 	VCVTDQ2PS    Y11, Y11
+	VMULPS       256(AX), Y2, Y2
 	VFMADD231PS  Y11, Y2, Y1
 	VMOVUPS      (R8)(BX*1), Y2
 	VFNMADD231PS 320(AX), Y2, Y1
@@ -9755,8 +9703,8 @@ group:
 	VPERM2I128   $0x21, Y3, Y1, Y5
 	VPBLENDD     $0xf0, Y3, Y1, Y1
 	VPADDD       Y5, Y1, Y1
-	VMULPS       (SI)(DX*1), Y2, Y2
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       (SI)(DX*1), Y2, Y2
 	VFMADD231PS  Y1, Y2, Y0
 	VFNMADD231PS (DI)(DX*1), Y4, Y0
 	ADDQ         $+176, R8
@@ -9930,8 +9878,8 @@ token:
 	VPBLENDD     $0xf0, Y2, Y11, Y11
 	VPADDD       Y3, Y11, Y11
 	VMOVUPS      (DI)(BX*1), Y2
-	VMULPS       256(AX), Y2, Y2
 	VCVTDQ2PS    Y11, Y11
+	VMULPS       256(AX), Y2, Y2
 	VFMADD231PS  Y11, Y2, Y1
 	VMOVUPS      (R8)(BX*1), Y2
 	VFNMADD231PS 320(AX), Y2, Y1
@@ -10102,8 +10050,8 @@ group:
 	VPADDD         Y2, Y5, Y5
 	VPADDD         Y5, Y4, Y4
 	VPADDD         Y4, Y3, Y3
-	VMULPS         (SI)(DX*1), Y1, Y1
 	VCVTDQ2PS      Y3, Y3
+	VMULPS         (SI)(DX*1), Y1, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	ADDQ           $+136, DI
 	ADDQ           $0x20, DX
@@ -10270,8 +10218,8 @@ token:
 	VPADDD      Y11, Y10, Y10
 	VPADDD      Y10, Y2, Y2
 	VMOVUPS     (DI)(BX*1), Y10
-	VMULPS      256(AX), Y10, Y10
 	VCVTDQ2PS   Y2, Y2
+	VMULPS      256(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y0
 	VMOVAPS     Y0, (R11)
 	ADDQ        $0x20, R11
@@ -10438,12 +10386,11 @@ group:
 	VPSUBD       Y5, Y1, Y1
 	VPSUBD       Y4, Y3, Y3
 	VPERMQ       $0xd8, (SI)(DX*1), Y4
-	VMULPS       Y11, Y4, Y5
 	VCVTDQ2PS    Y1, Y1
-	VFMADD231PS  Y1, Y5, Y0
-	VMULPS       Y2, Y4, Y1
 	VCVTDQ2PS    Y3, Y3
-	VFMADD231PS  Y3, Y1, Y0
+	VMULPS       Y11, Y1, Y1
+	VFMADD231PS  Y2, Y3, Y1
+	VFMADD231PS  Y4, Y1, Y0
 	ADDQ         $+210, R8
 	ADDQ         $0x20, DX
 	CMPQ         DX, R9
@@ -10609,12 +10556,11 @@ token:
 	VPSUBD      Y12, Y10, Y10
 	VPSUBD      Y11, Y9, Y9
 	VPERMQ      $0xd8, (DI)(BX*1), Y11
-	VMULPS      256(AX), Y11, Y12
 	VCVTDQ2PS   Y10, Y10
-	VFMADD231PS Y10, Y12, Y1
-	VMULPS      288(AX), Y11, Y10
 	VCVTDQ2PS   Y9, Y9
-	VFMADD231PS Y9, Y10, Y1
+	VMULPS      256(AX), Y10, Y10
+	VFMADD231PS 288(AX), Y9, Y10
+	VFMADD231PS Y11, Y10, Y1
 	VMOVAPS     Y1, (R12)
 	ADDQ        $0x20, R12
 	LEAQ        (SI)(CX*8), SI

@@ -158,6 +158,7 @@ func mulGeneric(f *format, a *mulArgs, tile int) {
 			for j := range 8 {
 				var p float32
 				for b := panelStart(nb, j); b < panelStart(nb, j+1); b++ {
+					var sums [2]int32
 					for h := range f.scales {
 						var s int32
 						if f.bias != 0 {
@@ -168,7 +169,12 @@ func mulGeneric(f *format, a *mulArgs, tile int) {
 								s += int32(q[512*b+64*g+4*r+i]) * int32(w[32*tile*b+4*tile*g+4*t+i])
 							}
 						}
-						p = fma32(float32(s), float32(scale[(b*f.scales+h)*16+r]*as[b*tile+t]), p)
+						sums[h] = s
+					}
+					if f.scales == 1 {
+						p = fma32(float32(sums[0]), float32(scale[b*16+r]*as[b*tile+t]), p)
+					} else {
+						p = fma32(halves(sums, scale[2*b*16+r], scale[(2*b+1)*16+r]), as[b*tile+t], p)
 					}
 					for h := range f.offs {
 						p = fma32(slice(a.off, 16*f.offs*nb)[(b*f.offs+h)*16+r], slice(a.sum, f.offs*tile*nb)[(b*f.offs+h)*tile+t], p)
@@ -179,6 +185,11 @@ func mulGeneric(f *format, a *mulArgs, tile int) {
 			c[t*a.ldc+r] = y
 		}
 	}
+}
+
+// halves joins the sums of a block's halves, each times its scale. The token's scale comes after: that is one operation less.
+func halves(sums [2]int32, first, last float32) float32 {
+	return fma32(float32(sums[1]), last, float32(float32(sums[0])*first))
 }
 
 func mulFloatGeneric(a *mulFloatArgs, tile int) {
@@ -398,13 +409,14 @@ func dotGeneric(f *format, a *dotArgs) {
 			x, as, sum, half := slice(at(a.q, t*32*nb), 32*nb), slice(at(a.scale, t*nb), nb), slice(at(a.sum, t*nb), nb), slice(at(a.half, t*2*nb), 2*nb)
 			var p [8]float32
 			for b := range nb {
-				for h := range f.scales {
-					var s int32
-					n := 32 / f.scales
-					for i := b*32 + h*n; i < b*32+(h+1)*n; i++ {
-						s += (int32(q[i]) - f.bias) * int32(x[i])
-					}
-					p[b%8] = fma32(float32(s), float32(scale[b*f.scales+h]*as[b]), p[b%8])
+				var sums [2]int32
+				for i := range 32 {
+					sums[i*f.scales/32] += (int32(q[32*b+i]) - f.bias) * int32(x[32*b+i])
+				}
+				if f.scales == 1 {
+					p[b%8] = fma32(float32(sums[0]), float32(scale[b]*as[b]), p[b%8])
+				} else {
+					p[b%8] = fma32(halves(sums, scale[2*b], scale[2*b+1]), as[b], p[b%8])
 				}
 				switch f.offs {
 				case 1:

@@ -322,11 +322,11 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-
-	// p = fma(s, scale·as, p)
 	FMOVQ 0(R4), F24
 	FMOVQ 16(R4), F25
 	FMOVQ 0(R7), F26
+
+	// p = fma(s, scale·as, p)
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4f9a931b // fmul v27.4s, v24.4s, v26.s[0]
 	WORD $0x4e3bcc08 // fmla v8.4s, v0.4s, v27.4s
@@ -384,19 +384,19 @@ end6:
 	SUBS $1, R11, R11
 	BNE loop2
 end3:
-	ADD R10, R1, R3
-	FMOVQ F16, 0(R3)
-	FMOVQ F17, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F18, 0(R3)
-	FMOVQ F19, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F20, 0(R3)
-	FMOVQ F21, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F22, 0(R3)
-	FMOVQ F23, 16(R3)
-	ADD R2, R3, R3
+	ADD R10, R1, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F17, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F18, 0(R15)
+	FMOVQ F19, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F20, 0(R15)
+	FMOVQ F21, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F22, 0(R15)
+	FMOVQ F23, 16(R15)
+	ADD R2, R15, R15
 	EOR $32, R10, R10
 	CBNZ R10, half1
 	RET
@@ -543,11 +543,11 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-
-	// p = fma(s, scale·as, p)
 	FMOVQ 0(R4), F24
 	FMOVQ 16(R4), F25
 	FMOVQ 0(R7), F26
+
+	// p = fma(s, scale·as, p)
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4f9a931b // fmul v27.4s, v24.4s, v26.s[0]
 	WORD $0x4e3bcc08 // fmla v8.4s, v0.4s, v27.4s
@@ -591,19 +591,19 @@ end6:
 	SUBS $1, R11, R11
 	BNE loop2
 end3:
-	ADD R10, R1, R3
-	FMOVQ F16, 0(R3)
-	FMOVQ F17, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F18, 0(R3)
-	FMOVQ F19, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F20, 0(R3)
-	FMOVQ F21, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F22, 0(R3)
-	FMOVQ F23, 16(R3)
-	ADD R2, R3, R3
+	ADD R10, R1, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F17, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F18, 0(R15)
+	FMOVQ F19, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F20, 0(R15)
+	FMOVQ F21, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F22, 0(R15)
+	FMOVQ F23, 16(R15)
+	ADD R2, R15, R15
 	EOR $32, R10, R10
 	CBNZ R10, half1
 	RET
@@ -765,11 +765,11 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-
-	// p = fma(s, scale·as, p)
 	FMOVQ 0(R4), F24
 	FMOVQ 16(R4), F25
 	FMOVQ 0(R7), F26
+
+	// p = fma(s, scale·as, p)
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4f9a931b // fmul v27.4s, v24.4s, v26.s[0]
 	WORD $0x4e3bcc08 // fmla v8.4s, v0.4s, v27.4s
@@ -812,19 +812,19 @@ end6:
 	SUBS $1, R11, R11
 	BNE loop2
 end3:
-	ADD R10, R1, R3
-	FMOVQ F16, 0(R3)
-	FMOVQ F17, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F18, 0(R3)
-	FMOVQ F19, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F20, 0(R3)
-	FMOVQ F21, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F22, 0(R3)
-	FMOVQ F23, 16(R3)
-	ADD R2, R3, R3
+	ADD R10, R1, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F17, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F18, 0(R15)
+	FMOVQ F19, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F20, 0(R15)
+	FMOVQ F21, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F22, 0(R15)
+	FMOVQ F23, 16(R15)
+	ADD R2, R15, R15
 	EOR $32, R10, R10
 	CBNZ R10, half1
 	RET
@@ -852,6 +852,19 @@ half1:
 	WORD $0x6f00e415 // movi v21.2d, #0
 	WORD $0x6f00e416 // movi v22.2d, #0
 	WORD $0x6f00e417 // movi v23.2d, #0
+	ADD R10, R1, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F16, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F16, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F16, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F16, 16(R15)
+	ADD R2, R15, R15
 	LSR $3, R0, R13
 	AND $7, R0, R14
 	MOVD $8, R11
@@ -927,35 +940,27 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-
-	// p = fma(s, scale·as, p)
 	FMOVQ 0(R4), F24
 	FMOVQ 16(R4), F25
 	FMOVQ 0(R7), F26
+
+	// y = s·scale
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f9a931b // fmul v27.4s, v24.4s, v26.s[0]
-	WORD $0x4e3bcc08 // fmla v8.4s, v0.4s, v27.4s
+	WORD $0x6e38dc10 // fmul v16.4s, v0.4s, v24.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4f9a933c // fmul v28.4s, v25.4s, v26.s[0]
-	WORD $0x4e3ccc29 // fmla v9.4s, v1.4s, v28.4s
+	WORD $0x6e39dc31 // fmul v17.4s, v1.4s, v25.4s
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4fba931b // fmul v27.4s, v24.4s, v26.s[1]
-	WORD $0x4e3bcc4a // fmla v10.4s, v2.4s, v27.4s
+	WORD $0x6e38dc52 // fmul v18.4s, v2.4s, v24.4s
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fba933c // fmul v28.4s, v25.4s, v26.s[1]
-	WORD $0x4e3ccc6b // fmla v11.4s, v3.4s, v28.4s
+	WORD $0x6e39dc73 // fmul v19.4s, v3.4s, v25.4s
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4f9a9b1b // fmul v27.4s, v24.4s, v26.s[2]
-	WORD $0x4e3bcc8c // fmla v12.4s, v4.4s, v27.4s
+	WORD $0x6e38dc94 // fmul v20.4s, v4.4s, v24.4s
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x4f9a9b3c // fmul v28.4s, v25.4s, v26.s[2]
-	WORD $0x4e3cccad // fmla v13.4s, v5.4s, v28.4s
+	WORD $0x6e39dcb5 // fmul v21.4s, v5.4s, v25.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4fba9b1b // fmul v27.4s, v24.4s, v26.s[3]
-	WORD $0x4e3bccce // fmla v14.4s, v6.4s, v27.4s
+	WORD $0x6e38dcd6 // fmul v22.4s, v6.4s, v24.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4fba9b3c // fmul v28.4s, v25.4s, v26.s[3]
-	WORD $0x4e3cccef // fmla v15.4s, v7.4s, v28.4s
+	WORD $0x6e39dcf7 // fmul v23.4s, v7.4s, v25.4s
 
 	// products of 16 values
 	FMOVQ 16(R9), F24
@@ -1011,35 +1016,35 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-
-	// p = fma(s, scale·as, p)
 	FMOVQ 64(R4), F24
 	FMOVQ 80(R4), F25
 	FMOVQ 0(R7), F26
+
+	// p = fma(fma(s, scale, y), as, p)
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f9a931b // fmul v27.4s, v24.4s, v26.s[0]
-	WORD $0x4e3bcc08 // fmla v8.4s, v0.4s, v27.4s
+	WORD $0x4e38cc10 // fmla v16.4s, v0.4s, v24.4s
+	WORD $0x4f9a1208 // fmla v8.4s, v16.4s, v26.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4f9a933c // fmul v28.4s, v25.4s, v26.s[0]
-	WORD $0x4e3ccc29 // fmla v9.4s, v1.4s, v28.4s
+	WORD $0x4e39cc31 // fmla v17.4s, v1.4s, v25.4s
+	WORD $0x4f9a1229 // fmla v9.4s, v17.4s, v26.s[0]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4fba931b // fmul v27.4s, v24.4s, v26.s[1]
-	WORD $0x4e3bcc4a // fmla v10.4s, v2.4s, v27.4s
+	WORD $0x4e38cc52 // fmla v18.4s, v2.4s, v24.4s
+	WORD $0x4fba124a // fmla v10.4s, v18.4s, v26.s[1]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fba933c // fmul v28.4s, v25.4s, v26.s[1]
-	WORD $0x4e3ccc6b // fmla v11.4s, v3.4s, v28.4s
+	WORD $0x4e39cc73 // fmla v19.4s, v3.4s, v25.4s
+	WORD $0x4fba126b // fmla v11.4s, v19.4s, v26.s[1]
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4f9a9b1b // fmul v27.4s, v24.4s, v26.s[2]
-	WORD $0x4e3bcc8c // fmla v12.4s, v4.4s, v27.4s
+	WORD $0x4e38cc94 // fmla v20.4s, v4.4s, v24.4s
+	WORD $0x4f9a1a8c // fmla v12.4s, v20.4s, v26.s[2]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x4f9a9b3c // fmul v28.4s, v25.4s, v26.s[2]
-	WORD $0x4e3cccad // fmla v13.4s, v5.4s, v28.4s
+	WORD $0x4e39ccb5 // fmla v21.4s, v5.4s, v25.4s
+	WORD $0x4f9a1aad // fmla v13.4s, v21.4s, v26.s[2]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4fba9b1b // fmul v27.4s, v24.4s, v26.s[3]
-	WORD $0x4e3bccce // fmla v14.4s, v6.4s, v27.4s
+	WORD $0x4e38ccd6 // fmla v22.4s, v6.4s, v24.4s
+	WORD $0x4fba1ace // fmla v14.4s, v22.4s, v26.s[3]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4fba9b3c // fmul v28.4s, v25.4s, v26.s[3]
-	WORD $0x4e3cccef // fmla v15.4s, v7.4s, v28.4s
+	WORD $0x4e39ccf7 // fmla v23.4s, v7.4s, v25.4s
+	WORD $0x4fba1aef // fmla v15.4s, v23.4s, v26.s[3]
 	ADD $512, R3, R3
 	ADD $128, R6, R6
 	ADD $128, R4, R4
@@ -1048,30 +1053,38 @@ loop5:
 	SUBS $1, R12, R12
 	BNE loop5
 end6:
-	WORD $0x4e28d610 // fadd v16.4s, v16.4s, v8.4s
-	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
-	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0x4e2ed6d6 // fadd v22.4s, v22.4s, v14.4s
-	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	ADD R10, R1, R15
+	FMOVQ 0(R15), F24
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	FMOVQ F24, 0(R15)
+	FMOVQ 16(R15), F25
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	FMOVQ F25, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ 0(R15), F24
+	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
+	FMOVQ F24, 0(R15)
+	FMOVQ 16(R15), F25
+	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
+	FMOVQ F25, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ 0(R15), F24
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	FMOVQ F24, 0(R15)
+	FMOVQ 16(R15), F25
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	FMOVQ F25, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ 0(R15), F24
+	WORD $0x4e2ed718 // fadd v24.4s, v24.4s, v14.4s
+	FMOVQ F24, 0(R15)
+	FMOVQ 16(R15), F25
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	FMOVQ F25, 16(R15)
+	ADD R2, R15, R15
 	SUBS $1, R11, R11
 	BNE loop2
 end3:
-	ADD R10, R1, R3
-	FMOVQ F16, 0(R3)
-	FMOVQ F17, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F18, 0(R3)
-	FMOVQ F19, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F20, 0(R3)
-	FMOVQ F21, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F22, 0(R3)
-	FMOVQ F23, 16(R3)
-	ADD R2, R3, R3
 	EOR $32, R10, R10
 	CBNZ R10, half1
 	RET
@@ -1101,6 +1114,19 @@ half1:
 	WORD $0x6f00e415 // movi v21.2d, #0
 	WORD $0x6f00e416 // movi v22.2d, #0
 	WORD $0x6f00e417 // movi v23.2d, #0
+	ADD R10, R1, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F16, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F16, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F16, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F16, 16(R15)
+	ADD R2, R15, R15
 	LSR $3, R0, R13
 	AND $7, R0, R14
 	MOVD $8, R11
@@ -1175,35 +1201,27 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-
-	// p = fma(s, scale·as, p)
 	FMOVQ 0(R4), F24
 	FMOVQ 16(R4), F25
 	FMOVQ 0(R7), F26
+
+	// y = s·scale
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f9a931b // fmul v27.4s, v24.4s, v26.s[0]
-	WORD $0x4e3bcc08 // fmla v8.4s, v0.4s, v27.4s
+	WORD $0x6e38dc10 // fmul v16.4s, v0.4s, v24.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4f9a933c // fmul v28.4s, v25.4s, v26.s[0]
-	WORD $0x4e3ccc29 // fmla v9.4s, v1.4s, v28.4s
+	WORD $0x6e39dc31 // fmul v17.4s, v1.4s, v25.4s
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4fba931b // fmul v27.4s, v24.4s, v26.s[1]
-	WORD $0x4e3bcc4a // fmla v10.4s, v2.4s, v27.4s
+	WORD $0x6e38dc52 // fmul v18.4s, v2.4s, v24.4s
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fba933c // fmul v28.4s, v25.4s, v26.s[1]
-	WORD $0x4e3ccc6b // fmla v11.4s, v3.4s, v28.4s
+	WORD $0x6e39dc73 // fmul v19.4s, v3.4s, v25.4s
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4f9a9b1b // fmul v27.4s, v24.4s, v26.s[2]
-	WORD $0x4e3bcc8c // fmla v12.4s, v4.4s, v27.4s
+	WORD $0x6e38dc94 // fmul v20.4s, v4.4s, v24.4s
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x4f9a9b3c // fmul v28.4s, v25.4s, v26.s[2]
-	WORD $0x4e3cccad // fmla v13.4s, v5.4s, v28.4s
+	WORD $0x6e39dcb5 // fmul v21.4s, v5.4s, v25.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4fba9b1b // fmul v27.4s, v24.4s, v26.s[3]
-	WORD $0x4e3bccce // fmla v14.4s, v6.4s, v27.4s
+	WORD $0x6e38dcd6 // fmul v22.4s, v6.4s, v24.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4fba9b3c // fmul v28.4s, v25.4s, v26.s[3]
-	WORD $0x4e3cccef // fmla v15.4s, v7.4s, v28.4s
+	WORD $0x6e39dcf7 // fmul v23.4s, v7.4s, v25.4s
 
 	// products of 16 values
 	WORD $0x6f00e400 // movi v0.2d, #0
@@ -1258,35 +1276,35 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-
-	// p = fma(s, scale·as, p)
 	FMOVQ 64(R4), F24
 	FMOVQ 80(R4), F25
 	FMOVQ 0(R7), F26
+
+	// p = fma(fma(s, scale, y), as, p)
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4f9a931b // fmul v27.4s, v24.4s, v26.s[0]
-	WORD $0x4e3bcc08 // fmla v8.4s, v0.4s, v27.4s
+	WORD $0x4e38cc10 // fmla v16.4s, v0.4s, v24.4s
+	WORD $0x4f9a1208 // fmla v8.4s, v16.4s, v26.s[0]
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4f9a933c // fmul v28.4s, v25.4s, v26.s[0]
-	WORD $0x4e3ccc29 // fmla v9.4s, v1.4s, v28.4s
+	WORD $0x4e39cc31 // fmla v17.4s, v1.4s, v25.4s
+	WORD $0x4f9a1229 // fmla v9.4s, v17.4s, v26.s[0]
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4fba931b // fmul v27.4s, v24.4s, v26.s[1]
-	WORD $0x4e3bcc4a // fmla v10.4s, v2.4s, v27.4s
+	WORD $0x4e38cc52 // fmla v18.4s, v2.4s, v24.4s
+	WORD $0x4fba124a // fmla v10.4s, v18.4s, v26.s[1]
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4fba933c // fmul v28.4s, v25.4s, v26.s[1]
-	WORD $0x4e3ccc6b // fmla v11.4s, v3.4s, v28.4s
+	WORD $0x4e39cc73 // fmla v19.4s, v3.4s, v25.4s
+	WORD $0x4fba126b // fmla v11.4s, v19.4s, v26.s[1]
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4f9a9b1b // fmul v27.4s, v24.4s, v26.s[2]
-	WORD $0x4e3bcc8c // fmla v12.4s, v4.4s, v27.4s
+	WORD $0x4e38cc94 // fmla v20.4s, v4.4s, v24.4s
+	WORD $0x4f9a1a8c // fmla v12.4s, v20.4s, v26.s[2]
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x4f9a9b3c // fmul v28.4s, v25.4s, v26.s[2]
-	WORD $0x4e3cccad // fmla v13.4s, v5.4s, v28.4s
+	WORD $0x4e39ccb5 // fmla v21.4s, v5.4s, v25.4s
+	WORD $0x4f9a1aad // fmla v13.4s, v21.4s, v26.s[2]
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4fba9b1b // fmul v27.4s, v24.4s, v26.s[3]
-	WORD $0x4e3bccce // fmla v14.4s, v6.4s, v27.4s
+	WORD $0x4e38ccd6 // fmla v22.4s, v6.4s, v24.4s
+	WORD $0x4fba1ace // fmla v14.4s, v22.4s, v26.s[3]
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4fba9b3c // fmul v28.4s, v25.4s, v26.s[3]
-	WORD $0x4e3cccef // fmla v15.4s, v7.4s, v28.4s
+	WORD $0x4e39ccf7 // fmla v23.4s, v7.4s, v25.4s
+	WORD $0x4fba1aef // fmla v15.4s, v23.4s, v26.s[3]
 
 	// p = fma(off, sum, p)
 	FMOVQ 0(R5), F24
@@ -1322,30 +1340,38 @@ loop5:
 	SUBS $1, R12, R12
 	BNE loop5
 end6:
-	WORD $0x4e28d610 // fadd v16.4s, v16.4s, v8.4s
-	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
-	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
-	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
-	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
-	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
-	WORD $0x4e2ed6d6 // fadd v22.4s, v22.4s, v14.4s
-	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
+	ADD R10, R1, R15
+	FMOVQ 0(R15), F24
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	FMOVQ F24, 0(R15)
+	FMOVQ 16(R15), F25
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	FMOVQ F25, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ 0(R15), F24
+	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
+	FMOVQ F24, 0(R15)
+	FMOVQ 16(R15), F25
+	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
+	FMOVQ F25, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ 0(R15), F24
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	FMOVQ F24, 0(R15)
+	FMOVQ 16(R15), F25
+	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
+	FMOVQ F25, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ 0(R15), F24
+	WORD $0x4e2ed718 // fadd v24.4s, v24.4s, v14.4s
+	FMOVQ F24, 0(R15)
+	FMOVQ 16(R15), F25
+	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
+	FMOVQ F25, 16(R15)
+	ADD R2, R15, R15
 	SUBS $1, R11, R11
 	BNE loop2
 end3:
-	ADD R10, R1, R3
-	FMOVQ F16, 0(R3)
-	FMOVQ F17, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F18, 0(R3)
-	FMOVQ F19, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F20, 0(R3)
-	FMOVQ F21, 16(R3)
-	ADD R2, R3, R3
-	FMOVQ F22, 0(R3)
-	FMOVQ F23, 16(R3)
-	ADD R2, R3, R3
 	EOR $32, R10, R10
 	CBNZ R10, half1
 	RET
@@ -12093,10 +12119,9 @@ loop3:
 	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	FMOVQ 0(R11), F15
-	WORD $0x6e2fde30 // fmul v16.4s, v17.4s, v15.4s
-	WORD $0x4e30cc61 // fmla v1.4s, v3.4s, v16.4s
-	WORD $0x6e2fde70 // fmul v16.4s, v19.4s, v15.4s
-	WORD $0x4e30cca1 // fmla v1.4s, v5.4s, v16.4s
+	WORD $0x6e31dc70 // fmul v16.4s, v3.4s, v17.4s
+	WORD $0x4e33ccb0 // fmla v16.4s, v5.4s, v19.4s
+	WORD $0x4e2fce01 // fmla v1.4s, v16.4s, v15.4s
 	FMOVQ 0(R12), F13
 	FMOVQ 16(R12), F14
 	WORD $0x4e8e19a7 // uzp1 v7.4s, v13.4s, v14.4s
@@ -12164,10 +12189,9 @@ loop3:
 	WORD $0x4ea6bca5 // addp v5.4s, v5.4s, v6.4s
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	FMOVQ 16(R11), F15
-	WORD $0x6e2fde50 // fmul v16.4s, v18.4s, v15.4s
-	WORD $0x4e30cc62 // fmla v2.4s, v3.4s, v16.4s
-	WORD $0x6e2fde90 // fmul v16.4s, v20.4s, v15.4s
-	WORD $0x4e30cca2 // fmla v2.4s, v5.4s, v16.4s
+	WORD $0x6e32dc70 // fmul v16.4s, v3.4s, v18.4s
+	WORD $0x4e34ccb0 // fmla v16.4s, v5.4s, v20.4s
+	WORD $0x4e2fce02 // fmla v2.4s, v16.4s, v15.4s
 	FMOVQ 32(R12), F13
 	FMOVQ 48(R12), F14
 	WORD $0x4e8e19a7 // uzp1 v7.4s, v13.4s, v14.4s
@@ -12370,10 +12394,9 @@ loop3:
 	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	FMOVQ 0(R12), F17
-	WORD $0x6e31de72 // fmul v18.4s, v19.4s, v17.4s
-	WORD $0x4e32cca1 // fmla v1.4s, v5.4s, v18.4s
-	WORD $0x6e31deb2 // fmul v18.4s, v21.4s, v17.4s
-	WORD $0x4e32cce1 // fmla v1.4s, v7.4s, v18.4s
+	WORD $0x6e33dcb2 // fmul v18.4s, v5.4s, v19.4s
+	WORD $0x4e35ccf2 // fmla v18.4s, v7.4s, v21.4s
+	WORD $0x4e31ce41 // fmla v1.4s, v18.4s, v17.4s
 	FMOVQ 0(R14), F15
 	FMOVQ 16(R14), F16
 	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
@@ -12385,10 +12408,9 @@ loop3:
 	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
 	WORD $0x4e2ecf21 // fmla v1.4s, v25.4s, v14.4s
 	FMOVQ 0(R13), F17
-	WORD $0x6e31de72 // fmul v18.4s, v19.4s, v17.4s
-	WORD $0x4e32cd23 // fmla v3.4s, v9.4s, v18.4s
-	WORD $0x6e31deb2 // fmul v18.4s, v21.4s, v17.4s
-	WORD $0x4e32cd63 // fmla v3.4s, v11.4s, v18.4s
+	WORD $0x6e33dd32 // fmul v18.4s, v9.4s, v19.4s
+	WORD $0x4e35cd72 // fmla v18.4s, v11.4s, v21.4s
+	WORD $0x4e31ce43 // fmla v3.4s, v18.4s, v17.4s
 	FMOVQ 0(R15), F15
 	FMOVQ 16(R15), F16
 	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
@@ -12488,10 +12510,9 @@ loop3:
 	WORD $0x4eacbd6b // addp v11.4s, v11.4s, v12.4s
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	FMOVQ 16(R12), F17
-	WORD $0x6e31de92 // fmul v18.4s, v20.4s, v17.4s
-	WORD $0x4e32cca2 // fmla v2.4s, v5.4s, v18.4s
-	WORD $0x6e31ded2 // fmul v18.4s, v22.4s, v17.4s
-	WORD $0x4e32cce2 // fmla v2.4s, v7.4s, v18.4s
+	WORD $0x6e34dcb2 // fmul v18.4s, v5.4s, v20.4s
+	WORD $0x4e36ccf2 // fmla v18.4s, v7.4s, v22.4s
+	WORD $0x4e31ce42 // fmla v2.4s, v18.4s, v17.4s
 	FMOVQ 32(R14), F15
 	FMOVQ 48(R14), F16
 	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
@@ -12503,10 +12524,9 @@ loop3:
 	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
 	WORD $0x4e2ecf42 // fmla v2.4s, v26.4s, v14.4s
 	FMOVQ 16(R13), F17
-	WORD $0x6e31de92 // fmul v18.4s, v20.4s, v17.4s
-	WORD $0x4e32cd24 // fmla v4.4s, v9.4s, v18.4s
-	WORD $0x6e31ded2 // fmul v18.4s, v22.4s, v17.4s
-	WORD $0x4e32cd64 // fmla v4.4s, v11.4s, v18.4s
+	WORD $0x6e34dd32 // fmul v18.4s, v9.4s, v20.4s
+	WORD $0x4e36cd72 // fmla v18.4s, v11.4s, v22.4s
+	WORD $0x4e31ce44 // fmla v4.4s, v18.4s, v17.4s
 	FMOVQ 32(R15), F15
 	FMOVQ 48(R15), F16
 	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
@@ -12726,10 +12746,9 @@ loop3:
 	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	FMOVQ 0(R11), F13
-	WORD $0x6e2dddee // fmul v14.4s, v15.4s, v13.4s
-	WORD $0x4e2ecca3 // fmla v3.4s, v5.4s, v14.4s
-	WORD $0x6e2dde2e // fmul v14.4s, v17.4s, v13.4s
-	WORD $0x4e2ecce3 // fmla v3.4s, v7.4s, v14.4s
+	WORD $0x6e2fdcae // fmul v14.4s, v5.4s, v15.4s
+	WORD $0x4e31ccee // fmla v14.4s, v7.4s, v17.4s
+	WORD $0x4e2dcdc3 // fmla v3.4s, v14.4s, v13.4s
 
 	// blocks 4 to 7
 	FMOVQ 64(R6), F11
@@ -12827,10 +12846,9 @@ loop3:
 	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	FMOVQ 16(R11), F13
-	WORD $0x6e2dde0e // fmul v14.4s, v16.4s, v13.4s
-	WORD $0x4e2ecca4 // fmla v4.4s, v5.4s, v14.4s
-	WORD $0x6e2dde4e // fmul v14.4s, v18.4s, v13.4s
-	WORD $0x4e2ecce4 // fmla v4.4s, v7.4s, v14.4s
+	WORD $0x6e30dcae // fmul v14.4s, v5.4s, v16.4s
+	WORD $0x4e32ccee // fmla v14.4s, v7.4s, v18.4s
+	WORD $0x4e2dcdc4 // fmla v4.4s, v14.4s, v13.4s
 	ADD $110, R6, R6
 	ADD $256, R10, R10
 	ADD $32, R11, R11
@@ -13055,15 +13073,13 @@ loop3:
 	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	FMOVQ 0(R12), F19
-	WORD $0x6e33deb4 // fmul v20.4s, v21.4s, v19.4s
-	WORD $0x4e34cce3 // fmla v3.4s, v7.4s, v20.4s
-	WORD $0x6e33def4 // fmul v20.4s, v23.4s, v19.4s
-	WORD $0x4e34cd23 // fmla v3.4s, v9.4s, v20.4s
+	WORD $0x6e35dcf4 // fmul v20.4s, v7.4s, v21.4s
+	WORD $0x4e37cd34 // fmla v20.4s, v9.4s, v23.4s
+	WORD $0x4e33ce83 // fmla v3.4s, v20.4s, v19.4s
 	FMOVQ 0(R13), F19
-	WORD $0x6e33deb4 // fmul v20.4s, v21.4s, v19.4s
-	WORD $0x4e34cd65 // fmla v5.4s, v11.4s, v20.4s
-	WORD $0x6e33def4 // fmul v20.4s, v23.4s, v19.4s
-	WORD $0x4e34cda5 // fmla v5.4s, v13.4s, v20.4s
+	WORD $0x6e35dd74 // fmul v20.4s, v11.4s, v21.4s
+	WORD $0x4e37cdb4 // fmla v20.4s, v13.4s, v23.4s
+	WORD $0x4e33ce85 // fmla v5.4s, v20.4s, v19.4s
 
 	// blocks 4 to 7
 	FMOVQ 64(R6), F17
@@ -13193,15 +13209,13 @@ loop3:
 	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	FMOVQ 16(R12), F19
-	WORD $0x6e33ded4 // fmul v20.4s, v22.4s, v19.4s
-	WORD $0x4e34cce4 // fmla v4.4s, v7.4s, v20.4s
-	WORD $0x6e33df14 // fmul v20.4s, v24.4s, v19.4s
-	WORD $0x4e34cd24 // fmla v4.4s, v9.4s, v20.4s
+	WORD $0x6e36dcf4 // fmul v20.4s, v7.4s, v22.4s
+	WORD $0x4e38cd34 // fmla v20.4s, v9.4s, v24.4s
+	WORD $0x4e33ce84 // fmla v4.4s, v20.4s, v19.4s
 	FMOVQ 16(R13), F19
-	WORD $0x6e33ded4 // fmul v20.4s, v22.4s, v19.4s
-	WORD $0x4e34cd66 // fmla v6.4s, v11.4s, v20.4s
-	WORD $0x6e33df14 // fmul v20.4s, v24.4s, v19.4s
-	WORD $0x4e34cda6 // fmla v6.4s, v13.4s, v20.4s
+	WORD $0x6e36dd74 // fmul v20.4s, v11.4s, v22.4s
+	WORD $0x4e38cdb4 // fmla v20.4s, v13.4s, v24.4s
+	WORD $0x4e33ce86 // fmla v6.4s, v20.4s, v19.4s
 	ADD $110, R6, R6
 	ADD $256, R10, R10
 	ADD $256, R11, R11
@@ -15307,10 +15321,9 @@ loop3:
 	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	FMOVQ 0(R11), F13
-	WORD $0x6e2dddee // fmul v14.4s, v15.4s, v13.4s
-	WORD $0x4e2ecca3 // fmla v3.4s, v5.4s, v14.4s
-	WORD $0x6e2dde2e // fmul v14.4s, v17.4s, v13.4s
-	WORD $0x4e2ecce3 // fmla v3.4s, v7.4s, v14.4s
+	WORD $0x6e2fdcae // fmul v14.4s, v5.4s, v15.4s
+	WORD $0x4e31ccee // fmla v14.4s, v7.4s, v17.4s
+	WORD $0x4e2dcdc3 // fmla v3.4s, v14.4s, v13.4s
 
 	// blocks 4 to 7
 	FMOVQ 64(R6), F11
@@ -15400,10 +15413,9 @@ loop3:
 	WORD $0x4ea8bce7 // addp v7.4s, v7.4s, v8.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	FMOVQ 16(R11), F13
-	WORD $0x6e2dde0e // fmul v14.4s, v16.4s, v13.4s
-	WORD $0x4e2ecca4 // fmla v4.4s, v5.4s, v14.4s
-	WORD $0x6e2dde4e // fmul v14.4s, v18.4s, v13.4s
-	WORD $0x4e2ecce4 // fmla v4.4s, v7.4s, v14.4s
+	WORD $0x6e30dcae // fmul v14.4s, v5.4s, v16.4s
+	WORD $0x4e32ccee // fmla v14.4s, v7.4s, v18.4s
+	WORD $0x4e2dcdc4 // fmla v4.4s, v14.4s, v13.4s
 	ADD $210, R6, R6
 	ADD $256, R10, R10
 	ADD $32, R11, R11
@@ -15605,15 +15617,13 @@ loop3:
 	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	FMOVQ 0(R12), F19
-	WORD $0x6e33deb4 // fmul v20.4s, v21.4s, v19.4s
-	WORD $0x4e34cce3 // fmla v3.4s, v7.4s, v20.4s
-	WORD $0x6e33def4 // fmul v20.4s, v23.4s, v19.4s
-	WORD $0x4e34cd23 // fmla v3.4s, v9.4s, v20.4s
+	WORD $0x6e35dcf4 // fmul v20.4s, v7.4s, v21.4s
+	WORD $0x4e37cd34 // fmla v20.4s, v9.4s, v23.4s
+	WORD $0x4e33ce83 // fmla v3.4s, v20.4s, v19.4s
 	FMOVQ 0(R13), F19
-	WORD $0x6e33deb4 // fmul v20.4s, v21.4s, v19.4s
-	WORD $0x4e34cd65 // fmla v5.4s, v11.4s, v20.4s
-	WORD $0x6e33def4 // fmul v20.4s, v23.4s, v19.4s
-	WORD $0x4e34cda5 // fmla v5.4s, v13.4s, v20.4s
+	WORD $0x6e35dd74 // fmul v20.4s, v11.4s, v21.4s
+	WORD $0x4e37cdb4 // fmla v20.4s, v13.4s, v23.4s
+	WORD $0x4e33ce85 // fmla v5.4s, v20.4s, v19.4s
 
 	// blocks 4 to 7
 	FMOVQ 64(R6), F17
@@ -15735,15 +15745,13 @@ loop3:
 	WORD $0x4eaebdad // addp v13.4s, v13.4s, v14.4s
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	FMOVQ 16(R12), F19
-	WORD $0x6e33ded4 // fmul v20.4s, v22.4s, v19.4s
-	WORD $0x4e34cce4 // fmla v4.4s, v7.4s, v20.4s
-	WORD $0x6e33df14 // fmul v20.4s, v24.4s, v19.4s
-	WORD $0x4e34cd24 // fmla v4.4s, v9.4s, v20.4s
+	WORD $0x6e36dcf4 // fmul v20.4s, v7.4s, v22.4s
+	WORD $0x4e38cd34 // fmla v20.4s, v9.4s, v24.4s
+	WORD $0x4e33ce84 // fmla v4.4s, v20.4s, v19.4s
 	FMOVQ 16(R13), F19
-	WORD $0x6e33ded4 // fmul v20.4s, v22.4s, v19.4s
-	WORD $0x4e34cd66 // fmla v6.4s, v11.4s, v20.4s
-	WORD $0x6e33df14 // fmul v20.4s, v24.4s, v19.4s
-	WORD $0x4e34cda6 // fmla v6.4s, v13.4s, v20.4s
+	WORD $0x6e36dd74 // fmul v20.4s, v11.4s, v22.4s
+	WORD $0x4e38cdb4 // fmla v20.4s, v13.4s, v24.4s
+	WORD $0x4e33ce86 // fmla v6.4s, v20.4s, v19.4s
 	ADD $210, R6, R6
 	ADD $256, R10, R10
 	ADD $256, R11, R11

@@ -345,21 +345,23 @@ func (dot avx2Dot) emit(one bool) {
 				VMOVUPS(floats(scale), a)
 			}
 		}
-		for i := range 2 {
-			if i == 1 && !dot.halves {
-				break
-			}
+		VCVTDQ2PS(s[0], s[0])
+		if dot.halves {
+			VCVTDQ2PS(s[1], s[1])
+			VMULPS(ws[0], s[0], s[0])
+			VFMADD231PS(ws[1], s[1], s[0])
+			VFMADD231PS(a, s[0], p)
+		} else {
 			w := YMM()
-			if one && !dot.halves {
-				VMULPS(floats(scale), ws[i], w)
+			if one {
+				VMULPS(floats(scale), ws[0], w)
 			} else {
-				VMULPS(ws[i], a, w)
+				VMULPS(ws[0], a, w)
 			}
 			if d.tail { // what follows the row may look like infinity or NaN
 				VANDPS(mask, w, w)
 			}
-			VCVTDQ2PS(s[i], s[i])
-			VFMADD231PS(s[i], w, p)
+			VFMADD231PS(s[0], w, p)
 		}
 		if dot.offs && dot.halves {
 			var h [2]ymm

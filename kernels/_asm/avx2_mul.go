@@ -47,9 +47,9 @@ func (m avx2Mul) emit() {
 	if m.bias && m.max < 255 {
 		init = Mem{Base: Load(Param("init"), GP64())}
 	}
-	// p_j, the integer sums between two widenings, and the sum of the segments so far.
-	p := aligned(3 * T * 64)
-	wide, total := p.Offset(T*64), p.Offset(2*T*64)
+	// p_j, the integer sums between two widenings, the sum of the segments so far, and the products of blocks' first halves.
+	p := aligned(4 * T * 64)
+	wide, total, halves := p.Offset(T*64), p.Offset(2*T*64), p.Offset(3*T*64)
 
 	zero := YMM()
 	VXORPS(zero, zero, zero)
@@ -88,14 +88,26 @@ func (m avx2Mul) emit() {
 				VPADDD(b, acc[2*t+1], acc[2*t+1])
 			}
 			at := YMM()
-			VBROADCASTSS(as.Offset(4*t), at)
+			if h+1 == m.scales {
+				VBROADCASTSS(as.Offset(4*t), at)
+			}
 			for i := range 2 {
-				s, slot := acc[2*t+i], p.Offset(64*t+32*i)
+				s, slot, half := acc[2*t+i], p.Offset(64*t+32*i), halves.Offset(64*t+32*i)
 				VCVTDQ2PS(s, s)
-				w := YMM()
-				VMULPS(ws[i], at, w)
-				VFMADD213PS(slot, w, s)
-				if m.offs == 0 || h+1 < m.scales {
+				if h+1 < m.scales {
+					VMULPS(ws[i], s, s)
+					VMOVAPS(s, half)
+					continue
+				}
+				if m.scales == 1 {
+					w := YMM()
+					VMULPS(ws[i], at, w)
+					VFMADD213PS(slot, w, s)
+				} else {
+					VFMADD213PS(half, ws[i], s)
+					VFMADD213PS(slot, at, s)
+				}
+				if m.offs == 0 {
 					VMOVAPS(s, slot)
 				}
 			}

@@ -65,35 +65,43 @@ func mul(name string, scales, offs int, bias bool) {
 	for g := range w {
 		w[g] = load(q.Offset(64 * g))
 	}
-	for h := range scales {
-		ws := load(scale.Offset(64 * h))
-		var wo VecVirtual
-		if offs > 0 && scales == 1 {
-			wo = load(off)
-		}
-		for first := 0; first < tile; first += mulGroup {
-			s := make([]VecVirtual, min(mulGroup, tile-first))
-			for i := range s {
+	ws := make([]VecVirtual, scales)
+	for h := range ws {
+		ws[h] = load(scale.Offset(64 * h))
+	}
+	var wo VecVirtual
+	if offs == 1 {
+		wo = load(off)
+	}
+	for first := 0; first < tile; first += mulGroup {
+		var s [mulGroup][2]VecVirtual
+		for i := range s {
+			for h := range ws {
 				if bias {
-					s[i] = ZMM()
-					VPBROADCASTD(init.Offset(4*(tile*h+first+i)), s[i])
+					s[i][h] = ZMM()
+					VPBROADCASTD(init.Offset(4*(tile*h+first+i)), s[i][h])
 				} else {
-					s[i] = zero()
+					s[i][h] = zero()
 				}
 			}
-			for g := 8 * h / scales; g < 8*(h+1)/scales; g++ {
-				for i := range s {
-					VPDPBUSD_BCST(a.Offset(4*(tile*g+first+i)), w[g], s[i])
-				}
-			}
+		}
+		for g := range w {
 			for i := range s {
+				VPDPBUSD_BCST(a.Offset(4*(tile*g+first+i)), w[g], s[i][g*scales/8])
+			}
+		}
+		for i := range s {
+			at := as.Offset(4 * (first + i))
+			if scales == 1 {
 				p := ZMM()
-				VCVTDQ2PS(s[i], s[i])
-				VMULPS_BCST(as.Offset(4*(first+i)), ws, p)
-				VFMADD231PS(p, s[i], acc[first+i])
-				if wo != nil {
-					VFMADD231PS_BCST(sum.Offset(4*(first+i)), wo, acc[first+i])
-				}
+				VCVTDQ2PS(s[i][0], s[i][0])
+				VMULPS_BCST(at, ws[0], p)
+				VFMADD231PS(p, s[i][0], acc[first+i])
+			} else {
+				addHalves(s[i][0], s[i][1], ws, acc[first+i], func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
+			}
+			if offs == 1 {
+				VFMADD231PS_BCST(sum.Offset(4*(first+i)), wo, acc[first+i])
 			}
 		}
 	}
@@ -136,6 +144,15 @@ func mul(name string, scales, offs int, bias bool) {
 	Label("done")
 	VZEROUPPER()
 	RET()
+}
+
+// addHalves adds the sums of a block's halves to acc: each times its scale, and both times the token's. It overwrites the sums.
+func addHalves(first, last VecVirtual, ws []VecVirtual, acc VecVirtual, times func(m, acc VecVirtual)) {
+	VCVTDQ2PS(first, first)
+	VCVTDQ2PS(last, last)
+	VMULPS(ws[0], first, first)
+	VFMADD231PS(ws[1], last, first)
+	times(first, acc)
 }
 
 func advance(m Mem, bytes int) { ADDQ(I32(bytes), m.Base) }

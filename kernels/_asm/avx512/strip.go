@@ -214,11 +214,13 @@ func (s *products) block(j int, w, ws []VecVirtual, wo VecVirtual) {
 		VPDPBUSD_BCST(s.q.Offset(32*j+4*i).Idx(s.token, 8), x, d[len(ws)*i/8])
 	}
 	acc := load(p)
-	for h := range d {
+	if at := s.scale.Offset(4*j).Idx(s.token, 1); len(d) == 1 {
 		a := ZMM()
-		VMULPS_BCST(s.scale.Offset(4*j).Idx(s.token, 1), ws[h], a)
-		VCVTDQ2PS(d[h], d[h])
-		VFMADD231PS(a, d[h], acc)
+		VMULPS_BCST(at, ws[0], a)
+		VCVTDQ2PS(d[0], d[0])
+		VFMADD231PS(a, d[0], acc)
+	} else {
+		addHalves(d[0], d[1], ws, acc, func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
 	}
 	if s.offs {
 		VFNMADD231PS_BCST(s.sum.Offset(4*j).Idx(s.token, 1), wo, acc)

@@ -180,9 +180,13 @@ func rowDot(m *format, tokens int) {
 				for i := range tokens {
 					pi := p[2*i+quad]
 					f.ldr(a[0], scale[i], 16*quad)
-					for k := range sc {
-						f.three(fmul, a[1], sc[k], a[0])
-						f.three(fmla, pi, h[per*i+2*k], a[1])
+					if m.halves {
+						f.three(fmul, a[1], h[per*i], sc[0])
+						f.three(fmla, a[1], h[per*i+2], sc[1])
+						f.three(fmla, pi, a[1], a[0])
+					} else {
+						f.three(fmul, a[1], sc[0], a[0])
+						f.three(fmla, pi, h[per*i], a[1])
 					}
 					switch {
 					case m.halves && m.offs:

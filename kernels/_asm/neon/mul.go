@@ -1,7 +1,8 @@
 package main
 
 // tile is the number of tokens that mul and mulFloat take: with 4, an activation vector of a tile holds 4 k's of each, and SDOT
-// takes a token by its lane. 8 rows then need 8 integer sums, 8 partial sums and 8 totals: 24 of the 32 registers.
+// takes a token by its lane. 8 rows then need 8 integer sums, 8 partial sums and 8 totals: 24 of the 32 registers. With two scales
+// the products of the first halves take the place of the totals, which are in c.
 const tile = 4
 
 func muls() {
@@ -25,6 +26,14 @@ func mul(name string, scales, offs int, flip bool) {
 	q, scale, off, a, as, sum, init := f.gpr(), f.gpr(), f.gpr(), f.gpr(), f.gpr(), f.gpr(), f.gpr()
 	half, segment, count, whole, rest := f.gpr(), f.gpr(), f.gpr(), f.gpr(), f.gpr()
 	s, p, y := f.vecs(2*tile), f.vecs(2*tile), f.vecs(2*tile) // [token][2 times 4 rows]
+	row := f.gpr()
+	rows := func(of func(i int)) { // of c
+		f.op("ADD %v, %v, %v", half, c, row)
+		for i := range tile {
+			of(i)
+			f.op("ADD %v, %v, %v", ldc, row, row)
+		}
+	}
 	t := f.vecs(6)
 	signs := f.vec()
 	if flip {
@@ -48,6 +57,12 @@ func mul(name string, scales, offs int, flip bool) {
 		}
 	}
 	f.zero(y...)
+	if scales == 2 {
+		rows(func(i int) {
+			f.str(y[0], row, 0)
+			f.str(y[0], row, 16)
+		})
+	}
 	f.op("LSR $3, %v, %v", nb, whole)
 	f.op("AND $7, %v, %v", nb, rest)
 	f.op("MOVD $8, %v", segment)
@@ -85,15 +100,24 @@ func mul(name string, scales, offs int, flip bool) {
 						f.lane(sdotLane, s[2*i+1], w[1], x, i)
 					}
 				}
-				f.note("p = fma(s, scale·as, p)")
 				f.ldr(t[0], scale, 64*h)
 				f.ldr(t[1], scale, 64*h+16)
 				f.ldr(t[2], as, 0)
+				f.note([]string{"p = fma(s, scale·as, p)", "y = s·scale", "p = fma(fma(s, scale, y), as, p)"}[scales-1+h])
 				for i := range tile {
 					for r := range 2 {
-						f.two(scvtf, s[2*i+r], s[2*i+r])
-						f.lane(fmulLane, t[3+r], t[r], t[2], i)
-						f.three(fmla, p[2*i+r], s[2*i+r], t[3+r])
+						s, p, y := s[2*i+r], p[2*i+r], y[2*i+r]
+						f.two(scvtf, s, s)
+						switch {
+						case scales == 1:
+							f.lane(fmulLane, t[3+r], t[r], t[2], i)
+							f.three(fmla, p, s, t[3+r])
+						case h == 0:
+							f.three(fmul, y, s, t[r])
+						default:
+							f.three(fmla, y, s, t[r])
+							f.lane(fmlaLane, p, y, t[2], i)
+						}
 					}
 				}
 			}
@@ -119,15 +143,25 @@ func mul(name string, scales, offs int, flip bool) {
 				f.op("ADD $%d, %v, %v", 4*tile*scales, init, init)
 			}
 		})
-		for i := range y {
-			f.three(fadd, y[i], y[i], p[i])
+		if scales == 1 {
+			for i := range y {
+				f.three(fadd, y[i], y[i], p[i])
+			}
+			return
 		}
+		rows(func(i int) {
+			for r := range 2 {
+				f.ldr(t[r], row, 16*r)
+				f.three(fadd, t[r], t[r], p[2*i+r])
+				f.str(t[r], row, 16*r)
+			}
+		})
 	})
-	f.op("ADD %v, %v, %v", half, c, q)
-	for i := range tile {
-		f.str(y[2*i], q, 0)
-		f.str(y[2*i+1], q, 16)
-		f.op("ADD %v, %v, %v", ldc, q, q)
+	if scales == 1 {
+		rows(func(i int) {
+			f.str(y[2*i], row, 0)
+			f.str(y[2*i+1], row, 16)
+		})
 	}
 	f.op("EOR $32, %v, %v", half, half)
 	f.op("CBNZ %v, %s", half, halves)
