@@ -14,7 +14,8 @@
 // For row r and token t and each block b of 32 along k
 //
 //	s   = Σ q[r]·q[t]                                  an exact integer, one per scale
-//	p_j = fma(float32(s), wscale·ascale, p_j)          j = b mod 8
+//	p_j = fma(float32(s), wscale·ascale, p_j)          j = b mod 8; with two scales, of the sums s and s' of 16:
+//	p_j = fma(fma(float32(s'), wscale', float32(s)·wscale), ascale, p_j)
 //	p_j = fma(offset, float32(Σ q[t])·ascale, p_j)     where the format has offsets
 //	y   = 0 + p_0 + p_1 + … + p_7                      in this order
 //
