@@ -277,12 +277,6 @@ func fold(x VecVirtual, op func(x, y VecVirtual)) {
 	}
 }
 
-// strided addresses rows of float32: four through each pointer, by the stride's multiples.
-type strided struct {
-	base            []GPVirtual
-	stride, stride3 GPVirtual
-}
-
 // rowPointers addresses rows of n floats from first on.
 func rowPointers(rows int, first Mem, n GPVirtual) strided {
 	s := strided{base: []GPVirtual{first.Base.(GPVirtual)}}
@@ -301,23 +295,4 @@ func rowPointers(rows int, first Mem, n GPVirtual) strided {
 		s.base = append(s.base, next)
 	}
 	return s
-}
-
-func (s strided) at(r int) Mem {
-	m := Mem{Base: s.base[r/4]}
-	switch r % 4 {
-	case 1:
-		m.Index, m.Scale = s.stride, 1
-	case 2:
-		m.Index, m.Scale = s.stride, 2
-	case 3:
-		m.Index, m.Scale = s.stride3, 1
-	}
-	return m
-}
-
-func (s strided) advance(bytes int) {
-	for _, b := range s.base {
-		ADDQ(I32(bytes), b)
-	}
 }

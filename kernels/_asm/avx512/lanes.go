@@ -6,32 +6,32 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// sixteen addresses 16 rows, stride bytes apart.
-type sixteen struct {
-	base            [4]GPVirtual // of every fourth row
+// strided addresses rows: four through each pointer, by the stride's multiples.
+type strided struct {
+	base            []GPVirtual
 	stride, stride3 GPVirtual
 }
 
-func newSixteen(stride GPVirtual) sixteen {
-	s := sixteen{stride: stride, stride3: GP64()}
-	for i := range s.base {
-		s.base[i] = GP64()
+// sixteenRows are those of 16 rows, stride bytes apart, once begin has set them.
+func sixteenRows(stride GPVirtual) strided {
+	s := strided{stride: stride, stride3: GP64()}
+	for range 4 {
+		s.base = append(s.base, GP64())
 	}
 	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, s.stride3)
 	return s
 }
 
 // begin goes to the first bytes of the rows.
-func (s sixteen) begin(rows Mem) {
-	MOVQ(rows.Base, s.base[0])
+func (s strided) begin(first Mem) {
+	MOVQ(first.Base, s.base[0])
 	for i := range s.base[1:] {
 		LEAQ(Mem{Base: s.base[i], Index: s.stride, Scale: 4}, s.base[i+1])
 	}
 }
 
-// row is where row r's bytes from offset on are.
-func (s sixteen) row(r, offset int) Mem {
-	m := Mem{Base: s.base[r/4], Disp: offset}
+func (s strided) at(r int) Mem {
+	m := Mem{Base: s.base[r/4]}
 	switch r % 4 {
 	case 1:
 		m.Index, m.Scale = s.stride, 1
@@ -43,7 +43,7 @@ func (s sixteen) row(r, offset int) Mem {
 	return m
 }
 
-func (s sixteen) next(bytes int) {
+func (s strided) advance(bytes int) {
 	for _, b := range s.base {
 		ADDQ(I32(bytes), b)
 	}
@@ -64,7 +64,7 @@ func lanes() {
 		Doc("avx512Lanes" + f.name + " gathers 16 rows into a float panel: see leaf.lanes.")
 		Pragma("noescape")
 		k, rows, w := arg("k"), ptr("rows"), ptr("w")
-		in := newSixteen(arg("stride"))
+		in := sixteenRows(arg("stride"))
 		in.begin(rows)
 		n, step := GP64(), GP64()
 		MOVQ(k, n)
@@ -75,7 +75,7 @@ func lanes() {
 		var x [4][]VecVirtual // [group of 4 rows][d]: dwords d, 4+d, 8+d and 12+d, a lane each
 		for g := range x {
 			for r := range 4 {
-				x[g] = append(x[g], f.load(in.row(4*g+r, 0)))
+				x[g] = append(x[g], f.load(in.at(4*g+r)))
 			}
 			x[g] = transpose4(x[g])
 		}
@@ -93,7 +93,7 @@ func lanes() {
 				ADDQ(step, out.Base)
 			}
 		}
-		in.next(16 * f.size)
+		in.advance(16 * f.size)
 		advance(w, 64)
 		DECQ(n)
 		JNZ(LabelRef("columns"))

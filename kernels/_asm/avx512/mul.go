@@ -225,7 +225,7 @@ func interleave() {
 	Doc("avx512Interleave gathers 16 rows into a panel: see leaf.interleave.")
 	Pragma("noescape")
 	left, rows, stride, q := arg("nb"), ptr("rows"), arg("stride"), ptr("q")
-	end, n, in := GP64(), GP64(), newSixteen(stride)
+	end, n, in := GP64(), GP64(), sixteenRows(stride)
 	LEAQ(Mem{Base: left, Disp: -1}, end)
 	ADDQ(U8(7), left)
 	Label("segment")
@@ -238,8 +238,8 @@ func interleave() {
 		x := make([]VecVirtual, 4)
 		for i := range x {
 			x[i] = ZMM()
-			VMOVDQU32(in.row(first+i, 0), x[i].AsY())
-			VINSERTI64X4(U8(1), in.row(first+i+4, 0), x[i], x[i])
+			VMOVDQU32(in.at(first+i), x[i].AsY())
+			VINSERTI64X4(U8(1), in.at(first+i+4), x[i], x[i])
 		}
 		return transpose4(x)
 	}
@@ -251,7 +251,7 @@ func interleave() {
 		VMOVDQU32(even, q.Offset(64*d))
 		VMOVDQU32(odd, q.Offset(64*(d+4)))
 	}
-	in.next(256)
+	in.advance(256)
 	advance(q, 512)
 	DECQ(n)
 	JNZ(LabelRef("block"))

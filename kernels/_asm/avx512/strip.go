@@ -33,13 +33,13 @@ type stripFormat struct {
 // strip is 16 rows, of which open takes blocks and gives them to use.
 type strip struct {
 	stripFormat
-	sixteen
+	strided
 	// use takes block j of a group: 8 registers of weights, one or two of scales, and one of offsets.
 	use func(j int, w, scales []VecVirtual, off VecVirtual)
 }
 
 func newStrip(f stripFormat) *strip {
-	s := &strip{stripFormat: f, sixteen: newSixteen(arg("stride"))}
+	s := &strip{stripFormat: f, strided: sixteenRows(arg("stride"))}
 	s.begin(ptr("w"))
 	if f.blocks == 8 {
 		SHRQ(U8(3), mustParam("nb")) // the caller's copy, in the frame, counts down
@@ -50,7 +50,7 @@ func newStrip(f stripFormat) *strip {
 // next opens a group and goes on to the next.
 func (s *strip) next() {
 	s.open(s)
-	s.sixteen.next(s.bytes)
+	s.advance(s.bytes)
 }
 
 // products is a strip against tokens.
@@ -238,8 +238,8 @@ func (s *strip) dwords8(offset int) []VecVirtual {
 		x := make([]VecVirtual, 4)
 		for i := range x {
 			x[i] = ZMM()
-			VBROADCASTI64X4(s.row(first+i, offset), x[i]) // a load, for which no register is half live before
-			VINSERTI64X4(U8(1), s.row(first+i+4, offset), x[i], x[i])
+			VBROADCASTI64X4(s.at(first+i).Offset(offset), x[i]) // a load, for which no register is half live before
+			VINSERTI64X4(U8(1), s.at(first+i+4).Offset(offset), x[i], x[i])
 		}
 		return transpose4(x)
 	}
@@ -257,9 +257,9 @@ func (s *strip) dwords4(offset int) []VecVirtual {
 	x := make([]VecVirtual, 4)
 	for i := range x {
 		x[i] = ZMM()
-		VBROADCASTI32X4(s.row(i, offset), x[i])
+		VBROADCASTI32X4(s.at(i).Offset(offset), x[i])
 		for lane := 1; lane < 4; lane++ {
-			VINSERTI32X4(U8(lane), s.row(4*lane+i, offset), x[i], x[i])
+			VINSERTI32X4(U8(lane), s.at(4*lane+i).Offset(offset), x[i], x[i])
 		}
 	}
 	return transpose4(x)
@@ -268,11 +268,11 @@ func (s *strip) dwords4(offset int) []VecVirtual {
 // halfs gives a float16 of 16 rows, as floats.
 func (s *strip) halfs(offset int) VecVirtual {
 	a, b, y, z := XMM(), XMM(), YMM(), zero()
-	VPBROADCASTW(s.row(0, offset), a)
-	VPBROADCASTW(s.row(8, offset), b)
+	VPBROADCASTW(s.at(0).Offset(offset), a)
+	VPBROADCASTW(s.at(8).Offset(offset), b)
 	for r := 1; r < 8; r++ {
-		VPINSRW(U8(r), s.row(r, offset), a, a)
-		VPINSRW(U8(r), s.row(r+8, offset), b, b)
+		VPINSRW(U8(r), s.at(r).Offset(offset), a, a)
+		VPINSRW(U8(r), s.at(r+8).Offset(offset), b, b)
 	}
 	for i, x := range []VecVirtual{a, b} {
 		VCVTPH2PS(x, y)
@@ -286,9 +286,9 @@ func (s *strip) pairs(offset int) (low, high VecVirtual) {
 	z := zero()
 	for lane := range 4 {
 		x := XMM()
-		VMOVD(s.row(4*lane, offset), x)
+		VMOVD(s.at(4*lane).Offset(offset), x)
 		for i := 1; i < 4; i++ {
-			VPINSRD(U8(i), s.row(4*lane+i, offset), x, x)
+			VPINSRD(U8(i), s.at(4*lane+i).Offset(offset), x, x)
 		}
 		VINSERTI32X4(U8(lane), x, z, z)
 	}
