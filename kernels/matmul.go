@@ -278,7 +278,7 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 		a.x = &in.x[t*in.k]
 	} else {
 		a.q, a.scale, a.sum, a.half = &p.q[t*in.k], &in.scale[t*in.nb], &in.sum[t*in.nb], &in.half[2*t*in.nb]
-		if a.next = rows + (d.pool.n-1)*d.mul.group*panelRows; first+a.next+panelRows > p.w.rows {
+		if a.next = rows + d.others(); first+a.next+panelRows > p.w.rows {
 			a.next = 0 // the same again: the end of the weight
 		}
 		if a.scales = p.w.format.scales; p.init != nil {
@@ -287,6 +287,9 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 	}
 	p.run(a)
 }
+
+// others is how many rows lie between an item and the one that its worker takes next: the other workers take theirs meanwhile.
+func (d *cpuDevice) others() int { return (d.pool.n - 1) * d.mul.group * panelRows }
 
 // addTo is y += x, for lengths that are mostly multiples of 16.
 func (d *cpuDevice) addTo(y, x []float32) {
@@ -311,7 +314,7 @@ func (d *cpuDevice) width(p *product) int {
 func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
 	into.row, into.size = p.w.row(first), panelRows*p.w.stride
 	if into.next = into.size; (first/16+1)%d.mul.group == 0 {
-		into.next += (d.pool.n - 1) * d.mul.group * into.size // the other workers take the items between
+		into.next += d.others() * p.w.stride
 	}
 	if !p.w.isFloat() {
 		s.decode(d.leaf, into, p.w, first/16)
