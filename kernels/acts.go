@@ -234,6 +234,7 @@ type scratch struct {
 	panels    [2]panel
 	tmp       []float32    // [16][k] for gather
 	frow      []float32    // [k]: 16 rows of a scale per 16 values
+	ids       []int32      // [statsChunk]
 	c         [2][]float32 // [max tile][16], or [stripTokens][rows of an item]
 	attend    attendScratch
 	dotArgs   dotArgs // arguments live here because what a function value takes would be allocated
@@ -262,6 +263,7 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 	s.rscale = take[float32](m, panelRows*2*nb)
 	s.roff = take[float32](m, panelRows*2*nb)
 	s.frow = take[float32](m, wide)
+	s.ids = take[int32](m, statsChunk)
 	s.tmp = take[float32](m, panelRows*wide)
 	for i := range s.panels {
 		s.panels[i] = panel{
@@ -277,18 +279,30 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 
 // decode fills p with panel i of an integer weight; rows past the last repeat it.
 func (s *scratch) decode(l *leaf, p *panel, w *cpuWeight, i int) {
-	f, nb, n := w.format, w.cols/32, w.panelRows(i)
+	nb, n := w.cols/32, w.panelRows(i)
 	if open := l.panels[w.t]; open != nil && n == panelRows {
 		open(w.row(16*i), w.stride, nb, &p.q[0], &p.scale[0], &p.off[0])
 		return
 	}
+	for r := range panelRows {
+		s.unpack(l, w, 16*i+min(r, n-1), r)
+	}
+	s.arrange(l, p, w)
+}
+
+// unpack makes row r of those that arrange takes from a weight's row.
+func (s *scratch) unpack(l *leaf, w *cpuWeight, row, r int) {
+	f, nb := w.format, w.cols/32
 	unpack := f.unpack
 	if u := l.unpack[w.t]; u != nil {
 		unpack = u
 	}
-	for r := range panelRows {
-		unpack(nb, w.row(16*i+min(r, n-1)), &s.rows[r*w.cols], &s.rscale[r*f.scales*nb], &s.roff[r*f.offs*nb])
-	}
+	unpack(nb, w.row(row), &s.rows[r*w.cols], &s.rscale[r*f.scales*nb], &s.roff[r*f.offs*nb])
+}
+
+// arrange makes a panel of 16 unpacked rows.
+func (s *scratch) arrange(l *leaf, p *panel, w *cpuWeight) {
+	f, nb := w.format, w.cols/32
 	l.interleave(nb, &s.rows[0], w.cols, &p.q[0])
 	l.columns(p.scale, s.rscale, nb, f.scales, s.frow)
 	l.columns(p.off, s.roff, nb, f.offs, s.frow)

@@ -10,13 +10,17 @@ import (
 
 // outTask is what the Out rows need.
 type outTask struct {
-	index  []int32    // the Out rows among the batch's rows
+	index  []int32 // the Out rows among the batch's rows
+	vocab  int
 	logits []float32  // [outRows][Vocab]
 	first  int        // Out row of logits' first row
 	stats  []rowStats // [outRows][chunks of a row]
 	statFn func(worker, item int)
 	rowFn  func(worker, item int)
 	sample []sampleScratch // one per worker
+
+	refines bool
+	refine  refineTask
 }
 
 // outRows is the most rows whose logits are computed at once: 64 rows of Llama 3.1's vocabulary take 33 MB, and decoding the
@@ -24,19 +28,30 @@ type outTask struct {
 const outRows = 64
 
 func (o *outTask) layout(m *arena, s *Shape) {
+	o.vocab = s.Vocab
 	o.index = take[int32](m, s.MaxOut)
 	o.logits = take[float32](m, min(outRows, s.MaxOut)*s.Vocab)
 	o.stats = take[rowStats](m, min(outRows, s.MaxOut)*statsChunks(s.Vocab))
+	o.refine.layout(m, s)
+}
+
+// chunk is the logits of a row that a rowStats summarises.
+func (o *outTask) chunk(i int) []float32 {
+	row, c := i/statsChunks(o.vocab), i%statsChunks(o.vocab)*statsChunk
+	return o.logits[row*o.vocab:][c:min(c+statsChunk, o.vocab)]
 }
 
 func (d *cpuDevice) prepareOps() {
 	d.att.prepare(d)
+	d.out.refine.prepare(d)
 	d.out.sample = make([]sampleScratch, len(d.work))
 	vocab, chunks := d.shape.Vocab, statsChunks(d.shape.Vocab)
-	d.out.statFn = func(_, item int) {
-		row, c := item/chunks, item%chunks*statsChunk
-		logits := d.out.logits[row*vocab : (row+1)*vocab]
-		d.out.stats[item] = statsOf(logits[c:min(c+statsChunk, vocab)], c)
+	d.out.statFn = func(worker, item int) {
+		row, first, logits := item/chunks, item%chunks*statsChunk, d.out.chunk(item)
+		if o := &d.out; o.refines && o.refine.rows[row].has(o.refine.tops[item]) {
+			d.refine(&d.work[worker], row, first, logits)
+		}
+		d.out.stats[item] = statsOf(logits, first)
 	}
 	d.out.rowFn = func(worker, i int) {
 		o := &d.batch.Out[d.out.first+i]
@@ -120,6 +135,9 @@ func (d *cpuDevice) Logits(w Weight) {
 		d.operand(d.h[first*n:], nil, rows, n)
 		d.into(w, d.out.logits, false)
 		d.multiply()
+		if d.out.refines = w.(*cpuWeight).refined; d.out.refines {
+			d.prepareRefine(w.(*cpuWeight))
+		}
 		d.out.first = first
 		d.pool.run(rows*statsChunks(d.shape.Vocab), d.out.statFn)
 		d.pool.run(rows, d.out.rowFn)
