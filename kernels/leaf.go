@@ -93,7 +93,7 @@ type dot struct {
 }
 
 // The largest batches that run as row dots: a dot reads the weights once for up to its own number of tokens, and the panels' decoding pays
-// from about twice that on. Strips decode once for 16 tokens.
+// from about twice that on. Strips decode once for 32 tokens.
 const (
 	dotTokens   = 8
 	stripTokens = 64

@@ -24687,7 +24687,7 @@ block:
 
 // func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
-TEXT ·avx512StripQ4_0(SB), $8192-88
+TEXT ·avx512StripQ4_0(SB), $16384-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   stride+8(FP), BX
@@ -24707,13 +24707,13 @@ TEXT ·avx512StripQ4_0(SB), $8192-88
 
 clear:
 	VMOVUPS Z0, (DX)
-	VMOVUPS Z0, 1024(DX)
 	VMOVUPS Z0, 2048(DX)
-	VMOVUPS Z0, 3072(DX)
 	VMOVUPS Z0, 4096(DX)
-	VMOVUPS Z0, 5120(DX)
 	VMOVUPS Z0, 6144(DX)
-	VMOVUPS Z0, 7168(DX)
+	VMOVUPS Z0, 8192(DX)
+	VMOVUPS Z0, 10240(DX)
+	VMOVUPS Z0, 12288(DX)
+	VMOVUPS Z0, 14336(DX)
 	ADDQ    $0x40, DX
 	DECQ    CX
 	JNZ     clear
@@ -24815,8 +24815,8 @@ tokens1:
 	ADDQ          $+32, R11
 	ADDQ          $+4, R12
 	ADDQ          $+4, R14
-	ADDQ          $+1024, DX
-	LEAQ          8192(SP), CX
+	ADDQ          $+2048, DX
+	LEAQ          16384(SP), CX
 	CMPQ          DX, CX
 	JNE           turned
 	LEAQ          (SP), DX
@@ -24833,13 +24833,13 @@ turned:
 out:
 	VXORPS  Z0, Z0, Z0
 	VADDPS  (BX), Z0, Z0
-	VADDPS  1024(BX), Z0, Z0
 	VADDPS  2048(BX), Z0, Z0
-	VADDPS  3072(BX), Z0, Z0
 	VADDPS  4096(BX), Z0, Z0
-	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
-	VADDPS  7168(BX), Z0, Z0
+	VADDPS  8192(BX), Z0, Z0
+	VADDPS  10240(BX), Z0, Z0
+	VADDPS  12288(BX), Z0, Z0
+	VADDPS  14336(BX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	ADDQ    $0x40, BX
@@ -24850,7 +24850,7 @@ out:
 
 // func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ4_1(SB), $8192-88
+TEXT ·avx512StripQ4_1(SB), $16384-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   stride+8(FP), BX
@@ -24870,13 +24870,13 @@ TEXT ·avx512StripQ4_1(SB), $8192-88
 
 clear:
 	VMOVUPS Z0, (DX)
-	VMOVUPS Z0, 1024(DX)
 	VMOVUPS Z0, 2048(DX)
-	VMOVUPS Z0, 3072(DX)
 	VMOVUPS Z0, 4096(DX)
-	VMOVUPS Z0, 5120(DX)
 	VMOVUPS Z0, 6144(DX)
-	VMOVUPS Z0, 7168(DX)
+	VMOVUPS Z0, 8192(DX)
+	VMOVUPS Z0, 10240(DX)
+	VMOVUPS Z0, 12288(DX)
+	VMOVUPS Z0, 14336(DX)
 	ADDQ    $0x40, DX
 	DECQ    CX
 	JNZ     clear
@@ -24985,8 +24985,8 @@ tokens1:
 	ADDQ              $+32, R11
 	ADDQ              $+4, R12
 	ADDQ              $+4, R14
-	ADDQ              $+1024, DX
-	LEAQ              8192(SP), CX
+	ADDQ              $+2048, DX
+	LEAQ              16384(SP), CX
 	CMPQ              DX, CX
 	JNE               turned
 	LEAQ              (SP), DX
@@ -25003,13 +25003,13 @@ turned:
 out:
 	VXORPS  Z0, Z0, Z0
 	VADDPS  (BX), Z0, Z0
-	VADDPS  1024(BX), Z0, Z0
 	VADDPS  2048(BX), Z0, Z0
-	VADDPS  3072(BX), Z0, Z0
 	VADDPS  4096(BX), Z0, Z0
-	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
-	VADDPS  7168(BX), Z0, Z0
+	VADDPS  8192(BX), Z0, Z0
+	VADDPS  10240(BX), Z0, Z0
+	VADDPS  12288(BX), Z0, Z0
+	VADDPS  14336(BX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	ADDQ    $0x40, BX
@@ -25020,7 +25020,7 @@ out:
 
 // func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
-TEXT ·avx512StripQ8_0(SB), $8192-88
+TEXT ·avx512StripQ8_0(SB), $16384-88
 	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
 	MOVQ         nb+16(FP), AX
 	SHLQ         $0x02, AX
@@ -25041,13 +25041,13 @@ TEXT ·avx512StripQ8_0(SB), $8192-88
 
 clear:
 	VMOVUPS Z1, (DX)
-	VMOVUPS Z1, 1024(DX)
 	VMOVUPS Z1, 2048(DX)
-	VMOVUPS Z1, 3072(DX)
 	VMOVUPS Z1, 4096(DX)
-	VMOVUPS Z1, 5120(DX)
 	VMOVUPS Z1, 6144(DX)
-	VMOVUPS Z1, 7168(DX)
+	VMOVUPS Z1, 8192(DX)
+	VMOVUPS Z1, 10240(DX)
+	VMOVUPS Z1, 12288(DX)
+	VMOVUPS Z1, 14336(DX)
 	ADDQ    $0x40, DX
 	DECQ    CX
 	JNZ     clear
@@ -25165,8 +25165,8 @@ tokens1:
 	ADDQ          $+32, R11
 	ADDQ          $+4, R12
 	ADDQ          $+4, R14
-	ADDQ          $+1024, DX
-	LEAQ          8192(SP), CX
+	ADDQ          $+2048, DX
+	LEAQ          16384(SP), CX
 	CMPQ          DX, CX
 	JNE           turned
 	LEAQ          (SP), DX
@@ -25183,13 +25183,13 @@ turned:
 out:
 	VXORPS  Z0, Z0, Z0
 	VADDPS  (BX), Z0, Z0
-	VADDPS  1024(BX), Z0, Z0
 	VADDPS  2048(BX), Z0, Z0
-	VADDPS  3072(BX), Z0, Z0
 	VADDPS  4096(BX), Z0, Z0
-	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
-	VADDPS  7168(BX), Z0, Z0
+	VADDPS  8192(BX), Z0, Z0
+	VADDPS  10240(BX), Z0, Z0
+	VADDPS  12288(BX), Z0, Z0
+	VADDPS  14336(BX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	ADDQ    $0x40, BX
@@ -25200,7 +25200,7 @@ out:
 
 // func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ4_K(SB), $8192-88
+TEXT ·avx512StripQ4_K(SB), $16384-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   stride+8(FP), DX
@@ -25221,13 +25221,13 @@ TEXT ·avx512StripQ4_K(SB), $8192-88
 
 clear:
 	VMOVUPS Z0, (CX)
-	VMOVUPS Z0, 1024(CX)
 	VMOVUPS Z0, 2048(CX)
-	VMOVUPS Z0, 3072(CX)
 	VMOVUPS Z0, 4096(CX)
-	VMOVUPS Z0, 5120(CX)
 	VMOVUPS Z0, 6144(CX)
-	VMOVUPS Z0, 7168(CX)
+	VMOVUPS Z0, 8192(CX)
+	VMOVUPS Z0, 10240(CX)
+	VMOVUPS Z0, 12288(CX)
+	VMOVUPS Z0, 14336(CX)
 	ADDQ    $0x40, CX
 	DECQ    R14
 	JNZ     clear
@@ -25372,7 +25372,7 @@ tokens1:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              1024(SP), R14
+	LEAQ              2048(SP), R14
 	PREFETCHT1        320(R12)
 	PREFETCHT1        384(R12)
 	PREFETCHT1        448(R12)
@@ -25455,7 +25455,7 @@ tokens2:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z22, Z22
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              2048(SP), R14
+	LEAQ              4096(SP), R14
 	PREFETCHT1        576(R12)
 	PREFETCHT1        640(R12)
 	PREFETCHT1        704(R12)
@@ -25507,7 +25507,7 @@ tokens3:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              3072(SP), R14
+	LEAQ              6144(SP), R14
 	PREFETCHT1        896(R12)
 	PREFETCHT1        960(R12)
 	PREFETCHT1        1024(R12)
@@ -25593,7 +25593,7 @@ tokens4:
 	VMULPS            Z1, Z21, Z21
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              4096(SP), R14
+	LEAQ              8192(SP), R14
 	PREFETCHT1        1152(R12)
 	PREFETCHT1        1216(R12)
 	PREFETCHT1        1280(R12)
@@ -25649,7 +25649,7 @@ tokens5:
 	VMULPS            Z1, Z13, Z13
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              5120(SP), R14
+	LEAQ              10240(SP), R14
 	PREFETCHT1        1472(R12)
 	PREFETCHT1        1536(R12)
 	PREFETCHT1        1600(R12)
@@ -25736,7 +25736,7 @@ tokens6:
 	VMULPS            Z1, Z21, Z21
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              6144(SP), R14
+	LEAQ              12288(SP), R14
 	PREFETCHT1        1728(R12)
 	PREFETCHT1        1792(R12)
 	PREFETCHT1        1856(R12)
@@ -25792,7 +25792,7 @@ tokens7:
 	VMULPS            Z1, Z13, Z13
 	VCVTDQ2PS         Z4, Z4
 	VMULPS            Z3, Z4, Z4
-	LEAQ              7168(SP), R14
+	LEAQ              14336(SP), R14
 	PREFETCHT1        2048(R12)
 	PREFETCHT1        2112(R12)
 	PREFETCHT1        2176(R12)
@@ -25838,13 +25838,13 @@ tokens8:
 out:
 	VXORPS  Z0, Z0, Z0
 	VADDPS  (BX), Z0, Z0
-	VADDPS  1024(BX), Z0, Z0
 	VADDPS  2048(BX), Z0, Z0
-	VADDPS  3072(BX), Z0, Z0
 	VADDPS  4096(BX), Z0, Z0
-	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
-	VADDPS  7168(BX), Z0, Z0
+	VADDPS  8192(BX), Z0, Z0
+	VADDPS  10240(BX), Z0, Z0
+	VADDPS  12288(BX), Z0, Z0
+	VADDPS  14336(BX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	ADDQ    $0x40, BX
@@ -26346,7 +26346,7 @@ group:
 
 // func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ5_K(SB), $8704-88
+TEXT ·avx512StripQ5_K(SB), $16896-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   stride+8(FP), DX
@@ -26367,13 +26367,13 @@ TEXT ·avx512StripQ5_K(SB), $8704-88
 
 clear:
 	VMOVUPS Z0, (CX)
-	VMOVUPS Z0, 1024(CX)
 	VMOVUPS Z0, 2048(CX)
-	VMOVUPS Z0, 3072(CX)
 	VMOVUPS Z0, 4096(CX)
-	VMOVUPS Z0, 5120(CX)
 	VMOVUPS Z0, 6144(CX)
-	VMOVUPS Z0, 7168(CX)
+	VMOVUPS Z0, 8192(CX)
+	VMOVUPS Z0, 10240(CX)
+	VMOVUPS Z0, 12288(CX)
+	VMOVUPS Z0, 14336(CX)
 	ADDQ    $0x40, CX
 	DECQ    R14
 	JNZ     clear
@@ -26423,14 +26423,14 @@ group:
 	VSHUFI32X4      $0xdd, Z6, Z2, Z6
 	VSHUFI32X4      $0x88, Z8, Z4, Z2
 	VSHUFI32X4      $0xdd, Z8, Z4, Z8
-	VMOVDQU32       Z5, 8192(SP)
-	VMOVDQU32       Z3, 8256(SP)
-	VMOVDQU32       Z0, 8320(SP)
-	VMOVDQU32       Z2, 8384(SP)
-	VMOVDQU32       Z7, 8448(SP)
-	VMOVDQU32       Z1, 8512(SP)
-	VMOVDQU32       Z6, 8576(SP)
-	VMOVDQU32       Z8, 8640(SP)
+	VMOVDQU32       Z5, 16384(SP)
+	VMOVDQU32       Z3, 16448(SP)
+	VMOVDQU32       Z0, 16512(SP)
+	VMOVDQU32       Z2, 16576(SP)
+	VMOVDQU32       Z7, 16640(SP)
+	VMOVDQU32       Z1, 16704(SP)
+	VMOVDQU32       Z6, 16768(SP)
+	VMOVDQU32       Z8, 16832(SP)
 	VBROADCASTI32X4 (SI), Z0
 	VINSERTI32X4    $0x01, (DI), Z0, Z0
 	VINSERTI32X4    $0x02, (R8), Z0, Z0
@@ -26501,28 +26501,28 @@ group:
 	VSHUFI32X4      $0x88, Z13, Z9, Z7
 	VSHUFI32X4      $0xdd, Z13, Z9, Z13
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD          $0x1c, 8192(SP), Z14
+	VPRORD          $0x1c, 16384(SP), Z14
 	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD          $0x1c, 8256(SP), Z15
+	VPRORD          $0x1c, 16448(SP), Z15
 	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPRORD          $0x1c, 8320(SP), Z16
+	VPRORD          $0x1c, 16512(SP), Z16
 	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD          $0x1c, 8384(SP), Z17
+	VPRORD          $0x1c, 16576(SP), Z17
 	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD          $0x1c, 8448(SP), Z18
+	VPRORD          $0x1c, 16640(SP), Z18
 	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD          $0x1c, 8512(SP), Z19
+	VPRORD          $0x1c, 16704(SP), Z19
 	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD          $0x1c, 8576(SP), Z20
+	VPRORD          $0x1c, 16768(SP), Z20
 	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD          $0x1c, 8640(SP), Z21
+	VPRORD          $0x1c, 16832(SP), Z21
 	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
 	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z0, Z21
 	VCVTDQ2PS       Z21, Z21
@@ -26561,35 +26561,35 @@ tokens1:
 	JNE               tokens1
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD            $0x1d, 8192(SP), Z10
+	VPRORD            $0x1d, 16384(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
 	VPSRLD            $0x04, Z8, Z8
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD            $0x1d, 8256(SP), Z10
+	VPRORD            $0x1d, 16448(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
 	VPSRLD            $0x04, Z5, Z5
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPRORD            $0x1d, 8320(SP), Z10
+	VPRORD            $0x1d, 16512(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
 	VPSRLD            $0x04, Z7, Z7
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD            $0x1d, 8384(SP), Z10
+	VPRORD            $0x1d, 16576(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
 	VPSRLD            $0x04, Z12, Z10
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD            $0x1d, 8448(SP), Z12
+	VPRORD            $0x1d, 16640(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
 	VPSRLD            $0x04, Z6, Z6
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD            $0x1d, 8512(SP), Z12
+	VPRORD            $0x1d, 16704(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
 	VPSRLD            $0x04, Z11, Z11
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD            $0x1d, 8576(SP), Z12
+	VPRORD            $0x1d, 16768(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
 	VPSRLD            $0x04, Z13, Z12
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD            $0x1d, 8640(SP), Z13
+	VPRORD            $0x1d, 16832(SP), Z13
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
 	VPSRLD            $0x08, Z0, Z13
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
@@ -26599,7 +26599,7 @@ tokens1:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              1024(SP), R14
+	LEAQ              2048(SP), R14
 	PREFETCHT1        384(R12)
 	PREFETCHT1        448(R12)
 	PREFETCHT1        512(R12)
@@ -26668,28 +26668,28 @@ tokens2:
 	VSHUFI32X4        $0x88, Z13, Z9, Z7
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD            $0x1e, 8192(SP), Z14
+	VPRORD            $0x1e, 16384(SP), Z14
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD            $0x1e, 8256(SP), Z15
+	VPRORD            $0x1e, 16448(SP), Z15
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPRORD            $0x1e, 8320(SP), Z16
+	VPRORD            $0x1e, 16512(SP), Z16
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD            $0x1e, 8384(SP), Z17
+	VPRORD            $0x1e, 16576(SP), Z17
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD            $0x1e, 8448(SP), Z18
+	VPRORD            $0x1e, 16640(SP), Z18
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD            $0x1e, 8512(SP), Z19
+	VPRORD            $0x1e, 16704(SP), Z19
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD            $0x1e, 8576(SP), Z20
+	VPRORD            $0x1e, 16768(SP), Z20
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD            $0x1e, 8640(SP), Z21
+	VPRORD            $0x1e, 16832(SP), Z21
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
 	VPSRLD            $0x10, Z0, Z21
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z21, Z21
@@ -26699,7 +26699,7 @@ tokens2:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z22, Z22
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              2048(SP), R14
+	LEAQ              4096(SP), R14
 	PREFETCHT1        704(R12)
 	PREFETCHT1        768(R12)
 	PREFETCHT1        832(R12)
@@ -26730,35 +26730,35 @@ tokens3:
 	JNE               tokens3
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD            $0x1f, 8192(SP), Z10
+	VPRORD            $0x1f, 16384(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
 	VPSRLD            $0x04, Z8, Z8
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD            $0x1f, 8256(SP), Z10
+	VPRORD            $0x1f, 16448(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
 	VPSRLD            $0x04, Z5, Z5
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPRORD            $0x1f, 8320(SP), Z10
+	VPRORD            $0x1f, 16512(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
 	VPSRLD            $0x04, Z7, Z7
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD            $0x1f, 8384(SP), Z10
+	VPRORD            $0x1f, 16576(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
 	VPSRLD            $0x04, Z12, Z10
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD            $0x1f, 8448(SP), Z12
+	VPRORD            $0x1f, 16640(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
 	VPSRLD            $0x04, Z6, Z6
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD            $0x1f, 8512(SP), Z12
+	VPRORD            $0x1f, 16704(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
 	VPSRLD            $0x04, Z11, Z11
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD            $0x1f, 8576(SP), Z12
+	VPRORD            $0x1f, 16768(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
 	VPSRLD            $0x04, Z13, Z12
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD            $0x1f, 8640(SP), Z13
+	VPRORD            $0x1f, 16832(SP), Z13
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
 	VPSRLD            $0x18, Z0, Z13
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
@@ -26768,7 +26768,7 @@ tokens3:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              3072(SP), R14
+	LEAQ              6144(SP), R14
 	PREFETCHT1        1088(R12)
 	PREFETCHT1        1152(R12)
 	PREFETCHT1        1216(R12)
@@ -26837,28 +26837,28 @@ tokens4:
 	VSHUFI32X4        $0x88, Z13, Z9, Z7
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD            $0x00, 8192(SP), Z14
+	VPRORD            $0x00, 16384(SP), Z14
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD            $0x00, 8256(SP), Z15
+	VPRORD            $0x00, 16448(SP), Z15
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPRORD            $0x00, 8320(SP), Z16
+	VPRORD            $0x00, 16512(SP), Z16
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD            $0x00, 8384(SP), Z17
+	VPRORD            $0x00, 16576(SP), Z17
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD            $0x00, 8448(SP), Z18
+	VPRORD            $0x00, 16640(SP), Z18
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD            $0x00, 8512(SP), Z19
+	VPRORD            $0x00, 16704(SP), Z19
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD            $0x00, 8576(SP), Z20
+	VPRORD            $0x00, 16768(SP), Z20
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD            $0x00, 8640(SP), Z21
+	VPRORD            $0x00, 16832(SP), Z21
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
 	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z21
 	VPSRLD            $0x04, Z4, Z22
@@ -26871,7 +26871,7 @@ tokens4:
 	VMULPS            Z1, Z21, Z21
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              4096(SP), R14
+	LEAQ              8192(SP), R14
 	PREFETCHT1        1408(R12)
 	PREFETCHT1        1472(R12)
 	PREFETCHT1        1536(R12)
@@ -26902,35 +26902,35 @@ tokens5:
 	JNE               tokens5
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD            $0x01, 8192(SP), Z10
+	VPRORD            $0x01, 16384(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
 	VPSRLD            $0x04, Z8, Z8
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD            $0x01, 8256(SP), Z10
+	VPRORD            $0x01, 16448(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
 	VPSRLD            $0x04, Z5, Z5
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPRORD            $0x01, 8320(SP), Z10
+	VPRORD            $0x01, 16512(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
 	VPSRLD            $0x04, Z7, Z7
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD            $0x01, 8384(SP), Z10
+	VPRORD            $0x01, 16576(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
 	VPSRLD            $0x04, Z12, Z10
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD            $0x01, 8448(SP), Z12
+	VPRORD            $0x01, 16640(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
 	VPSRLD            $0x04, Z6, Z6
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD            $0x01, 8512(SP), Z12
+	VPRORD            $0x01, 16704(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
 	VPSRLD            $0x04, Z11, Z11
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD            $0x01, 8576(SP), Z12
+	VPRORD            $0x01, 16768(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
 	VPSRLD            $0x04, Z13, Z12
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD            $0x01, 8640(SP), Z13
+	VPRORD            $0x01, 16832(SP), Z13
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
 	VPSRLD            $0x08, Z4, Z13
 	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
@@ -26944,7 +26944,7 @@ tokens5:
 	VMULPS            Z1, Z13, Z13
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              5120(SP), R14
+	LEAQ              10240(SP), R14
 	PREFETCHT1        1792(R12)
 	PREFETCHT1        1856(R12)
 	PREFETCHT1        1920(R12)
@@ -27013,28 +27013,28 @@ tokens6:
 	VSHUFI32X4        $0x88, Z13, Z9, Z7
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD            $0x02, 8192(SP), Z14
+	VPRORD            $0x02, 16384(SP), Z14
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD            $0x02, 8256(SP), Z15
+	VPRORD            $0x02, 16448(SP), Z15
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPRORD            $0x02, 8320(SP), Z16
+	VPRORD            $0x02, 16512(SP), Z16
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD            $0x02, 8384(SP), Z17
+	VPRORD            $0x02, 16576(SP), Z17
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD            $0x02, 8448(SP), Z18
+	VPRORD            $0x02, 16640(SP), Z18
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD            $0x02, 8512(SP), Z19
+	VPRORD            $0x02, 16704(SP), Z19
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD            $0x02, 8576(SP), Z20
+	VPRORD            $0x02, 16768(SP), Z20
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD            $0x02, 8640(SP), Z21
+	VPRORD            $0x02, 16832(SP), Z21
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
 	VPSRLD            $0x10, Z4, Z21
 	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z21, Z21
@@ -27048,7 +27048,7 @@ tokens6:
 	VMULPS            Z1, Z21, Z21
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              6144(SP), R14
+	LEAQ              12288(SP), R14
 	PREFETCHT1        2112(R12)
 	PREFETCHT1        2176(R12)
 	PREFETCHT1        2240(R12)
@@ -27079,35 +27079,35 @@ tokens7:
 	JNE               tokens7
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD            $0x03, 8192(SP), Z10
+	VPRORD            $0x03, 16384(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
 	VPSRLD            $0x04, Z8, Z8
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD            $0x03, 8256(SP), Z10
+	VPRORD            $0x03, 16448(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
 	VPSRLD            $0x04, Z5, Z5
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPRORD            $0x03, 8320(SP), Z10
+	VPRORD            $0x03, 16512(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
 	VPSRLD            $0x04, Z7, Z7
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD            $0x03, 8384(SP), Z10
+	VPRORD            $0x03, 16576(SP), Z10
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
 	VPSRLD            $0x04, Z12, Z10
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD            $0x03, 8448(SP), Z12
+	VPRORD            $0x03, 16640(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
 	VPSRLD            $0x04, Z6, Z6
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD            $0x03, 8512(SP), Z12
+	VPRORD            $0x03, 16704(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
 	VPSRLD            $0x04, Z11, Z11
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD            $0x03, 8576(SP), Z12
+	VPRORD            $0x03, 16768(SP), Z12
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
 	VPSRLD            $0x04, Z13, Z12
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD            $0x03, 8640(SP), Z13
+	VPRORD            $0x03, 16832(SP), Z13
 	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
 	VPSRLD            $0x18, Z4, Z13
 	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
@@ -27121,7 +27121,7 @@ tokens7:
 	VMULPS            Z1, Z13, Z13
 	VCVTDQ2PS         Z4, Z4
 	VMULPS            Z3, Z4, Z4
-	LEAQ              7168(SP), R14
+	LEAQ              14336(SP), R14
 	PREFETCHT1        2496(R12)
 	PREFETCHT1        2560(R12)
 	PREFETCHT1        2624(R12)
@@ -27168,13 +27168,13 @@ tokens8:
 out:
 	VXORPS  Z0, Z0, Z0
 	VADDPS  (BX), Z0, Z0
-	VADDPS  1024(BX), Z0, Z0
 	VADDPS  2048(BX), Z0, Z0
-	VADDPS  3072(BX), Z0, Z0
 	VADDPS  4096(BX), Z0, Z0
-	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
-	VADDPS  7168(BX), Z0, Z0
+	VADDPS  8192(BX), Z0, Z0
+	VADDPS  10240(BX), Z0, Z0
+	VADDPS  12288(BX), Z0, Z0
+	VADDPS  14336(BX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	ADDQ    $0x40, BX
@@ -27849,7 +27849,7 @@ group:
 
 // func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ6_K(SB), $8704-88
+TEXT ·avx512StripQ6_K(SB), $16896-88
 	MOVQ   nb+16(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   stride+8(FP), DX
@@ -27870,13 +27870,13 @@ TEXT ·avx512StripQ6_K(SB), $8704-88
 
 clear:
 	VMOVUPS Z0, (CX)
-	VMOVUPS Z0, 1024(CX)
 	VMOVUPS Z0, 2048(CX)
-	VMOVUPS Z0, 3072(CX)
 	VMOVUPS Z0, 4096(CX)
-	VMOVUPS Z0, 5120(CX)
 	VMOVUPS Z0, 6144(CX)
-	VMOVUPS Z0, 7168(CX)
+	VMOVUPS Z0, 8192(CX)
+	VMOVUPS Z0, 10240(CX)
+	VMOVUPS Z0, 12288(CX)
+	VMOVUPS Z0, 14336(CX)
 	ADDQ    $0x40, CX
 	DECQ    R14
 	JNZ     clear
@@ -27977,14 +27977,14 @@ group:
 	VSHUFI32X4      $0xdd, Z11, Z7, Z11
 	VSHUFI32X4      $0x88, Z13, Z9, Z7
 	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VMOVDQU32       Z10, 8192(SP)
-	VMOVDQU32       Z8, 8256(SP)
-	VMOVDQU32       Z2, 8320(SP)
-	VMOVDQU32       Z7, 8384(SP)
-	VMOVDQU32       Z12, 8448(SP)
-	VMOVDQU32       Z6, 8512(SP)
-	VMOVDQU32       Z11, 8576(SP)
-	VMOVDQU32       Z13, 8640(SP)
+	VMOVDQU32       Z10, 16384(SP)
+	VMOVDQU32       Z8, 16448(SP)
+	VMOVDQU32       Z2, 16512(SP)
+	VMOVDQU32       Z7, 16576(SP)
+	VMOVDQU32       Z12, 16640(SP)
+	VMOVDQU32       Z6, 16704(SP)
+	VMOVDQU32       Z11, 16768(SP)
+	VMOVDQU32       Z13, 16832(SP)
 	VBROADCASTI64X4 (SI), Z2
 	VINSERTI64X4    $0x01, (DI), Z2, Z2
 	VBROADCASTI64X4 (SI)(DX*1), Z6
@@ -28026,28 +28026,28 @@ group:
 	VSHUFI32X4      $0x88, Z13, Z9, Z7
 	VSHUFI32X4      $0xdd, Z13, Z9, Z13
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD          $0x1c, 8192(SP), Z14
+	VPRORD          $0x1c, 16384(SP), Z14
 	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD          $0x1c, 8256(SP), Z15
+	VPRORD          $0x1c, 16448(SP), Z15
 	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
-	VPRORD          $0x1c, 8320(SP), Z16
+	VPRORD          $0x1c, 16512(SP), Z16
 	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD          $0x1c, 8384(SP), Z17
+	VPRORD          $0x1c, 16576(SP), Z17
 	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD          $0x1c, 8448(SP), Z18
+	VPRORD          $0x1c, 16640(SP), Z18
 	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD          $0x1c, 8512(SP), Z19
+	VPRORD          $0x1c, 16704(SP), Z19
 	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD          $0x1c, 8576(SP), Z20
+	VPRORD          $0x1c, 16768(SP), Z20
 	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD          $0x1c, 8640(SP), Z21
+	VPRORD          $0x1c, 16832(SP), Z21
 	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
 	VPSLLD          $0x18, Z4, Z21
 	VPSRAD          $0x18, Z21, Z21
@@ -28091,35 +28091,35 @@ tokens1:
 	JNE              tokens1
 	VPSRLD           $0x04, Z10, Z9
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD           $0x00, 8192(SP), Z10
+	VPRORD           $0x00, 16384(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
 	VPSRLD           $0x04, Z8, Z8
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD           $0x00, 8256(SP), Z10
+	VPRORD           $0x00, 16448(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
 	VPSRLD           $0x04, Z2, Z2
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD           $0x00, 8320(SP), Z10
+	VPRORD           $0x00, 16512(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
 	VPSRLD           $0x04, Z7, Z7
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD           $0x00, 8384(SP), Z10
+	VPRORD           $0x00, 16576(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z7
 	VPSRLD           $0x04, Z12, Z10
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD           $0x00, 8448(SP), Z12
+	VPRORD           $0x00, 16640(SP), Z12
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z10
 	VPSRLD           $0x04, Z6, Z6
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD           $0x00, 8512(SP), Z12
+	VPRORD           $0x00, 16704(SP), Z12
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z6
 	VPSRLD           $0x04, Z11, Z11
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD           $0x00, 8576(SP), Z12
+	VPRORD           $0x00, 16768(SP), Z12
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
 	VPSRLD           $0x04, Z13, Z12
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD           $0x00, 8640(SP), Z13
+	VPRORD           $0x00, 16832(SP), Z13
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
 	VPSLLD           $0x18, Z1, Z13
 	VPSRAD           $0x18, Z13, Z13
@@ -28129,7 +28129,7 @@ tokens1:
 	VPSRAD           $0x18, Z14, Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z0, Z14, Z14
-	LEAQ             2048(SP), R14
+	LEAQ             4096(SP), R14
 	PREFETCHT1       448(R12)
 	PREFETCHT1       512(R12)
 	PREFETCHT1       576(R12)
@@ -28202,28 +28202,28 @@ tokens2:
 	VSHUFI32X4       $0x88, Z13, Z9, Z7
 	VSHUFI32X4       $0xdd, Z13, Z9, Z13
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD           $0x1e, 8192(SP), Z14
+	VPRORD           $0x1e, 16384(SP), Z14
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD           $0x1e, 8256(SP), Z15
+	VPRORD           $0x1e, 16448(SP), Z15
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
-	VPRORD           $0x1e, 8320(SP), Z16
+	VPRORD           $0x1e, 16512(SP), Z16
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD           $0x1e, 8384(SP), Z17
+	VPRORD           $0x1e, 16576(SP), Z17
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD           $0x1e, 8448(SP), Z18
+	VPRORD           $0x1e, 16640(SP), Z18
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD           $0x1e, 8512(SP), Z19
+	VPRORD           $0x1e, 16704(SP), Z19
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD           $0x1e, 8576(SP), Z20
+	VPRORD           $0x1e, 16768(SP), Z20
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD           $0x1e, 8640(SP), Z21
+	VPRORD           $0x1e, 16832(SP), Z21
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
 	VPSLLD           $0x08, Z4, Z21
 	VPSRAD           $0x18, Z21, Z21
@@ -28233,7 +28233,7 @@ tokens2:
 	VPSRAD           $0x18, Z4, Z4
 	VCVTDQ2PS        Z4, Z4
 	VMULPS           Z0, Z4, Z4
-	LEAQ             1024(SP), R14
+	LEAQ             2048(SP), R14
 	PREFETCHT1       896(R12)
 	PREFETCHT1       960(R12)
 	PREFETCHT1       1024(R12)
@@ -28266,35 +28266,35 @@ tokens3:
 	JNE              tokens3
 	VPSRLD           $0x04, Z10, Z4
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD           $0x02, 8192(SP), Z9
+	VPRORD           $0x02, 16384(SP), Z9
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z4
 	VPSRLD           $0x04, Z8, Z8
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD           $0x02, 8256(SP), Z9
+	VPRORD           $0x02, 16448(SP), Z9
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
 	VPSRLD           $0x04, Z2, Z2
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD           $0x02, 8320(SP), Z9
+	VPRORD           $0x02, 16512(SP), Z9
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z2
 	VPSRLD           $0x04, Z7, Z7
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD           $0x02, 8384(SP), Z9
+	VPRORD           $0x02, 16576(SP), Z9
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z7
 	VPSRLD           $0x04, Z12, Z9
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD           $0x02, 8448(SP), Z10
+	VPRORD           $0x02, 16640(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
 	VPSRLD           $0x04, Z6, Z6
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD           $0x02, 8512(SP), Z10
+	VPRORD           $0x02, 16704(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z6
 	VPSRLD           $0x04, Z11, Z10
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD           $0x02, 8576(SP), Z11
+	VPRORD           $0x02, 16768(SP), Z11
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
 	VPSRLD           $0x04, Z13, Z11
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD           $0x02, 8640(SP), Z12
+	VPRORD           $0x02, 16832(SP), Z12
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
 	VPSLLD           $0x08, Z1, Z12
 	VPSRAD           $0x18, Z12, Z12
@@ -28304,7 +28304,7 @@ tokens3:
 	VPSRAD           $0x18, Z1, Z1
 	VCVTDQ2PS        Z1, Z1
 	VMULPS           Z0, Z1, Z1
-	LEAQ             3072(SP), R14
+	LEAQ             6144(SP), R14
 	PREFETCHT1       1280(R12)
 	PREFETCHT1       1344(R12)
 	PREFETCHT1       1408(R12)
@@ -28376,14 +28376,14 @@ tokens4:
 	VSHUFI32X4       $0xdd, Z9, Z4, Z9
 	VSHUFI32X4       $0x88, Z11, Z7, Z4
 	VSHUFI32X4       $0xdd, Z11, Z7, Z11
-	VMOVDQU32        Z8, 8192(SP)
-	VMOVDQU32        Z6, 8256(SP)
-	VMOVDQU32        Z1, 8320(SP)
-	VMOVDQU32        Z4, 8384(SP)
-	VMOVDQU32        Z10, 8448(SP)
-	VMOVDQU32        Z2, 8512(SP)
-	VMOVDQU32        Z9, 8576(SP)
-	VMOVDQU32        Z11, 8640(SP)
+	VMOVDQU32        Z8, 16384(SP)
+	VMOVDQU32        Z6, 16448(SP)
+	VMOVDQU32        Z1, 16512(SP)
+	VMOVDQU32        Z4, 16576(SP)
+	VMOVDQU32        Z10, 16640(SP)
+	VMOVDQU32        Z2, 16704(SP)
+	VMOVDQU32        Z9, 16768(SP)
+	VMOVDQU32        Z11, 16832(SP)
 	VBROADCASTI64X4  64(SI), Z1
 	VINSERTI64X4     $0x01, 64(DI), Z1, Z1
 	VBROADCASTI64X4  64(SI)(DX*1), Z2
@@ -28425,28 +28425,28 @@ tokens4:
 	VSHUFI32X4       $0x88, Z11, Z7, Z4
 	VSHUFI32X4       $0xdd, Z11, Z7, Z11
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
-	VPRORD           $0x1c, 8192(SP), Z12
+	VPRORD           $0x1c, 16384(SP), Z12
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
-	VPRORD           $0x1c, 8256(SP), Z13
+	VPRORD           $0x1c, 16448(SP), Z13
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
-	VPRORD           $0x1c, 8320(SP), Z14
+	VPRORD           $0x1c, 16512(SP), Z14
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
-	VPRORD           $0x1c, 8384(SP), Z15
+	VPRORD           $0x1c, 16576(SP), Z15
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
-	VPRORD           $0x1c, 8448(SP), Z16
+	VPRORD           $0x1c, 16640(SP), Z16
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
-	VPRORD           $0x1c, 8512(SP), Z17
+	VPRORD           $0x1c, 16704(SP), Z17
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
-	VPRORD           $0x1c, 8576(SP), Z18
+	VPRORD           $0x1c, 16768(SP), Z18
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
-	VPRORD           $0x1c, 8640(SP), Z19
+	VPRORD           $0x1c, 16832(SP), Z19
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
 	VPSLLD           $0x18, Z3, Z19
 	VPSRAD           $0x18, Z19, Z19
@@ -28456,7 +28456,7 @@ tokens4:
 	VPSRAD           $0x18, Z20, Z20
 	VCVTDQ2PS        Z20, Z20
 	VMULPS           Z0, Z20, Z20
-	LEAQ             4096(SP), R14
+	LEAQ             8192(SP), R14
 	PREFETCHT1       1728(R12)
 	PREFETCHT1       1792(R12)
 	PREFETCHT1       1856(R12)
@@ -28489,35 +28489,35 @@ tokens5:
 	JNE              tokens5
 	VPSRLD           $0x04, Z8, Z7
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD           $0x00, 8192(SP), Z8
+	VPRORD           $0x00, 16384(SP), Z8
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
 	VPSRLD           $0x04, Z6, Z6
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD           $0x00, 8256(SP), Z8
+	VPRORD           $0x00, 16448(SP), Z8
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z6
 	VPSRLD           $0x04, Z1, Z1
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
-	VPRORD           $0x00, 8320(SP), Z8
+	VPRORD           $0x00, 16512(SP), Z8
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z1
 	VPSRLD           $0x04, Z4, Z4
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD           $0x00, 8384(SP), Z8
+	VPRORD           $0x00, 16576(SP), Z8
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z4
 	VPSRLD           $0x04, Z10, Z8
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD           $0x00, 8448(SP), Z10
+	VPRORD           $0x00, 16640(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
 	VPSRLD           $0x04, Z2, Z2
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD           $0x00, 8512(SP), Z10
+	VPRORD           $0x00, 16704(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
 	VPSRLD           $0x04, Z9, Z9
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD           $0x00, 8576(SP), Z10
+	VPRORD           $0x00, 16768(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
 	VPSRLD           $0x04, Z11, Z10
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD           $0x00, 8640(SP), Z11
+	VPRORD           $0x00, 16832(SP), Z11
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
 	VPSLLD           $0x18, Z5, Z11
 	VPSRAD           $0x18, Z11, Z11
@@ -28527,7 +28527,7 @@ tokens5:
 	VPSRAD           $0x18, Z12, Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z0, Z12, Z12
-	LEAQ             6144(SP), R14
+	LEAQ             12288(SP), R14
 	PREFETCHT1       2112(R12)
 	PREFETCHT1       2176(R12)
 	PREFETCHT1       2240(R12)
@@ -28600,28 +28600,28 @@ tokens6:
 	VSHUFI32X4       $0x88, Z11, Z7, Z4
 	VSHUFI32X4       $0xdd, Z11, Z7, Z11
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
-	VPRORD           $0x1e, 8192(SP), Z12
+	VPRORD           $0x1e, 16384(SP), Z12
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
-	VPRORD           $0x1e, 8256(SP), Z13
+	VPRORD           $0x1e, 16448(SP), Z13
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
-	VPRORD           $0x1e, 8320(SP), Z14
+	VPRORD           $0x1e, 16512(SP), Z14
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
-	VPRORD           $0x1e, 8384(SP), Z15
+	VPRORD           $0x1e, 16576(SP), Z15
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
-	VPRORD           $0x1e, 8448(SP), Z16
+	VPRORD           $0x1e, 16640(SP), Z16
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
-	VPRORD           $0x1e, 8512(SP), Z17
+	VPRORD           $0x1e, 16704(SP), Z17
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
-	VPRORD           $0x1e, 8576(SP), Z18
+	VPRORD           $0x1e, 16768(SP), Z18
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
-	VPRORD           $0x1e, 8640(SP), Z19
+	VPRORD           $0x1e, 16832(SP), Z19
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
 	VPSLLD           $0x08, Z3, Z19
 	VPSRAD           $0x18, Z19, Z19
@@ -28631,7 +28631,7 @@ tokens6:
 	VPSRAD           $0x18, Z3, Z3
 	VCVTDQ2PS        Z3, Z3
 	VMULPS           Z0, Z3, Z3
-	LEAQ             5120(SP), R14
+	LEAQ             10240(SP), R14
 	PREFETCHT1       2560(R12)
 	PREFETCHT1       2624(R12)
 	PREFETCHT1       2688(R12)
@@ -28664,35 +28664,35 @@ tokens7:
 	JNE              tokens7
 	VPSRLD           $0x04, Z8, Z3
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
-	VPRORD           $0x02, 8192(SP), Z7
+	VPRORD           $0x02, 16384(SP), Z7
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z3
 	VPSRLD           $0x04, Z6, Z6
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD           $0x02, 8256(SP), Z7
+	VPRORD           $0x02, 16448(SP), Z7
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z6
 	VPSRLD           $0x04, Z1, Z1
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
-	VPRORD           $0x02, 8320(SP), Z7
+	VPRORD           $0x02, 16512(SP), Z7
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z1
 	VPSRLD           $0x04, Z4, Z4
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD           $0x02, 8384(SP), Z7
+	VPRORD           $0x02, 16576(SP), Z7
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z4
 	VPSRLD           $0x04, Z10, Z7
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD           $0x02, 8448(SP), Z8
+	VPRORD           $0x02, 16640(SP), Z8
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
 	VPSRLD           $0x04, Z2, Z2
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD           $0x02, 8512(SP), Z8
+	VPRORD           $0x02, 16704(SP), Z8
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z2
 	VPSRLD           $0x04, Z9, Z8
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD           $0x02, 8576(SP), Z9
+	VPRORD           $0x02, 16768(SP), Z9
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
 	VPSRLD           $0x04, Z11, Z9
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD           $0x02, 8640(SP), Z10
+	VPRORD           $0x02, 16832(SP), Z10
 	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
 	VPSLLD           $0x08, Z5, Z10
 	VPSRAD           $0x18, Z10, Z10
@@ -28702,7 +28702,7 @@ tokens7:
 	VPSRAD           $0x18, Z5, Z5
 	VCVTDQ2PS        Z5, Z5
 	VMULPS           Z0, Z5, Z5
-	LEAQ             7168(SP), R14
+	LEAQ             14336(SP), R14
 	PREFETCHT1       2944(R12)
 	PREFETCHT1       3008(R12)
 	PREFETCHT1       3072(R12)
@@ -28753,13 +28753,13 @@ tokens8:
 out:
 	VXORPS  Z0, Z0, Z0
 	VADDPS  (BX), Z0, Z0
-	VADDPS  1024(BX), Z0, Z0
 	VADDPS  2048(BX), Z0, Z0
-	VADDPS  3072(BX), Z0, Z0
 	VADDPS  4096(BX), Z0, Z0
-	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
-	VADDPS  7168(BX), Z0, Z0
+	VADDPS  8192(BX), Z0, Z0
+	VADDPS  10240(BX), Z0, Z0
+	VADDPS  12288(BX), Z0, Z0
+	VADDPS  14336(BX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	ADDQ    $0x40, BX
@@ -29480,7 +29480,7 @@ group:
 
 // func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripIQ4_XS(SB), $8192-88
+TEXT ·avx512StripIQ4_XS(SB), $16384-88
 	VMOVDQU32 avx512_iq4_levels<>+0(SB), Z0
 	MOVQ      nb+16(FP), AX
 	SHLQ      $0x02, AX
@@ -29502,13 +29502,13 @@ TEXT ·avx512StripIQ4_XS(SB), $8192-88
 
 clear:
 	VMOVUPS Z1, (CX)
-	VMOVUPS Z1, 1024(CX)
 	VMOVUPS Z1, 2048(CX)
-	VMOVUPS Z1, 3072(CX)
 	VMOVUPS Z1, 4096(CX)
-	VMOVUPS Z1, 5120(CX)
 	VMOVUPS Z1, 6144(CX)
-	VMOVUPS Z1, 7168(CX)
+	VMOVUPS Z1, 8192(CX)
+	VMOVUPS Z1, 10240(CX)
+	VMOVUPS Z1, 12288(CX)
+	VMOVUPS Z1, 14336(CX)
 	ADDQ    $0x40, CX
 	DECQ    R14
 	JNZ     clear
@@ -29672,7 +29672,7 @@ tokens1:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            1024(SP), R14
+	LEAQ            2048(SP), R14
 	PREFETCHT1      320(R12)
 	PREFETCHT1      384(R12)
 	PREFETCHT1      448(R12)
@@ -29749,7 +29749,7 @@ tokens2:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            2048(SP), R14
+	LEAQ            4096(SP), R14
 	PREFETCHT1      576(R12)
 	PREFETCHT1      640(R12)
 	PREFETCHT1      704(R12)
@@ -29826,7 +29826,7 @@ tokens3:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            3072(SP), R14
+	LEAQ            6144(SP), R14
 	PREFETCHT1      832(R12)
 	PREFETCHT1      896(R12)
 	PREFETCHT1      960(R12)
@@ -29903,7 +29903,7 @@ tokens4:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            4096(SP), R14
+	LEAQ            8192(SP), R14
 	PREFETCHT1      1088(R12)
 	PREFETCHT1      1152(R12)
 	PREFETCHT1      1216(R12)
@@ -29981,7 +29981,7 @@ tokens5:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            5120(SP), R14
+	LEAQ            10240(SP), R14
 	PREFETCHT1      1408(R12)
 	PREFETCHT1      1472(R12)
 	PREFETCHT1      1536(R12)
@@ -30058,7 +30058,7 @@ tokens6:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            6144(SP), R14
+	LEAQ            12288(SP), R14
 	PREFETCHT1      1664(R12)
 	PREFETCHT1      1728(R12)
 	PREFETCHT1      1792(R12)
@@ -30135,7 +30135,7 @@ tokens7:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z1, Z1
 	VCVTDQ2PS       Z1, Z1
 	VMULPS          Z2, Z1, Z1
-	LEAQ            7168(SP), R14
+	LEAQ            14336(SP), R14
 	PREFETCHT1      1920(R12)
 	PREFETCHT1      1984(R12)
 	PREFETCHT1      2048(R12)
@@ -30180,13 +30180,13 @@ tokens8:
 out:
 	VXORPS  Z0, Z0, Z0
 	VADDPS  (BX), Z0, Z0
-	VADDPS  1024(BX), Z0, Z0
 	VADDPS  2048(BX), Z0, Z0
-	VADDPS  3072(BX), Z0, Z0
 	VADDPS  4096(BX), Z0, Z0
-	VADDPS  5120(BX), Z0, Z0
 	VADDPS  6144(BX), Z0, Z0
-	VADDPS  7168(BX), Z0, Z0
+	VADDPS  8192(BX), Z0, Z0
+	VADDPS  10240(BX), Z0, Z0
+	VADDPS  12288(BX), Z0, Z0
+	VADDPS  14336(BX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	ADDQ    $0x40, BX

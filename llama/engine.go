@@ -436,7 +436,9 @@ func (e *engine) planPrompts(generating, yielding int) {
 	}
 	budget := e.maxRows
 	if generating > 0 {
-		budget = e.costs.within(max(pause, pauseSteps*e.costs.of(generating)), min(budget, generating+leastRows), budget)
+		least := min(budget, generating+leastRows)
+		budget = e.costs.within(max(pause, pauseSteps*e.costs.of(generating)), least, budget)
+		budget = max(least, min((budget+8)/16*16, e.maxRows)) // kernels take rows by 16: 72 of an 8B of 4 layers take as long as 80
 	}
 	generating -= yielding
 	budget -= generating

@@ -14,7 +14,7 @@ import (
 // the microkernel uses a panel's, without being stored, and the partial sums p_j of each token live on the stack; or they become a panel.
 
 const (
-	stripTokens = 16
+	stripTokens = 32
 	stripSums   = 64 * stripTokens // bytes of one p_j
 )
 
@@ -67,7 +67,7 @@ type products struct {
 func stripProducts(f stripFormat) {
 	name := "avx512Strip" + f.name
 	TEXT(name, attr.Attribute(0), "func(w *byte, stride, nb, tokens int, near *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)")
-	Doc(name + " multiplies 16 rows by up to 16 tokens, and prefetches as many bytes from near on: see dotArgs.")
+	Doc(name + " multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.")
 	Pragma("noescape")
 	f.setup()
 	p := &products{step: GP64(), token: GP64(), turn: Mem{Base: GP64()}, sums: AllocLocal(8 * stripSums)}
