@@ -234,7 +234,7 @@ type scratch struct {
 	panels    [2]panel
 	tmp       []float32    // [16][k] for gather
 	frow      []float32    // [k]: 16 rows of a scale per 16 values
-	ids       []int32      // [statsChunk]
+	ids       []int32      // [refinedMost]
 	c         [2][]float32 // [max tile][16], or [stripTokens][rows of an item]
 	attend    attendScratch
 	dotArgs   dotArgs // arguments live here because what a function value takes would be allocated
@@ -263,7 +263,7 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 	s.rscale = take[float32](m, panelRows*2*nb)
 	s.roff = take[float32](m, panelRows*2*nb)
 	s.frow = take[float32](m, wide)
-	s.ids = take[int32](m, statsChunk)
+	s.ids = take[int32](m, refinedMost)
 	s.tmp = take[float32](m, panelRows*wide)
 	for i := range s.panels {
 		s.panels[i] = panel{
