@@ -10,8 +10,7 @@ import (
 
 // outTask is what the Out rows need.
 type outTask struct {
-	index  []int32 // the Out rows among the batch's rows
-	vocab  int
+	index  []int32    // the Out rows among the batch's rows
 	logits []float32  // [outRows][Vocab]
 	first  int        // Out row of logits' first row
 	stats  []rowStats // [outRows][chunks of a row]
@@ -19,7 +18,7 @@ type outTask struct {
 	rowFn  func(worker, item int)
 	sample []sampleScratch // one per worker
 
-	refines bool
+	refines bool // the head's weight is refined
 	refine  refineTask
 }
 
@@ -28,17 +27,17 @@ type outTask struct {
 const outRows = 64
 
 func (o *outTask) layout(m *arena, s *Shape) {
-	o.vocab = s.Vocab
 	o.index = take[int32](m, s.MaxOut)
 	o.logits = take[float32](m, min(outRows, s.MaxOut)*s.Vocab)
 	o.stats = take[rowStats](m, min(outRows, s.MaxOut)*statsChunks(s.Vocab))
 	o.refine.layout(m, s)
 }
 
-// chunk is the logits of a row that a rowStats summarises.
-func (o *outTask) chunk(i int) []float32 {
-	row, c := i/statsChunks(o.vocab), i%statsChunks(o.vocab)*statsChunk
-	return o.logits[row*o.vocab:][c:min(c+statsChunk, o.vocab)]
+// chunk is what item of the statistics is about: logits of a row, from token first on.
+func (d *cpuDevice) chunk(item int) (row, first int, logits []float32) {
+	vocab, chunks := d.shape.Vocab, statsChunks(d.shape.Vocab)
+	row, first = item/chunks, item%chunks*statsChunk
+	return row, first, d.out.logits[row*vocab:][first:min(first+statsChunk, vocab)]
 }
 
 func (d *cpuDevice) prepareOps() {
@@ -47,7 +46,7 @@ func (d *cpuDevice) prepareOps() {
 	d.out.sample = make([]sampleScratch, len(d.work))
 	vocab, chunks := d.shape.Vocab, statsChunks(d.shape.Vocab)
 	d.out.statFn = func(worker, item int) {
-		row, first, logits := item/chunks, item%chunks*statsChunk, d.out.chunk(item)
+		row, first, logits := d.chunk(item)
 		if o := &d.out; o.refines && o.refine.rows[row].has(o.refine.tops[item]) {
 			d.refine(&d.work[worker], row, first, logits)
 		}

@@ -44,17 +44,20 @@ func (t *refineTask) layout(m *arena, s *Shape) {
 
 func (t *refineTask) prepare(d *cpuDevice) {
 	chunks := statsChunks(d.shape.Vocab)
-	t.topFn = func(_, item int) { t.tops[item] = largest(d.out.chunk(item)) }
+	top := func(row int) float32 { return largest(t.tops[row*chunks:][:chunks]) }
+	t.topFn = func(_, item int) {
+		_, _, logits := d.chunk(item)
+		t.tops[item] = largest(logits)
+	}
 	t.countFn = func(_, item int) {
-		first := item / chunks * chunks
+		row, _, logits := d.chunk(item)
 		t.below[item] = distances{}
-		if r := (refined{largest(t.tops[first : first+chunks]), refinedWithin}); r.has(t.tops[item]) {
-			t.below[item].count(r, d.out.chunk(item))
+		if r := (refined{top(row), refinedWithin}); r.has(t.tops[item]) {
+			t.below[item].count(r, logits)
 		}
 	}
 	t.restFn = func(worker, r int) {
-		first := r * chunks
-		t.rows[r] = refined{largest(t.tops[first : first+chunks]), within(t.below[first : first+chunks])}
+		t.rows[r] = refined{top(r), within(t.below[r*chunks:][:chunks])}
 		in, p := &d.in, &t.product
 		in.quantizeRest(d.leaf, r, d.work[worker].frow)
 		if p.dot != nil && p.dot.arrange != nil {
@@ -90,6 +93,7 @@ func (d *cpuDevice) prepareRefine(w *cpuWeight) {
 	}
 }
 
+// largest is the largest of x, -Inf if all are NaN.
 func largest(x []float32) float32 {
 	top := -inf32
 	for _, f := range x {

@@ -67,7 +67,7 @@ type products struct {
 func stripProducts(f stripFormat) {
 	name := "avx512Strip" + f.name
 	TEXT(name, attr.Attribute(0), "func(w *byte, stride, nb, tokens int, near *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)")
-	Doc(name + " multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.")
+	Doc(fmt.Sprintf("%s multiplies 16 rows by up to %d tokens, and prefetches as many bytes from near on: see dotArgs.", name, stripTokens))
 	Pragma("noescape")
 	f.setup()
 	p := &products{step: GP64(), token: GP64(), turn: Mem{Base: GP64()}, sums: AllocLocal(8 * stripSums)}
