@@ -14,6 +14,7 @@ import (
 // A product with both, added, sees activations of some 15 bits.
 type acts struct {
 	n, k, nb int
+	limit    float32   // of the quantised
 	x        []float32 // [n][k]
 
 	q     []int8    // [n, or 2·n if wide][k]
@@ -62,7 +63,7 @@ func (a *acts) set(x []float32, n, k int) { a.x, a.n, a.k, a.nb = x, n, k, k/32 
 
 // quantize makes the integers of row r from x.
 func (a *acts) quantize(l *leaf, r int, x []float32) {
-	l.quantize(a.nb, &x[0], &a.q[r*a.k], &a.scale[r*a.nb], &a.sum[r*a.nb], &a.half[r*2*a.nb])
+	l.quantize(a.nb, a.limit, &x[0], &a.q[r*a.k], &a.scale[r*a.nb], &a.sum[r*a.nb], &a.half[r*2*a.nb])
 }
 
 // quantizeRest makes the integers of row n+r: of what those of row r left over.
@@ -98,8 +99,9 @@ func (a *acts) fillTile(l *leaf, i int, ps []product, tmp []float32) {
 		}
 	}
 	for j := range ps {
-		if ps[j].init != nil {
-			f := ps[j].w.format
+		if f := ps[j].w.format; ps[j].w.winograd && ps[j].dot == nil {
+			l.winograd.tile(f, nb, &tile[0], &ps[j].init[f.scales*at])
+		} else if ps[j].init != nil {
 			biases(ps[j].init[f.scales*at:][:f.scales*w*nb], thalf, f, w)
 		}
 	}
@@ -120,7 +122,7 @@ func (a *acts) fillTile(l *leaf, i int, ps []product, tmp []float32) {
 func wantsHalves(ps []product) (wanted, scaled bool) {
 	for i := range ps {
 		if !ps[i].w.isFloat() && ps[i].dot == nil {
-			wanted = wanted || ps[i].init != nil
+			wanted = wanted || ps[i].init != nil && !ps[i].w.winograd
 			scaled = scaled || ps[i].w.format.offs == 2
 		}
 	}
@@ -246,6 +248,7 @@ type scratch struct {
 type panel struct {
 	q          []byte    // [nb][8][16][4]
 	scale, off []float32 // [nb][scales][16], [nb][offs][16]
+	cross      []int32   // [nb][scales][16], where w.winograd
 	w          []float32 // [k][16]
 	row        *byte     // the file's bytes that it was decoded from, how many they are, and how far on the worker's next ones are
 	size, next int
@@ -270,6 +273,7 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 			q:     take[byte](m, 16*wide),
 			scale: take[float32](m, 2*nb*16),
 			off:   take[float32](m, 2*nb*16),
+			cross: take[int32](m, 2*nb*16),
 			w:     take[float32](m, wide*16),
 		}
 		s.c[i] = take[float32](m, max(16*l.tile, 16*l.tileFloat, stripTokens*itemRows))
@@ -282,6 +286,7 @@ func (s *scratch) decode(l *leaf, p *panel, w *cpuWeight, i int) {
 	nb, n := w.cols/32, w.panelRows(i)
 	if open := l.panels[w.t]; open != nil && n == panelRows {
 		open(w.row(16*i), w.stride, nb, &p.q[0], &p.scale[0], &p.off[0])
+		p.factor(l, w)
 		return
 	}
 	for r := range panelRows {
@@ -306,6 +311,14 @@ func (s *scratch) arrange(l *leaf, p *panel, w *cpuWeight) {
 	l.interleave(nb, &s.rows[0], w.cols, &p.q[0])
 	l.columns(p.scale, s.rscale, nb, f.scales, s.frow)
 	l.columns(p.off, s.roff, nb, f.offs, s.frow)
+	p.factor(l, w)
+}
+
+// factor makes p what w's microkernel takes.
+func (p *panel) factor(l *leaf, w *cpuWeight) {
+	if w.winograd {
+		l.winograd.panel(w.format, w.cols/32, &p.q[0], &p.cross[0])
+	}
 }
 
 // panelRows is how many rows a panel has, and how many interleave takes.

@@ -139,11 +139,11 @@ func (d *cpuDevice) storeQ8(w *q8Scratch, page int32, head, slot int, k, v []flo
 	hd := len(k)
 	pk, pv, ks, vs := d.kv.q8(d.att.layer, page, head)
 	keys, kscales, vscales := slice(pk, hd*PageSize), slice(ks, hd), slice(vs, hd)
-	d.leaf.quantize(hd/32, &v[0], at(pv, slot*hd), &w.scale[0], &w.sum[0], &w.half[0])
+	d.leaf.quantize(hd/32, 127, &v[0], at(pv, slot*hd), &w.scale[0], &w.sum[0], &w.half[0])
 	for i := range hd / 32 {
 		vscales[i*PageSize+slot] = uint16(block.NewF16(w.scale[i]))
 	}
-	d.leaf.quantize(hd/32, &k[0], &w.q[0], &w.scale[0], &w.sum[0], &w.half[0])
+	d.leaf.quantize(hd/32, 127, &k[0], &w.q[0], &w.scale[0], &w.sum[0], &w.half[0])
 	for i := range hd / 32 {
 		kscales[i*PageSize+slot] = uint16(block.NewF16(w.scale[i]))
 	}

@@ -57,6 +57,7 @@ type cpuWeight struct {
 	wide       bool    // takes wide operands
 	refined    bool    // its largest results are refined
 	pairs      bool    // multiplied as bfloat16: float panels of dwords, two values each
+	winograd   bool    // its panels are multiplied by winogradLeaf
 }
 
 // wide says that a role's product takes a wide operand: where the rounding of activations shows most for the work it costs, which is 2% of a prompt.
@@ -170,6 +171,7 @@ func (d *cpuDevice) Load(role Role, w *tensor.Dense) (Weight, error) {
 		c.format = formats[t]
 	}
 	c.wide, c.refined = c.format != nil && role.wide(), c.format != nil && role.refined()
+	c.winograd = c.format != nil && c.format.limit() < 127 && d.leaf.winogradPays()
 	c.pairs = t == block.TypeBF16 && d.leaf.bf16 != nil && !d.shape.Exact
 	if c.pairs {
 		c.dot = &d.leaf.bf16.dot

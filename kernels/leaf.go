@@ -20,8 +20,8 @@ import (
 type leaf struct {
 	name string
 
-	// quantize turns x [32·nb] into int8 q [32·nb], scale [nb] = max|x|/127, half [2·nb] = Σq of each 16, sum [nb] = float32(Σq of 32)·scale.
-	quantize func(nb int, x *float32, q *int8, scale, sum *float32, half *int32)
+	// quantize turns x [32·nb] into int8 q [32·nb], scale [nb] = max|x|/limit, half [2·nb] = Σq of each 16, sum [nb] = float32(Σq of 32)·scale. limit is at most 127.
+	quantize func(nb int, limit float32, x *float32, q *int8, scale, sum *float32, half *int32)
 	// residue computes rest[i] = x[i] − q[i]·scale[i/32], product and difference rounded each: what quantize left over.
 	residue func(nb int, x *float32, q *int8, scale, rest *float32)
 	// sumSquares returns Σx² as 16 fused partial sums (k mod 16), added in order. n is a multiple of 32.
@@ -43,6 +43,9 @@ type leaf struct {
 	panels map[block.Type]func(w *byte, stride, nb int, q *byte, scale, off *float32)
 	// mul multiplies a panel of 16 rows by a tile of tokens.
 	mul func(f *format, a *mulArgs)
+	// winograd is for panels that are multiplied in pairs; nil: none are. winogradFaster says whether it is faster here.
+	winograd       *winogradLeaf
+	winogradFaster func() bool
 	// mulFloat is mul for float panels.
 	mulFloat func(a *mulFloatArgs)
 
@@ -128,7 +131,8 @@ type mulArgs struct {
 	a     *int8    // tile: [nb][8][tile][4]
 	as    *float32 // [nb][tile]
 	sum   *float32 // [nb][format.offs][tile]: float32(Σq of 32 or 16)·scale
-	init  *int32   // [nb][format.scales][tile]: −bias·Σq of 32 or 16; formats with a bias only
+	init  *int32   // [nb][format.scales][tile]: −bias·Σq of 32 or 16, for formats with a bias; or what winogradLeaf.tile gives
+	cross *int32   // [nb][format.scales][16] from winogradLeaf.panel, for winogradLeaf.mul
 	c     *float32
 	ldc   int // floats from token to token
 	near  near
@@ -210,7 +214,8 @@ type format struct {
 	scales int   // per 32 values: 1, or 2 (one per 16)
 	offs   int   // per 32 values: 0, 1 or 2
 	bias   int32 // stored values are q + bias, unsigned
-	max    uint8 // the largest stored value: how many products fit into an int16 sum
+	min    uint8 // the least stored value
+	max    uint8 // the largest: how many products fit into an int16 sum
 	// unpack writes nb blocks of 32: q [32·nb] in order of k, scale [nb·scales], off [nb·offs].
 	unpack func(nb int, w, q *byte, scale, off *float32)
 }

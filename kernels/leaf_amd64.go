@@ -15,6 +15,7 @@ func detect() []*leaf {
 			if x.HasAVX512BF16 {
 				avx512.bf16 = &avx512BF16
 			}
+			avx512.winogradFaster = newWinogradFaster(&avx512)
 			ls = append(ls, &avx512)
 		}
 		ls = append(ls, &avx2)

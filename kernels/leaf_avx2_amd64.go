@@ -197,7 +197,7 @@ func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, sc
 // avx2Quantize is quantize.
 //
 //go:noescape
-func avx2Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+func avx2Quantize(nb int, limit float32, x *float32, q *int8, scale *float32, sum *float32, half *int32)
 
 // avx2Attend_1 runs a page for 1 rows that see the same keys.
 //

@@ -260,12 +260,6 @@ DATA avx2Abs<>+16(SB)/8, $0x7fffffff7fffffff
 DATA avx2Abs<>+24(SB)/8, $0x7fffffff7fffffff
 GLOBL avx2Abs<>(SB), RODATA|NOPTR, $32
 
-DATA avx2N127<>+0(SB)/8, $0x42fe000042fe0000
-DATA avx2N127<>+8(SB)/8, $0x42fe000042fe0000
-DATA avx2N127<>+16(SB)/8, $0x42fe000042fe0000
-DATA avx2N127<>+24(SB)/8, $0x42fe000042fe0000
-GLOBL avx2N127<>(SB), RODATA|NOPTR, $32
-
 DATA avx2Lowest<>+0(SB)/8, $0xff800000ff800000
 DATA avx2Lowest<>+8(SB)/8, $0xff800000ff800000
 DATA avx2Lowest<>+16(SB)/8, $0xff800000ff800000
@@ -10608,19 +10602,20 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
-// Requires: AVX, AVX2
-TEXT ·avx2Quantize(SB), NOSPLIT, $0-48
-	MOVQ    nb+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    q+16(FP), DX
-	MOVQ    scale+24(FP), BX
-	MOVQ    sum+32(FP), SI
-	MOVQ    half+40(FP), DI
-	VMOVDQU avx2Abs<>+0(SB), Y0
-	VMOVDQU avx2Bytes<>+0(SB), Y1
-	VMOVDQU avx2Order<>+0(SB), Y2
-	VMOVUPS avx2N127<>+0(SB), Y3
+// func avx2Quantize(nb int, limit float32, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+// Requires: AVX, AVX2, SSE
+TEXT ·avx2Quantize(SB), NOSPLIT, $0-56
+	MOVQ         nb+0(FP), AX
+	MOVQ         x+16(FP), CX
+	MOVQ         q+24(FP), DX
+	MOVQ         scale+32(FP), BX
+	MOVQ         sum+40(FP), SI
+	MOVQ         half+48(FP), DI
+	VMOVDQU      avx2Abs<>+0(SB), Y0
+	VMOVDQU      avx2Bytes<>+0(SB), Y1
+	VMOVDQU      avx2Order<>+0(SB), Y2
+	MOVSS        limit+8(FP), X3
+	VBROADCASTSS X3, Y3
 
 loop:
 	VMOVUPS      (CX), Y5

@@ -21,6 +21,7 @@ var avx512 = leaf{
 	tileFloat:  16,
 	interleave: avx512Interleave,
 	mul:        avx512Mul,
+	winograd:   &avx512Winograds,
 	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc, a.near.row, a.near.ahead) },
 	dots: map[block.Type]dot{
 		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Two, avx512StripQ4_0),
@@ -110,6 +111,31 @@ func avx512Mul(f *format, a *mulArgs) {
 		run = avx512MulOff
 	}
 	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc, a.near.row, a.near.ahead)
+}
+
+var avx512Winograds = winogradLeaf{
+	panel: func(f *format, nb int, q *byte, cross *int32) {
+		avx512WinogradPanel(nb, f.scales, int(f.mid()), q, cross)
+	},
+	tile: func(f *format, nb int, a *int8, init *int32) {
+		run := avx512WinogradTile
+		if f.scales == 2 {
+			run = avx512WinogradTile2
+		}
+		run(nb, int(f.mid()), int(f.bias), a, init)
+	},
+	mul: func(f *format, a *mulArgs) {
+		run := avx512Winograd
+		switch {
+		case f.scales == 2 && f.offs == 2:
+			run = avx512WinogradOff2
+		case f.scales == 2:
+			run = avx512Winograd2
+		case f.offs == 1:
+			run = avx512WinogradOff
+		}
+		run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.cross, a.c, a.ldc, a.near.row, a.near.ahead)
+	},
 }
 
 // avx512Dot joins a format's functions, for one token, for two, and, if there is one, for more.

@@ -24,6 +24,41 @@ func avx512MulBias2(nb int, q *byte, scale *float32, off *float32, a *int8, as *
 //go:noescape
 func avx512MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
 
+// avx512Winograd multiplies a panel by a tile: see mulArgs.
+//
+//go:noescape
+func avx512Winograd(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, cross *int32, c *float32, ldc int, row *byte, ahead int)
+
+// avx512WinogradOff multiplies a panel by a tile: see mulArgs.
+//
+//go:noescape
+func avx512WinogradOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, cross *int32, c *float32, ldc int, row *byte, ahead int)
+
+// avx512Winograd2 multiplies a panel by a tile: see mulArgs.
+//
+//go:noescape
+func avx512Winograd2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, cross *int32, c *float32, ldc int, row *byte, ahead int)
+
+// avx512WinogradOff2 multiplies a panel by a tile: see mulArgs.
+//
+//go:noescape
+func avx512WinogradOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, cross *int32, c *float32, ldc int, row *byte, ahead int)
+
+// avx512WinogradPanel makes factors of a panel's values: see winogradLeaf.panel.
+//
+//go:noescape
+func avx512WinogradPanel(nb int, scales int, mid int, q *byte, cross *int32)
+
+// avx512WinogradTile computes what the integer sums of a tile begin with: see winogradLeaf.tile.
+//
+//go:noescape
+func avx512WinogradTile(nb int, mid int, bias int, a *int8, init *int32)
+
+// avx512WinogradTile2 computes what the integer sums of a tile begin with: see winogradLeaf.tile.
+//
+//go:noescape
+func avx512WinogradTile2(nb int, mid int, bias int, a *int8, init *int32)
+
 // avx512MulFloat multiplies a float panel by a tile: see mulFloatArgs.
 //
 //go:noescape
@@ -62,7 +97,7 @@ func avx512LanesBF16(k int, rows *byte, stride int, w *float32)
 // avx512Quantize turns blocks of 32 floats into int8: see leaf.quantize.
 //
 //go:noescape
-func avx512Quantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+func avx512Quantize(nb int, limit float32, x *float32, q *int8, scale *float32, sum *float32, half *int32)
 
 // avx512Residue computes what quantizing left over: see leaf.residue.
 //

@@ -55,24 +55,38 @@ func BenchmarkMul(b *testing.B) {
 	eachLeafBench(b, func(b *testing.B, l *leaf, p peak) {
 		for _, ty := range benchTypes {
 			f := formats[ty]
-			b.Run(ty.String(), func(b *testing.B) {
-				const nb, tiles = 128, 16
-				T := l.tile
-				q, act := make([]byte, 512*nb), make([]int8, 32*T*nb*tiles)
-				r := newRandom(1, 2)
-				for i := range q {
-					q[i] = byte(r.IntN(int(f.max) + 1))
-				}
-				r.int8s(act)
-				scale, off := make([]float32, 16*f.scales*nb), make([]float32, 16*2*nb)
-				as, sum, init, c := make([]float32, T*nb), make([]float32, 2*T*nb), make([]int32, 2*T*nb), make([]float32, 16*T)
-				for b.Loop() {
-					for i := range tiles {
-						l.mul(f, &mulArgs{nb, &q[0], &scale[0], &off[0], &act[32*T*nb*i], &as[0], &sum[0], &init[0], &c[0], 16, near{}})
+			run := func(name string, mul func(f *format, a *mulArgs)) {
+				b.Run(name, func(b *testing.B) {
+					const nb, tiles = 128, 16
+					T := l.tile
+					q, act := make([]byte, 512*nb), make([]int8, 32*T*nb*tiles)
+					r := newRandom(1, 2)
+					for i := range q {
+						q[i] = byte(r.IntN(int(f.max) + 1))
 					}
-				}
-				p.report(b, 16*T*32*nb*tiles, p.bytes, 0)
-			})
+					r.int8s(act)
+					scale, off := make([]float32, 16*f.scales*nb), make([]float32, 16*2*nb)
+					as, sum, init, cross, c := make([]float32, T*nb), make([]float32, 2*T*nb), make([]int32, 2*T*nb), make([]int32, 2*16*nb), make([]float32, 16*T)
+					// Written, lest all pages be the kernel's one page of zeros, which a cache finds under one address at a time.
+					for _, x := range [][]float32{scale, off, as, sum} {
+						for i := range x {
+							x[i] = float32(r.NormFloat64())
+						}
+					}
+					r.ints(init)
+					r.ints(cross)
+					for b.Loop() {
+						for i := range tiles {
+							mul(f, &mulArgs{nb, &q[0], &scale[0], &off[0], &act[32*T*nb*i], &as[0], &sum[0], &init[0], &cross[0], &c[0], 16, near{}})
+						}
+					}
+					p.report(b, 16*T*32*nb*tiles, p.bytes, 0)
+				})
+			}
+			run(ty.String(), l.mul)
+			if l.winograd != nil && f.limit() < 127 {
+				run(ty.String()+" winograd", l.winograd.mul)
+			}
 		}
 	})
 }

@@ -66,7 +66,7 @@ func exp32(x float32) float32 {
 	return float32(y * math.Float32frombits(uint32(int32(n)+127)<<23))
 }
 
-func quantizeGeneric(nb int, x *float32, q *int8, scale, sum *float32, half *int32) {
+func quantizeGeneric(nb int, limit float32, x *float32, q *int8, scale, sum *float32, half *int32) {
 	xs, qs, sc, sm, hf := slice(x, 32*nb), slice(q, 32*nb), slice(scale, nb), slice(sum, nb), slice(half, 2*nb)
 	for b := range nb {
 		v := xs[32*b : 32*b+32]
@@ -74,10 +74,10 @@ func quantizeGeneric(nb int, x *float32, q *int8, scale, sum *float32, half *int
 		for _, f := range v {
 			amax = max(amax, float32(math.Abs(float64(f))))
 		}
-		d := float32(amax / 127)
+		d := float32(amax / limit)
 		var inv float32
 		if amax > 0 {
-			inv = float32(127 / amax)
+			inv = float32(limit / amax)
 		}
 		var h [2]int32
 		for i, f := range v {
@@ -148,8 +148,23 @@ func interleaveGeneric(nb int, rows *byte, stride int, q *byte) {
 }
 
 func mulGeneric(f *format, a *mulArgs, tile int) {
+	q, w := slice(a.q, 512*a.nb), slice(a.a, 32*tile*a.nb)
+	mulSums(f, a, tile, func(b, h, t, r int) (s int32) {
+		if f.bias != 0 {
+			s = slice(a.init, f.scales*tile*a.nb)[(b*f.scales+h)*tile+t]
+		}
+		for g := h * 8 / f.scales; g < (h+1)*8/f.scales; g++ {
+			for i := range 4 {
+				s += int32(q[512*b+64*g+4*r+i]) * int32(w[32*tile*b+4*tile*g+4*t+i])
+			}
+		}
+		return s
+	})
+}
+
+// mulSums is a panel's product with a tile, from its integer sums: of half h of block b (or of the whole, for one scale), of token t and row r.
+func mulSums(f *format, a *mulArgs, tile int, sum func(b, h, t, r int) int32) {
 	nb := a.nb
-	q, w := slice(a.q, 512*nb), slice(a.a, 32*tile*nb)
 	scale, as := slice(a.scale, 16*f.scales*nb), slice(a.as, tile*nb)
 	c := slice(a.c, (tile-1)*a.ldc+16)
 	for t := range tile {
@@ -160,16 +175,7 @@ func mulGeneric(f *format, a *mulArgs, tile int) {
 				for b := panelStart(nb, j); b < panelStart(nb, j+1); b++ {
 					var sums [2]int32
 					for h := range f.scales {
-						var s int32
-						if f.bias != 0 {
-							s = slice(a.init, f.scales*tile*nb)[(b*f.scales+h)*tile+t]
-						}
-						for g := h * 8 / f.scales; g < (h+1)*8/f.scales; g++ {
-							for i := range 4 {
-								s += int32(q[512*b+64*g+4*r+i]) * int32(w[32*tile*b+4*tile*g+4*t+i])
-							}
-						}
-						sums[h] = s
+						sums[h] = sum(b, h, t, r)
 					}
 					if f.scales == 1 {
 						p = fma32(float32(sums[0]), float32(scale[b*16+r]*as[b*tile+t]), p)

@@ -95,7 +95,7 @@ func TestGenericGolden(t *testing.T) {
 	r := rand.New(rand.NewPCG(31, 8))
 	x, w := goldenFloats(r, n*tokens), goldenFloats(r, n*tokens)
 	q, scale, sum, half := make([]int8, n*tokens), make([]float32, nb*tokens), make([]float32, nb*tokens), make([]int32, 2*nb*tokens)
-	quantizeGeneric(nb*tokens, &x[0], &q[0], &scale[0], &sum[0], &half[0])
+	quantizeGeneric(nb*tokens, 127, &x[0], &q[0], &scale[0], &sum[0], &half[0])
 	got["quantize"] = digest(q, scale, sum, half)
 	got["sumSquares"] = digest(sumSquaresGeneric(n, &x[0]))
 	y := make([]float32, n)

@@ -252,7 +252,7 @@ func neonDotBF16_4(w *byte, stride int, rows int, nb int, x *float32, y *float32
 // neonQuantize turns blocks of 32 floats into int8: see leaf.quantize.
 //
 //go:noescape
-func neonQuantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+func neonQuantize(nb int, limit float32, x *float32, q *int8, scale *float32, sum *float32, half *int32)
 
 // neonSumSquares returns the sum of squares in 16 partial sums: see leaf.sumSquares.
 //

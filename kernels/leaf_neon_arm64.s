@@ -17876,16 +17876,16 @@ end4:
 end2:
 	RET
 
-// func neonQuantize(nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32)
-TEXT ·neonQuantize(SB), NOSPLIT, $0-48
+// func neonQuantize(nb int, limit float32, x *float32, q *int8, scale *float32, sum *float32, half *int32)
+TEXT ·neonQuantize(SB), NOSPLIT, $0-56
 	MOVD nb+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD q+16(FP), R2
-	MOVD scale+24(FP), R3
-	MOVD sum+32(FP), R4
-	MOVD half+40(FP), R5
-	MOVW $0x42fe0000, R6
-	WORD $0x4e040cd0 // dup v16.4s, w6
+	MOVD x+16(FP), R1
+	MOVD q+24(FP), R2
+	MOVD scale+32(FP), R3
+	MOVD sum+40(FP), R4
+	MOVD half+48(FP), R5
+	FMOVS limit+8(FP), F16
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
 	CBZ R0, end2
 loop1:
 	FMOVQ 0(R1), F0

@@ -133,6 +133,41 @@ func (r random) int8s(x []int8) {
 	}
 }
 
+func (r random) ints(x []int32) {
+	for i := range x {
+		x[i] = int32(r.IntN(1<<16) - 1<<15)
+	}
+}
+
+// stored fills a panel of a format; some blocks are all at a limit.
+func (r random) stored(f *format, q []byte) {
+	for block := range slices.Chunk(q, 512) {
+		all, side := r.IntN(4) == 0, []uint8{f.min, f.max}[r.IntN(2)]
+		for i := range block {
+			if block[i] = f.min + byte(r.IntN(int(f.max-f.min)+1)); all {
+				block[i] = side
+			}
+		}
+	}
+}
+
+// biasesOf is a tile's −bias·Σq, as mulArgs.init.
+func biasesOf(f *format, act []int8, init []int32, nb, tile int) {
+	for b := range nb {
+		for h := range f.scales {
+			for i := range tile {
+				var s int32
+				for g := h * 8 / f.scales; g < (h+1)*8/f.scales; g++ {
+					for j := range 4 {
+						s += int32(act[32*tile*b+4*tile*g+4*i+j])
+					}
+				}
+				init[(b*f.scales+h)*tile+i] = -f.bias * s
+			}
+		}
+	}
+}
+
 func sameBits(t *testing.T, what string, got, want []float32) {
 	t.Helper()
 	for i := range want {
@@ -174,15 +209,7 @@ func TestMul(t *testing.T) {
 					T := l.tile
 					a := &mulArgs{nb: nb, ldc: 16 + nb%5}
 					q := buffer[byte](m, 512*nb, shift)
-					for block := range slices.Chunk(q, 512) {
-						all := r.IntN(4) == 0
-						for i := range block {
-							block[i] = byte(r.IntN(int(f.max) + 1))
-							if all {
-								block[i] = f.max
-							}
-						}
-					}
+					r.stored(f, q)
 					act := buffer[int8](m, 32*T*nb, shift)
 					r.int8s(act)
 					scale, off := buffer[float32](m, 16*f.scales*nb, shift), buffer[float32](m, 16*f.offs*nb, shift)
@@ -194,19 +221,7 @@ func TestMul(t *testing.T) {
 					a.q, a.scale, a.off, a.a, a.as, a.sum = &q[0], &scale[0], ptr(off), &act[0], &as[0], ptr(sum)
 					if f.bias != 0 {
 						init := buffer[int32](m, f.scales*T*nb, shift)
-						for b := range nb {
-							for h := range f.scales {
-								for i := range T {
-									var s int32
-									for g := h * 8 / f.scales; g < (h+1)*8/f.scales; g++ {
-										for j := range 4 {
-											s += int32(act[32*T*b+4*T*g+4*i+j])
-										}
-									}
-									init[(b*f.scales+h)*T+i] = -f.bias * s
-								}
-							}
-						}
+						biasesOf(f, act, init, nb, T)
 						a.init = &init[0]
 					}
 					got, want := buffer[float32](m, (T-1)*a.ldc+16, shift), make([]float32, (T-1)*a.ldc+16)
@@ -258,8 +273,9 @@ func TestQuantize(t *testing.T) {
 			}
 			q, scale, sum, half := buffer[int8](m, 32*nb, nb%3), buffer[float32](m, nb, nb%3), buffer[float32](m, nb, nb%3), buffer[int32](m, 2*nb, nb%3)
 			wq, wscale, wsum, whalf := make([]int8, 32*nb), make([]float32, nb), make([]float32, nb), make([]int32, 2*nb)
-			l.quantize(nb, &x[0], &q[0], &scale[0], &sum[0], &half[0])
-			quantizeGeneric(nb, &x[0], &wq[0], &wscale[0], &wsum[0], &whalf[0])
+			limit := float32(112 + r.IntN(16))
+			l.quantize(nb, limit, &x[0], &q[0], &scale[0], &sum[0], &half[0])
+			quantizeGeneric(nb, limit, &x[0], &wq[0], &wscale[0], &wsum[0], &whalf[0])
 			for _, s := range [][]float32{scale, sum, wscale, wsum} {
 				for i, f := range s {
 					if f != f {

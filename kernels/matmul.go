@@ -77,7 +77,7 @@ func (d *cpuDevice) multiply() {
 	}
 	m.ints, m.wide, m.tiles, m.ftiles, m.pairs, m.ptiles = false, false, false, false, false, false
 	items := 0
-	m.group = itemRows / 16
+	m.group, d.in.limit = itemRows/16, 127
 	for i := range m.ps {
 		p := &m.ps[i]
 		bytes := panelBytes
@@ -90,9 +90,12 @@ func (d *cpuDevice) multiply() {
 			m.ftiles = true
 		} else {
 			m.ints, m.tiles = true, true
-			if p.w.format.bias != 0 {
+			if p.w.format.bias != 0 || p.w.winograd {
 				p.init = d.in.init[i]
 			}
+		}
+		if !p.w.isFloat() {
+			d.in.limit = min(d.in.limit, float32(p.w.format.limit()))
 		}
 		m.wide = m.wide || p.w.wide
 		m.pairs = m.pairs || p.w.pairs
@@ -388,6 +391,11 @@ func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32,
 	}
 	if p.init != nil {
 		a.init = &p.init[f.scales*at]
+	}
+	if p.w.winograd {
+		a.cross = &from.cross[0]
+		l.winograd.mul(f, a)
+		return
 	}
 	l.mul(f, a)
 }

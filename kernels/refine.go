@@ -76,7 +76,7 @@ func (d *cpuDevice) prepareRefine(w *cpuWeight) {
 	p := &t.product
 	*p = product{w: w, ldy: w.rows}
 	switch {
-	case w.dot == nil && w.format.bias != 0:
+	case w.dot == nil && (w.format.bias != 0 || w.winograd):
 		p.init = in.init[0]
 	case w.dot != nil:
 		p.dot, p.run, p.q = w.dot, w.dot.run, in.q

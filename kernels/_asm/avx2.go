@@ -68,7 +68,6 @@ var avx2Consts struct {
 	sign                     Mem // a float's sign
 	bit4                     Mem // 16 bytes
 	shiftHigh                Mem // dwords 0 0 0 0 4 4 4 4
-	n127                     Mem // float32 127
 	lowest                   Mem // float32 -infinity
 
 	byteOf [4]Mem // shuffles: byte n of each dword, four times
@@ -122,7 +121,6 @@ func avx2Constants() {
 	c.bit4 = words("avx2Bit4", 0x1010101010101010)
 	c.shiftHigh = words("avx2ShiftHigh", 0, 0, 4<<32|4, 4<<32|4)
 	c.abs = words("avx2Abs", 0x7fffffff7fffffff)
-	c.n127 = words("avx2N127", 0x42fe000042fe0000)
 	c.lowest = words("avx2Lowest", 0xff800000ff800000)
 	for i, v := range expConstants {
 		c.exp[i] = words(fmt.Sprintf("avx2Exp%d", i), uint64(v)<<32|uint64(v))
@@ -139,17 +137,17 @@ func words(name string, v ...uint64) Mem {
 }
 
 func quantize() {
-	TEXT("avx2Quantize", NOSPLIT, "func(nb int, x *float32, q *int8, scale, sum *float32, half *int32)")
+	TEXT("avx2Quantize", NOSPLIT, "func(nb int, limit float32, x *float32, q *int8, scale, sum *float32, half *int32)")
 	Doc("avx2Quantize is quantize.")
 	Pragma("noescape")
 	nb := Load(Param("nb"), GP64())
 	arg := func(name string) Mem { return Mem{Base: Load(Param(name), GP64())} }
 	x, q, scale, sum, half := arg("x"), arg("q"), arg("scale"), arg("sum"), arg("half")
-	abs, low, order, n127 := YMM(), YMM(), YMM(), YMM()
+	abs, low, order, limit := YMM(), YMM(), YMM(), YMM()
 	VMOVDQU(avx2Consts.abs, abs)
 	VMOVDQU(avx2Consts.bytes, low)
 	VMOVDQU(avx2Consts.order, order)
-	VMOVUPS(avx2Consts.n127, n127)
+	VBROADCASTSS(Load(Param("limit"), XMM()), limit)
 	Label("loop")
 	var v [4]ymm
 	m := YMM()
@@ -173,10 +171,10 @@ func quantize() {
 	VPSHUFD(Imm(0xb1), m, t)
 	VPMAXUD(t, m, m)
 	d, inv, zero := YMM(), YMM(), YMM()
-	VDIVPS(n127, m, d)
+	VDIVPS(limit, m, d)
 	VXORPS(zero, zero, zero)
 	VCMPPS(Imm(0x1e), zero, m, zero) // m > 0, and not NaN
-	VDIVPS(m, n127, inv)
+	VDIVPS(m, limit, inv)
 	VANDPS(zero, inv, inv)
 	VMOVSS(d.AsX(), scale)
 	for i := range v {

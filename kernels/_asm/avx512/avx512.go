@@ -12,10 +12,17 @@ import (
 
 // Emit writes all functions of the row.
 func Emit() {
-	mul("avx512MulBias", 1, 0, true)
-	mul("avx512MulOff", 1, 1, false)
-	mul("avx512MulBias2", 2, 0, true)
-	mul("avx512MulOff2", 2, 2, false)
+	mul("avx512MulBias", 1, 0, true, false)
+	mul("avx512MulOff", 1, 1, false, false)
+	mul("avx512MulBias2", 2, 0, true, false)
+	mul("avx512MulOff2", 2, 2, false, false)
+	mul("avx512Winograd", 1, 0, true, true)
+	mul("avx512WinogradOff", 1, 1, false, true)
+	mul("avx512Winograd2", 2, 0, true, true)
+	mul("avx512WinogradOff2", 2, 2, false, true)
+	winogradPanel()
+	winogradTile(1)
+	winogradTile(2)
 	mulFloat(false)
 	mulFloat(true)
 	toBF16()

@@ -217,7 +217,7 @@ func addGroup(f dotFormat, d, rows []VecVirtual, a VecVirtual, sum func() VecVir
 	VSHUFI32X4(U8(0x88), d[1], d[0], g0)
 	VSHUFI32X4(U8(0xdd), d[1], d[0], g1)
 	if f.halves {
-		addHalves(g0, g1, rows, p, func(m, p VecVirtual) { VFMADD231PS(a, m, p) })
+		addHalves(g0, g1, rows[0], rows[1], p, func(m, p VecVirtual) { VFMADD231PS(a, m, p) })
 		if f.offs {
 			for h := range 2 {
 				order := vector(fmt.Sprintf("half_sums_%d", h), 16, func(i int) uint32 { return uint32(2*(i%8) + h) })

@@ -1,6 +1,8 @@
 package avx512
 
 import (
+	"strings"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -19,17 +21,29 @@ const mulGroup = 2
 
 // mul emits the microkernel of 16 rows x 16 tokens for formats of so many scales and offsets per 32 values. The 32 k of 16
 // rows sit in 8 registers, a token's bytes are broadcast by VPDPBUSD itself, and the partial sums p_j stay in 16 registers.
-func mul(name string, scales, offs int, bias bool) {
-	TEXT(name, NOSPLIT, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)")
+// winograd is of panels that leaf.winograd made factors of.
+func mul(name string, scales, offs int, bias, winograd bool) {
+	sig := "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)"
+	if winograd {
+		sig = strings.Replace(sig, "init *int32", "init, cross *int32", 1)
+	}
+	TEXT(name, NOSPLIT, sig)
 	Doc(name + " multiplies a panel by a tile: see mulArgs.")
+	order := []int{0, 1, 2, 3, 4, 5, 6, 7}
+	if winograd {
+		order = winogradOrder
+	}
 	Pragma("noescape")
 	left, q, scale, a, as, c, ldc := arg("nb"), ptr("q"), ptr("scale"), ptr("a"), ptr("as"), ptr("c"), arg("ldc")
-	var off, sum, init Mem
+	var off, sum, init, cross Mem
 	if offs > 0 {
 		off, sum = ptr("off"), ptr("sum")
 	}
-	if bias {
+	if bias || winograd {
 		init = ptr("init")
+	}
+	if winograd {
+		cross = ptr("cross")
 	}
 	next := ptr("row")
 	ADDQ(mustParam("ahead"), next.Base)
@@ -65,29 +79,53 @@ func mul(name string, scales, offs int, bias bool) {
 	for g := range w {
 		w[g] = load(q.Offset(64 * g))
 	}
-	ws := make([]VecVirtual, scales)
+	ws, x := make([]Op, scales), make([]VecVirtual, scales)
 	for h := range ws {
-		ws[h] = load(scale.Offset(64 * h))
+		if ws[h] = scale.Offset(64 * h); !winograd || scales == 1 { // there are no registers for two
+			ws[h] = load(scale.Offset(64 * h))
+		}
+		if winograd {
+			x[h] = load(cross.Offset(64 * h))
+		}
 	}
 	var wo VecVirtual
 	if offs == 1 {
 		wo = load(off)
 	}
+	addOffs := func(first int) {
+		for t := first; offs == 1 && t < first+mulGroup; t++ {
+			VFMADD231PS_BCST(sum.Offset(4*t), wo, acc[t])
+		}
+	}
 	for first := 0; first < tile; first += mulGroup {
 		var s [mulGroup][2]VecVirtual
 		for i := range s {
 			for h := range ws {
-				if bias {
-					s[i][h] = ZMM()
+				if s[i][h] = ZMM(); winograd {
+					VPADDD_BCST(init.Offset(4*(tile*h+first+i)), x[h], s[i][h])
+				} else if bias {
 					VPBROADCASTD(init.Offset(4*(tile*h+first+i)), s[i][h])
 				} else {
-					s[i][h] = zero()
+					VXORPS(s[i][h], s[i][h], s[i][h])
 				}
 			}
 		}
-		for g := range w {
+		for _, g := range order {
+			at := func(g, i int) Mem { return a.Offset(4 * (tile*g + first + i)) }
 			for i := range s {
-				VPDPBUSD_BCST(a.Offset(4*(tile*g+first+i)), w[g], s[i][g*scales/8])
+				if winograd && g < winogradGroups {
+					u, v := ZMM(), ZMM()
+					VPBROADCASTD(at(g+1, i), u)
+					VPBROADCASTD(at(g, i), v)
+					VPADDB(w[g], u, u)
+					VPADDB(w[g+1], v, v)
+					VPDPBUSD(v, u, s[i][g*scales/8])
+				} else {
+					VPDPBUSD_BCST(at(g, i), w[g], s[i][g*scales/8])
+				}
+			}
+			if winograd && g == 2 && first > 0 {
+				addOffs(first - mulGroup)
 			}
 		}
 		for i := range s {
@@ -98,11 +136,11 @@ func mul(name string, scales, offs int, bias bool) {
 				VMULPS_BCST(at, ws[0], p)
 				VFMADD231PS(p, s[i][0], acc[first+i])
 			} else {
-				addHalves(s[i][0], s[i][1], ws, acc[first+i], func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
+				addHalves(s[i][0], s[i][1], ws[0], ws[1], acc[first+i], func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
 			}
-			if offs == 1 {
-				VFMADD231PS_BCST(sum.Offset(4*(first+i)), wo, acc[first+i])
-			}
+		}
+		if !winograd || first+mulGroup == tile {
+			addOffs(first)
 		}
 	}
 	if offs == 2 {
@@ -121,8 +159,11 @@ func mul(name string, scales, offs int, bias bool) {
 		advance(off, 64*offs)
 		advance(sum, 4*tile*offs)
 	}
-	if bias {
+	if bias || winograd {
 		advance(init, 4*tile*scales)
+	}
+	if winograd {
+		advance(cross, 64*scales)
 	}
 	DECQ(n)
 	JNZ(LabelRef("block"))
@@ -147,11 +188,11 @@ func mul(name string, scales, offs int, bias bool) {
 }
 
 // addHalves adds the sums of a block's halves to acc: each times its scale, and both times the token's. It overwrites the sums.
-func addHalves(first, last VecVirtual, ws []VecVirtual, acc VecVirtual, times func(m, acc VecVirtual)) {
+func addHalves(first, last VecVirtual, w0, w1 Op, acc VecVirtual, times func(m, acc VecVirtual)) {
 	VCVTDQ2PS(first, first)
 	VCVTDQ2PS(last, last)
-	VMULPS(ws[0], first, first)
-	VFMADD231PS(ws[1], last, first)
+	VMULPS(w0, first, first)
+	VFMADD231PS(w1, last, first)
 	times(first, acc)
 }
 

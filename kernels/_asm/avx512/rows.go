@@ -9,11 +9,11 @@ import (
 // quantize emits the int8 quantisation of activations. The maximum is taken of the bits without sign, so that a NaN is larger
 // than everything and reaches the scale.
 func quantize() {
-	TEXT("avx512Quantize", NOSPLIT, "func(nb int, x *float32, q *int8, scale, sum *float32, half *int32)")
+	TEXT("avx512Quantize", NOSPLIT, "func(nb int, limit float32, x *float32, q *int8, scale, sum *float32, half *int32)")
 	Doc("avx512Quantize turns blocks of 32 floats into int8: see leaf.quantize.")
 	Pragma("noescape")
 	nb, x, q, scale, sum, half := arg("nb"), ptr("x"), ptr("q"), ptr("scale"), ptr("sum"), ptr("half")
-	abs, c127 := splat(0x7fffffff), splatF(127)
+	abs, limit := splat(0x7fffffff), Load(Param("limit"), XMM())
 	none := XMM()
 	VXORPS(none, none, none)
 	Label("block")
@@ -33,9 +33,9 @@ func quantize() {
 		VPMAXUD(u, amax, amax)
 	}
 	d, inv, positive := XMM(), XMM(), K()
-	VDIVPS(c127.AsX(), amax, d)
+	VDIVPS(limit, amax, d)
 	VCMPPS(U8(0x1e), none, amax, positive)
-	VDIVPS_Z(amax, c127.AsX(), positive, inv)
+	VDIVPS_Z(amax, limit, positive, inv)
 	factor := ZMM()
 	VBROADCASTSS(inv, factor)
 	packed, high := YMM(), XMM()

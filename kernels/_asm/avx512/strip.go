@@ -220,7 +220,7 @@ func (s *products) block(j int, w, ws []VecVirtual, wo VecVirtual) {
 		VCVTDQ2PS(d[0], d[0])
 		VFMADD231PS(a, d[0], acc)
 	} else {
-		addHalves(d[0], d[1], ws, acc, func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
+		addHalves(d[0], d[1], ws[0], ws[1], acc, func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
 	}
 	if s.offs {
 		VFNMADD231PS_BCST(s.sum.Offset(4*j).Idx(s.token, 1), wo, acc)

@@ -30,11 +30,12 @@ func (f *fn) str4(v []vec, x gpr) {
 func (f *fn) next(x gpr, by int) { f.op("ADD $%d, %v, %v", by, x, x) }
 
 func quantize() {
-	f := function("neonQuantize", "nb int, x *float32, q *int8, scale *float32, sum *float32, half *int32", "turns blocks of 32 floats into int8: see leaf.quantize.")
+	f := function("neonQuantize", "nb int, limit float32, x *float32, q *int8, scale *float32, sum *float32, half *int32", "turns blocks of 32 floats into int8: see leaf.quantize.")
 	nb, x, q, scale, sum, half := f.load("nb"), f.load("x"), f.load("q"), f.load("scale"), f.load("sum"), f.load("half")
 	v, t := f.vecs(8), f.vecs(8)
 	top, d, inv, m := f.vec(), f.vec(), f.vec(), f.vec()
-	f.float(top, math.Float32bits(127), f.gpr())
+	f.op("FMOVS limit+%d(FP), F%d", f.offset("limit"), top)
+	f.dup(top, top, 0)
 	f.loop(nb, func() {
 		for i := range v {
 			f.ldr(v[i], x, 16*i)

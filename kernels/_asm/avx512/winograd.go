@@ -1,0 +1,99 @@
+package avx512
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// winogradGroups is how many of a block's 8 groups of 4 values are multiplied in pairs. All 8 would take one VPDPBUSD less and two VPADDB more.
+const winogradGroups = 6
+
+// winogradOrder has the groups as the microkernel takes them, pairs by their first. What multiplies more stands between what adds more, or the processor's schedulers
+// fill with either: in order, a block and token took 9.2 cycles in place of 8.4.
+var winogradOrder = []int{6, 0, 7, 2, 4}
+
+// winogradPanel emits the making of factors: see winogradLeaf.panel.
+func winogradPanel() {
+	TEXT("avx512WinogradPanel", NOSPLIT, "func(nb, scales, mid int, q *byte, cross *int32)")
+	Doc("avx512WinogradPanel makes factors of a panel's values: see winogradLeaf.panel.")
+	Pragma("noescape")
+	nb, scales, mid, q, cross := arg("nb"), arg("scales"), arg("mid"), ptr("q"), ptr("cross")
+	signed := ZMM()
+	VPBROADCASTB(mid.As32(), signed)
+	turn := splat(0x80808080)
+	Label("block")
+	sums := [2]VecVirtual{zero(), zero()}
+	for g := 0; g < winogradGroups; g += 2 {
+		u, v := load(q.Offset(64*g)), load(q.Offset(64*(g+1)))
+		VPSUBB(signed, u, u)
+		VPSUBB(signed, v, v)
+		VPXORD(turn, u, u)
+		VPDPBUSD(v, u, sums[g/4])
+		VMOVDQU32(u, q.Offset(64*g))
+		VMOVDQU32(v, q.Offset(64*(g+1)))
+	}
+	CMPQ(scales, U8(2))
+	JEQ(LabelRef("two"))
+	VPADDD(sums[0], sums[1], sums[0])
+	negate := func(x VecVirtual, to Mem) {
+		none := zero()
+		VPSUBD(x, none, none)
+		VMOVDQU32(none, to)
+	}
+	negate(sums[0], cross)
+	advance(cross, 64)
+	JMP(LabelRef("next"))
+	Label("two")
+	negate(sums[0], cross)
+	negate(sums[1], cross.Offset(64))
+	advance(cross, 128)
+	Label("next")
+	advance(q, 512)
+	DECQ(nb)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// winogradTile emits the sums of a tile for formats of so many scales per 32 values: see winogradLeaf.tile.
+func winogradTile(scales int) {
+	name := []string{1: "avx512WinogradTile", 2: "avx512WinogradTile2"}[scales]
+	TEXT(name, NOSPLIT, "func(nb, mid, bias int, a *int8, init *int32)")
+	Doc(name + " computes what the integer sums of a tile begin with: see winogradLeaf.tile.")
+	Pragma("noescape")
+	nb, mid, bias, a, init := arg("nb"), arg("mid"), arg("bias"), ptr("a"), ptr("init")
+	plus, minus, turn := ZMM(), ZMM(), splat(0x80808080)
+	SUBQ(bias, mid)
+	VPBROADCASTB(mid.As32(), plus)
+	VPBROADCASTB(bias.As32(), minus)
+	Label("block")
+	add, sub := make([]VecVirtual, scales), make([]VecVirtual, scales)
+	for h := range scales {
+		add[h], sub[h] = zero(), zero()
+	}
+	for g := range 8 {
+		h := g * scales / 8
+		x := load(a.Offset(64 * g))
+		if g >= winogradGroups {
+			VPDPBUSD(x, minus, sub[h])
+			continue
+		}
+		VPDPBUSD(x, plus, add[h])
+		if g%2 == 0 {
+			y := ZMM()
+			VPXORD(a.Offset(64*(g+1)), turn, y)
+			VPDPBUSD(x, y, sub[h])
+		}
+	}
+	for h := range scales {
+		VPSUBD(sub[h], add[h], add[h])
+		VMOVDQU32(add[h], init.Offset(64*h))
+	}
+	advance(a, 512)
+	advance(init, 64*scales)
+	DECQ(nb)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,110 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/llama31/llama31/gguf/block"
+)
+
+// winogradTypes are the types whose panels are multiplied in pairs.
+func winogradTypes() []block.Type {
+	var ts []block.Type
+	for _, ty := range sortedTypes(formats) {
+		if formats[ty].limit() < 127 {
+			ts = append(ts, ty)
+		}
+	}
+	return ts
+}
+
+func TestLimit(t *testing.T) {
+	want := map[block.Type]int32{
+		block.TypeQ4_0: 118, block.TypeQ4_1: 118, block.TypeQ4_K: 118,
+		block.TypeQ5_0: 112, block.TypeQ5_1: 112, block.TypeQ5_K: 112,
+		block.TypeQ2_K: 118, block.TypeQ3_K: 118,
+		block.TypeIQ1_S: 118, block.TypeIQ1_M: 118, block.TypeIQ3_S: 112,
+		block.TypeTQ1_0: 118, block.TypeTQ2_0: 118,
+	}
+	for ty, f := range formats {
+		limit := want[ty]
+		if limit == 0 {
+			limit = 127
+		}
+		if got := f.limit(); got != limit {
+			t.Errorf("%v's limit is %d, expected %d", ty, got, limit)
+		}
+		if limit == 127 {
+			continue
+		}
+		for _, stored := range []uint8{f.min, f.max} {
+			for _, a := range []int32{-limit, limit} {
+				if s := int32(stored) - f.mid() + a; s < -128 || s > 127 {
+					t.Errorf("%v: %d with an activation of %d is %d, which is no byte", ty, stored, a, s)
+				}
+			}
+		}
+	}
+}
+
+// TestWinograd compares with the plain product of the same panel, bit for bit; extremes of both sides are among its values.
+func TestWinograd(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		w := l.winograd
+		if w == nil {
+			w = &winogradLeaf{panel: winogradPanelGeneric, tile: func(f *format, nb int, a *int8, init *int32) { winogradTileGeneric(f, nb, a, init, l.tile) },
+				mul: func(f *format, a *mulArgs) { mulWinogradGeneric(f, a, l.tile) }}
+		}
+		for _, ty := range winogradTypes() {
+			f := formats[ty]
+			t.Run(ty.String(), func(t *testing.T) {
+				m := &memory{t: t}
+				for _, nb := range blockCounts() {
+					r, shift, T := newRandom(nb, int(ty)), nb%3, l.tile
+					a := &mulArgs{nb: nb, ldc: 16 + nb%5}
+					q, act := buffer[byte](m, 512*nb, shift), buffer[int8](m, 32*T*nb, shift)
+					r.stored(f, q)
+					limit := int(f.limit())
+					for run := range slices.Chunk(act, 128) {
+						extreme, side := r.IntN(4) == 0, int8(limit*(r.IntN(2)*2-1))
+						for i := range run {
+							if run[i] = int8(r.IntN(2*limit+1) - limit); extreme {
+								run[i] = side
+							}
+						}
+					}
+					scale, off := buffer[float32](m, 16*f.scales*nb, shift), buffer[float32](m, 16*f.offs*nb, shift)
+					as, sum := buffer[float32](m, T*nb, shift), buffer[float32](m, f.offs*T*nb, shift)
+					init, cross := buffer[int32](m, f.scales*T*nb, shift), buffer[int32](m, 16*f.scales*nb, shift)
+					for _, x := range [][]float32{scale, off, as, sum} {
+						r.floats(x)
+					}
+					a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.cross = &q[0], &scale[0], ptr(off), &act[0], &as[0], ptr(sum), &init[0], &cross[0]
+
+					want := make([]float32, (T-1)*a.ldc+16)
+					a.c = &want[0]
+					biasesOf(f, act, init, nb, T)
+					mulGeneric(f, a, T)
+
+					factors, crosses, inits := slices.Clone(q), slices.Clone(cross), slices.Clone(init)
+					winogradPanelGeneric(f, nb, &factors[0], &crosses[0])
+					winogradTileGeneric(f, nb, &act[0], &inits[0], T)
+					w.panel(f, nb, &q[0], &cross[0])
+					w.tile(f, nb, &act[0], &init[0])
+					same(t, fmt.Sprintf("nb %d: factors", nb), q, factors)
+					same(t, fmt.Sprintf("nb %d: cross", nb), cross, crosses)
+					same(t, fmt.Sprintf("nb %d: init", nb), init, inits)
+
+					for _, mul := range []func(*format, *mulArgs){w.mul, func(f *format, a *mulArgs) { mulWinogradGeneric(f, a, T) }} {
+						got := buffer[float32](m, len(want), shift)
+						a.c = &got[0]
+						mul(f, a)
+						sameBits(t, fmt.Sprintf("nb %d: c", nb), got, want)
+					}
+					m.done()
+				}
+			})
+		}
+	})
+}
