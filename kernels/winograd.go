@@ -28,9 +28,9 @@ type winogradLeaf struct {
 
 const winogradPairs = 3
 
-// winogradLimits are the limits that formats have: of values within ±9 and within ±15, once centred; few, as an operand keeps to the lowest of its products. Rounding
-// has an error whose square is 1.16 and 1.29 times that with 127. A lower limit would cost more than speed is worth.
-var winogradLimits = [...]int32{118, 112}
+// winogradLimits are the limits that formats have: of values within ±9, ±15 and ±31, once centred; few, as an operand keeps to the lowest of its products. Rounding
+// has an error whose square is 1.16, 1.29 and 1.75 times that with 127. A lower limit would cost more than speed is worth.
+var winogradLimits = [...]int32{118, 112, 96}
 
 // mid is what a stored value loses to be centred.
 func (f *format) mid() int32 {
@@ -50,7 +50,7 @@ func (f *format) limit() int32 {
 	return 127
 }
 
-// pays says whether this processor multiplies such panels faster than plain ones.
+// winogradPays says whether this processor multiplies such panels faster than plain ones.
 func (l *leaf) winogradPays() bool {
 	return l.winograd != nil && l.winogradFaster()
 }

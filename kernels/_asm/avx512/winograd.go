@@ -10,7 +10,7 @@ import (
 const winogradGroups = 6
 
 // winogradOrder has the groups as the microkernel takes them, pairs by their first. What multiplies more stands between what adds more, or the processor's schedulers
-// fill with either: in order, a block and token took 9.2 cycles in place of 8.4.
+// fill with either: in order, Q4_K made 200 GMAC/s in place of 212.
 var winogradOrder = []int{6, 0, 7, 2, 4}
 
 // winogradPanel emits the making of factors: see winogradLeaf.panel.
