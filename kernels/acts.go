@@ -254,8 +254,14 @@ type panel struct {
 	size, next int
 }
 
-// near is what tile i prefetches, of so many bytes that each does: a part of the next panel.
-func (p *panel) near(i, bytes int) near { return near{p.row, p.next + min(i*bytes, p.size)} }
+// near is what tile i of so many prefetches, of so many bytes that each does: a part of the next panel, by the last tiles, so that it is still near then.
+func (p *panel) near(i, tiles, bytes int) near {
+	parts := (p.size + bytes - 1) / bytes
+	if i -= max(0, tiles-parts); i < 0 || i >= parts {
+		return near{&p.q[0], 0} // is near already
+	}
+	return near{p.row, p.next + i*bytes}
+}
 
 // itemRows is the most rows in an item of dots.
 const itemRows = 512

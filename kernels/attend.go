@@ -87,14 +87,14 @@ func (d *cpuDevice) RopeStore(layer int) {
 
 // rotateRow rotates a row's q and k, scales q, and stores k and v.
 func (d *cpuDevice) rotateRow(worker, r int) {
-	s, hd, np := &d.shape, d.shape.HeadDim, len(d.shape.RopeFreq)
-	cos, sin := d.cos[r*np:(r+1)*np], d.sin[r*np:(r+1)*np]
+	s, hd, n := &d.shape, d.shape.HeadDim, 2*len(d.shape.RopeFreq)
+	cos, sin := d.cos[r*n:(r+1)*n], d.sin[r*n:(r+1)*n]
 	q, k, v := d.q[r*s.Heads*hd:(r+1)*s.Heads*hd], d.k[r*s.KVHeads*hd:(r+1)*s.KVHeads*hd], d.v[r*s.KVHeads*hd:(r+1)*s.KVHeads*hd]
-	rotate(q, hd, cos, sin)
-	rotate(k, hd, cos, sin)
-	scale := float32(1 / math.Sqrt(float64(hd)))
-	for i := range q {
-		q[i] *= scale
+	for h := 0; h < len(q); h += hd {
+		d.leaf.rotateHead(q[h:h+hd], cos, sin, float32(1/math.Sqrt(float64(hd))))
+	}
+	for h := 0; h < len(k); h += hd {
+		d.leaf.rotateHead(k[h:h+hd], cos, sin, 1)
 	}
 	row := &d.rows[r]
 	page, slot := row.pages[row.pos/PageSize], int(row.pos%PageSize)
@@ -116,9 +116,9 @@ func (d *cpuDevice) rotateRow(worker, r int) {
 			d.leaf.bf16.round(hd, &kh[0], &key[0])
 			d.leaf.bf16.round(hd, &vh[0], &value[0])
 			keys, values := slice(pk, hd*PageSize), slice(at(pv, slot/2*2*hd), 2*hd)
-			for i := range hd {
-				keys[i/2*2*PageSize+2*slot+i%2] = key[i]
-				values[2*i+slot%2] = value[i]
+			for i := 0; i < hd; i += 2 {
+				*(*[2]uint16)(keys[i*PageSize+2*slot:]) = [2]uint16(key[i:])
+				values[2*i+slot%2], values[2*i+2+slot%2] = value[i], value[i+1]
 			}
 		default:
 			half := w.half
@@ -152,14 +152,17 @@ func (d *cpuDevice) storeQ8(w *q8Scratch, page int32, head, slot int, k, v []flo
 	}
 }
 
-// rotate turns the pairs (2i, 2i+1) of each head.
-func rotate(x []float32, headDim int, cos, sin []float32) {
-	for h := 0; h < len(x); h += headDim {
-		for i, c := range cos {
-			a, b := x[h+2*i], x[h+2*i+1]
-			x[h+2*i] = float32(a*c) - float32(b*sin[i])
-			x[h+2*i+1] = float32(a*sin[i]) + float32(b*c)
-		}
+// rotateHead is rotate for a head, of which the last dimensions may only be scaled.
+func (l *leaf) rotateHead(x, cos, sin []float32, r float32) {
+	n := len(cos) &^ 15
+	if n > 0 {
+		l.rotate(n, r, &x[0], &cos[0], &sin[0])
+	}
+	if n < len(cos) {
+		rotateGeneric(len(cos)-n, r, &x[n], &cos[n], &sin[n])
+	}
+	for i := len(cos); i < len(x); i++ {
+		x[i] *= r
 	}
 }
 

@@ -30,7 +30,7 @@ type cpuDevice struct {
 	k, v  []float32 // [MaxRows][KVHeads*HeadDim]
 	a     []float32 // [MaxRows][max(FFN, Heads*HeadDim)] what the next ProjectAdd takes
 	up    []float32 // [MaxRows][FFN]
-	cos   []float32 // [MaxRows][len(RopeFreq)]
+	cos   []float32 // [MaxRows][2·len(RopeFreq)] as leaf.rotate takes them
 	sin   []float32
 	in    acts // the operand of the current product
 	mul   mulTask
@@ -122,8 +122,8 @@ func (d *cpuDevice) layout() {
 	d.v = take[float32](m, n*kvs)
 	d.a = take[float32](m, n*max(s.FFN, heads))
 	d.up = take[float32](m, n*s.FFN)
-	d.cos = take[float32](m, n*len(s.RopeFreq))
-	d.sin = take[float32](m, n*len(s.RopeFreq))
+	d.cos = take[float32](m, n*2*len(s.RopeFreq))
+	d.sin = take[float32](m, n*2*len(s.RopeFreq))
 	d.in.layout(m, d.leaf, n, wide, s.Hidden)
 	for i := range d.work {
 		d.work[i].layout(m, d.leaf, s, wide)
@@ -245,7 +245,9 @@ func (d *cpuDevice) begin(b *Batch) error {
 	for r := range d.rows {
 		for i, f := range s.RopeFreq {
 			sin, cos := math.Sincos(f * float64(d.rows[r].pos))
-			d.cos[r*n+i], d.sin[r*n+i] = float32(cos), float32(sin)
+			at := 2 * (r*n + i)
+			d.cos[at], d.cos[at+1] = float32(cos), float32(cos)
+			d.sin[at], d.sin[at+1] = float32(-sin), float32(sin)
 		}
 	}
 	d.batch = b

@@ -30,6 +30,9 @@ type leaf struct {
 	scaleMul func(n int, r float32, x, w, y *float32)
 	// swiglu computes g[i] = g[i]/(1+exp32(−g[i]))·u[i]. n is a multiple of 16.
 	swiglu func(n int, g, u *float32)
+	// rotate turns the pairs (2i, 2i+1) of x and scales them: x[j] = (x[j]·cos[j] + x[j^1]·sin[j])·r, rounded at each step; cos holds each cosine twice, and sin
+	// −sine and sine. n is a multiple of 16.
+	rotate func(n int, r float32, x, cos, sin *float32)
 	// add computes y[i] += x[i]. n is a multiple of 16.
 	add func(n int, x, y *float32)
 

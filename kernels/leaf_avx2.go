@@ -12,6 +12,7 @@ var avx2 = leaf{
 	sumSquares: avx2SumSquares,
 	scaleMul:   avx2ScaleMul,
 	swiglu:     avx2SwiGLU,
+	rotate:     rotateGeneric,
 	add:        avx2Add,
 	tile:       4,
 	tileFloat:  6,

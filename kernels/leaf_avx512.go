@@ -16,6 +16,7 @@ var avx512 = leaf{
 	sumSquares: avx512SumSquares,
 	scaleMul:   avx512ScaleMul,
 	swiglu:     avx512Swiglu,
+	rotate:     avx512Rotate,
 	add:        avx512Add,
 	tile:       16,
 	tileFloat:  16,

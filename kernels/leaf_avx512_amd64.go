@@ -119,6 +119,11 @@ func avx512ScaleMul(n int, r float32, x *float32, w *float32, y *float32)
 //go:noescape
 func avx512Swiglu(n int, gate *float32, up *float32)
 
+// avx512Rotate turns pairs: see leaf.rotate.
+//
+//go:noescape
+func avx512Rotate(n int, r float32, x *float32, cos *float32, sin *float32)
+
 // avx512Add computes y += x.
 //
 //go:noescape

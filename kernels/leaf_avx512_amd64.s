@@ -4928,6 +4928,31 @@ GLOBL avx512_splat_3f800000<>(SB), RODATA|NOPTR, $4
 DATA avx512_splat_80000000<>+0(SB)/4, $0x80000000
 GLOBL avx512_splat_80000000<>(SB), RODATA|NOPTR, $4
 
+// func avx512Rotate(n int, r float32, x *float32, cos *float32, sin *float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Rotate(SB), NOSPLIT, $0-40
+	MOVQ         n+0(FP), AX
+	MOVQ         x+16(FP), CX
+	MOVQ         cos+24(FP), DX
+	MOVQ         sin+32(FP), BX
+	VBROADCASTSS r+8(FP), Z0
+
+loop:
+	VMOVDQU32 (CX), Z1
+	VPERMILPS $0xb1, Z1, Z2
+	VMULPS    (DX), Z1, Z1
+	VMULPS    (BX), Z2, Z2
+	VADDPS    Z2, Z1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	SUBQ      $0x10, AX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
 // func avx512Add(n int, x *float32, y *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512Add(SB), NOSPLIT, $0-24

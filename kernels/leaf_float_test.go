@@ -178,6 +178,9 @@ func TestElementwise(t *testing.T) {
 				scaleMulGeneric(n, 1.0/3, &x[0], &w[0], &want[0])
 				sameBits(t, what+"scaleMul", y, want)
 			}
+			l.rotate(n, 1.0/3, &y[0], &x[0], &w[0])
+			rotateGeneric(n, 1.0/3, &want[0], &x[0], &w[0])
+			sameBits(t, what+"rotate", y, want)
 
 			h, hw := buffer[uint16](m, n, shift), make([]uint16, n)
 			for i := range x {
@@ -296,7 +299,7 @@ func TestLanes(t *testing.T) {
 				}
 				d := &cpuDevice{leaf: l, pool: &pool{n: 2}, mul: mulTask{group: 1}}
 				s, got, want := &scratch{tmp: make([]float32, 16*k)}, panel{w: make([]float32, 16*k)}, make([]float32, k)
-				d.load(s, &got, &product{w: w}, 0)
+				d.load(s, &got, &product{w: w}, 0, 1)
 				for row := range 16 {
 					if err := block.Dequantize(ty, want, w.bytes(row)[:ty.Size()*k]); err != nil {
 						t.Fatal(err)

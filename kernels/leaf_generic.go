@@ -14,6 +14,7 @@ var generic = leaf{
 	sumSquares: sumSquaresGeneric,
 	scaleMul:   scaleMulGeneric,
 	swiglu:     swigluGeneric,
+	rotate:     rotateGeneric,
 	add:        addGeneric,
 	tile:       4,
 	tileFloat:  4,
@@ -124,6 +125,15 @@ func swigluGeneric(n int, g, u *float32) {
 	gs, us := slice(g, n), slice(u, n)
 	for i, v := range gs {
 		gs[i] = float32(float32(v/float32(1+exp32(-v))) * us[i])
+	}
+}
+
+func rotateGeneric(n int, r float32, x, cos, sin *float32) {
+	xs, cs, ss := slice(x, n), slice(cos, n), slice(sin, n)
+	for i := 0; i < n; i += 2 {
+		a, b := xs[i], xs[i+1]
+		xs[i] = float32(float32(float32(a*cs[i])+float32(b*ss[i])) * r)
+		xs[i+1] = float32(float32(float32(b*cs[i+1])+float32(a*ss[i+1])) * r)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/llama31/llama31/gguf/block"
@@ -125,7 +126,12 @@ func TestGenericGolden(t *testing.T) {
 	generic.mergeSegment(&tm, &tl, o[:hd], m[0], l[0], o[hd:2*hd], false)
 	got["merge"] = digest(tm, tl, o)
 	cos, sin := goldenFloats(r, hd/2), goldenFloats(r, hd/2)
-	rotate(o, hd, cos, sin)
+	for i := 0; i < hd; i += 2 {
+		cos, sin = slices.Insert(cos, i, cos[i]), slices.Insert(sin, i, -sin[i])
+	}
+	for h := 0; h < len(o); h += hd {
+		rotateGeneric(hd, 1, &o[h], &cos[0], &sin[0])
+	}
 	got["rotate"] = digest(o)
 
 	for i := range q {

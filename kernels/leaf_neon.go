@@ -12,6 +12,7 @@ var neon = leaf{
 	sumSquares: neonSumSquares,
 	scaleMul:   neonScaleMul,
 	swiglu:     neonSwiGLU,
+	rotate:     rotateGeneric,
 	add:        neonAdd,
 	tile:       4,
 	tileFloat:  4,

@@ -168,7 +168,7 @@ func (d *cpuDevice) columns(p *product) int {
 // they read, and then use it for many tokens.
 const (
 	dotBytes   = 1 << 20
-	panelBytes = 64 << 10
+	panelBytes = 128 << 10
 )
 
 // operandRow norms and quantises one row.
@@ -239,8 +239,8 @@ func (d *cpuDevice) productItem(worker, item int) {
 		d.dots(s, p, first, rows)
 		return
 	}
-	for r := first; r < first+rows; r += 16 {
-		d.panel(s, p, r)
+	for r := first; r < first+rows; r += len(s.panels) * panelRows {
+		d.panels(s, p, r, min(len(s.panels), (first+rows-r+panelRows-1)/panelRows))
 	}
 }
 
@@ -313,10 +313,10 @@ func (d *cpuDevice) width(p *product) int {
 	return d.leaf.tile
 }
 
-// load decodes 16 rows of p from row first on.
-func (d *cpuDevice) load(s *scratch, into *panel, p *product, first int) {
+// load decodes 16 rows of p from row first on, one of n panels that a worker has of p at once.
+func (d *cpuDevice) load(s *scratch, into *panel, p *product, first, n int) {
 	into.row, into.size = p.w.row(first), panelRows*p.w.stride
-	if into.next = into.size; (first/16+1)%d.mul.group == 0 {
+	if into.next = n * into.size; first/panelRows%d.mul.group+n >= d.mul.group {
 		into.next += d.others() * p.w.stride
 	}
 	if !p.w.isFloat() {
@@ -376,13 +376,13 @@ func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32,
 		if p.w.pairs {
 			tiles, mul = in.ptile, l.bf16.mul
 		}
-		s.floatArgs = mulFloatArgs{k: k, w: &from.w[0], a: &tiles[i*k*l.tileFloat], c: c, ldc: ldc, near: from.near(i, floatNear)}
+		s.floatArgs = mulFloatArgs{k: k, w: &from.w[0], a: &tiles[i*k*l.tileFloat], c: c, ldc: ldc, near: from.near(i, in.tiles(l.tileFloat), floatNear)}
 		mul(&s.floatArgs)
 		return
 	}
 	f, at := p.w.format, i*l.tile*in.nb
 	a := &s.mulArgs
-	*a = mulArgs{nb: in.nb, q: &from.q[0], scale: &from.scale[0], off: &from.off[0], a: &in.tile[32*at], as: &in.tscale[at], c: c, ldc: ldc, near: from.near(i, 64*in.nb)}
+	*a = mulArgs{nb: in.nb, q: &from.q[0], scale: &from.scale[0], off: &from.off[0], a: &in.tile[32*at], as: &in.tscale[at], c: c, ldc: ldc, near: from.near(i, in.tiles(l.tile), 64*in.nb)}
 	switch f.offs {
 	case 1:
 		a.sum = &in.tsum[at]
@@ -400,10 +400,12 @@ func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32,
 	l.mul(f, a)
 }
 
-// panel runs 16 rows of p against all tokens.
-func (d *cpuDevice) panel(s *scratch, p *product, first int) {
-	d.load(s, &s.panels[0], p, first)
-	w, rows := d.width(p), min(16, p.w.rows-first)
+// panels runs n panels of p, from row first on, against all tokens: a tile comes from afar once for all of them.
+func (d *cpuDevice) panels(s *scratch, p *product, first, n int) {
+	for j := range n {
+		d.load(s, &s.panels[j], p, first+panelRows*j, n)
+	}
+	w := d.width(p)
 	tiles := d.in.tiles(w)
 	columns := tiles
 	if p.w.wide {
@@ -411,14 +413,18 @@ func (d *cpuDevice) panel(s *scratch, p *product, first int) {
 	}
 	for i := range columns {
 		t := i % tiles * w
-		n := min(w, d.in.n-t)
-		if !p.add && i < tiles && rows == 16 && n == w {
-			d.tile(s, &s.panels[0], p, i, &p.y[t*p.ldy+first], p.ldy)
-			continue
-		}
-		d.tile(s, &s.panels[0], p, i, &s.c[0][0], 16)
+		tokens := min(w, d.in.n-t)
 		for j := range n {
-			d.put(p, t+j, first, s.c[0][16*j:][:rows], i >= tiles)
+			row := first + panelRows*j
+			rows := min(panelRows, p.w.rows-row)
+			if !p.add && i < tiles && rows == panelRows && tokens == w {
+				d.tile(s, &s.panels[j], p, i, &p.y[t*p.ldy+row], p.ldy)
+				continue
+			}
+			d.tile(s, &s.panels[j], p, i, &s.c[0][0], panelRows)
+			for k := range tokens {
+				d.put(p, t+k, row, s.c[0][panelRows*k:][:rows], i >= tiles)
+			}
 		}
 	}
 }
@@ -427,8 +433,8 @@ func (d *cpuDevice) panel(s *scratch, p *product, first int) {
 func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
 	w := gate.most
 	if gate.dot == nil {
-		d.load(s, &s.panels[0], gate, first)
-		d.load(s, &s.panels[1], up, first)
+		d.load(s, &s.panels[0], gate, first, 1)
+		d.load(s, &s.panels[1], up, first, 1)
 		w = d.width(gate)
 	}
 	c, g, u := 16, &s.c[0][0], &s.c[1][0] // c floats from token to token
@@ -446,7 +452,11 @@ func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
 		}
 		d.leaf.swiglu((n*c+15)&^15, g, u)
 		for i := range n {
-			copy(gate.y[(t+i)*gate.ldy+first:][:rows], s.c[0][c*i:])
+			if y := gate.y[(t+i)*gate.ldy+first:]; rows == panelRows {
+				*(*[panelRows]float32)(y) = [panelRows]float32(s.c[0][c*i:])
+			} else {
+				copy(y[:rows], s.c[0][c*i:])
+			}
 		}
 	}
 }
