@@ -9,7 +9,8 @@
 //
 // # The CPU's arithmetic
 //
-// Activations are quantised to int8 with one scale per 32 values: scale = max|x|/127, q = round-to-nearest-even(x·127/max|x|).
+// Activations are quantised to int8 with one scale per 32 values: scale = max|x|/limit, q = round-to-nearest-even(x·limit/max|x|). The
+// limit is 127, or 118, 112 or 96 if a product of the operand is with a format of 4, 5 or 6 bits (see winograd.go).
 // A weight row's 32 values are integers q with a scale and, where the format has one, an offset (Q6_K, Q3_K, Q2_K, IQ2_XS, IQ2_S and IQ1_M: one per 16).
 // For row r and token t and each block b of 32 along k
 //

@@ -3,7 +3,7 @@ package kernels
 // The output head multiplies activations of 8 bits, as other products do. Then each row's largest logits, from which tokens are drawn, are refined: what the
 // rounding of the activations left over, quantised alike, is multiplied by these tokens' weights and added, as for a wide operand. Which logits these
 // are follows from the row alone. A wide operand for the whole head would take twice its time, for what is hardly ever drawn: on English text SmolLM2 Q4_1's
-// divergence from float32 is 0.00168 without, 0.00120 so and 0.00116 with it (TestExactness).
+// divergence from float32 (TestExactness), with activations up to 127, was 0.00168 without, 0.00120 so and 0.00116 with it.
 
 // Refined are the logits less than refinedWithin below their row's largest; if these are more than refinedMost, the ones within the largest multiple of
 // 1/refinedSteps of which there are not.

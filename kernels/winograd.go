@@ -30,6 +30,7 @@ const winogradPairs = 3
 
 // winogradLimits are the limits that formats have: of values within ±9, ±15 and ±31, once centred; few, as an operand keeps to the lowest of its products. Rounding
 // has an error whose square is 1.16, 1.29 and 1.75 times that with 127. A lower limit would cost more than speed is worth.
+// Every instruction set keeps to them, with this product or without, so that all give the same bits.
 var winogradLimits = [...]int32{118, 112, 96}
 
 // mid is what a stored value loses to be centred.
