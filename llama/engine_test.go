@@ -507,6 +507,11 @@ func TestAllocations(t *testing.T) {
 				ask(500)
 				few, many := ask(100), ask(500)
 				most := few + 40
+				for range 2 { // the runtime's own allocations are counted too; those of a token come back
+					if many > most {
+						many = min(many, ask(500))
+					}
+				}
 				t.Logf("%s, %d threads, stream %v: %d allocations for 100 tokens, %d for 500", set, threads, stream, few, many)
 				if many > most {
 					t.Errorf("%s, %d threads, stream %v: %.2f allocations per token", set, threads, stream, float64(many-few)/400)
