@@ -90,8 +90,9 @@ func (d *cpuDevice) rotateRow(worker, r int) {
 	s, hd, n := &d.shape, d.shape.HeadDim, 2*len(d.shape.RopeFreq)
 	cos, sin := d.cos[r*n:(r+1)*n], d.sin[r*n:(r+1)*n]
 	q, k, v := d.q[r*s.Heads*hd:(r+1)*s.Heads*hd], d.k[r*s.KVHeads*hd:(r+1)*s.KVHeads*hd], d.v[r*s.KVHeads*hd:(r+1)*s.KVHeads*hd]
+	scale := float32(1 / math.Sqrt(float64(hd)))
 	for h := 0; h < len(q); h += hd {
-		d.leaf.rotateHead(q[h:h+hd], cos, sin, float32(1/math.Sqrt(float64(hd))))
+		d.leaf.rotateHead(q[h:h+hd], cos, sin, scale)
 	}
 	for h := 0; h < len(k); h += hd {
 		d.leaf.rotateHead(k[h:h+hd], cos, sin, 1)

@@ -223,6 +223,19 @@ type format struct {
 	unpack func(nb int, w, q *byte, scale, off *float32)
 }
 
+// byScales picks a microkernel for a format's scales and offsets: of one scale per 32 values or of two, with a bias or with offsets.
+func byScales[F any](f *format, bias, off, bias2, off2 F) F {
+	switch {
+	case f.scales == 2 && f.offs == 2:
+		return off2
+	case f.scales == 2:
+		return bias2
+	case f.offs == 1:
+		return off
+	}
+	return bias
+}
+
 // panelStart is where segment j of the panel order begins: blocks 0, 8, 16 …, then 1, 9, 17 … and so on.
 func panelStart(nb, j int) int { return j*(nb/8) + min(j, nb%8) }
 

@@ -102,21 +102,17 @@ var avx512BF16 = bf16Leaf{
 
 // avx512Mul picks the microkernel for a format's scales and offsets.
 func avx512Mul(f *format, a *mulArgs) {
-	run := avx512MulBias
-	switch {
-	case f.scales == 2 && f.offs == 2:
-		run = avx512MulOff2
-	case f.scales == 2:
-		run = avx512MulBias2
-	case f.offs == 1:
-		run = avx512MulOff
-	}
+	run := byScales(f, avx512MulBias, avx512MulOff, avx512MulBias2, avx512MulOff2)
 	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc, a.near.row, a.near.ahead)
 }
 
 var avx512Winograds = winogradLeaf{
 	panel: func(f *format, nb int, q *byte, cross *int32) {
-		avx512WinogradPanel(nb, f.scales, int(f.mid()), q, cross)
+		run := avx512WinogradPanel
+		if f.scales == 2 {
+			run = avx512WinogradPanel2
+		}
+		run(nb, int(f.mid()), q, cross)
 	},
 	tile: func(f *format, nb int, a *int8, init *int32) {
 		run := avx512WinogradTile
@@ -126,15 +122,7 @@ var avx512Winograds = winogradLeaf{
 		run(nb, int(f.mid()), int(f.bias), a, init)
 	},
 	mul: func(f *format, a *mulArgs) {
-		run := avx512Winograd
-		switch {
-		case f.scales == 2 && f.offs == 2:
-			run = avx512WinogradOff2
-		case f.scales == 2:
-			run = avx512Winograd2
-		case f.offs == 1:
-			run = avx512WinogradOff
-		}
+		run := byScales(f, avx512Winograd, avx512WinogradOff, avx512Winograd2, avx512WinogradOff2)
 		run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.cross, a.c, a.ldc, a.near.row, a.near.ahead)
 	},
 }

@@ -47,12 +47,17 @@ func avx512WinogradOff2(nb int, q *byte, scale *float32, off *float32, a *int8, 
 // avx512WinogradPanel makes factors of a panel's values: see winogradLeaf.panel.
 //
 //go:noescape
-func avx512WinogradPanel(nb int, scales int, mid int, q *byte, cross *int32)
+func avx512WinogradPanel(nb int, mid int, q *byte, cross *int32)
 
 // avx512WinogradTile computes what the integer sums of a tile begin with: see winogradLeaf.tile.
 //
 //go:noescape
 func avx512WinogradTile(nb int, mid int, bias int, a *int8, init *int32)
+
+// avx512WinogradPanel2 makes factors of a panel's values: see winogradLeaf.panel.
+//
+//go:noescape
+func avx512WinogradPanel2(nb int, mid int, q *byte, cross *int32)
 
 // avx512WinogradTile2 computes what the integer sums of a tile begin with: see winogradLeaf.tile.
 //

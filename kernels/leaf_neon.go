@@ -59,15 +59,8 @@ var neon = leaf{
 
 // neonMul picks the microkernel for a format's scales and offsets.
 func neonMul(f *format, a *mulArgs) {
-	run := neonMulBias
-	switch {
-	case f.scales == 2 && f.offs == 2:
-		run = neonMulOff2
-	case f.scales == 2:
-		run = neonMulBias2
-	case f.offs == 1:
-		run = neonMulOff
-	case f.bias == 128:
+	run := byScales(f, neonMulBias, neonMulOff, neonMulBias2, neonMulOff2)
+	if f.scales == 1 && f.bias == 128 {
 		run = neonMulBias128
 	}
 	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc)

@@ -452,11 +452,7 @@ func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
 		}
 		d.leaf.swiglu((n*c+15)&^15, g, u)
 		for i := range n {
-			if y := gate.y[(t+i)*gate.ldy+first:]; rows == panelRows {
-				*(*[panelRows]float32)(y) = [panelRows]float32(s.c[0][c*i:])
-			} else {
-				copy(y[:rows], s.c[0][c*i:])
-			}
+			copy(gate.y[(t+i)*gate.ldy+first:][:rows], s.c[0][c*i:])
 		}
 	}
 }

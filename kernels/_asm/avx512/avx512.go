@@ -20,9 +20,10 @@ func Emit() {
 	mul("avx512WinogradOff", 1, 1, false, true)
 	mul("avx512Winograd2", 2, 0, true, true)
 	mul("avx512WinogradOff2", 2, 2, false, true)
-	winogradPanel()
-	winogradTile(1)
-	winogradTile(2)
+	for scales := 1; scales <= 2; scales++ {
+		winogradPanel(scales)
+		winogradTile(scales)
+	}
 	mulFloat(false)
 	mulFloat(true)
 	toBF16()

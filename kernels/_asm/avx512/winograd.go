@@ -13,43 +13,36 @@ const winogradGroups = 6
 // fill with either: in order, Q4_K made 200 GMAC/s in place of 212.
 var winogradOrder = []int{6, 0, 7, 2, 4}
 
-// winogradPanel emits the making of factors: see winogradLeaf.panel.
-func winogradPanel() {
-	TEXT("avx512WinogradPanel", NOSPLIT, "func(nb, scales, mid int, q *byte, cross *int32)")
-	Doc("avx512WinogradPanel makes factors of a panel's values: see winogradLeaf.panel.")
+// winogradPanel emits the making of factors for formats of so many scales per 32 values: see winogradLeaf.panel.
+func winogradPanel(scales int) {
+	name := []string{1: "avx512WinogradPanel", 2: "avx512WinogradPanel2"}[scales]
+	TEXT(name, NOSPLIT, "func(nb, mid int, q *byte, cross *int32)")
+	Doc(name + " makes factors of a panel's values: see winogradLeaf.panel.")
 	Pragma("noescape")
-	nb, scales, mid, q, cross := arg("nb"), arg("scales"), arg("mid"), ptr("q"), ptr("cross")
-	signed := ZMM()
-	VPBROADCASTB(mid.As32(), signed)
-	turn := splat(0x80808080)
+	nb, mid, q, cross := arg("nb"), arg("mid"), ptr("q"), ptr("cross")
+	centre, turn := ZMM(), splat(0x80808080)
+	VPBROADCASTB(mid.As32(), centre)
 	Label("block")
-	sums := [2]VecVirtual{zero(), zero()}
+	sums := make([]VecVirtual, scales)
+	for h := range sums {
+		sums[h] = zero()
+	}
 	for g := 0; g < winogradGroups; g += 2 {
 		u, v := load(q.Offset(64*g)), load(q.Offset(64*(g+1)))
-		VPSUBB(signed, u, u)
-		VPSUBB(signed, v, v)
+		VPSUBB(centre, u, u)
+		VPSUBB(centre, v, v)
 		VPXORD(turn, u, u)
-		VPDPBUSD(v, u, sums[g/4])
+		VPDPBUSD(v, u, sums[g*scales/8])
 		VMOVDQU32(u, q.Offset(64*g))
 		VMOVDQU32(v, q.Offset(64*(g+1)))
 	}
-	CMPQ(scales, U8(2))
-	JEQ(LabelRef("two"))
-	VPADDD(sums[0], sums[1], sums[0])
-	negate := func(x VecVirtual, to Mem) {
-		none := zero()
-		VPSUBD(x, none, none)
-		VMOVDQU32(none, to)
+	for h, s := range sums {
+		minus := zero()
+		VPSUBD(s, minus, minus)
+		VMOVDQU32(minus, cross.Offset(64*h))
 	}
-	negate(sums[0], cross)
-	advance(cross, 64)
-	JMP(LabelRef("next"))
-	Label("two")
-	negate(sums[0], cross)
-	negate(sums[1], cross.Offset(64))
-	advance(cross, 128)
-	Label("next")
 	advance(q, 512)
+	advance(cross, 64*scales)
 	DECQ(nb)
 	JNZ(LabelRef("block"))
 	VZEROUPPER()
