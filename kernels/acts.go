@@ -24,7 +24,7 @@ type acts struct {
 
 	arranged [3][]int8 // [dotTokens, 2·dotTokens][k] per product: rows in the order that its dot wants
 
-	tile   []int8     // [tiles][nb][8][tile][4], blocks in panel order, as the next four
+	tile   []int8     // [tiles][nb][8][tile][4], or [tiles][nb][tile][32] (leaf.centre), blocks in panel order, as the next four
 	tscale []float32  // [tiles][nb][tile]
 	tsum   []float32  // [tiles][nb][tile]
 	thalf  []float32  // [tiles][nb][2][tile]
@@ -87,7 +87,11 @@ func (a *acts) fillTile(l *leaf, i int, ps []product, tmp []float32) {
 	tile, ts, tsum, thalf := a.tile[32*at:32*(at+w*nb)], a.tscale[at:at+w*nb], a.tsum[at:at+w*nb], a.thalf[2*at:2*(at+w*nb)]
 	halves, scaled := wantsHalves(ps)
 	if from := rest + row; w == panelRows && row+w <= a.n {
-		l.interleave(nb, (*byte)(unsafe.Pointer(&a.q[from*a.k])), a.k, (*byte)(unsafe.Pointer(&tile[0]))) // bytes either way
+		if l.centre == nil {
+			l.interleave(nb, (*byte)(unsafe.Pointer(&a.q[from*a.k])), a.k, (*byte)(unsafe.Pointer(&tile[0]))) // bytes either way
+		} else {
+			a.fillRows(from, w, tile)
+		}
 		l.columns(ts, a.scale[from*nb:], nb, 1, tmp)
 		l.columns(tsum, a.sum[from*nb:], nb, 1, tmp)
 		if halves {
@@ -95,7 +99,7 @@ func (a *acts) fillTile(l *leaf, i int, ps []product, tmp []float32) {
 		}
 	} else {
 		for t := range w {
-			a.fillColumn(t, rest+row+t, row+t < a.n, w, tile, ts, tsum, thalf)
+			a.fillColumn(l, t, rest+row+t, row+t < a.n, tile, ts, tsum, thalf)
 		}
 	}
 	for j := range ps {
@@ -157,13 +161,31 @@ func biases(init []int32, half []float32, f *format, w int) {
 	}
 }
 
+// fillRows gathers w rows from row r on into a tile of rows.
+func (a *acts) fillRows(r, w int, tile []int8) {
+	for t := range w {
+		q := a.q[(r+t)*a.k:][:a.k]
+		for j := range min(8, a.nb) {
+			to := tile[32*(w*panelStart(a.nb, j)+t):]
+			for b := j; b < a.nb; b += 8 {
+				*(*[32]int8)(to) = [32]int8(q[32*b:])
+				to = to[min(len(to), 32*w):]
+			}
+		}
+	}
+}
+
 // fillColumn puts row r into column t of a tile, or zeros if it is not there.
-func (a *acts) fillColumn(t, r int, there bool, w int, tile []int8, ts, tsum, thalf []float32) {
-	nb := a.nb
+func (a *acts) fillColumn(l *leaf, t, r int, there bool, tile []int8, ts, tsum, thalf []float32) {
+	nb, w := a.nb, l.tile
+	first, step := 4*t, 4*w // of the block's groups of 4 values
+	if l.centre != nil {
+		first, step = 32*t, 4
+	}
 	if !there {
 		for b := range nb {
 			for g := range 8 {
-				clear(tile[32*w*b+4*w*g+4*t:][:4])
+				clear(tile[32*w*b+first+step*g:][:4])
 			}
 			ts[b*w+t], tsum[b*w+t], thalf[2*b*w+t], thalf[2*b*w+w+t] = 0, 0, 0, 0
 		}
@@ -173,7 +195,7 @@ func (a *acts) fillColumn(t, r int, there bool, w int, tile []int8, ts, tsum, th
 	for b := range nb {
 		o := panelIndex(nb, b)
 		for g := range 8 {
-			*(*[4]int8)(tile[32*w*o+4*w*g+4*t:]) = [4]int8(q[32*b+4*g:])
+			*(*[4]int8)(tile[32*w*o+first+step*g:]) = [4]int8(q[32*b+4*g:])
 		}
 		ts[o*w+t], tsum[o*w+t] = scale[b], sum[b]
 		thalf[2*o*w+t], thalf[2*o*w+w+t] = math.Float32frombits(uint32(half[2*b])), math.Float32frombits(uint32(half[2*b+1]))
@@ -254,10 +276,10 @@ type panel struct {
 	size, next int
 }
 
-// near is what tile i of so many prefetches, of so many bytes that each does: a part of the next panel, by the last tiles, so that it is still near then.
-func (p *panel) near(i, tiles, bytes int) near {
+// near is what mul i of so many prefetches, of so many bytes that each does: a part of the next panel, by the last of them, so that it is still near then.
+func (p *panel) near(i, muls, bytes int) near {
 	parts := (p.size + bytes - 1) / bytes
-	if i -= max(0, tiles-parts); i < 0 || i >= parts {
+	if i -= max(0, muls-parts); i < 0 || i >= parts {
 		return near{&p.q[0], 0} // is near already
 	}
 	return near{p.row, p.next + i*bytes}
@@ -322,8 +344,11 @@ func (s *scratch) arrange(l *leaf, p *panel, w *cpuWeight) {
 
 // factor makes p what w's microkernel takes.
 func (p *panel) factor(l *leaf, w *cpuWeight) {
-	if w.winograd {
-		l.winograd.panel(w.format, w.cols/32, &p.q[0], &p.cross[0])
+	switch nb, f := w.cols/32, w.format; {
+	case w.winograd:
+		l.winograd.panel(f, nb, &p.q[0], &p.cross[0])
+	case l.centre != nil && f.bias != 0:
+		l.centre(nb, int(f.bias), &p.q[0])
 	}
 }
 

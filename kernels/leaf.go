@@ -46,6 +46,9 @@ type leaf struct {
 	panels map[block.Type]func(w *byte, stride, nb int, q *byte, scale, off *float32)
 	// mul multiplies a panel of 16 rows by a tile of tokens.
 	mul func(f *format, a *mulArgs)
+	// centre is for a mul that takes signed bytes (AMX): it subtracts the bias from a panel's values, in place. Then tiles are rows, [nb][tile][32], and mul takes as many at
+	// once as have mulBlocks blocks together. nil: panels are biased, tiles interleaved, and mul takes one.
+	centre func(nb, bias int, q *byte)
 	// winograd is for panels that are multiplied in pairs; nil: none are. winogradFaster says whether it is faster here.
 	winograd       *winogradLeaf
 	winogradFaster func() bool
@@ -124,14 +127,15 @@ type dotArgs struct {
 	ldy    int // floats from token to token
 }
 
-// mulArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and leaf.tile tokens. Blocks are in panel order (see panelOrder): segment
+// mulArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and the tokens of so many tiles, leaf.tile each, which follow one another. Blocks are in panel order (see panelOrder): segment
 // j has nb/8 blocks, one more if j < nb mod 8.
 type mulArgs struct {
 	nb    int
 	q     *byte    // panel: [nb][8][16][4], stored values = q + format.bias
 	scale *float32 // [nb][format.scales][16]
 	off   *float32 // [nb][format.offs][16]
-	a     *int8    // tile: [nb][8][tile][4]
+	tiles int      // 1, or more for a leaf with centre
+	a     *int8    // tile: [nb][8][tile][4], or [nb][tile][32] for a leaf with centre
 	as    *float32 // [nb][tile]
 	sum   *float32 // [nb][format.offs][tile]: float32(Σq of 32 or 16)·scale
 	init  *int32   // [nb][format.scales][tile]: −bias·Σq of 32 or 16, for formats with a bias; or what winogradLeaf.tile gives
@@ -139,6 +143,18 @@ type mulArgs struct {
 	c     *float32
 	ldc   int // floats from token to token
 	near  near
+}
+
+// mulBlocks is how many blocks of tiles a mul of several takes: some 40 µs of work, beside 0.2 for setting up its registers, and 640 KB, which the next panel finds in
+// the cache of the second level.
+const mulBlocks = 1024
+
+// tilesAtOnce is how many tiles of nb blocks mul takes.
+func (l *leaf) tilesAtOnce(nb int) int {
+	if l.centre == nil {
+		return 1
+	}
+	return max(1, mulBlocks/nb)
 }
 
 // near is where a microkernel may prefetch while it works, so many bytes past a row: what will be decoded next. An address that is not there does no harm.

@@ -2,9 +2,14 @@
 
 package kernels
 
-import "golang.org/x/sys/cpu"
+import (
+	"sync"
 
-var detected = detect()
+	"golang.org/x/sys/cpu"
+)
+
+// leaves asks when it is first called, and not before, for what a process has to be allowed.
+var leaves = sync.OnceValue(detect)
 
 // detect lists the rows of the table that this machine can run, best first.
 func detect() []*leaf {
@@ -15,6 +20,9 @@ func detect() []*leaf {
 			if x.HasAVX512BF16 {
 				avx512.bf16 = &avx512BF16
 			}
+			if x.HasAMXTile && x.HasAMXInt8 && allowTiles() {
+				ls = append(ls, newAMX())
+			}
 			avx512.winogradFaster = newWinogradFaster(&avx512)
 			ls = append(ls, &avx512)
 		}
@@ -22,5 +30,3 @@ func detect() []*leaf {
 	}
 	return append(ls, &generic)
 }
-
-func leaves() []*leaf { return detected }

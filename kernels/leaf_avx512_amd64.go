@@ -64,6 +64,34 @@ func avx512WinogradPanel2(nb int, mid int, q *byte, cross *int32)
 //go:noescape
 func avx512WinogradTile2(nb int, mid int, bias int, a *int8, init *int32)
 
+// amxMul multiplies a panel by tiles: see mulArgs.
+//
+//go:noescape
+func amxMul(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
+
+// amxMulOff multiplies a panel by tiles: see mulArgs.
+//
+//go:noescape
+func amxMulOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
+
+// amxMul2 multiplies a panel by tiles: see mulArgs.
+//
+//go:noescape
+func amxMul2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
+
+// amxMulOff2 multiplies a panel by tiles: see mulArgs.
+//
+//go:noescape
+func amxMulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
+
+// amxCentre subtracts the bias from a panel's values: see leaf.centre.
+//
+//go:noescape
+func amxCentre(nb int, bias int, q *byte)
+
+// amxProbeMAC runs n times 4 TDPBSSD of whole tiles: 65536 products of bytes, summed, each time.
+func amxProbeMAC(n int)
+
 // avx512MulFloat multiplies a float panel by a tile: see mulFloatArgs.
 //
 //go:noescape

@@ -3817,6 +3817,1253 @@ block:
 	VZEROUPPER
 	RET
 
+// func amxMul(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·amxMul(SB), $2144-96
+	LEAQ        63(SP), AX
+	ANDQ        $-64, AX
+	LEAQ        1024(AX), CX
+	LEAQ        avx512_tiles1<>+0(SB), DX
+	LONG $0x4978e2c4; BYTE $0x02 // LDTILECFG (DX)
+	MOVQ        $0x00000040, SI
+	MOVQ        $0x00000020, DI
+	MOVQ        tiles+72(FP), BX
+	SHLQ        $0x04, BX
+	MOVQ        c+56(FP), R8
+	MOVQ        ldc+64(FP), DX
+	SHLQ        $0x02, DX
+	VXORPS      Z0, Z0, Z0
+
+clear:
+	VMOVUPS     Z0, (R8)
+	ADDQ        DX, R8
+	DECQ        BX
+	JNZ         clear
+	MOVQ        q+8(FP), R9
+	MOVQ        a+32(FP), R10
+	MOVQ        scale+16(FP), R11
+	MOVQ        as+40(FP), R12
+	MOVQ        row+80(FP), R13
+	ADDQ        ahead+88(FP), R13
+	MOVQ        nb+0(FP), DX
+	LEAQ        7(DX), BX
+	MOVQ        BX, 2112(SP)
+	SHLQ        $0x09, DX
+	ADDQ        R9, DX
+	MOVQ        DX, 2136(SP)
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x4b7bc2c4; BYTE $0x14; BYTE $0x3a // TILELOADD 0(R10)(DI*1), T2
+	LONG $0x4b7bc2c4; BYTE $0x24; BYTE $0x31 // TILELOADD 0(R9)(SI*1), T4
+	LONG $0x5e5be2c4; BYTE $0xc2 // TDPBSSD T4, T2, T0
+	LONG $0x4b7ae2c4; BYTE $0x04; BYTE $0x31 // TILESTORED T0, 0(CX)(SI*1)
+	ADDQ        $+512, R10
+	ADDQ        $+512, R9
+
+segment:
+	MOVQ c+56(FP), DX
+	MOVQ DX, 2128(SP)
+	MOVQ tiles+72(FP), DX
+	MOVQ DX, 2120(SP)
+
+tile:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   2112(SP), BX
+	SHRQ   $0x03, BX
+
+block:
+	XCHGQ      AX, CX
+	PREFETCHT1 (R13)
+	ADDQ       $0x40, R13
+	CMPQ       BX, $0x01
+	JNE        next
+	SUBQ       $0x01, 2120(SP)
+	JZ         last
+	MOVQ       2112(SP), DX
+	SHRQ       $0x03, DX
+	NEGQ       DX
+	IMUL3Q     $+512, DX, R8
+	ADDQ       R8, R9
+	ADDQ       nb+0(FP), DX
+	IMUL3Q     $+512, DX, DX
+	ADDQ       DX, R10
+	JMP        next
+
+last:
+	MOVQ   $0x00000001, DX
+	SUBQ   tiles+72(FP), DX
+	IMULQ  nb+0(FP), DX
+	IMUL3Q $+512, DX, DX
+	ADDQ   DX, R10
+	CMPQ   R9, 2136(SP)
+	JNE    next
+	SUBQ   $+512, R9
+	SUBQ   $+512, R10
+
+next:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x4b7bc2c4; BYTE $0x14; BYTE $0x3a // TILELOADD 0(R10)(DI*1), T2
+	LONG $0x4b7bc2c4; BYTE $0x24; BYTE $0x31 // TILELOADD 0(R9)(SI*1), T4
+	LONG $0x5e5be2c4; BYTE $0xc2 // TDPBSSD T4, T2, T0
+	LONG $0x4b7ae2c4; BYTE $0x04; BYTE $0x31 // TILESTORED T0, 0(CX)(SI*1)
+	ADDQ        $+512, R10
+	ADDQ        $+512, R9
+	VMOVDQU32   (R11), Z16
+	VCVTDQ2PS   (AX), Z17
+	VMULPS.BCST (R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z0
+	VCVTDQ2PS   64(AX), Z17
+	VMULPS.BCST 4(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z1
+	VCVTDQ2PS   128(AX), Z17
+	VMULPS.BCST 8(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z2
+	VCVTDQ2PS   192(AX), Z17
+	VMULPS.BCST 12(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z3
+	VCVTDQ2PS   256(AX), Z17
+	VMULPS.BCST 16(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z4
+	VCVTDQ2PS   320(AX), Z17
+	VMULPS.BCST 20(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z5
+	VCVTDQ2PS   384(AX), Z17
+	VMULPS.BCST 24(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z6
+	VCVTDQ2PS   448(AX), Z17
+	VMULPS.BCST 28(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z7
+	VCVTDQ2PS   512(AX), Z17
+	VMULPS.BCST 32(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z8
+	VCVTDQ2PS   576(AX), Z17
+	VMULPS.BCST 36(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z9
+	VCVTDQ2PS   640(AX), Z17
+	VMULPS.BCST 40(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z10
+	VCVTDQ2PS   704(AX), Z17
+	VMULPS.BCST 44(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z11
+	VCVTDQ2PS   768(AX), Z17
+	VMULPS.BCST 48(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z12
+	VCVTDQ2PS   832(AX), Z17
+	VMULPS.BCST 52(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z13
+	VCVTDQ2PS   896(AX), Z17
+	VMULPS.BCST 56(R12), Z16, Z18
+	VFMADD231PS Z18, Z17, Z14
+	VCVTDQ2PS   960(AX), Z17
+	VMULPS.BCST 60(R12), Z16, Z16
+	VFMADD231PS Z16, Z17, Z15
+	ADDQ        $+64, R11
+	ADDQ        $+64, R12
+	DECQ        BX
+	JNZ         block
+	MOVQ        2128(SP), R8
+	MOVQ        ldc+64(FP), DX
+	SHLQ        $0x02, DX
+	VADDPS      (R8), Z0, Z0
+	VMOVUPS     Z0, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z1, Z1
+	VMOVUPS     Z1, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z2, Z2
+	VMOVUPS     Z2, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z3, Z3
+	VMOVUPS     Z3, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z4, Z4
+	VMOVUPS     Z4, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z5, Z5
+	VMOVUPS     Z5, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z6, Z6
+	VMOVUPS     Z6, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z7, Z7
+	VMOVUPS     Z7, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z8, Z8
+	VMOVUPS     Z8, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z9, Z9
+	VMOVUPS     Z9, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z10, Z10
+	VMOVUPS     Z10, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z11, Z11
+	VMOVUPS     Z11, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z12, Z12
+	VMOVUPS     Z12, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z13, Z13
+	VMOVUPS     Z13, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z14, Z14
+	VMOVUPS     Z14, (R8)
+	ADDQ        DX, R8
+	VADDPS      (R8), Z15, Z15
+	VMOVUPS     Z15, (R8)
+	ADDQ        DX, R8
+	MOVQ        R8, 2128(SP)
+	CMPQ        2120(SP), $0x00
+	JEQ         done
+	MOVQ        2112(SP), DX
+	SHRQ        $0x03, DX
+	NEGQ        DX
+	IMUL3Q      $+64, DX, BX
+	ADDQ        BX, R11
+	ADDQ        nb+0(FP), DX
+	IMUL3Q      $+64, DX, DX
+	ADDQ        DX, R12
+	JMP         tile
+
+done:
+	MOVQ   $0x00000001, DX
+	SUBQ   tiles+72(FP), DX
+	IMULQ  nb+0(FP), DX
+	IMUL3Q $+64, DX, DX
+	ADDQ   DX, R12
+	MOVQ   2112(SP), BX
+	DECQ   BX
+	MOVQ   BX, 2112(SP)
+	MOVQ   nb+0(FP), DX
+	DECQ   DX
+	CMPQ   BX, DX
+	JEQ    end
+	CMPQ   BX, $0x08
+	JGE    segment
+
+end:
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+DATA avx512_tiles1<>+0(SB)/4, $0x00000001
+DATA avx512_tiles1<>+4(SB)/4, $0x00000000
+DATA avx512_tiles1<>+8(SB)/4, $0x00000000
+DATA avx512_tiles1<>+12(SB)/4, $0x00000000
+DATA avx512_tiles1<>+16(SB)/4, $0x00400040
+DATA avx512_tiles1<>+20(SB)/4, $0x00200020
+DATA avx512_tiles1<>+24(SB)/4, $0x00400040
+DATA avx512_tiles1<>+28(SB)/4, $0x00000000
+DATA avx512_tiles1<>+32(SB)/4, $0x00000000
+DATA avx512_tiles1<>+36(SB)/4, $0x00000000
+DATA avx512_tiles1<>+40(SB)/4, $0x00000000
+DATA avx512_tiles1<>+44(SB)/4, $0x00000000
+DATA avx512_tiles1<>+48(SB)/4, $0x10101010
+DATA avx512_tiles1<>+52(SB)/4, $0x00000808
+DATA avx512_tiles1<>+56(SB)/4, $0x00000000
+DATA avx512_tiles1<>+60(SB)/4, $0x00000000
+GLOBL avx512_tiles1<>(SB), RODATA|NOPTR, $64
+
+// func amxMulOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·amxMulOff(SB), $2144-96
+	LEAQ        63(SP), AX
+	ANDQ        $-64, AX
+	LEAQ        1024(AX), CX
+	LEAQ        avx512_tiles1<>+0(SB), DX
+	LONG $0x4978e2c4; BYTE $0x02 // LDTILECFG (DX)
+	MOVQ        $0x00000040, SI
+	MOVQ        $0x00000020, DI
+	MOVQ        tiles+72(FP), BX
+	SHLQ        $0x04, BX
+	MOVQ        c+56(FP), R8
+	MOVQ        ldc+64(FP), DX
+	SHLQ        $0x02, DX
+	VXORPS      Z0, Z0, Z0
+
+clear:
+	VMOVUPS     Z0, (R8)
+	ADDQ        DX, R8
+	DECQ        BX
+	JNZ         clear
+	MOVQ        q+8(FP), R9
+	MOVQ        a+32(FP), R10
+	MOVQ        scale+16(FP), R11
+	MOVQ        as+40(FP), R12
+	MOVQ        off+24(FP), R13
+	MOVQ        sum+48(FP), R14
+	MOVQ        row+80(FP), R15
+	ADDQ        ahead+88(FP), R15
+	MOVQ        nb+0(FP), DX
+	LEAQ        7(DX), BX
+	MOVQ        BX, 2112(SP)
+	SHLQ        $0x09, DX
+	ADDQ        R9, DX
+	MOVQ        DX, 2136(SP)
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x4b7bc2c4; BYTE $0x14; BYTE $0x3a // TILELOADD 0(R10)(DI*1), T2
+	LONG $0x4b7bc2c4; BYTE $0x24; BYTE $0x31 // TILELOADD 0(R9)(SI*1), T4
+	LONG $0x5e5be2c4; BYTE $0xc2 // TDPBSSD T4, T2, T0
+	LONG $0x4b7ae2c4; BYTE $0x04; BYTE $0x31 // TILESTORED T0, 0(CX)(SI*1)
+	ADDQ        $+512, R10
+	ADDQ        $+512, R9
+
+segment:
+	MOVQ c+56(FP), DX
+	MOVQ DX, 2128(SP)
+	MOVQ tiles+72(FP), DX
+	MOVQ DX, 2120(SP)
+
+tile:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   2112(SP), BX
+	SHRQ   $0x03, BX
+
+block:
+	XCHGQ      AX, CX
+	PREFETCHT1 (R15)
+	ADDQ       $0x40, R15
+	CMPQ       BX, $0x01
+	JNE        next
+	SUBQ       $0x01, 2120(SP)
+	JZ         last
+	MOVQ       2112(SP), DX
+	SHRQ       $0x03, DX
+	NEGQ       DX
+	IMUL3Q     $+512, DX, R8
+	ADDQ       R8, R9
+	ADDQ       nb+0(FP), DX
+	IMUL3Q     $+512, DX, DX
+	ADDQ       DX, R10
+	JMP        next
+
+last:
+	MOVQ   $0x00000001, DX
+	SUBQ   tiles+72(FP), DX
+	IMULQ  nb+0(FP), DX
+	IMUL3Q $+512, DX, DX
+	ADDQ   DX, R10
+	CMPQ   R9, 2136(SP)
+	JNE    next
+	SUBQ   $+512, R9
+	SUBQ   $+512, R10
+
+next:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x4b7bc2c4; BYTE $0x14; BYTE $0x3a // TILELOADD 0(R10)(DI*1), T2
+	LONG $0x4b7bc2c4; BYTE $0x24; BYTE $0x31 // TILELOADD 0(R9)(SI*1), T4
+	LONG $0x5e5be2c4; BYTE $0xc2 // TDPBSSD T4, T2, T0
+	LONG $0x4b7ae2c4; BYTE $0x04; BYTE $0x31 // TILESTORED T0, 0(CX)(SI*1)
+	ADDQ             $+512, R10
+	ADDQ             $+512, R9
+	VMOVDQU32        (R11), Z16
+	VMOVDQU32        (R13), Z17
+	VCVTDQ2PS        (AX), Z18
+	VMULPS.BCST      (R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z0
+	VFMADD231PS.BCST (R14), Z17, Z0
+	VCVTDQ2PS        64(AX), Z18
+	VMULPS.BCST      4(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z1
+	VFMADD231PS.BCST 4(R14), Z17, Z1
+	VCVTDQ2PS        128(AX), Z18
+	VMULPS.BCST      8(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z2
+	VFMADD231PS.BCST 8(R14), Z17, Z2
+	VCVTDQ2PS        192(AX), Z18
+	VMULPS.BCST      12(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z3
+	VFMADD231PS.BCST 12(R14), Z17, Z3
+	VCVTDQ2PS        256(AX), Z18
+	VMULPS.BCST      16(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z4
+	VFMADD231PS.BCST 16(R14), Z17, Z4
+	VCVTDQ2PS        320(AX), Z18
+	VMULPS.BCST      20(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z5
+	VFMADD231PS.BCST 20(R14), Z17, Z5
+	VCVTDQ2PS        384(AX), Z18
+	VMULPS.BCST      24(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z6
+	VFMADD231PS.BCST 24(R14), Z17, Z6
+	VCVTDQ2PS        448(AX), Z18
+	VMULPS.BCST      28(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z7
+	VFMADD231PS.BCST 28(R14), Z17, Z7
+	VCVTDQ2PS        512(AX), Z18
+	VMULPS.BCST      32(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z8
+	VFMADD231PS.BCST 32(R14), Z17, Z8
+	VCVTDQ2PS        576(AX), Z18
+	VMULPS.BCST      36(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z9
+	VFMADD231PS.BCST 36(R14), Z17, Z9
+	VCVTDQ2PS        640(AX), Z18
+	VMULPS.BCST      40(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z10
+	VFMADD231PS.BCST 40(R14), Z17, Z10
+	VCVTDQ2PS        704(AX), Z18
+	VMULPS.BCST      44(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z11
+	VFMADD231PS.BCST 44(R14), Z17, Z11
+	VCVTDQ2PS        768(AX), Z18
+	VMULPS.BCST      48(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z12
+	VFMADD231PS.BCST 48(R14), Z17, Z12
+	VCVTDQ2PS        832(AX), Z18
+	VMULPS.BCST      52(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z13
+	VFMADD231PS.BCST 52(R14), Z17, Z13
+	VCVTDQ2PS        896(AX), Z18
+	VMULPS.BCST      56(R12), Z16, Z19
+	VFMADD231PS      Z19, Z18, Z14
+	VFMADD231PS.BCST 56(R14), Z17, Z14
+	VCVTDQ2PS        960(AX), Z18
+	VMULPS.BCST      60(R12), Z16, Z16
+	VFMADD231PS      Z16, Z18, Z15
+	VFMADD231PS.BCST 60(R14), Z17, Z15
+	ADDQ             $+64, R11
+	ADDQ             $+64, R12
+	ADDQ             $+64, R13
+	ADDQ             $+64, R14
+	DECQ             BX
+	JNZ              block
+	MOVQ             2128(SP), R8
+	MOVQ             ldc+64(FP), DX
+	SHLQ             $0x02, DX
+	VADDPS           (R8), Z0, Z0
+	VMOVUPS          Z0, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z1, Z1
+	VMOVUPS          Z1, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z2, Z2
+	VMOVUPS          Z2, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z3, Z3
+	VMOVUPS          Z3, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z4, Z4
+	VMOVUPS          Z4, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z5, Z5
+	VMOVUPS          Z5, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z6, Z6
+	VMOVUPS          Z6, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z7, Z7
+	VMOVUPS          Z7, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z8, Z8
+	VMOVUPS          Z8, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z9, Z9
+	VMOVUPS          Z9, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z10, Z10
+	VMOVUPS          Z10, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z11, Z11
+	VMOVUPS          Z11, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z12, Z12
+	VMOVUPS          Z12, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z13, Z13
+	VMOVUPS          Z13, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z14, Z14
+	VMOVUPS          Z14, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z15, Z15
+	VMOVUPS          Z15, (R8)
+	ADDQ             DX, R8
+	MOVQ             R8, 2128(SP)
+	CMPQ             2120(SP), $0x00
+	JEQ              done
+	MOVQ             2112(SP), DX
+	SHRQ             $0x03, DX
+	NEGQ             DX
+	IMUL3Q           $+64, DX, BX
+	ADDQ             BX, R11
+	IMUL3Q           $+64, DX, BX
+	ADDQ             BX, R13
+	ADDQ             nb+0(FP), DX
+	IMUL3Q           $+64, DX, BX
+	ADDQ             BX, R12
+	IMUL3Q           $+64, DX, DX
+	ADDQ             DX, R14
+	JMP              tile
+
+done:
+	MOVQ   $0x00000001, DX
+	SUBQ   tiles+72(FP), DX
+	IMULQ  nb+0(FP), DX
+	IMUL3Q $+64, DX, BX
+	ADDQ   BX, R12
+	IMUL3Q $+64, DX, DX
+	ADDQ   DX, R14
+	MOVQ   2112(SP), BX
+	DECQ   BX
+	MOVQ   BX, 2112(SP)
+	MOVQ   nb+0(FP), DX
+	DECQ   DX
+	CMPQ   BX, DX
+	JEQ    end
+	CMPQ   BX, $0x08
+	JGE    segment
+
+end:
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func amxMul2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·amxMul2(SB), $4192-96
+	LEAQ        63(SP), AX
+	ANDQ        $-64, AX
+	LEAQ        2048(AX), CX
+	LEAQ        avx512_tiles2<>+0(SB), DX
+	LONG $0x4978e2c4; BYTE $0x02 // LDTILECFG (DX)
+	MOVQ        $0x00000040, SI
+	MOVQ        $0x00000020, DI
+	MOVQ        tiles+72(FP), BX
+	SHLQ        $0x04, BX
+	MOVQ        c+56(FP), R8
+	MOVQ        ldc+64(FP), DX
+	SHLQ        $0x02, DX
+	VXORPS      Z0, Z0, Z0
+
+clear:
+	VMOVUPS     Z0, (R8)
+	ADDQ        DX, R8
+	DECQ        BX
+	JNZ         clear
+	MOVQ        q+8(FP), R9
+	MOVQ        a+32(FP), R10
+	MOVQ        scale+16(FP), R11
+	MOVQ        as+40(FP), R12
+	MOVQ        row+80(FP), R13
+	ADDQ        ahead+88(FP), R13
+	MOVQ        nb+0(FP), DX
+	LEAQ        7(DX), BX
+	MOVQ        BX, 4160(SP)
+	SHLQ        $0x09, DX
+	ADDQ        R9, DX
+	MOVQ        DX, 4184(SP)
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x4b7bc2c4; BYTE $0x14; BYTE $0x3a // TILELOADD 0(R10)(DI*1), T2
+	LONG $0x4b7bc2c4; BYTE $0x24; BYTE $0x31 // TILELOADD 0(R9)(SI*1), T4
+	LONG $0x5e5be2c4; BYTE $0xc2 // TDPBSSD T4, T2, T0
+	LONG $0x4b7ae2c4; BYTE $0x04; BYTE $0x31 // TILESTORED T0, 0(CX)(SI*1)
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x4b7bc2c4; BYTE $0x5c; BYTE $0x3a; BYTE $0x10 // TILELOADD 16(R10)(DI*1), T3
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x31; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(R9)(SI*1), T5
+	LONG $0x5e53e2c4; BYTE $0xcb // TDPBSSD T5, T3, T1
+	LONG $0x4b7ae2c4; BYTE $0x8c; BYTE $0x31; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(CX)(SI*1)
+	ADDQ        $+512, R10
+	ADDQ        $+512, R9
+
+segment:
+	MOVQ c+56(FP), DX
+	MOVQ DX, 4176(SP)
+	MOVQ tiles+72(FP), DX
+	MOVQ DX, 4168(SP)
+
+tile:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   4160(SP), BX
+	SHRQ   $0x03, BX
+
+block:
+	XCHGQ      AX, CX
+	PREFETCHT1 (R13)
+	ADDQ       $0x40, R13
+	CMPQ       BX, $0x01
+	JNE        next
+	SUBQ       $0x01, 4168(SP)
+	JZ         last
+	MOVQ       4160(SP), DX
+	SHRQ       $0x03, DX
+	NEGQ       DX
+	IMUL3Q     $+512, DX, R8
+	ADDQ       R8, R9
+	ADDQ       nb+0(FP), DX
+	IMUL3Q     $+512, DX, DX
+	ADDQ       DX, R10
+	JMP        next
+
+last:
+	MOVQ   $0x00000001, DX
+	SUBQ   tiles+72(FP), DX
+	IMULQ  nb+0(FP), DX
+	IMUL3Q $+512, DX, DX
+	ADDQ   DX, R10
+	CMPQ   R9, 4184(SP)
+	JNE    next
+	SUBQ   $+512, R9
+	SUBQ   $+512, R10
+
+next:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x4b7bc2c4; BYTE $0x14; BYTE $0x3a // TILELOADD 0(R10)(DI*1), T2
+	LONG $0x4b7bc2c4; BYTE $0x24; BYTE $0x31 // TILELOADD 0(R9)(SI*1), T4
+	LONG $0x5e5be2c4; BYTE $0xc2 // TDPBSSD T4, T2, T0
+	LONG $0x4b7ae2c4; BYTE $0x04; BYTE $0x31 // TILESTORED T0, 0(CX)(SI*1)
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x4b7bc2c4; BYTE $0x5c; BYTE $0x3a; BYTE $0x10 // TILELOADD 16(R10)(DI*1), T3
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x31; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(R9)(SI*1), T5
+	LONG $0x5e53e2c4; BYTE $0xcb // TDPBSSD T5, T3, T1
+	LONG $0x4b7ae2c4; BYTE $0x8c; BYTE $0x31; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(CX)(SI*1)
+	ADDQ             $+512, R10
+	ADDQ             $+512, R9
+	VMOVDQU32        (R11), Z16
+	VMOVDQU32        64(R11), Z17
+	VCVTDQ2PS        (AX), Z18
+	VCVTDQ2PS        1024(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST (R12), Z18, Z0
+	VCVTDQ2PS        64(AX), Z18
+	VCVTDQ2PS        1088(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 4(R12), Z18, Z1
+	VCVTDQ2PS        128(AX), Z18
+	VCVTDQ2PS        1152(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 8(R12), Z18, Z2
+	VCVTDQ2PS        192(AX), Z18
+	VCVTDQ2PS        1216(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 12(R12), Z18, Z3
+	VCVTDQ2PS        256(AX), Z18
+	VCVTDQ2PS        1280(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 16(R12), Z18, Z4
+	VCVTDQ2PS        320(AX), Z18
+	VCVTDQ2PS        1344(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 20(R12), Z18, Z5
+	VCVTDQ2PS        384(AX), Z18
+	VCVTDQ2PS        1408(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 24(R12), Z18, Z6
+	VCVTDQ2PS        448(AX), Z18
+	VCVTDQ2PS        1472(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 28(R12), Z18, Z7
+	VCVTDQ2PS        512(AX), Z18
+	VCVTDQ2PS        1536(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 32(R12), Z18, Z8
+	VCVTDQ2PS        576(AX), Z18
+	VCVTDQ2PS        1600(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 36(R12), Z18, Z9
+	VCVTDQ2PS        640(AX), Z18
+	VCVTDQ2PS        1664(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 40(R12), Z18, Z10
+	VCVTDQ2PS        704(AX), Z18
+	VCVTDQ2PS        1728(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 44(R12), Z18, Z11
+	VCVTDQ2PS        768(AX), Z18
+	VCVTDQ2PS        1792(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 48(R12), Z18, Z12
+	VCVTDQ2PS        832(AX), Z18
+	VCVTDQ2PS        1856(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 52(R12), Z18, Z13
+	VCVTDQ2PS        896(AX), Z18
+	VCVTDQ2PS        1920(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 56(R12), Z18, Z14
+	VCVTDQ2PS        960(AX), Z18
+	VCVTDQ2PS        1984(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 60(R12), Z18, Z15
+	ADDQ             $+128, R11
+	ADDQ             $+64, R12
+	DECQ             BX
+	JNZ              block
+	MOVQ             4176(SP), R8
+	MOVQ             ldc+64(FP), DX
+	SHLQ             $0x02, DX
+	VADDPS           (R8), Z0, Z0
+	VMOVUPS          Z0, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z1, Z1
+	VMOVUPS          Z1, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z2, Z2
+	VMOVUPS          Z2, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z3, Z3
+	VMOVUPS          Z3, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z4, Z4
+	VMOVUPS          Z4, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z5, Z5
+	VMOVUPS          Z5, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z6, Z6
+	VMOVUPS          Z6, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z7, Z7
+	VMOVUPS          Z7, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z8, Z8
+	VMOVUPS          Z8, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z9, Z9
+	VMOVUPS          Z9, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z10, Z10
+	VMOVUPS          Z10, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z11, Z11
+	VMOVUPS          Z11, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z12, Z12
+	VMOVUPS          Z12, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z13, Z13
+	VMOVUPS          Z13, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z14, Z14
+	VMOVUPS          Z14, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z15, Z15
+	VMOVUPS          Z15, (R8)
+	ADDQ             DX, R8
+	MOVQ             R8, 4176(SP)
+	CMPQ             4168(SP), $0x00
+	JEQ              done
+	MOVQ             4160(SP), DX
+	SHRQ             $0x03, DX
+	NEGQ             DX
+	IMUL3Q           $+128, DX, BX
+	ADDQ             BX, R11
+	ADDQ             nb+0(FP), DX
+	IMUL3Q           $+64, DX, DX
+	ADDQ             DX, R12
+	JMP              tile
+
+done:
+	MOVQ   $0x00000001, DX
+	SUBQ   tiles+72(FP), DX
+	IMULQ  nb+0(FP), DX
+	IMUL3Q $+64, DX, DX
+	ADDQ   DX, R12
+	MOVQ   4160(SP), BX
+	DECQ   BX
+	MOVQ   BX, 4160(SP)
+	MOVQ   nb+0(FP), DX
+	DECQ   DX
+	CMPQ   BX, DX
+	JEQ    end
+	CMPQ   BX, $0x08
+	JGE    segment
+
+end:
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+DATA avx512_tiles2<>+0(SB)/4, $0x00000001
+DATA avx512_tiles2<>+4(SB)/4, $0x00000000
+DATA avx512_tiles2<>+8(SB)/4, $0x00000000
+DATA avx512_tiles2<>+12(SB)/4, $0x00000000
+DATA avx512_tiles2<>+16(SB)/4, $0x00400040
+DATA avx512_tiles2<>+20(SB)/4, $0x00100010
+DATA avx512_tiles2<>+24(SB)/4, $0x00400040
+DATA avx512_tiles2<>+28(SB)/4, $0x00000000
+DATA avx512_tiles2<>+32(SB)/4, $0x00000000
+DATA avx512_tiles2<>+36(SB)/4, $0x00000000
+DATA avx512_tiles2<>+40(SB)/4, $0x00000000
+DATA avx512_tiles2<>+44(SB)/4, $0x00000000
+DATA avx512_tiles2<>+48(SB)/4, $0x10101010
+DATA avx512_tiles2<>+52(SB)/4, $0x00000404
+DATA avx512_tiles2<>+56(SB)/4, $0x00000000
+DATA avx512_tiles2<>+60(SB)/4, $0x00000000
+GLOBL avx512_tiles2<>(SB), RODATA|NOPTR, $64
+
+// func amxMulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·amxMulOff2(SB), $4192-96
+	LEAQ        63(SP), AX
+	ANDQ        $-64, AX
+	LEAQ        2048(AX), CX
+	LEAQ        avx512_tiles2<>+0(SB), DX
+	LONG $0x4978e2c4; BYTE $0x02 // LDTILECFG (DX)
+	MOVQ        $0x00000040, SI
+	MOVQ        $0x00000020, DI
+	MOVQ        tiles+72(FP), BX
+	SHLQ        $0x04, BX
+	MOVQ        c+56(FP), R8
+	MOVQ        ldc+64(FP), DX
+	SHLQ        $0x02, DX
+	VXORPS      Z0, Z0, Z0
+
+clear:
+	VMOVUPS     Z0, (R8)
+	ADDQ        DX, R8
+	DECQ        BX
+	JNZ         clear
+	MOVQ        q+8(FP), R9
+	MOVQ        a+32(FP), R10
+	MOVQ        scale+16(FP), R11
+	MOVQ        as+40(FP), R12
+	MOVQ        off+24(FP), R13
+	MOVQ        sum+48(FP), R14
+	MOVQ        row+80(FP), R15
+	ADDQ        ahead+88(FP), R15
+	MOVQ        nb+0(FP), DX
+	LEAQ        7(DX), BX
+	MOVQ        BX, 4160(SP)
+	SHLQ        $0x09, DX
+	ADDQ        R9, DX
+	MOVQ        DX, 4184(SP)
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x4b7bc2c4; BYTE $0x14; BYTE $0x3a // TILELOADD 0(R10)(DI*1), T2
+	LONG $0x4b7bc2c4; BYTE $0x24; BYTE $0x31 // TILELOADD 0(R9)(SI*1), T4
+	LONG $0x5e5be2c4; BYTE $0xc2 // TDPBSSD T4, T2, T0
+	LONG $0x4b7ae2c4; BYTE $0x04; BYTE $0x31 // TILESTORED T0, 0(CX)(SI*1)
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x4b7bc2c4; BYTE $0x5c; BYTE $0x3a; BYTE $0x10 // TILELOADD 16(R10)(DI*1), T3
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x31; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(R9)(SI*1), T5
+	LONG $0x5e53e2c4; BYTE $0xcb // TDPBSSD T5, T3, T1
+	LONG $0x4b7ae2c4; BYTE $0x8c; BYTE $0x31; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(CX)(SI*1)
+	ADDQ        $+512, R10
+	ADDQ        $+512, R9
+
+segment:
+	MOVQ c+56(FP), DX
+	MOVQ DX, 4176(SP)
+	MOVQ tiles+72(FP), DX
+	MOVQ DX, 4168(SP)
+
+tile:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   4160(SP), BX
+	SHRQ   $0x03, BX
+
+block:
+	XCHGQ      AX, CX
+	PREFETCHT1 (R15)
+	ADDQ       $0x40, R15
+	CMPQ       BX, $0x01
+	JNE        next
+	SUBQ       $0x01, 4168(SP)
+	JZ         last
+	MOVQ       4160(SP), DX
+	SHRQ       $0x03, DX
+	NEGQ       DX
+	IMUL3Q     $+512, DX, R8
+	ADDQ       R8, R9
+	ADDQ       nb+0(FP), DX
+	IMUL3Q     $+512, DX, DX
+	ADDQ       DX, R10
+	JMP        next
+
+last:
+	MOVQ   $0x00000001, DX
+	SUBQ   tiles+72(FP), DX
+	IMULQ  nb+0(FP), DX
+	IMUL3Q $+512, DX, DX
+	ADDQ   DX, R10
+	CMPQ   R9, 4184(SP)
+	JNE    next
+	SUBQ   $+512, R9
+	SUBQ   $+512, R10
+
+next:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x4b7bc2c4; BYTE $0x14; BYTE $0x3a // TILELOADD 0(R10)(DI*1), T2
+	LONG $0x4b7bc2c4; BYTE $0x24; BYTE $0x31 // TILELOADD 0(R9)(SI*1), T4
+	LONG $0x5e5be2c4; BYTE $0xc2 // TDPBSSD T4, T2, T0
+	LONG $0x4b7ae2c4; BYTE $0x04; BYTE $0x31 // TILESTORED T0, 0(CX)(SI*1)
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x4b7bc2c4; BYTE $0x5c; BYTE $0x3a; BYTE $0x10 // TILELOADD 16(R10)(DI*1), T3
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x31; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(R9)(SI*1), T5
+	LONG $0x5e53e2c4; BYTE $0xcb // TDPBSSD T5, T3, T1
+	LONG $0x4b7ae2c4; BYTE $0x8c; BYTE $0x31; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED T1, 1024(CX)(SI*1)
+	ADDQ             $+512, R10
+	ADDQ             $+512, R9
+	VMOVDQU32        (R11), Z16
+	VMOVDQU32        64(R11), Z17
+	VCVTDQ2PS        (AX), Z18
+	VCVTDQ2PS        1024(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST (R12), Z18, Z0
+	VCVTDQ2PS        64(AX), Z18
+	VCVTDQ2PS        1088(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 4(R12), Z18, Z1
+	VCVTDQ2PS        128(AX), Z18
+	VCVTDQ2PS        1152(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 8(R12), Z18, Z2
+	VCVTDQ2PS        192(AX), Z18
+	VCVTDQ2PS        1216(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 12(R12), Z18, Z3
+	VCVTDQ2PS        256(AX), Z18
+	VCVTDQ2PS        1280(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 16(R12), Z18, Z4
+	VCVTDQ2PS        320(AX), Z18
+	VCVTDQ2PS        1344(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 20(R12), Z18, Z5
+	VCVTDQ2PS        384(AX), Z18
+	VCVTDQ2PS        1408(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 24(R12), Z18, Z6
+	VCVTDQ2PS        448(AX), Z18
+	VCVTDQ2PS        1472(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 28(R12), Z18, Z7
+	VCVTDQ2PS        512(AX), Z18
+	VCVTDQ2PS        1536(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 32(R12), Z18, Z8
+	VCVTDQ2PS        576(AX), Z18
+	VCVTDQ2PS        1600(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 36(R12), Z18, Z9
+	VCVTDQ2PS        640(AX), Z18
+	VCVTDQ2PS        1664(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 40(R12), Z18, Z10
+	VCVTDQ2PS        704(AX), Z18
+	VCVTDQ2PS        1728(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 44(R12), Z18, Z11
+	VCVTDQ2PS        768(AX), Z18
+	VCVTDQ2PS        1792(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 48(R12), Z18, Z12
+	VCVTDQ2PS        832(AX), Z18
+	VCVTDQ2PS        1856(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 52(R12), Z18, Z13
+	VCVTDQ2PS        896(AX), Z18
+	VCVTDQ2PS        1920(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 56(R12), Z18, Z14
+	VCVTDQ2PS        960(AX), Z18
+	VCVTDQ2PS        1984(AX), Z19
+	VMULPS           Z16, Z18, Z18
+	VFMADD231PS      Z17, Z19, Z18
+	VFMADD231PS.BCST 60(R12), Z18, Z15
+	VMOVDQU32        (R13), Z16
+	VFMADD231PS.BCST (R14), Z16, Z0
+	VFMADD231PS.BCST 4(R14), Z16, Z1
+	VFMADD231PS.BCST 8(R14), Z16, Z2
+	VFMADD231PS.BCST 12(R14), Z16, Z3
+	VFMADD231PS.BCST 16(R14), Z16, Z4
+	VFMADD231PS.BCST 20(R14), Z16, Z5
+	VFMADD231PS.BCST 24(R14), Z16, Z6
+	VFMADD231PS.BCST 28(R14), Z16, Z7
+	VFMADD231PS.BCST 32(R14), Z16, Z8
+	VFMADD231PS.BCST 36(R14), Z16, Z9
+	VFMADD231PS.BCST 40(R14), Z16, Z10
+	VFMADD231PS.BCST 44(R14), Z16, Z11
+	VFMADD231PS.BCST 48(R14), Z16, Z12
+	VFMADD231PS.BCST 52(R14), Z16, Z13
+	VFMADD231PS.BCST 56(R14), Z16, Z14
+	VFMADD231PS.BCST 60(R14), Z16, Z15
+	VMOVDQU32        64(R13), Z16
+	VFMADD231PS.BCST 64(R14), Z16, Z0
+	VFMADD231PS.BCST 68(R14), Z16, Z1
+	VFMADD231PS.BCST 72(R14), Z16, Z2
+	VFMADD231PS.BCST 76(R14), Z16, Z3
+	VFMADD231PS.BCST 80(R14), Z16, Z4
+	VFMADD231PS.BCST 84(R14), Z16, Z5
+	VFMADD231PS.BCST 88(R14), Z16, Z6
+	VFMADD231PS.BCST 92(R14), Z16, Z7
+	VFMADD231PS.BCST 96(R14), Z16, Z8
+	VFMADD231PS.BCST 100(R14), Z16, Z9
+	VFMADD231PS.BCST 104(R14), Z16, Z10
+	VFMADD231PS.BCST 108(R14), Z16, Z11
+	VFMADD231PS.BCST 112(R14), Z16, Z12
+	VFMADD231PS.BCST 116(R14), Z16, Z13
+	VFMADD231PS.BCST 120(R14), Z16, Z14
+	VFMADD231PS.BCST 124(R14), Z16, Z15
+	ADDQ             $+128, R11
+	ADDQ             $+64, R12
+	ADDQ             $+128, R13
+	ADDQ             $+128, R14
+	DECQ             BX
+	JNZ              block
+	MOVQ             4176(SP), R8
+	MOVQ             ldc+64(FP), DX
+	SHLQ             $0x02, DX
+	VADDPS           (R8), Z0, Z0
+	VMOVUPS          Z0, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z1, Z1
+	VMOVUPS          Z1, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z2, Z2
+	VMOVUPS          Z2, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z3, Z3
+	VMOVUPS          Z3, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z4, Z4
+	VMOVUPS          Z4, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z5, Z5
+	VMOVUPS          Z5, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z6, Z6
+	VMOVUPS          Z6, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z7, Z7
+	VMOVUPS          Z7, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z8, Z8
+	VMOVUPS          Z8, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z9, Z9
+	VMOVUPS          Z9, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z10, Z10
+	VMOVUPS          Z10, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z11, Z11
+	VMOVUPS          Z11, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z12, Z12
+	VMOVUPS          Z12, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z13, Z13
+	VMOVUPS          Z13, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z14, Z14
+	VMOVUPS          Z14, (R8)
+	ADDQ             DX, R8
+	VADDPS           (R8), Z15, Z15
+	VMOVUPS          Z15, (R8)
+	ADDQ             DX, R8
+	MOVQ             R8, 4176(SP)
+	CMPQ             4168(SP), $0x00
+	JEQ              done
+	MOVQ             4160(SP), DX
+	SHRQ             $0x03, DX
+	NEGQ             DX
+	IMUL3Q           $+128, DX, BX
+	ADDQ             BX, R11
+	IMUL3Q           $+128, DX, BX
+	ADDQ             BX, R13
+	ADDQ             nb+0(FP), DX
+	IMUL3Q           $+64, DX, BX
+	ADDQ             BX, R12
+	IMUL3Q           $+128, DX, DX
+	ADDQ             DX, R14
+	JMP              tile
+
+done:
+	MOVQ   $0x00000001, DX
+	SUBQ   tiles+72(FP), DX
+	IMULQ  nb+0(FP), DX
+	IMUL3Q $+64, DX, BX
+	ADDQ   BX, R12
+	IMUL3Q $+128, DX, DX
+	ADDQ   DX, R14
+	MOVQ   4160(SP), BX
+	DECQ   BX
+	MOVQ   BX, 4160(SP)
+	MOVQ   nb+0(FP), DX
+	DECQ   DX
+	CMPQ   BX, DX
+	JEQ    end
+	CMPQ   BX, $0x08
+	JGE    segment
+
+end:
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func amxCentre(nb int, bias int, q *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·amxCentre(SB), NOSPLIT, $0-24
+	MOVQ         nb+0(FP), AX
+	MOVQ         bias+8(FP), CX
+	MOVQ         q+16(FP), DX
+	VPBROADCASTB CX, Z0
+
+block:
+	VMOVDQU32 (DX), Z1
+	VPSUBB    Z0, Z1, Z1
+	VMOVDQU32 Z1, (DX)
+	VMOVDQU32 64(DX), Z1
+	VPSUBB    Z0, Z1, Z1
+	VMOVDQU32 Z1, 64(DX)
+	VMOVDQU32 128(DX), Z1
+	VPSUBB    Z0, Z1, Z1
+	VMOVDQU32 Z1, 128(DX)
+	VMOVDQU32 192(DX), Z1
+	VPSUBB    Z0, Z1, Z1
+	VMOVDQU32 Z1, 192(DX)
+	VMOVDQU32 256(DX), Z1
+	VPSUBB    Z0, Z1, Z1
+	VMOVDQU32 Z1, 256(DX)
+	VMOVDQU32 320(DX), Z1
+	VPSUBB    Z0, Z1, Z1
+	VMOVDQU32 Z1, 320(DX)
+	VMOVDQU32 384(DX), Z1
+	VPSUBB    Z0, Z1, Z1
+	VMOVDQU32 Z1, 384(DX)
+	VMOVDQU32 448(DX), Z1
+	VPSUBB    Z0, Z1, Z1
+	VMOVDQU32 Z1, 448(DX)
+	ADDQ      $+512, DX
+	DECQ      AX
+	JNZ       block
+	VZEROUPPER
+	RET
+
+// func amxProbeMAC(n int)
+// Requires: MMX+
+TEXT ·amxProbeMAC(SB), NOSPLIT, $0-8
+	MOVQ        n+0(FP), AX
+	LEAQ        avx512_tiles<>+0(SB), CX
+	LONG $0x4978e2c4; BYTE $0x01 // LDTILECFG (CX)
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+	LONG $0x497be2c4; BYTE $0xe0 // TILEZERO T4
+	LONG $0x497be2c4; BYTE $0xe8 // TILEZERO T5
+	LONG $0x497be2c4; BYTE $0xf0 // TILEZERO T6
+	LONG $0x497be2c4; BYTE $0xf8 // TILEZERO T7
+
+loop:
+	LONG $0x5e4be2c4; BYTE $0xc4 // TDPBSSD T6, T4, T0
+	LONG $0x5e43e2c4; BYTE $0xcc // TDPBSSD T7, T4, T1
+	LONG $0x5e4be2c4; BYTE $0xd5 // TDPBSSD T6, T5, T2
+	LONG $0x5e43e2c4; BYTE $0xdd // TDPBSSD T7, T5, T3
+	DECQ        AX
+	JNZ         loop
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	RET
+
+DATA avx512_tiles<>+0(SB)/4, $0x00000001
+DATA avx512_tiles<>+4(SB)/4, $0x00000000
+DATA avx512_tiles<>+8(SB)/4, $0x00000000
+DATA avx512_tiles<>+12(SB)/4, $0x00000000
+DATA avx512_tiles<>+16(SB)/4, $0x00400040
+DATA avx512_tiles<>+20(SB)/4, $0x00400040
+DATA avx512_tiles<>+24(SB)/4, $0x00400040
+DATA avx512_tiles<>+28(SB)/4, $0x00400040
+DATA avx512_tiles<>+32(SB)/4, $0x00000000
+DATA avx512_tiles<>+36(SB)/4, $0x00000000
+DATA avx512_tiles<>+40(SB)/4, $0x00000000
+DATA avx512_tiles<>+44(SB)/4, $0x00000000
+DATA avx512_tiles<>+48(SB)/4, $0x10101010
+DATA avx512_tiles<>+52(SB)/4, $0x10101010
+DATA avx512_tiles<>+56(SB)/4, $0x00000000
+DATA avx512_tiles<>+60(SB)/4, $0x00000000
+GLOBL avx512_tiles<>(SB), RODATA|NOPTR, $64
+
 // func avx512MulFloat(k int, w *float32, a *float32, c *float32, ldc int, row *byte, ahead int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512MulFloat(SB), NOSPLIT, $0-56

@@ -66,7 +66,7 @@ func BenchmarkMul(b *testing.B) {
 					}
 					r.int8s(act)
 					scale, off := make([]float32, 16*f.scales*nb), make([]float32, 16*2*nb)
-					as, sum, init, cross, c := make([]float32, T*nb), make([]float32, 2*T*nb), make([]int32, 2*T*nb), make([]int32, 2*16*nb), make([]float32, 16*T)
+					as, sum, init, cross, c := make([]float32, T*nb*tiles), make([]float32, 2*T*nb*tiles), make([]int32, 2*T*nb*tiles), make([]int32, 2*16*nb), make([]float32, 16*T*tiles)
 					// Written, lest all pages be the kernel's one page of zeros, which a cache finds under one address at a time.
 					for _, x := range [][]float32{scale, off, as, sum} {
 						for i := range x {
@@ -75,9 +75,10 @@ func BenchmarkMul(b *testing.B) {
 					}
 					r.ints(init)
 					r.ints(cross)
+					most := l.tilesAtOnce(nb)
 					for b.Loop() {
-						for i := range tiles {
-							mul(f, &mulArgs{nb, &q[0], &scale[0], &off[0], &act[32*T*nb*i], &as[0], &sum[0], &init[0], &cross[0], &c[0], 16, near{}})
+						for i := 0; i < tiles; i += most {
+							mul(f, &mulArgs{nb, &q[0], &scale[0], &off[0], most, &act[32*T*nb*i], &as[T*nb*i], &sum[2*T*nb*i], &init[2*T*nb*i], &cross[0], &c[0], 16, near{}})
 						}
 					}
 					p.report(b, 16*T*32*nb*tiles, p.bytes, 0)

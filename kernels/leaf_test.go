@@ -206,35 +206,55 @@ func TestMul(t *testing.T) {
 				m := &memory{t: t}
 				for _, nb := range blockCounts() {
 					r, shift := newRandom(nb, int(ty)), nb%3
-					T := l.tile
-					a := &mulArgs{nb: nb, ldc: 16 + nb%5}
+					T, tiles := l.tile, 1
+					if l.centre != nil {
+						tiles += nb % 3
+					}
+					a := &mulArgs{nb: nb, ldc: 16 + nb%5, tiles: tiles}
 					q := buffer[byte](m, 512*nb, shift)
 					r.stored(f, q)
-					act := buffer[int8](m, 32*T*nb, shift)
+					act := buffer[int8](m, 32*T*nb*tiles, shift)
 					r.int8s(act)
 					scale, off := buffer[float32](m, 16*f.scales*nb, shift), buffer[float32](m, 16*f.offs*nb, shift)
-					as, sum := buffer[float32](m, T*nb, shift), buffer[float32](m, f.offs*T*nb, shift)
+					as, sum := buffer[float32](m, T*nb*tiles, shift), buffer[float32](m, f.offs*T*nb*tiles, shift)
 					r.floats(scale)
 					r.floats(off)
 					r.floats(as)
 					r.floats(sum)
-					a.q, a.scale, a.off, a.a, a.as, a.sum = &q[0], &scale[0], ptr(off), &act[0], &as[0], ptr(sum)
-					if f.bias != 0 {
-						init := buffer[int32](m, f.scales*T*nb, shift)
-						biasesOf(f, act, init, nb, T)
-						a.init = &init[0]
+					init := buffer[int32](m, f.scales*T*nb*tiles, shift)
+					biasesOf(f, act, init, nb*tiles, T)
+
+					n := (T*tiles-1)*a.ldc + 16
+					got, want := buffer[float32](m, n, shift), make([]float32, n)
+					for i := range tiles {
+						at := T * nb * i
+						mulGeneric(f, &mulArgs{nb: nb, q: &q[0], scale: &scale[0], off: ptr(off), a: &act[32*at], as: &as[at], sum: ptr(sum[f.offs*at:]), init: &init[f.scales*at], c: &want[T*a.ldc*i], ldc: a.ldc}, T)
 					}
-					got, want := buffer[float32](m, (T-1)*a.ldc+16, shift), make([]float32, (T-1)*a.ldc+16)
-					a.c = &got[0]
+					if l.centre != nil {
+						l.centre(nb, int(f.bias), &q[0])
+						act = rowsOf(m, act, T, shift)
+					}
+					a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c = &q[0], &scale[0], ptr(off), &act[0], &as[0], ptr(sum), &init[0], &got[0]
 					l.mul(f, a)
-					a.c = &want[0]
-					mulGeneric(f, a, T)
 					sameBits(t, fmt.Sprintf("nb %d: c", nb), got, want)
 					m.done()
 				}
 			})
 		}
 	})
+}
+
+// rowsOf is interleaved tiles of T tokens as tiles of rows.
+func rowsOf(m *memory, act []int8, T, shift int) []int8 {
+	rows := buffer[int8](m, len(act), shift)
+	for i := 0; i < len(act); i += 32 * T {
+		for g := range 8 {
+			for t := range T {
+				copy(rows[i+32*t+4*g:][:4], act[i+4*T*g+4*t:])
+			}
+		}
+	}
+	return rows
 }
 
 func TestInterleave(t *testing.T) {

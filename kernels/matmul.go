@@ -90,7 +90,7 @@ func (d *cpuDevice) multiply() {
 			m.ftiles = true
 		} else {
 			m.ints, m.tiles = true, true
-			if p.w.format.bias != 0 || p.w.winograd {
+			if p.w.winograd || p.w.format.bias != 0 && d.leaf.centre == nil {
 				p.init = d.in.init[i]
 			}
 		}
@@ -313,6 +313,14 @@ func (d *cpuDevice) width(p *product) int {
 	return d.leaf.tile
 }
 
+// atOnce is how many tiles p's microkernel takes.
+func (d *cpuDevice) atOnce(p *product) int {
+	if p.w.isFloat() {
+		return 1
+	}
+	return d.leaf.tilesAtOnce(d.in.nb)
+}
+
 // load decodes 16 rows of p from row first on, one of n panels that a worker has of p at once.
 func (d *cpuDevice) load(s *scratch, into *panel, p *product, first, n int) {
 	into.row, into.size = p.w.row(first), panelRows*p.w.stride
@@ -368,8 +376,8 @@ func (l *leaf) widen(w *cpuWeight, row int, x []float32) {
 	_ = block.Dequantize(w.t, x, w.bytes(row))
 }
 
-// tile runs a decoded panel against tile i.
-func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32, ldc int) {
+// tiles runs a decoded panel against n tiles from tile i on, no more than atOnce.
+func (d *cpuDevice) tiles(s *scratch, from *panel, p *product, i, n int, c *float32, ldc int) {
 	in, l := &d.in, d.leaf
 	if p.w.isFloat() {
 		k, tiles, mul := p.w.dwords(), in.ftile, l.mulFloat
@@ -380,9 +388,10 @@ func (d *cpuDevice) tile(s *scratch, from *panel, p *product, i int, c *float32,
 		mul(&s.floatArgs)
 		return
 	}
-	f, at := p.w.format, i*l.tile*in.nb
+	f, at, most := p.w.format, i*l.tile*in.nb, d.atOnce(p)
 	a := &s.mulArgs
-	*a = mulArgs{nb: in.nb, q: &from.q[0], scale: &from.scale[0], off: &from.off[0], a: &in.tile[32*at], as: &in.tscale[at], c: c, ldc: ldc, near: from.near(i, in.tiles(l.tile), 64*in.nb)}
+	*a = mulArgs{nb: in.nb, q: &from.q[0], scale: &from.scale[0], off: &from.off[0], tiles: n, a: &in.tile[32*at], as: &in.tscale[at], c: c, ldc: ldc,
+		near: from.near(i/most, (in.tiles(l.tile)+most-1)/most, 64*in.nb*most)}
 	switch f.offs {
 	case 1:
 		a.sum = &in.tsum[at]
@@ -405,37 +414,39 @@ func (d *cpuDevice) panels(s *scratch, p *product, first, n int) {
 	for j := range n {
 		d.load(s, &s.panels[j], p, first+panelRows*j, n)
 	}
-	w := d.width(p)
+	w, most := d.width(p), d.atOnce(p)
 	tiles := d.in.tiles(w)
 	columns := tiles
 	if p.w.wide {
 		columns *= 2
 	}
-	for i := range columns {
+	for i := 0; i < columns; {
 		t := i % tiles * w
-		tokens := min(w, d.in.n-t)
+		take := min(most, tiles-i%tiles)
+		tokens := min(take*w, d.in.n-t)
 		for j := range n {
 			row := first + panelRows*j
 			rows := min(panelRows, p.w.rows-row)
-			if !p.add && i < tiles && rows == panelRows && tokens == w {
-				d.tile(s, &s.panels[j], p, i, &p.y[t*p.ldy+row], p.ldy)
+			if !p.add && i < tiles && rows == panelRows && tokens == take*w {
+				d.tiles(s, &s.panels[j], p, i, take, &p.y[t*p.ldy+row], p.ldy)
 				continue
 			}
-			d.tile(s, &s.panels[j], p, i, &s.c[0][0], panelRows)
+			d.tiles(s, &s.panels[j], p, i, take, &s.c[0][0], panelRows)
 			for k := range tokens {
 				d.put(p, t+k, row, s.c[0][panelRows*k:][:rows], i >= tiles)
 			}
 		}
+		i += take
 	}
 }
 
 // gateUp runs rows first … first+rows−1 of the gate and up projections, which are of one type, and joins them by SwiGLU.
 func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
-	w := gate.most
+	w, tile := gate.most, d.width(gate)
 	if gate.dot == nil {
 		d.load(s, &s.panels[0], gate, first, 1)
 		d.load(s, &s.panels[1], up, first, 1)
-		w = d.width(gate)
+		w = tile * d.atOnce(gate)
 	}
 	c, g, u := 16, &s.c[0][0], &s.c[1][0] // c floats from token to token
 	if gate.dot != nil {
@@ -447,8 +458,9 @@ func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
 			d.dot(s, gate, first, rows, t, n, g, c)
 			d.dot(s, up, first, rows, t, n, u, c)
 		} else {
-			d.tile(s, &s.panels[0], gate, t/w, g, c)
-			d.tile(s, &s.panels[1], up, t/w, u, c)
+			tiles := (n + tile - 1) / tile
+			d.tiles(s, &s.panels[0], gate, t/tile, tiles, g, c)
+			d.tiles(s, &s.panels[1], up, t/tile, tiles, u, c)
 		}
 		d.leaf.swiglu((n*c+15)&^15, g, u)
 		for i := range n {

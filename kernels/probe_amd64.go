@@ -4,6 +4,8 @@ package kernels
 
 func probeOf(l *leaf) probe {
 	switch l.name {
+	case "amx":
+		return probe{avx2ProbeRead, amxProbeMAC, 65536, avx512ProbeFMA, 1024}
 	case "avx512":
 		return probe{avx2ProbeRead, avx512ProbeMAC, 4096, avx512ProbeFMA, 1024} // memory does not feed wider loads any faster
 	case "avx2":

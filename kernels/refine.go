@@ -148,7 +148,7 @@ func (d *cpuDevice) refine(s *scratch, row, first int, logits []float32) {
 		}
 		s.arrange(d.leaf, &s.panels[0], p.w)
 		tile := d.leaf.tile
-		d.tile(s, &s.panels[0], p, d.in.tiles(tile)+row/tile, &c[0], panelRows)
+		d.tiles(s, &s.panels[0], p, d.in.tiles(tile)+row/tile, 1, &c[0], panelRows)
 		for r, i := range ids[:min(panelRows, len(ids))] {
 			logits[i] += c[row%tile*panelRows+r]
 		}

@@ -64,7 +64,7 @@ func newWinogradFaster(l *leaf) func() bool {
 		n := panelRows * nb
 		floats, ints, bytes := make([]float32, n), make([]int32, n), make([]byte, 32*n)
 		tile, c := make([]int8, 32*l.tile*nb), make([]float32, panelRows*l.tile)
-		a := &mulArgs{nb: nb, q: &bytes[0], scale: &floats[0], off: &floats[0], a: &tile[0], as: &floats[0], sum: &floats[0], init: &ints[0], cross: &ints[0], c: &c[0], ldc: panelRows, near: near{row: &bytes[0]}}
+		a := &mulArgs{nb: nb, q: &bytes[0], scale: &floats[0], off: &floats[0], tiles: 1, a: &tile[0], as: &floats[0], sum: &floats[0], init: &ints[0], cross: &ints[0], c: &c[0], ldc: panelRows, near: near{row: &bytes[0]}}
 		best := [2]time.Duration{time.Hour, time.Hour}
 		for i := range 2 * rounds {
 			mul := l.mul

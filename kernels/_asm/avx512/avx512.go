@@ -1,4 +1,4 @@
-// Package avx512 writes the assembly of the row for AVX-512 F, BW, DQ, VL and VNNI.
+// Package avx512 writes the assembly of the rows for AVX-512 F, BW, DQ, VL and VNNI, and for AMX beside them.
 package avx512
 
 import (
@@ -24,6 +24,12 @@ func Emit() {
 		winogradPanel(scales)
 		winogradTile(scales)
 	}
+	amxMul("amxMul", 1, 0)
+	amxMul("amxMulOff", 1, 1)
+	amxMul("amxMul2", 2, 0)
+	amxMul("amxMulOff2", 2, 2)
+	amxCentre()
+	amxProbe()
 	mulFloat(false)
 	mulFloat(true)
 	toBF16()

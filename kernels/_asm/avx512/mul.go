@@ -191,6 +191,11 @@ func mul(name string, scales, offs int, bias, winograd bool) {
 func addHalves(first, last VecVirtual, w0, w1 Op, acc VecVirtual, times func(m, acc VecVirtual)) {
 	VCVTDQ2PS(first, first)
 	VCVTDQ2PS(last, last)
+	joinHalves(first, last, w0, w1, acc, times)
+}
+
+// joinHalves is addHalves for sums that are floats.
+func joinHalves(first, last VecVirtual, w0, w1 Op, acc VecVirtual, times func(m, acc VecVirtual)) {
 	VMULPS(w0, first, first)
 	VFMADD231PS(w1, last, first)
 	times(first, acc)

@@ -1,0 +1,396 @@
+package avx512
+
+import (
+	"encoding/binary"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// Instructions of AMX (Intel, "Architectures Software Developer's Manual", volume 2A). Neither avo nor Go's assembler has them: a PREFETCHNTA of the same address, with the
+// instruction and its tiles in the displacement, stands for one until encodeTiles writes its bytes.
+const (
+	ldtilecfg = iota
+	tilerelease
+	tilezero
+	tileloadd
+	tilestored
+	tdpbssd
+)
+
+var tileNames = []string{"LDTILECFG", "TILERELEASE", "TILEZERO", "TILELOADD", "TILESTORED", "TDPBSSD"}
+
+// tileBits is how many bits of a displacement say what stands there: the instruction and three tiles of three bits each.
+const tileBits = 12
+
+// emitTile emits an instruction. Only ldtilecfg, tileloadd and tilestored use m, with the bytes from row to row in its index for the latter two.
+func emitTile(instruction, to, a, b int, m Mem) {
+	m.Disp = m.Disp<<tileBits | instruction<<9 | to<<6 | a<<3 | b
+	PREFETCHNTA(m)
+}
+
+var standsForTile = regexp.MustCompile(`(?m)^\tPREFETCHNTA\s+(\d*)\(([A-Z0-9]+)\)(?:\(([A-Z0-9]+)\*1\))?$`)
+
+// encodeTiles writes the bytes of the instructions that emitTile emitted.
+func encodeTiles(text []byte) []byte {
+	return standsForTile.ReplaceAllFunc(text, func(line []byte) []byte {
+		m := standsForTile.FindStringSubmatch(string(line))
+		n, _ := strconv.Atoi(m[1]) // the pattern has digits only
+		instruction, to, a, b, disp := n>>9&7, n>>6&7, n>>3&7, n&7, n>>tileBits
+		base, index := generals[m[2]], generals[m[3]]
+		var operands string
+		var code []byte
+		switch instruction {
+		case ldtilecfg:
+			operands, code = fmt.Sprintf("(%s)", m[2]), vex(0, 0, 0x49, base, 0, 0, disp, false)
+		case tilerelease:
+			code = vexRegister(0, 0, 0x49, 0, 0)
+		case tilezero:
+			operands, code = fmt.Sprintf("T%d", to), vexRegister(3, 0, 0x49, to, 0)
+		case tileloadd:
+			operands, code = fmt.Sprintf("%d(%s)(%s*1), T%d", disp, m[2], m[3], to), vex(3, to, 0x4b, base, index, 0, disp, true)
+		case tilestored:
+			operands, code = fmt.Sprintf("T%d, %d(%s)(%s*1)", to, disp, m[2], m[3]), vex(2, to, 0x4b, base, index, 0, disp, true)
+		case tdpbssd:
+			operands, code = fmt.Sprintf("T%d, T%d, T%d", b, a, to), vexRegister(3, b, 0x5e, to, a)
+		}
+		bytes := make([]string, len(code)-4)
+		for i, c := range code[4:] {
+			bytes[i] = fmt.Sprintf("; BYTE $0x%02x", c)
+		}
+		return fmt.Appendf(nil, "\tLONG $0x%08x%s // %s", binary.LittleEndian.Uint32(code), strings.Join(bytes, ""), strings.TrimSpace(tileNames[instruction]+" "+operands))
+	})
+}
+
+// vexRegister is an instruction VEX.128.prefix.0F38.W0 opcode of registers below 8.
+func vexRegister(prefix, v, opcode, reg, rm int) []byte {
+	return []byte{0xc4, 0xe2, byte(^v&15<<3 | prefix), byte(opcode), byte(3<<6 | reg<<3 | rm)}
+}
+
+// vex is one with an address, and with an index if there is one.
+func vex(prefix, reg, opcode, base, index, v, disp int, indexed bool) []byte {
+	not := func(bit int) int { return ^bit & 1 }
+	mod := 2
+	switch {
+	case disp == 0 && base&7 != 5:
+		mod = 0
+	case disp >= -128 && disp < 128:
+		mod = 1
+	}
+	code := []byte{0xc4, byte(1<<7 | not(index>>3)<<6 | not(base>>3)<<5 | 2), byte(^v&15<<3 | prefix), byte(opcode)}
+	switch modrm := mod<<6 | reg<<3; {
+	case indexed:
+		code = append(code, byte(modrm|4), byte(index&7<<3|base&7))
+	case base&7 == 4:
+		code = append(code, byte(modrm|4), byte(4<<3|base&7))
+	default:
+		code = append(code, byte(modrm|base&7))
+	}
+	switch mod {
+	case 1:
+		code = append(code, byte(disp))
+	case 2:
+		code = binary.LittleEndian.AppendUint32(code, uint32(disp))
+	}
+	return code
+}
+
+// The tiles of registers: the integer sums of 16 tokens and 16 rows, the tokens' values, and the rows'. Sums of halves have two of each.
+const (
+	sumTile = 0
+	actTile = 2
+	rowTile = 4
+)
+
+// tileConfig is what LDTILECFG loads for so many scales per 32 values: palette 1, then each tile's bytes in a row from byte 16 on, and its rows from byte 48 on.
+func tileConfig(scales int) Mem {
+	k := 32 / scales
+	return bytes(fmt.Sprintf("tiles%d", scales), 64, func(i int) byte {
+		tile, rows := (i-16)/2, false
+		if i >= 48 {
+			tile, rows = i-48, true
+		}
+		switch {
+		case i == 0:
+			return 1
+		case i < 16 || tile >= 6 || !rows && i%2 == 1:
+			return 0
+		case rows && tile >= rowTile:
+			return byte(k / 4)
+		case rows:
+			return 16
+		case tile >= actTile && tile < rowTile:
+			return byte(k)
+		}
+		return 64
+	})
+}
+
+// amxMul emits the microkernel for a panel and tiles of 16 tokens. A block's integer sums go by way of memory, where vectors add them to the 16 accumulators of a tile. What a
+// tile register stores is there only once the store has retired, so the next block's sums are made before this one's are read: 110 cycles a block in place of 135 (an
+// Emerald Rapids core that is shared with a neighbour). All tiles take a segment of the panel, which stays in the cache of the first level, before the next one.
+func amxMul(name string, scales, offs int) {
+	TEXT(name, 0, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, c *float32, ldc, tiles int, row *byte, ahead int)")
+	Doc(name + " multiplies a panel by tiles: see mulArgs.")
+	Pragma("noescape")
+
+	// Two blocks' sums, and what changes from tile to tile.
+	sums := scales * 1024
+	frame := AllocLocal(64 + 2*sums + 4*8)
+	slot := func(i int) Mem { return frame.Offset(64 + 2*sums + 8*i) }
+	left, tilesLeft, cRow, qEnd := slot(0), slot(1), slot(2), slot(3)
+	now, then := Mem{Base: GP64()}, Mem{Base: GP64()}
+	LEAQ(frame.Offset(63), now.Base)
+	ANDQ(I32(-64), now.Base)
+	LEAQ(now.Offset(sums), then.Base)
+
+	t, n := GP64(), GP64()
+	LEAQ(tileConfig(scales), t)
+	emitTile(ldtilecfg, 0, 0, 0, Mem{Base: t})
+	lines, tokens := GP64(), GP64()
+	MOVQ(U32(64), lines)
+	MOVQ(U32(32), tokens)
+
+	// c = 0
+	Load(Param("tiles"), n)
+	SHLQ(U8(4), n)
+	row := Mem{Base: GP64()}
+	Load(Param("c"), row.Base)
+	Load(Param("ldc"), t)
+	SHLQ(U8(2), t)
+	acc := make([]VecVirtual, tile)
+	acc[0] = zero()
+	Label("clear")
+	VMOVUPS(acc[0], row)
+	ADDQ(t, row.Base)
+	DECQ(n)
+	JNZ(LabelRef("clear"))
+
+	q, a, scale, as := ptr("q"), ptr("a"), ptr("scale"), ptr("as")
+	var off, sum Mem
+	if offs > 0 {
+		off, sum = ptr("off"), ptr("sum")
+	}
+	next := ptr("row")
+	ADDQ(mustParam("ahead"), next.Base)
+	Load(Param("nb"), t)
+	LEAQ(Mem{Base: t, Disp: 7}, n) // segment j has (nb+7-j)/8 blocks; the last one begins at nb-1
+	MOVQ(n, left)
+	SHLQ(U8(9), t)
+	ADDQ(q.Base, t)
+	MOVQ(t, qEnd)
+
+	multiply := func() {
+		for h := range scales {
+			emitTile(tilezero, sumTile+h, 0, 0, then)
+			emitTile(tileloadd, actTile+h, 0, 0, a.Offset(16*h).Idx(tokens, 1))
+			emitTile(tileloadd, rowTile+h, 0, 0, q.Offset(256*h).Idx(lines, 1))
+			emitTile(tdpbssd, sumTile+h, actTile+h, rowTile+h, then)
+			emitTile(tilestored, sumTile+h, 0, 0, then.Offset(1024*h).Idx(lines, 1))
+		}
+		advance(a, 512)
+		advance(q, 512)
+	}
+	// move adds to p the bytes that each of so many blocks has.
+	move := func(p Mem, bytes int, blocks GPVirtual) {
+		by := GP64()
+		IMUL3Q(I32(bytes), blocks, by)
+		ADDQ(by, p.Base)
+	}
+	// segment sets n to the blocks of a tile in this segment.
+	segment := func(n GPVirtual) {
+		MOVQ(left, n)
+		SHRQ(U8(3), n)
+	}
+	// rewind sets t to minus the blocks of all tiles but one.
+	rewind := func() {
+		MOVQ(U32(1), t)
+		SUBQ(mustParam("tiles"), t)
+		IMULQ(mustParam("nb"), t)
+	}
+
+	multiply()
+	Label("segment")
+	Load(Param("c"), t)
+	MOVQ(t, cRow)
+	Load(Param("tiles"), t)
+	MOVQ(t, tilesLeft)
+
+	Label("tile")
+	for t := range acc {
+		if t > 0 {
+			acc[t] = ZMM()
+		}
+		VXORPS(acc[t], acc[t], acc[t])
+	}
+	segment(n)
+
+	Label("block")
+	XCHGQ(now.Base, then.Base)
+	PREFETCHT1(next)
+	ADDQ(U8(64), next.Base)
+	CMPQ(n, U8(1))
+	JNE(LabelRef("next"))
+	// This was the tile's last block here. The next one's are those of the next tile; of the first tile in the next segment; or, at the end, any.
+	SUBQ(U8(1), tilesLeft)
+	JZ(LabelRef("last"))
+	segment(t)
+	NEGQ(t)
+	move(q, 512, t)
+	ADDQ(mustParam("nb"), t)
+	move(a, 512, t)
+	JMP(LabelRef("next"))
+	Label("last")
+	rewind()
+	move(a, 512, t)
+	CMPQ(q.Base, qEnd)
+	JNE(LabelRef("next"))
+	SUBQ(I32(512), q.Base)
+	SUBQ(I32(512), a.Base)
+	Label("next")
+	multiply()
+
+	ws := make([]Op, scales)
+	for h := range ws {
+		ws[h] = load(scale.Offset(64 * h))
+	}
+	var wo VecVirtual
+	if offs == 1 {
+		wo = load(off)
+	}
+	for t := range acc {
+		at := as.Offset(4 * t)
+		s := make([]VecVirtual, scales)
+		for h := range s {
+			s[h] = ZMM()
+			VCVTDQ2PS(now.Offset(1024*h+64*t), s[h])
+		}
+		if scales == 1 {
+			p := ZMM()
+			VMULPS_BCST(at, ws[0], p)
+			VFMADD231PS(p, s[0], acc[t])
+		} else {
+			joinHalves(s[0], s[1], ws[0], ws[1], acc[t], func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
+		}
+		if offs == 1 {
+			VFMADD231PS_BCST(sum.Offset(4*t), wo, acc[t])
+		}
+	}
+	if offs == 2 {
+		for h := range offs {
+			wo := load(off.Offset(64 * h))
+			for t := range acc {
+				VFMADD231PS_BCST(sum.Offset(4*(tile*h+t)), wo, acc[t])
+			}
+		}
+	}
+	advance(scale, 64*scales)
+	advance(as, 4*tile)
+	if offs > 0 {
+		advance(off, 64*offs)
+		advance(sum, 4*tile*offs)
+	}
+	DECQ(n)
+	JNZ(LabelRef("block"))
+
+	MOVQ(cRow, row.Base)
+	Load(Param("ldc"), t)
+	SHLQ(U8(2), t)
+	for i := range acc {
+		VADDPS(row, acc[i], acc[i])
+		VMOVUPS(acc[i], row)
+		ADDQ(t, row.Base)
+	}
+	MOVQ(row.Base, cRow)
+	CMPQ(tilesLeft, U8(0))
+	JEQ(LabelRef("done"))
+	segment(t)
+	NEGQ(t)
+	move(scale, 64*scales, t)
+	if offs > 0 {
+		move(off, 64*offs, t)
+	}
+	ADDQ(mustParam("nb"), t)
+	move(as, 4*tile, t)
+	if offs > 0 {
+		move(sum, 4*tile*offs, t)
+	}
+	JMP(LabelRef("tile"))
+
+	Label("done")
+	rewind()
+	move(as, 4*tile, t)
+	if offs > 0 {
+		move(sum, 4*tile*offs, t)
+	}
+	// Segment j+1 is empty, and so are those after it, if nb <= j+1.
+	MOVQ(left, n)
+	DECQ(n)
+	MOVQ(n, left)
+	Load(Param("nb"), t)
+	DECQ(t)
+	CMPQ(n, t)
+	JEQ(LabelRef("end"))
+	CMPQ(n, U8(8))
+	JGE(LabelRef("segment"))
+	Label("end")
+	emitTile(tilerelease, 0, 0, 0, now)
+	VZEROUPPER()
+	RET()
+}
+
+// amxCentre emits what makes a panel's values signed.
+func amxCentre() {
+	TEXT("amxCentre", NOSPLIT, "func(nb, bias int, q *byte)")
+	Doc("amxCentre subtracts the bias from a panel's values: see leaf.centre.")
+	Pragma("noescape")
+	nb, bias, q, minus := arg("nb"), arg("bias"), ptr("q"), ZMM()
+	VPBROADCASTB(bias.As32(), minus)
+	Label("block")
+	for g := range 8 {
+		v := load(q.Offset(64 * g))
+		VPSUBB(minus, v, v)
+		VMOVDQU32(v, q.Offset(64*g))
+	}
+	advance(q, 512)
+	DECQ(nb)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// amxProbe emits what measures the most that a core can multiply.
+func amxProbe() {
+	TEXT("amxProbeMAC", NOSPLIT, "func(n int)")
+	Doc("amxProbeMAC runs n times 4 TDPBSSD of whole tiles: 65536 products of bytes, summed, each time.")
+	n, config := arg("n"), GP64()
+	LEAQ(bytes("tiles", 64, func(i int) byte {
+		switch {
+		case i == 0:
+			return 1
+		case i >= 16 && i < 32 && i%2 == 0:
+			return 64
+		case i >= 48 && i < 56:
+			return 16
+		}
+		return 0
+	}), config)
+	at := Mem{Base: config}
+	emitTile(ldtilecfg, 0, 0, 0, at)
+	for i := range 8 {
+		emitTile(tilezero, i, 0, 0, at)
+	}
+	Label("loop")
+	for i := range 4 {
+		emitTile(tdpbssd, i, 4+i/2, 6+i%2, at)
+	}
+	DECQ(n)
+	JNZ(LabelRef("loop"))
+	emitTile(tilerelease, 0, 0, 0, at)
+	RET()
+}
