@@ -32,7 +32,7 @@ type acts struct {
 	ftile  []float32  // [tiles][k][tileFloat], k in the order 0, 16, …, 1, 17, …
 
 	pairs []float32 // [n][k/2]: two bfloat16 each
-	ptile []float32 // [tiles][k/2][tileFloat], as ftile
+	ptile []float32 // [tiles][k/2][tileFloat], as ftile; or as fillPairTile makes it
 }
 
 // layout makes room for rows of k, or for wide operands of hidden.
@@ -230,6 +230,26 @@ func (a *acts) fillFloatTile(l *leaf, i int, pairs bool, tmp []float32) {
 		for j := range 16 {
 			for i := range k / 16 {
 				tile[(j*k/16+i)*w+t] = x[16*i+j]
+			}
+		}
+	}
+}
+
+// fillPairTile gathers tile i of pairs for a tiled dot: [k/2][16], or with as few tokens as there are, k in order.
+func (a *acts) fillPairTile(l *leaf, i int) {
+	k, w := a.k/2, min(panelRows, a.n-panelRows*i)
+	rows, tile := a.pairs[panelRows*i*k:], a.ptile[panelRows*i*k:]
+	switch w {
+	case 1:
+		copy(tile, rows[:k])
+	case panelRows:
+		for j := 0; j < k; j += 16 {
+			l.lanes[block.TypeF32](16, (*byte)(unsafe.Pointer(&rows[j])), 4*k, &tile[panelRows*j])
+		}
+	default:
+		for t := range w {
+			for j, x := range rows[t*k:][:k] {
+				tile[j*w+t] = x
 			}
 		}
 	}

@@ -80,7 +80,7 @@ type leaf struct {
 // take the place of a float32, and dpbf16 that of the fused multiply-add.
 type bf16Leaf struct {
 	round func(n int, x *float32, y *uint16) // nearest even, any NaN to 0x7fc0; n is a multiple of 16
-	mul   func(a *mulFloatArgs)              // of dwords
+	mul   func(a *mulFloatArgs)              // of dwords; nil if dot is tiled
 	dot   dot                                // dotArgs.x is of dwords, 16·nb for a token
 
 	// attend is leaf.attend for pages in pairs, with twice its speed. See attendArgs; here, with key 2j in the lower half of a dword,
@@ -99,6 +99,7 @@ type dot struct {
 	arrange func(nb int, q *int8, o *int8) // puts a token's 32·nb int8 in the order that run wants; nil: as they are
 	run     func(a *dotArgs)
 	strip   func(a *dotArgs) // of integers: takes the place of run for more than tokens, up to stripTokens, as they are; nil: none does
+	tiled   bool             // of pairs: tokens come in tiles, see acts.fillPairTile, and dots take the place of panels however many there are
 }
 
 // The largest batches that run as row dots: a dot reads the weights once for up to its own number of tokens, and the panels' decoding pays

@@ -21,7 +21,7 @@ func detect() []*leaf {
 				avx512.bf16 = &avx512BF16
 			}
 			if x.HasAMXTile && x.HasAMXInt8 && allowTiles() {
-				ls = append(ls, newAMX())
+				ls = append(ls, newAMX(x.HasAMXBF16 && x.HasAVX512BF16))
 			}
 			avx512.winogradFaster = newWinogradFaster(&avx512)
 			ls = append(ls, &avx512)

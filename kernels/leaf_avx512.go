@@ -100,17 +100,6 @@ var avx512BF16 = bf16Leaf{
 	attend: avx512AttendPairs,
 }
 
-// newAMX is the row for AMX (Sapphire Rapids and later), which multiplies matrices of bytes: that for AVX-512 but for panels, with the same bits.
-func newAMX() *leaf {
-	amx := avx512
-	amx.name, amx.winograd, amx.centre = "amx", nil, amxCentre
-	amx.mul = func(f *format, a *mulArgs) {
-		run := byScales(f, amxMul, amxMulOff, amxMul2, amxMulOff2)
-		run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.c, a.ldc, a.tiles, a.near.row, a.near.ahead)
-	}
-	return &amx
-}
-
 // avx512Mul picks the microkernel for a format's scales and offsets.
 func avx512Mul(f *format, a *mulArgs) {
 	run := byScales(f, avx512MulBias, avx512MulOff, avx512MulBias2, avx512MulOff2)

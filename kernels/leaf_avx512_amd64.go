@@ -84,6 +84,26 @@ func amxMul2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32
 //go:noescape
 func amxMulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, c *float32, ldc int, tiles int, row *byte, ahead int)
 
+// amxDotBF16_11 multiplies rows by tiles: see amxDotBF16. Tile i of x has so many bytes from pair to pair.
+//
+//go:noescape
+func amxDotBF16_11(config *byte, nb int, w *byte, stride int, x0 *float32, stride0 int, x1 *float32, stride1 int, c *float32)
+
+// amxDotBF16_12 multiplies rows by tiles: see amxDotBF16. Tile i of x has so many bytes from pair to pair.
+//
+//go:noescape
+func amxDotBF16_12(config *byte, nb int, w *byte, stride int, x0 *float32, stride0 int, x1 *float32, stride1 int, c *float32)
+
+// amxDotBF16_21 multiplies rows by tiles: see amxDotBF16. Tile i of x has so many bytes from pair to pair.
+//
+//go:noescape
+func amxDotBF16_21(config *byte, nb int, w *byte, stride int, x0 *float32, stride0 int, x1 *float32, stride1 int, c *float32)
+
+// amxDotBF16_22 multiplies rows by tiles: see amxDotBF16. Tile i of x has so many bytes from pair to pair.
+//
+//go:noescape
+func amxDotBF16_22(config *byte, nb int, w *byte, stride int, x0 *float32, stride0 int, x1 *float32, stride1 int, c *float32)
+
 // amxCentre subtracts the bias from a panel's values: see leaf.centre.
 //
 //go:noescape

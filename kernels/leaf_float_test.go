@@ -255,6 +255,22 @@ func TestBF16(t *testing.T) {
 			}
 			return x
 		}
+		if l.bf16.dot.tiled {
+			for _, nb := range []int{1, 2, 3, 18, 31, 128} {
+				for _, n := range [][2]int{{1, 1}, {1, 16}, {2, 33}, {5, 20}, {16, 32}, {17, 15}, {31, 64}, {32, 48}, {33, 5}, {64, 16}} {
+					tokens, rows := n[0], n[1]
+					r, ldy := newRandom(nb*tokens, rows), rows+tokens%3
+					w, x := numbers(r, rows*16*nb), numbers(r, tokens*16*nb)
+					got, want := make([]float32, tokens*ldy), make([]float32, tokens*ldy)
+					a := dotArgs{w: (*byte)(unsafe.Pointer(&w[0])), stride: 64 * nb, rows: rows, nb: nb, tokens: tokens, x: &x[0], y: &got[0], ldy: ldy}
+					l.bf16.dot.run(&a)
+					a.y = &want[0]
+					dotTilesGeneric(&a)
+					sameBits(t, fmt.Sprintf("nb %d, %d tokens, %d rows", nb, tokens, rows), got, want)
+				}
+			}
+			return
+		}
 		for k := 16; k <= 400; k += 48 {
 			r, T, ldc := newRandom(k, 2), l.tileFloat, 16+k/16%5
 			w, x := numbers(r, 16*k), numbers(r, T*k)

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/llama31/llama31/gguf/block"
 )
@@ -286,6 +287,32 @@ func dotPairsGeneric(a *dotArgs) {
 			var y float32
 			for _, f := range p {
 				y = float32(y + f)
+			}
+			*at(a.y, t*a.ldy+r) = y
+		}
+	}
+}
+
+// dotTilesGeneric is bf16Leaf.dot where it is tiled, as TDPBF16PS computes it (Intel, "Architectures Software Developer's Manual", volume 2A): of 32 products, those of the
+// lower values of pairs are summed and those of the upper, and both sums added; that is added to the sum of the blocks before. All of it flushes as dpbf16 does.
+func dotTilesGeneric(a *dotArgs) {
+	k := 16 * a.nb
+	for t := range a.tokens {
+		tile := t / panelRows * panelRows
+		width := min(panelRows, a.tokens-tile)
+		x := slice(at(a.x, tile*k), width*k)[t-tile:]
+		for r := range a.rows {
+			var y float32
+			for b, w := range slice((*[16]uint32)(unsafe.Pointer(at(a.w, r*a.stride))), a.nb) {
+				var halves [2]float32
+				for i, pair := range w {
+					token := math.Float32bits(x[(16*b+i)*width])
+					for h := range halves {
+						u, v := pair<<(16-16*h)&0xffff0000, token<<(16-16*h)&0xffff0000
+						halves[h] = flush(fma32(flush(math.Float32frombits(u)), flush(math.Float32frombits(v)), halves[h]))
+					}
+				}
+				y = flush(y + flush(halves[0]+halves[1]))
 			}
 			*at(a.y, t*a.ldy+r) = y
 		}

@@ -47,7 +47,13 @@ func (d *cpuDevice) prepare() {
 	m.rowFn = d.operandRow
 	m.tileFn = func(worker, i int) { d.in.fillTile(d.leaf, i, m.ps, d.work[worker].frow) }
 	m.ftileFn = func(worker, i int) { d.in.fillFloatTile(d.leaf, i, false, d.work[worker].tmp) }
-	m.ptileFn = func(worker, i int) { d.in.fillFloatTile(d.leaf, i, true, d.work[worker].tmp) }
+	m.ptileFn = func(worker, i int) {
+		if d.leaf.bf16.dot.tiled {
+			d.in.fillPairTile(d.leaf, i)
+			return
+		}
+		d.in.fillFloatTile(d.leaf, i, true, d.work[worker].tmp)
+	}
 	m.itemFn = d.productItem
 	d.prepareOps()
 }
@@ -84,6 +90,7 @@ func (d *cpuDevice) multiply() {
 		if d.byDot(p, i) {
 			bytes = max(2*dotBytes/max(2, d.pool.n), 2*panelBytes)
 			m.ints = m.ints || !p.w.isFloat()
+			m.ptiles = m.ptiles || p.dot.tiled
 		} else if p.w.pairs {
 			m.ptiles = true
 		} else if p.w.isFloat() {
@@ -137,6 +144,10 @@ func (d *cpuDevice) byDot(p *product, i int) bool {
 		return false
 	}
 	dot, in := p.w.dot, &d.in
+	if dot.tiled {
+		p.dot, p.run, p.most = dot, dot.run, stripTokens
+		return true
+	}
 	if dot.strip != nil && d.columns(p) > dot.tokens && in.n <= stripTokens {
 		p.dot, p.run, p.most, p.q = dot, dot.strip, stripTokens, in.q
 		if p.w.format.bias != 0 {
@@ -275,7 +286,9 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 	in := &d.in
 	a := &s.dotArgs
 	*a = dotArgs{w: p.w.row(first), stride: p.w.stride, rows: rows, nb: in.nb, tokens: n, y: y, ldy: ldy}
-	if p.w.pairs {
+	if p.dot.tiled {
+		a.x = &in.ptile[t*in.k/2]
+	} else if p.w.pairs {
 		a.x = &in.pairs[t*in.k/2]
 	} else if p.w.isFloat() {
 		a.x = &in.x[t*in.k]

@@ -21,9 +21,10 @@ const (
 	tileloadd
 	tilestored
 	tdpbssd
+	tdpbf16ps
 )
 
-var tileNames = []string{"LDTILECFG", "TILERELEASE", "TILEZERO", "TILELOADD", "TILESTORED", "TDPBSSD"}
+var tileNames = []string{"LDTILECFG", "TILERELEASE", "TILEZERO", "TILELOADD", "TILESTORED", "TDPBSSD", "TDPBF16PS"}
 
 // tileBits is how many bits of a displacement say what stands there: the instruction and three tiles of three bits each.
 const tileBits = 12
@@ -58,6 +59,8 @@ func encodeTiles(text []byte) []byte {
 			operands, code = fmt.Sprintf("T%d, %d(%s)(%s*1)", to, disp, m[2], m[3]), vex(2, to, 0x4b, base, index, 0, disp, true)
 		case tdpbssd:
 			operands, code = fmt.Sprintf("T%d, T%d, T%d", b, a, to), vexRegister(3, b, 0x5e, to, a)
+		case tdpbf16ps:
+			operands, code = fmt.Sprintf("T%d, T%d, T%d", b, a, to), vexRegister(2, b, 0x5c, to, a)
 		}
 		bytes := make([]string, len(code)-4)
 		for i, c := range code[4:] {
@@ -392,5 +395,80 @@ func amxProbe() {
 	DECQ(n)
 	JNZ(LabelRef("loop"))
 	emitTile(tilerelease, 0, 0, 0, at)
+	RET()
+}
+
+// amxDot emits the product of bfloat16 for 16 rows of weights, or 32, as they lie in the file, and a tile of tokens or two. The sums stay in tile registers all the
+// way: row tile r and token tile t have theirs in register 2·r+t.
+func amxDot(rows, tiles int) {
+	name := fmt.Sprintf("amxDotBF16_%d%d", rows, tiles)
+	TEXT(name, NOSPLIT, "func(config *byte, nb int, w *byte, stride int, x0 *float32, stride0 int, x1 *float32, stride1 int, c *float32)")
+	Doc(name + " multiplies rows by tiles: see amxDotBF16. Tile i of x has so many bytes from pair to pair.")
+	Pragma("noescape")
+	emitTile(ldtilecfg, 0, 0, 0, ptr("config"))
+	nb, stride, c := arg("nb"), arg("stride"), ptr("c")
+	w, x := make([]Mem, rows), make([]Mem, tiles)
+	step := make([]GPVirtual, tiles)
+	for r := range w {
+		w[r] = ptr("w").Idx(stride, 1)
+		for range r {
+			by := GP64()
+			MOVQ(stride, by)
+			SHLQ(U8(4), by)
+			ADDQ(by, w[r].Base)
+		}
+	}
+	for t := range x {
+		at := arg(fmt.Sprintf("stride%d", t))
+		x[t] = ptr(fmt.Sprintf("x%d", t)).Idx(at, 1)
+		step[t] = GP64()
+		MOVQ(at, step[t])
+		SHLQ(U8(4), step[t])
+	}
+	var odd [3]GPVirtual // 3, 5 and 7 times stride
+	for i := range odd {
+		odd[i] = GP64()
+		IMUL3Q(U8(3+2*i), stride, odd[i])
+	}
+	each := func(f func(r, t int)) {
+		for r := range w {
+			for t := range x {
+				f(r, t)
+			}
+		}
+	}
+	each(func(r, t int) { emitTile(tilezero, 2*r+t, 0, 0, c) })
+	Label("block")
+	for r := range w {
+		emitTile(tileloadd, 4+r, 0, 0, w[r])
+		ADDQ(U8(64), w[r].Base)
+	}
+	for t := range x {
+		emitTile(tileloadd, 6+t, 0, 0, x[t])
+		ADDQ(step[t], x[t].Base)
+	}
+	each(func(r, t int) { emitTile(tdpbf16ps, 2*r+t, 4+r, 6+t, c) })
+	// 512 bytes further on in every row. An 8B generated 4% more so than without, and 20% less with the rows' next 16 fetched in order.
+	for r := range w {
+		eight := Mem{Base: GP64()}
+		LEAQ(Mem{Base: w[r].Base}.Idx(stride, 8), eight.Base)
+		for _, b := range []Mem{{Base: w[r].Base}, eight} {
+			b = b.Offset(512)
+			PREFETCHT1(b)
+			PREFETCHT1(b.Idx(stride, 1))
+			PREFETCHT1(b.Idx(stride, 2))
+			PREFETCHT1(b.Idx(odd[0], 1))
+			PREFETCHT1(b.Idx(stride, 4))
+			PREFETCHT1(b.Idx(odd[1], 1))
+			PREFETCHT1(b.Idx(odd[0], 2))
+			PREFETCHT1(b.Idx(odd[2], 1))
+		}
+	}
+	DECQ(nb)
+	JNZ(LabelRef("block"))
+	line := GP64()
+	MOVQ(U32(64), line)
+	each(func(r, t int) { emitTile(tilestored, 2*r+t, 0, 0, c.Offset(1024*(2*r+t)).Idx(line, 1)) })
+	emitTile(tilerelease, 0, 0, 0, c)
 	RET()
 }

@@ -28,6 +28,9 @@ func Emit() {
 	amxMul("amxMulOff", 1, 1)
 	amxMul("amxMul2", 2, 0)
 	amxMul("amxMulOff2", 2, 2)
+	for n := range 4 {
+		amxDot(1+n/2, 1+n%2)
+	}
 	amxCentre()
 	amxProbe()
 	mulFloat(false)
