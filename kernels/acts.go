@@ -324,7 +324,7 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 			cross: take[int32](m, 2*nb*16),
 			w:     take[float32](m, wide*16),
 		}
-		s.c[i] = take[float32](m, max(16*l.tile, 16*l.tileFloat, stripTokens*itemRows))
+		s.c[i] = take[float32](m, max(16*l.tile*mulTiles, 16*l.tileFloat, stripTokens*itemRows))
 	}
 	s.attend.layout(m, sh)
 }

@@ -22,7 +22,8 @@
 //
 // Every path (a row dot for generation, a 16-row panel for prompts, any number of tokens, any instruction set with fused
 // multiply-add) does exactly this in this order, so all give the same bits. Nothing is requantised. Float formats keep float32
-// activations: 16 partial sums along k (lane i takes k ≡ i mod 16, fused), then added in order 0 … 15.
+// activations: 16 partial sums along k (lane i takes k ≡ i mod 16, fused), then added in order 0 … 15. Where a CPU multiplies bfloat16, BF16 weights take activations
+// rounded to it, with pairs of values in the place of values; on AMX in the order of its own instruction, 32 values after 32.
 //
 // AttnV takes wide activations: what the rounding of a row left over is quantised alike, as a second row, and the two products are
 // added (some 15 bits). So are the output head's largest logits, at most 128 of a row: those that matter for what is drawn, whose rounding nothing

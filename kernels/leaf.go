@@ -58,8 +58,9 @@ type leaf struct {
 	// bf16 is for a CPU that multiplies bfloat16 as it is: BF16 weights, and a KV cache of 16 bits for large heads; nil: these take float32 activations, and float16.
 	bf16 *bf16Leaf
 
-	// dots are the fused row dots of generation, by block type. Types without one go through panels.
-	dots map[block.Type]dot
+	// dots are the fused row dots of generation, by block type. Types without one go through panels. strips is the largest batch that dot.strip takes, at most stripTokens.
+	dots   map[block.Type]dot
+	strips int
 
 	// attend runs one page of keys and values for a tile of query rows that share a KV head.
 	attend func(a *attendArgs)
@@ -98,7 +99,7 @@ type dot struct {
 	tokens  int                            // most tokens in a call of run
 	arrange func(nb int, q *int8, o *int8) // puts a token's 32·nb int8 in the order that run wants; nil: as they are
 	run     func(a *dotArgs)
-	strip   func(a *dotArgs) // of integers: takes the place of run for more than tokens, up to stripTokens, as they are; nil: none does
+	strip   func(a *dotArgs) // of integers: takes the place of run for more than tokens, up to leaf.strips, as they are; nil: none does
 	tiled   bool             // of pairs: tokens come in tiles, see acts.fillPairTile, and dots take the place of panels however many there are
 }
 
@@ -132,7 +133,7 @@ type dotArgs struct {
 // j has nb/8 blocks, one more if j < nb mod 8.
 type mulArgs struct {
 	nb    int
-	q     *byte    // panel: [nb][8][16][4], stored values = q + format.bias
+	q     *byte    // panel: [nb][8][16][4], stored values = q + format.bias, or q for a leaf with centre
 	scale *float32 // [nb][format.scales][16]
 	off   *float32 // [nb][format.offs][16]
 	tiles int      // 1, or more for a leaf with centre
@@ -146,16 +147,19 @@ type mulArgs struct {
 	near  near
 }
 
-// mulBlocks is how many blocks of tiles a mul of several takes: some 40 µs of work, beside 0.2 for setting up its registers, and 640 KB, which the next panel finds in
-// the cache of the second level.
-const mulBlocks = 1024
+// A mul of several tiles takes mulBlocks of their blocks: some 40 µs of work, beside 0.2 for setting up its registers, and 640 KB, which the next panel finds in the cache of
+// the second level. It never takes more than mulTiles.
+const (
+	mulBlocks = 1024
+	mulTiles  = 32
+)
 
 // tilesAtOnce is how many tiles of nb blocks mul takes.
 func (l *leaf) tilesAtOnce(nb int) int {
 	if l.centre == nil {
 		return 1
 	}
-	return max(1, mulBlocks/nb)
+	return min(max(1, mulBlocks/nb), mulTiles)
 }
 
 // near is where a microkernel may prefetch while it works, so many bytes past a row: what will be decoded next. An address that is not there does no harm.

@@ -24,6 +24,7 @@ var avx512 = leaf{
 	mul:        avx512Mul,
 	winograd:   &avx512Winograds,
 	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc, a.near.row, a.near.ahead) },
+	strips:     stripTokens,
 	dots: map[block.Type]dot{
 		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Two, avx512StripQ4_0),
 		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Two, avx512StripQ4_1),

@@ -148,7 +148,7 @@ func (d *cpuDevice) byDot(p *product, i int) bool {
 		p.dot, p.run, p.most = dot, dot.run, stripTokens
 		return true
 	}
-	if dot.strip != nil && d.columns(p) > dot.tokens && in.n <= stripTokens {
+	if dot.strip != nil && d.columns(p) > dot.tokens && in.n <= d.leaf.strips {
 		p.dot, p.run, p.most, p.q = dot, dot.strip, stripTokens, in.q
 		if p.w.format.bias != 0 {
 			p.init = in.init[i]
