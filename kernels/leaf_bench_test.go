@@ -109,7 +109,18 @@ func BenchmarkMulFloat(b *testing.B) {
 			})
 		}
 		run("float32", 1, p.floats, l.mulFloat)
-		if l.bf16 != nil {
+		switch {
+		case l.bf16 == nil:
+		case l.bf16.dot.tiled:
+			b.Run("bfloat16", func(b *testing.B) {
+				const rows, tokens, nb = 128, stripTokens, 128
+				w, x, y := make([]float32, rows*16*nb), make([]float32, tokens*16*nb), make([]float32, rows*tokens)
+				for b.Loop() {
+					l.bf16.dot.run(&dotArgs{w: (*byte)(unsafe.Pointer(&w[0])), stride: 64 * nb, rows: rows, nb: nb, tokens: tokens, x: &x[0], y: &y[0], ldy: rows})
+				}
+				p.report(b, rows*tokens*32*nb, p.bytes/2, 0) // an instruction multiplies half as many
+			})
+		default:
 			run("bfloat16", 2, p.pairs(), l.bf16.mul)
 		}
 	})

@@ -48,15 +48,15 @@ func encodeTiles(text []byte) []byte {
 		var code []byte
 		switch instruction {
 		case ldtilecfg:
-			operands, code = fmt.Sprintf("(%s)", m[2]), vex(0, 0, 0x49, base, 0, 0, disp, false)
+			operands, code = fmt.Sprintf("(%s)", m[2]), vex(0, 0, 0x49, base, 0, disp, false)
 		case tilerelease:
 			code = vexRegister(0, 0, 0x49, 0, 0)
 		case tilezero:
 			operands, code = fmt.Sprintf("T%d", to), vexRegister(3, 0, 0x49, to, 0)
 		case tileloadd:
-			operands, code = fmt.Sprintf("%d(%s)(%s*1), T%d", disp, m[2], m[3], to), vex(3, to, 0x4b, base, index, 0, disp, true)
+			operands, code = fmt.Sprintf("%d(%s)(%s*1), T%d", disp, m[2], m[3], to), vex(3, to, 0x4b, base, index, disp, true)
 		case tilestored:
-			operands, code = fmt.Sprintf("T%d, %d(%s)(%s*1)", to, disp, m[2], m[3]), vex(2, to, 0x4b, base, index, 0, disp, true)
+			operands, code = fmt.Sprintf("T%d, %d(%s)(%s*1)", to, disp, m[2], m[3]), vex(2, to, 0x4b, base, index, disp, true)
 		case tdpbssd:
 			operands, code = fmt.Sprintf("T%d, T%d, T%d", b, a, to), vexRegister(3, b, 0x5e, to, a)
 		case tdpbf16ps:
@@ -76,7 +76,7 @@ func vexRegister(prefix, v, opcode, reg, rm int) []byte {
 }
 
 // vex is one with an address, and with an index if there is one.
-func vex(prefix, reg, opcode, base, index, v, disp int, indexed bool) []byte {
+func vex(prefix, reg, opcode, base, index, disp int, indexed bool) []byte {
 	not := func(bit int) int { return ^bit & 1 }
 	mod := 2
 	switch {
@@ -85,7 +85,7 @@ func vex(prefix, reg, opcode, base, index, v, disp int, indexed bool) []byte {
 	case disp >= -128 && disp < 128:
 		mod = 1
 	}
-	code := []byte{0xc4, byte(1<<7 | not(index>>3)<<6 | not(base>>3)<<5 | 2), byte(^v&15<<3 | prefix), byte(opcode)}
+	code := []byte{0xc4, byte(1<<7 | not(index>>3)<<6 | not(base>>3)<<5 | 2), byte(15<<3 | prefix), byte(opcode)}
 	switch modrm := mod<<6 | reg<<3; {
 	case indexed:
 		code = append(code, byte(modrm|4), byte(index&7<<3|base&7))
