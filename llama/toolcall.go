@@ -154,7 +154,8 @@ func (r *callReader) read(dst []byte, end bool) []byte {
 			r.code(false)
 		}
 		if !again {
-			if end && r.mode != callCode && len(r.held) > 0 && r.mode != callArgs && r.mode != callRest {
+			mark := r.mode == callStart && r.opened && !r.array // with nothing behind it
+			if end && (len(r.held) > 0 || mark) && r.mode != callCode && r.mode != callArgs && r.mode != callRest {
 				dst = r.give(dst)
 			}
 			return dst
@@ -278,8 +279,10 @@ func (r *callReader) noCall(dst []byte) []byte {
 		r.mode, r.tagged = callCode, false
 		return dst
 	}
-	if r.array {
-		r.array = false
+	r.array = false
+	if r.opened { // what comes behind the mark may have another
+		r.opened, r.mode = false, callContent
+		return append(dst, r.style.open...)
 	}
 	return r.give(dst)
 }

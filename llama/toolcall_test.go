@@ -119,6 +119,8 @@ func TestCallReader(t *testing.T) {
 		{hermesCalls, callTools, "a <tool_calls> b <tool_ca", "a <tool_calls> b <tool_ca"},
 		{hermesCalls, callTools, `{"name": "now", "arguments": {}}`, `{"name": "now", "arguments": {}}`},
 		{hermesCalls, callTools, `a <tool_call>{"name": "nobody", "arguments": {}}</tool_call>`, `a<tool_call>{"name": "nobody", "arguments": {}}</tool_call>`},
+		{hermesCalls, callTools, `a <tool_call>`, `a<tool_call>`},
+		{hermesCalls, callTools, `<tool_call>no <tool_call>{"name": "now", "arguments": {}}</tool_call>`, `<tool_call>no|now{}`},
 		{mistralCalls, callTools, `[TOOL_CALLS][{"name": "now", "arguments": {"a": "]"}}, {"name": "now", "arguments": {}}]`, `|now{"a": "]"}|now{}`},
 		{mistralCalls, callTools, `[TOOL_CALLS]no`, `[TOOL_CALLS]no`},
 	} {
