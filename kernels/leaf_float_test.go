@@ -255,18 +255,20 @@ func TestBF16(t *testing.T) {
 			}
 			return x
 		}
+		compare := func(nb, tokens, rows int, twin func(*dotArgs)) {
+			r, ldy := newRandom(nb*tokens, rows), rows+tokens%3
+			w, x := numbers(r, rows*16*nb), numbers(r, tokens*16*nb)
+			got, want := make([]float32, tokens*ldy), make([]float32, tokens*ldy)
+			a := dotArgs{w: (*byte)(unsafe.Pointer(&w[0])), stride: 64 * nb, rows: rows, nb: nb, tokens: tokens, x: &x[0], y: &got[0], ldy: ldy}
+			l.bf16.dot.run(&a)
+			a.y = &want[0]
+			twin(&a)
+			sameBits(t, fmt.Sprintf("nb %d, %d tokens, %d rows", nb, tokens, rows), got, want)
+		}
 		if l.bf16.dot.tiled {
 			for _, nb := range []int{1, 2, 3, 18, 31, 128} {
 				for _, n := range [][2]int{{1, 1}, {1, 16}, {2, 33}, {5, 20}, {16, 32}, {17, 15}, {31, 64}, {32, 48}, {33, 5}, {64, 16}} {
-					tokens, rows := n[0], n[1]
-					r, ldy := newRandom(nb*tokens, rows), rows+tokens%3
-					w, x := numbers(r, rows*16*nb), numbers(r, tokens*16*nb)
-					got, want := make([]float32, tokens*ldy), make([]float32, tokens*ldy)
-					a := dotArgs{w: (*byte)(unsafe.Pointer(&w[0])), stride: 64 * nb, rows: rows, nb: nb, tokens: tokens, x: &x[0], y: &got[0], ldy: ldy}
-					l.bf16.dot.run(&a)
-					a.y = &want[0]
-					dotTilesGeneric(&a)
-					sameBits(t, fmt.Sprintf("nb %d, %d tokens, %d rows", nb, tokens, rows), got, want)
+					compare(nb, n[0], n[1], dotTilesGeneric)
 				}
 			}
 			return
@@ -282,14 +284,7 @@ func TestBF16(t *testing.T) {
 		for _, nb := range []int{1, 2, 3, 18, 31, 128} {
 			for tokens := 1; tokens <= l.bf16.dot.tokens; tokens++ {
 				for rows := 1; rows < 10; rows++ {
-					r, ldy := newRandom(nb*tokens, rows), rows+tokens%3
-					w, x := numbers(r, rows*16*nb), numbers(r, tokens*16*nb)
-					got, want := make([]float32, tokens*ldy), make([]float32, tokens*ldy)
-					a := dotArgs{w: (*byte)(unsafe.Pointer(&w[0])), stride: 64 * nb, rows: rows, nb: nb, tokens: tokens, x: &x[0], y: &got[0], ldy: ldy}
-					l.bf16.dot.run(&a)
-					a.y = &want[0]
-					dotPairsGeneric(&a)
-					sameBits(t, fmt.Sprintf("nb %d, %d tokens, %d rows", nb, tokens, rows), got, want)
+					compare(nb, tokens, rows, dotPairsGeneric)
 				}
 			}
 		}

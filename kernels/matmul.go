@@ -145,7 +145,7 @@ func (d *cpuDevice) byDot(p *product, i int) bool {
 	}
 	dot, in := p.w.dot, &d.in
 	if dot.tiled {
-		p.dot, p.run, p.most = dot, dot.run, stripTokens
+		p.dot, p.run, p.most = dot, dot.run, dot.tokens
 		return true
 	}
 	if dot.strip != nil && d.columns(p) > dot.tokens && in.n <= d.leaf.strips {

@@ -78,29 +78,8 @@ func vexRegister(prefix, v, opcode, reg, rm int) []byte {
 // vex is one with an address, and with an index if there is one.
 func vex(prefix, reg, opcode, base, index, disp int, indexed bool) []byte {
 	not := func(bit int) int { return ^bit & 1 }
-	mod := 2
-	switch {
-	case disp == 0 && base&7 != 5:
-		mod = 0
-	case disp >= -128 && disp < 128:
-		mod = 1
-	}
 	code := []byte{0xc4, byte(1<<7 | not(index>>3)<<6 | not(base>>3)<<5 | 2), byte(15<<3 | prefix), byte(opcode)}
-	switch modrm := mod<<6 | reg<<3; {
-	case indexed:
-		code = append(code, byte(modrm|4), byte(index&7<<3|base&7))
-	case base&7 == 4:
-		code = append(code, byte(modrm|4), byte(4<<3|base&7))
-	default:
-		code = append(code, byte(modrm|base&7))
-	}
-	switch mod {
-	case 1:
-		code = append(code, byte(disp))
-	case 2:
-		code = binary.LittleEndian.AppendUint32(code, uint32(disp))
-	}
-	return code
+	return append(code, address(reg, disp, 1, base, index, 1, indexed)...)
 }
 
 // The tiles of registers: the integer sums of 16 tokens and 16 rows, the tokens' values, and the rows'. Sums of halves have two of each.
@@ -110,27 +89,30 @@ const (
 	rowTile = 4
 )
 
-// tileConfig is what LDTILECFG loads for so many scales per 32 values: palette 1, then each tile's bytes in a row from byte 16 on, and its rows from byte 48 on.
-func tileConfig(scales int) Mem {
+// tileConfig is what LDTILECFG loads for tiles of so many rows and bytes in a row: palette 1, then each tile's bytes from byte 16 on, and its rows from byte 48 on.
+func tileConfig(name string, shape func(tile int) (rows, each int)) Mem {
+	var config [64]byte
+	config[0] = 1
+	for tile := range 8 {
+		rows, each := shape(tile)
+		config[16+2*tile], config[48+tile] = byte(each), byte(rows)
+	}
+	return bytes(name, len(config), func(i int) byte { return config[i] })
+}
+
+// sumConfig is that of the microkernel for so many scales per 32 values.
+func sumConfig(scales int) Mem {
 	k := 32 / scales
-	return bytes(fmt.Sprintf("tiles%d", scales), 64, func(i int) byte {
-		tile, rows := (i-16)/2, false
-		if i >= 48 {
-			tile, rows = i-48, true
-		}
+	return tileConfig(fmt.Sprintf("tiles%d", scales), func(tile int) (rows, each int) {
 		switch {
-		case i == 0:
-			return 1
-		case i < 16 || tile >= 6 || !rows && i%2 == 1:
-			return 0
-		case rows && tile >= rowTile:
-			return byte(k / 4)
-		case rows:
-			return 16
-		case tile >= actTile && tile < rowTile:
-			return byte(k)
+		case tile < actTile:
+			return 16, 64
+		case tile < rowTile:
+			return 16, k
+		case tile < rowTile+2:
+			return k / 4, 64
 		}
-		return 64
+		return 0, 0
 	})
 }
 
@@ -153,7 +135,7 @@ func amxMul(name string, scales, offs int) {
 	LEAQ(now.Offset(sums), then.Base)
 
 	t, n := GP64(), GP64()
-	LEAQ(tileConfig(scales), t)
+	LEAQ(sumConfig(scales), t)
 	emitTile(ldtilecfg, 0, 0, 0, Mem{Base: t})
 	lines, tokens := GP64(), GP64()
 	MOVQ(U32(64), lines)
@@ -274,9 +256,7 @@ func amxMul(name string, scales, offs int) {
 			VCVTDQ2PS(now.Offset(1024*h+64*t), s[h])
 		}
 		if scales == 1 {
-			p := ZMM()
-			VMULPS_BCST(at, ws[0], p)
-			VFMADD231PS(p, s[0], acc[t])
+			joinWhole(s[0], ws[0], at, acc[t])
 		} else {
 			joinHalves(s[0], s[1], ws[0], ws[1], acc[t], func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
 		}
@@ -372,17 +352,7 @@ func amxProbe() {
 	TEXT("amxProbeMAC", NOSPLIT, "func(n int)")
 	Doc("amxProbeMAC runs n times 4 TDPBSSD of whole tiles: 65536 products of bytes, summed, each time.")
 	n, config := arg("n"), GP64()
-	LEAQ(bytes("tiles", 64, func(i int) byte {
-		switch {
-		case i == 0:
-			return 1
-		case i >= 16 && i < 32 && i%2 == 0:
-			return 64
-		case i >= 48 && i < 56:
-			return 16
-		}
-		return 0
-	}), config)
+	LEAQ(tileConfig("tiles", func(int) (rows, each int) { return 16, 64 }), config)
 	at := Mem{Base: config}
 	emitTile(ldtilecfg, 0, 0, 0, at)
 	for i := range 8 {

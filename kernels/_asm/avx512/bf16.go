@@ -74,30 +74,35 @@ func (e *evex) register(rm int) {
 
 // memory broadcasts a dword: a displacement of one byte counts dwords.
 func (e *evex) memory(disp, base, index, scale int, indexed bool) {
-	e.b, e.ext, e.x = 1, base>>3, 0
-	mod, short := 2, disp%4 == 0 && disp/4 >= -128 && disp/4 < 128
+	e.b, e.ext, e.x = 1, base>>3, index>>3
+	e.rest = address(e.reg, disp, 4, base, index, scale, indexed)
+}
+
+// address is ModRM, SIB and displacement of an operand in memory, with an index if there is one. A displacement of one byte counts units.
+func address(reg, disp, unit, base, index, scale int, indexed bool) []byte {
+	mod, short := 2, disp%unit == 0 && disp/unit >= -128 && disp/unit < 128
 	switch {
 	case disp == 0 && base&7 != 5:
 		mod = 0
 	case short:
 		mod = 1
 	}
-	modrm := mod<<6 | e.reg&7<<3
-	switch {
+	var code []byte
+	switch modrm := mod<<6 | reg&7<<3; {
 	case indexed:
-		e.x = index >> 3
-		e.rest = []byte{byte(modrm | 4), byte(bits.TrailingZeros(uint(scale))<<6 | index&7<<3 | base&7)}
+		code = []byte{byte(modrm | 4), byte(bits.TrailingZeros(uint(scale))<<6 | index&7<<3 | base&7)}
 	case base&7 == 4:
-		e.rest = []byte{byte(modrm | 4), byte(4<<3 | base&7)}
+		code = []byte{byte(modrm | 4), byte(4<<3 | base&7)}
 	default:
-		e.rest = []byte{byte(modrm | base&7)}
+		code = []byte{byte(modrm | base&7)}
 	}
 	switch mod {
 	case 1:
-		e.rest = append(e.rest, byte(disp/4))
+		code = append(code, byte(disp/unit))
 	case 2:
-		e.rest = binary.LittleEndian.AppendUint32(e.rest, uint32(disp))
+		code = binary.LittleEndian.AppendUint32(code, uint32(disp))
 	}
+	return code
 }
 
 func (e *evex) bytes() []byte {

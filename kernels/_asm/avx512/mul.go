@@ -131,10 +131,8 @@ func mul(name string, scales, offs int, bias, winograd bool) {
 		for i := range s {
 			at := as.Offset(4 * (first + i))
 			if scales == 1 {
-				p := ZMM()
 				VCVTDQ2PS(s[i][0], s[i][0])
-				VMULPS_BCST(at, ws[0], p)
-				VFMADD231PS(p, s[i][0], acc[first+i])
+				joinWhole(s[i][0], ws[0], at, acc[first+i])
 			} else {
 				addHalves(s[i][0], s[i][1], ws[0], ws[1], acc[first+i], func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
 			}
@@ -185,6 +183,13 @@ func mul(name string, scales, offs int, bias, winograd bool) {
 	Label("done")
 	VZEROUPPER()
 	RET()
+}
+
+// joinWhole adds a block's sum, a float, to acc: times its scale, and the token's.
+func joinWhole(sum VecVirtual, w Op, token Mem, acc VecVirtual) {
+	p := ZMM()
+	VMULPS_BCST(token, w, p)
+	VFMADD231PS(p, sum, acc)
 }
 
 // addHalves adds the sums of a block's halves to acc: each times its scale, and both times the token's. It overwrites the sums.

@@ -215,10 +215,8 @@ func (s *products) block(j int, w, ws []VecVirtual, wo VecVirtual) {
 	}
 	acc := load(p)
 	if at := s.scale.Offset(4*j).Idx(s.token, 1); len(d) == 1 {
-		a := ZMM()
-		VMULPS_BCST(at, ws[0], a)
 		VCVTDQ2PS(d[0], d[0])
-		VFMADD231PS(a, d[0], acc)
+		joinWhole(d[0], ws[0], at, acc)
 	} else {
 		addHalves(d[0], d[1], ws[0], ws[1], acc, func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
 	}
