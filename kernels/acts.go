@@ -276,6 +276,8 @@ type scratch struct {
 	rscale    []float32 // [16][scales·nb] of those rows
 	roff      []float32 // [16][offs·nb]
 	panels    [2]panel
+	apart     int          // bytes from an array of the first to that of the second, and from c[0] to c[1]
+	part      []float32    // [twinTiles][tile][32], for mulArgs.part
 	tmp       []float32    // [16][k] for gather
 	frow      []float32    // [k]: 16 rows of a scale per 16 values
 	ids       []int32      // [refinedMost]
@@ -296,13 +298,21 @@ type panel struct {
 	size, next int
 }
 
-// near is what mul i of so many prefetches, of so many bytes that each does: a part of the next panel, by the last of them, so that it is still near then.
-func (p *panel) near(i, muls, bytes int) near {
-	parts := (p.size + bytes - 1) / bytes
-	if i -= max(0, muls-parts); i < 0 || i >= parts {
-		return near{&p.q[0], 0} // is near already
+// nearest is what mul i of so many prefetches, of so many bytes that each does: a part of the panels that follow these, by the last of them, so that it is still near then.
+func nearest(ps []panel, i, muls, bytes int) near {
+	parts := 0
+	for j := range ps {
+		parts += (ps[j].size + bytes - 1) / bytes
 	}
-	return near{p.row, p.next + i*bytes}
+	i -= max(0, muls-parts)
+	for j := 0; i >= 0 && j < len(ps); j++ {
+		p := &ps[j]
+		if i*bytes < p.size {
+			return near{p.row, p.next + i*bytes}
+		}
+		i -= (p.size + bytes - 1) / bytes
+	}
+	return near{&ps[0].q[0], 0} // is near already
 }
 
 // itemRows is the most rows in an item of dots.
@@ -316,6 +326,7 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 	s.frow = take[float32](m, wide)
 	s.ids = take[int32](m, refinedMost)
 	s.tmp = take[float32](m, panelRows*wide)
+	start := m.used
 	for i := range s.panels {
 		s.panels[i] = panel{
 			q:     take[byte](m, 16*wide),
@@ -326,6 +337,8 @@ func (s *scratch) layout(m *arena, l *leaf, sh *Shape, wide int) {
 		}
 		s.c[i] = take[float32](m, max(16*l.tile*mulTiles, 16*l.tileFloat, stripTokens*itemRows))
 	}
+	s.apart = (m.used - start) / len(s.panels)
+	s.part = take[float32](m, twinTiles*l.tile*2*panelRows)
 	s.attend.layout(m, sh)
 }
 

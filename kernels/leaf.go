@@ -44,10 +44,12 @@ type leaf struct {
 	unpack map[block.Type]func(nb int, w, q *byte, scale, off *float32)
 	// panels open 16 rows, stride bytes apart, into a panel, by block type. Other types are unpacked, and interleaved.
 	panels map[block.Type]func(w *byte, stride, nb int, q *byte, scale, off *float32)
-	// mul multiplies a panel of 16 rows by a tile of tokens.
+	// abreast is how many panels mul takes at once, 1 or 2.
+	abreast int
+	// mul multiplies a panel of 16 rows, or two, by a tile of tokens, or by tilesAtOnce.
 	mul func(f *format, a *mulArgs)
-	// centre is for a mul that takes signed bytes (AMX): it subtracts the bias from a panel's values, in place. Then tiles are rows, [nb][tile][32], and mul takes as many at
-	// once as have mulBlocks blocks together. nil: panels are biased, tiles interleaved, and mul takes one.
+	// centre is for a mul that takes signed bytes (AMX): it subtracts the bias from a panel's values, in place. Then tiles are rows, [nb][tile][32].
+	// nil: panels are biased, and tiles interleaved.
 	centre func(nb, bias int, q *byte)
 	// winograd is for panels that are multiplied in pairs; nil: none are. winogradFaster says whether it is faster here.
 	winograd       *winogradLeaf
@@ -130,36 +132,44 @@ type dotArgs struct {
 }
 
 // mulArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and the tokens of so many tiles, leaf.tile each, which follow one another. Blocks are in panel order (see panelOrder): segment
-// j has nb/8 blocks, one more if j < nb mod 8.
+// j has nb/8 blocks, one more if j < nb mod 8. Where two panels are taken at once, each array of the second lies apart bytes from that of the first, and its c apartC floats; apart is 0 if
+// there is no second, whose c is written all the same.
 type mulArgs struct {
-	nb    int
-	q     *byte    // panel: [nb][8][16][4], stored values = q + format.bias, or q for a leaf with centre
-	scale *float32 // [nb][format.scales][16]
-	off   *float32 // [nb][format.offs][16]
-	tiles int      // 1, or more for a leaf with centre
-	a     *int8    // tile: [nb][8][tile][4], or [nb][tile][32] for a leaf with centre
-	as    *float32 // [nb][tile]
-	sum   *float32 // [nb][format.offs][tile]: float32(Σq of 32 or 16)·scale
-	init  *int32   // [nb][format.scales][tile]: −bias·Σq of 32 or 16, for formats with a bias; or what winogradLeaf.tile gives
-	cross *int32   // [nb][format.scales][16] from winogradLeaf.panel, for winogradLeaf.mul
-	c     *float32
-	ldc   int // floats from token to token
-	near  near
+	nb     int
+	q      *byte    // panel: [nb][8][16][4], stored values = q + format.bias, or q for a leaf with centre
+	scale  *float32 // [nb][format.scales][16]
+	off    *float32 // [nb][format.offs][16]
+	apart  int
+	tiles  int      // at most leaf.tilesAtOnce
+	a      *int8    // tile: [nb][8][tile][4], or [nb][tile][32] for a leaf with centre
+	as     *float32 // [nb][tile]
+	sum    *float32 // [nb][format.offs][tile]: float32(Σq of 32 or 16)·scale
+	init   *int32   // [nb][format.scales][tile]: −bias·Σq of 32 or 16, for formats with a bias; or what winogradLeaf.tile gives
+	cross  *int32   // [nb][format.scales][16] from winogradLeaf.panel, for winogradLeaf.mul
+	part   *float32 // [tiles][tile][32] for sums of a segment that is taken in parts, where there are two panels
+	c      *float32
+	ldc    int // floats from token to token
+	apartC int
+	near   near
 }
 
-// A mul of several tiles takes mulBlocks of their blocks: some 40 µs of work, beside 0.2 for setting up its registers, and 640 KB, which the next panel finds in the cache of
-// the second level. It never takes more than mulTiles.
+// A mul of several tiles takes mulBlocks of their blocks with a leaf that has centre: some 40 µs of work, beside 0.2 for setting up its registers, and 640 KB, which the next
+// panel finds in the cache of the second level. With two panels it takes twinTiles, through which parts of these stay in the first. It never takes more than mulTiles.
 const (
 	mulBlocks = 1024
+	twinTiles = 8
 	mulTiles  = 32
 )
 
 // tilesAtOnce is how many tiles of nb blocks mul takes.
 func (l *leaf) tilesAtOnce(nb int) int {
-	if l.centre == nil {
-		return 1
+	switch {
+	case l.centre != nil:
+		return min(max(1, mulBlocks/nb), mulTiles)
+	case l.abreast == 2:
+		return twinTiles
 	}
-	return min(max(1, mulBlocks/nb), mulTiles)
+	return 1
 }
 
 // near is where a microkernel may prefetch while it works, so many bytes past a row: what will be decoded next. An address that is not there does no harm.
@@ -168,8 +178,20 @@ type near struct {
 	ahead int
 }
 
-// floatNear is how many bytes mulFloat prefetches for a tile. mul does a line for each block.
+// floatNear is how many bytes mulFloat prefetches for a tile.
 const floatNear = 16 << 10
+
+// near is how many bytes mul prefetches: a line for each block of a tile, or of two panels for a pass of 4 tokens and up to 8 blocks of a segment.
+func (l *leaf) near(nb, tiles int) int {
+	if l.abreast == 1 {
+		return 64 * nb * tiles
+	}
+	chunks := 0
+	for j := range 8 {
+		chunks += (panelStart(nb, j+1) - panelStart(nb, j) + 7) / 8
+	}
+	return 64 * l.tile / 4 * chunks * tiles
+}
 
 // mulFloatArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and leaf.tileFloat tokens; k is a multiple of 16, and the panel and
 // the tile have k in the order 0, 16, 32 …, 1, 17 … (16 partial sums, added to 0 in order).

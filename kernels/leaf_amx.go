@@ -8,7 +8,7 @@ import "unsafe"
 // bits, and for weights of bfloat16.
 func newAMX(bf16 bool) *leaf {
 	amx := avx512
-	amx.name, amx.winograd, amx.centre = "amx", nil, amxCentre
+	amx.name, amx.winograd, amx.centre, amx.abreast = "amx", nil, amxCentre, 1
 	amx.strips = 8 // with 12 tokens panels are 1.2 times as fast as strips, with 32 1.6 times, with 64 2.3 times; with 6 strips are 1.2 times as fast
 	amx.mul = func(f *format, a *mulArgs) {
 		run := byScales(f, amxMul, amxMulOff, amxMul2, amxMulOff2)

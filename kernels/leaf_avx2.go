@@ -15,6 +15,7 @@ var avx2 = leaf{
 	rotate:     rotateGeneric,
 	add:        avx2Add,
 	tile:       4,
+	abreast:    1,
 	tileFloat:  6,
 	interleave: avx2Interleave,
 	mul:        avx2Mul,

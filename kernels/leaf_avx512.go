@@ -21,6 +21,7 @@ var avx512 = leaf{
 	tile:       16,
 	tileFloat:  16,
 	interleave: avx512Interleave,
+	abreast:    2,
 	mul:        avx512Mul,
 	winograd:   &avx512Winograds,
 	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc, a.near.row, a.near.ahead) },
@@ -104,7 +105,7 @@ var avx512BF16 = bf16Leaf{
 // avx512Mul picks the microkernel for a format's scales and offsets.
 func avx512Mul(f *format, a *mulArgs) {
 	run := byScales(f, avx512MulBias, avx512MulOff, avx512MulBias2, avx512MulOff2)
-	run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc, a.near.row, a.near.ahead)
+	run(a.nb, a.q, a.scale, a.off, a.apart, a.tiles, a.a, a.as, a.sum, a.init, nil, a.part, a.c, a.ldc, a.apartC, a.near.row, a.near.ahead)
 }
 
 var avx512Winograds = winogradLeaf{
@@ -124,7 +125,7 @@ var avx512Winograds = winogradLeaf{
 	},
 	mul: func(f *format, a *mulArgs) {
 		run := byScales(f, avx512Winograd, avx512WinogradOff, avx512Winograd2, avx512WinogradOff2)
-		run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.cross, a.c, a.ldc, a.near.row, a.near.ahead)
+		run(a.nb, a.q, a.scale, a.off, a.apart, a.tiles, a.a, a.as, a.sum, a.init, a.cross, a.part, a.c, a.ldc, a.apartC, a.near.row, a.near.ahead)
 	},
 }
 

@@ -4,45 +4,45 @@
 
 package kernels
 
-// avx512MulBias multiplies a panel by a tile: see mulArgs.
+// avx512MulBias multiplies two panels by tiles: see mulArgs.
 //
 //go:noescape
-func avx512MulBias(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
+func avx512MulBias(nb int, q *byte, scale *float32, off *float32, apart int, tiles int, a *int8, as *float32, sum *float32, init *int32, cross *int32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
-// avx512MulOff multiplies a panel by a tile: see mulArgs.
+// avx512MulOff multiplies two panels by tiles: see mulArgs.
 //
 //go:noescape
-func avx512MulOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
+func avx512MulOff(nb int, q *byte, scale *float32, off *float32, apart int, tiles int, a *int8, as *float32, sum *float32, init *int32, cross *int32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
-// avx512MulBias2 multiplies a panel by a tile: see mulArgs.
+// avx512MulBias2 multiplies two panels by tiles: see mulArgs.
 //
 //go:noescape
-func avx512MulBias2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
+func avx512MulBias2(nb int, q *byte, scale *float32, off *float32, apart int, tiles int, a *int8, as *float32, sum *float32, init *int32, cross *int32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
-// avx512MulOff2 multiplies a panel by a tile: see mulArgs.
+// avx512MulOff2 multiplies two panels by tiles: see mulArgs.
 //
 //go:noescape
-func avx512MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int, row *byte, ahead int)
+func avx512MulOff2(nb int, q *byte, scale *float32, off *float32, apart int, tiles int, a *int8, as *float32, sum *float32, init *int32, cross *int32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
-// avx512Winograd multiplies a panel by a tile: see mulArgs.
+// avx512Winograd multiplies two panels by tiles: see mulArgs.
 //
 //go:noescape
-func avx512Winograd(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, cross *int32, c *float32, ldc int, row *byte, ahead int)
+func avx512Winograd(nb int, q *byte, scale *float32, off *float32, apart int, tiles int, a *int8, as *float32, sum *float32, init *int32, cross *int32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
-// avx512WinogradOff multiplies a panel by a tile: see mulArgs.
+// avx512WinogradOff multiplies two panels by tiles: see mulArgs.
 //
 //go:noescape
-func avx512WinogradOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, cross *int32, c *float32, ldc int, row *byte, ahead int)
+func avx512WinogradOff(nb int, q *byte, scale *float32, off *float32, apart int, tiles int, a *int8, as *float32, sum *float32, init *int32, cross *int32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
-// avx512Winograd2 multiplies a panel by a tile: see mulArgs.
+// avx512Winograd2 multiplies two panels by tiles: see mulArgs.
 //
 //go:noescape
-func avx512Winograd2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, cross *int32, c *float32, ldc int, row *byte, ahead int)
+func avx512Winograd2(nb int, q *byte, scale *float32, off *float32, apart int, tiles int, a *int8, as *float32, sum *float32, init *int32, cross *int32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
-// avx512WinogradOff2 multiplies a panel by a tile: see mulArgs.
+// avx512WinogradOff2 multiplies two panels by tiles: see mulArgs.
 //
 //go:noescape
-func avx512WinogradOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, cross *int32, c *float32, ldc int, row *byte, ahead int)
+func avx512WinogradOff2(nb int, q *byte, scale *float32, off *float32, apart int, tiles int, a *int8, as *float32, sum *float32, init *int32, cross *int32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
 // avx512WinogradPanel makes factors of a panel's values: see winogradLeaf.panel.
 //

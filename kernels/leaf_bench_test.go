@@ -50,7 +50,7 @@ func (p peak) report(b *testing.B, products int, most float64, bytes int) {
 
 var benchTypes = []block.Type{block.TypeQ4_0, block.TypeQ4_1, block.TypeQ8_0, block.TypeQ4_K, block.TypeQ5_K, block.TypeQ6_K, block.TypeIQ4_XS}
 
-// BenchmarkMul multiplies one panel of k = 4096 by 16 tiles in turn.
+// BenchmarkMul multiplies as many panels as are taken at once, of k = 4096, by 16 tiles, where a device has them.
 func BenchmarkMul(b *testing.B) {
 	eachLeafBench(b, func(b *testing.B, l *leaf, p peak) {
 		for _, ty := range benchTypes {
@@ -58,30 +58,35 @@ func BenchmarkMul(b *testing.B) {
 			run := func(name string, mul func(f *format, a *mulArgs)) {
 				b.Run(name, func(b *testing.B) {
 					const nb, tiles = 128, 16
-					T := l.tile
-					q, act := make([]byte, 512*nb), make([]int8, 32*T*nb*tiles)
-					r := newRandom(1, 2)
-					for i := range q {
-						q[i] = byte(r.IntN(int(f.max) + 1))
-					}
-					r.int8s(act)
-					scale, off := make([]float32, 16*f.scales*nb), make([]float32, 16*2*nb)
-					as, sum, init, cross, c := make([]float32, T*nb*tiles), make([]float32, 2*T*nb*tiles), make([]int32, 2*T*nb*tiles), make([]int32, 2*16*nb), make([]float32, 16*T*tiles)
+					T, most := l.tile, l.tilesAtOnce(nb)
+					in, s := buffersOf(b, l, T*tiles, nb)
 					// Written, lest all pages be the kernel's one page of zeros, which a cache finds under one address at a time.
-					for _, x := range [][]float32{scale, off, as, sum} {
+					r := newRandom(1, 2)
+					for i := range s.panels {
+						w := &s.panels[i]
+						r.stored(f, w.q)
+						r.ints(w.cross)
+					}
+					r.int8s(in.tile)
+					for _, x := range [][]float32{s.panels[0].scale, s.panels[0].off, s.panels[1].scale, s.panels[1].off, in.tscale, in.tsum, in.thalf} {
 						for i := range x {
 							x[i] = float32(r.NormFloat64())
 						}
 					}
-					r.ints(init)
-					r.ints(cross)
-					most := l.tilesAtOnce(nb)
+					r.ints(in.init[0])
+					w, c := &s.panels[0], make([]float32, 16*T*tiles*l.abreast)
 					for b.Loop() {
 						for i := 0; i < tiles; i += most {
-							mul(f, &mulArgs{nb, &q[0], &scale[0], &off[0], most, &act[32*T*nb*i], &as[T*nb*i], &sum[2*T*nb*i], &init[2*T*nb*i], &cross[0], &c[0], 16, near{}})
+							at := T * nb * i
+							a := &mulArgs{nb: nb, q: &w.q[0], scale: &w.scale[0], off: &w.off[0], apart: s.apart, tiles: most, a: &in.tile[32*at], as: &in.tscale[at], sum: &in.tsum[at],
+								init: &in.init[0][f.scales*at], cross: &w.cross[0], part: &s.part[0], c: &c[0], ldc: 16 * l.abreast, apartC: 16, near: near{row: &w.q[0]}}
+							if f.offs == 2 {
+								a.sum = &in.thalf[2*at]
+							}
+							mul(f, a)
 						}
 					}
-					p.report(b, 16*T*32*nb*tiles, p.bytes, 0)
+					p.report(b, 16*l.abreast*T*32*nb*tiles, p.bytes, 0)
 				})
 			}
 			run(ty.String(), l.mul)

@@ -18,6 +18,7 @@ var generic = leaf{
 	rotate:     rotateGeneric,
 	add:        addGeneric,
 	tile:       4,
+	abreast:    1,
 	tileFloat:  4,
 	interleave: interleaveGeneric,
 	mul:        func(f *format, a *mulArgs) { mulGeneric(f, a, 4) },

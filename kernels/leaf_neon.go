@@ -15,6 +15,7 @@ var neon = leaf{
 	rotate:     rotateGeneric,
 	add:        neonAdd,
 	tile:       4,
+	abreast:    1,
 	tileFloat:  4,
 	interleave: neonInterleave,
 	mul:        neonMul,

@@ -207,15 +207,15 @@ func TestMul(t *testing.T) {
 				for _, nb := range blockCounts() {
 					r, shift := newRandom(nb, int(ty)), nb%3
 					T, tiles := l.tile, 1
-					if l.centre != nil {
+					if l.tilesAtOnce(nb) > 1 {
 						tiles += nb % 3
 					}
-					a := &mulArgs{nb: nb, ldc: 16 + nb%5, tiles: tiles}
-					q := buffer[byte](m, 512*nb, shift)
+					a := mulArgsFor(l, nb, tiles)
+					q := buffer[byte](m, a.apart+512*nb, shift)
 					r.stored(f, q)
 					act := buffer[int8](m, 32*T*nb*tiles, shift)
 					r.int8s(act)
-					scale, off := buffer[float32](m, 16*f.scales*nb, shift), buffer[float32](m, 16*f.offs*nb, shift)
+					scale, off := buffer[float32](m, a.apart/4+16*f.scales*nb, shift), buffer[float32](m, a.apart/4+16*f.offs*nb, shift)
 					as, sum := buffer[float32](m, T*nb*tiles, shift), buffer[float32](m, f.offs*T*nb*tiles, shift)
 					r.floats(scale)
 					r.floats(off)
@@ -224,11 +224,15 @@ func TestMul(t *testing.T) {
 					init := buffer[int32](m, f.scales*T*nb*tiles, shift)
 					biasesOf(f, act, init, nb*tiles, T)
 
-					n := (T*tiles-1)*a.ldc + 16
+					n := (T*tiles-1)*a.ldc + 16*l.abreast
 					got, want := buffer[float32](m, n, shift), make([]float32, n)
 					for i := range tiles {
 						at := T * nb * i
-						mulGeneric(f, &mulArgs{nb: nb, q: &q[0], scale: &scale[0], off: ptr(off), a: &act[32*at], as: &as[at], sum: ptr(sum[f.offs*at:]), init: &init[f.scales*at], c: &want[T*a.ldc*i], ldc: a.ldc}, T)
+						for p := range l.abreast {
+							w := p * a.apart
+							mulGeneric(f, &mulArgs{nb: nb, q: &q[w], scale: &scale[w/4], off: ptr(off[w/4:]), a: &act[32*at], as: &as[at], sum: ptr(sum[f.offs*at:]), init: &init[f.scales*at],
+								c: &want[T*a.ldc*i+16*p], ldc: a.ldc}, T)
+						}
 					}
 					if l.centre != nil {
 						l.centre(nb, int(f.bias), &q[0])
@@ -240,6 +244,51 @@ func TestMul(t *testing.T) {
 					m.done()
 				}
 			})
+		}
+	})
+}
+
+// mulArgsFor has what mul takes beside its buffers: panels that lie apart, or where it takes two and nb is a multiple of 5 one alone.
+func mulArgsFor(l *leaf, nb, tiles int) *mulArgs {
+	a := &mulArgs{nb: nb, tiles: tiles, ldc: 16*l.abreast + nb%5, apartC: 16, part: &make([]float32, 32*l.tile*tiles)[0]}
+	if l.abreast == 2 && nb%5 > 0 {
+		a.apart = 512*nb + 64
+	}
+	return a
+}
+
+// buffersOf has an operand's buffers and a worker's, as they lie on a device, for so many tokens of nb blocks.
+func buffersOf(t testing.TB, l *leaf, tokens, nb int) (*acts, *scratch) {
+	m, in, s := &arena{}, &acts{}, &scratch{}
+	lay := func() {
+		in.layout(m, l, tokens, 32*nb, 16*nb)
+		s.layout(m, l, &Shape{Heads: 1, KVHeads: 1, HeadDim: 64}, 32*nb)
+	}
+	lay()
+	if err := m.allocate(); err != nil {
+		t.Fatal(err)
+	}
+	lay()
+	return in, s
+}
+
+// TestApart tells whether what a mul of two panels takes lies as mulArgs says.
+func TestApart(t *testing.T) {
+	eachLeaf(t, func(t *testing.T, l *leaf) {
+		for _, nb := range []int{2, 18, 128} {
+			_, s := buffersOf(t, l, 40, nb)
+			p := &s.panels
+			for name, two := range map[string][2]unsafe.Pointer{
+				"q":     {unsafe.Pointer(&p[0].q[0]), unsafe.Pointer(&p[1].q[0])},
+				"scale": {unsafe.Pointer(&p[0].scale[0]), unsafe.Pointer(&p[1].scale[0])},
+				"off":   {unsafe.Pointer(&p[0].off[0]), unsafe.Pointer(&p[1].off[0])},
+				"cross": {unsafe.Pointer(&p[0].cross[0]), unsafe.Pointer(&p[1].cross[0])},
+				"c":     {unsafe.Pointer(&s.c[0][0]), unsafe.Pointer(&s.c[1][0])},
+			} {
+				if unsafe.Add(two[0], s.apart) != two[1] {
+					t.Errorf("nb %d: %s of the second panel is not %d bytes past that of the first", nb, name, s.apart)
+				}
+			}
 		}
 	})
 }

@@ -113,6 +113,9 @@ func (d *cpuDevice) multiply() {
 		panels += m.ps[i].w.panels()
 	}
 	m.group = max(1, min(m.group, panels/(4*d.pool.n)))
+	if m.tiles && !m.swiglu {
+		m.group += m.group % d.leaf.abreast
+	}
 	for i := range m.ps {
 		items += (m.ps[i].w.panels() + m.group - 1) / m.group
 		if m.swiglu {
@@ -334,6 +337,14 @@ func (d *cpuDevice) atOnce(p *product) int {
 	return d.leaf.tilesAtOnce(d.in.nb)
 }
 
+// abreast is how many panels p's microkernel takes.
+func (d *cpuDevice) abreast(p *product) int {
+	if p.w.isFloat() {
+		return 1
+	}
+	return d.leaf.abreast
+}
+
 // load decodes 16 rows of p from row first on, one of n panels that a worker has of p at once.
 func (d *cpuDevice) load(s *scratch, into *panel, p *product, first, n int) {
 	into.row, into.size = p.w.row(first), panelRows*p.w.stride
@@ -389,22 +400,25 @@ func (l *leaf) widen(w *cpuWeight, row int, x []float32) {
 	_ = block.Dequantize(w.t, x, w.bytes(row))
 }
 
-// tiles runs a decoded panel against n tiles from tile i on, no more than atOnce.
-func (d *cpuDevice) tiles(s *scratch, from *panel, p *product, i, n int, c *float32, ldc int) {
-	in, l := &d.in, d.leaf
+// tiles runs decoded panels, as many as are taken abreast, against n tiles from tile i on, no more than atOnce. apartC is where the second panel's floats are past c.
+func (d *cpuDevice) tiles(s *scratch, from []panel, p *product, i, n int, c *float32, ldc, apartC int) {
+	in, l, first := &d.in, d.leaf, &from[0]
 	if p.w.isFloat() {
 		k, tiles, mul := p.w.dwords(), in.ftile, l.mulFloat
 		if p.w.pairs {
 			tiles, mul = in.ptile, l.bf16.mul
 		}
-		s.floatArgs = mulFloatArgs{k: k, w: &from.w[0], a: &tiles[i*k*l.tileFloat], c: c, ldc: ldc, near: from.near(i, in.tiles(l.tileFloat), floatNear)}
+		s.floatArgs = mulFloatArgs{k: k, w: &first.w[0], a: &tiles[i*k*l.tileFloat], c: c, ldc: ldc, near: nearest(from, i, in.tiles(l.tileFloat), floatNear)}
 		mul(&s.floatArgs)
 		return
 	}
 	f, at, most := p.w.format, i*l.tile*in.nb, d.atOnce(p)
 	a := &s.mulArgs
-	*a = mulArgs{nb: in.nb, q: &from.q[0], scale: &from.scale[0], off: &from.off[0], tiles: n, a: &in.tile[32*at], as: &in.tscale[at], c: c, ldc: ldc,
-		near: from.near(i/most, (in.tiles(l.tile)+most-1)/most, 64*in.nb*most)}
+	*a = mulArgs{nb: in.nb, q: &first.q[0], scale: &first.scale[0], off: &first.off[0], tiles: n, a: &in.tile[32*at], as: &in.tscale[at],
+		part: &s.part[0], c: c, ldc: ldc, apartC: apartC, near: nearest(from, i/most, (in.tiles(l.tile)+most-1)/most, l.near(in.nb, most))}
+	if len(from) > 1 {
+		a.apart = s.apart
+	}
 	switch f.offs {
 	case 1:
 		a.sum = &in.tsum[at]
@@ -415,7 +429,7 @@ func (d *cpuDevice) tiles(s *scratch, from *panel, p *product, i, n int, c *floa
 		a.init = &p.init[f.scales*at]
 	}
 	if p.w.winograd {
-		a.cross = &from.cross[0]
+		a.cross = &first.cross[0]
 		l.winograd.mul(f, a)
 		return
 	}
@@ -427,7 +441,8 @@ func (d *cpuDevice) panels(s *scratch, p *product, first, n int) {
 	for j := range n {
 		d.load(s, &s.panels[j], p, first+panelRows*j, n)
 	}
-	w, most := d.width(p), d.atOnce(p)
+	w, most, abreast := d.width(p), d.atOnce(p), d.abreast(p)
+	ldc := panelRows * abreast
 	tiles := d.in.tiles(w)
 	columns := tiles
 	if p.w.wide {
@@ -437,16 +452,16 @@ func (d *cpuDevice) panels(s *scratch, p *product, first, n int) {
 		t := i % tiles * w
 		take := min(most, tiles-i%tiles)
 		tokens := min(take*w, d.in.n-t)
-		for j := range n {
-			row := first + panelRows*j
-			rows := min(panelRows, p.w.rows-row)
-			if !p.add && i < tiles && rows == panelRows && tokens == take*w {
-				d.tiles(s, &s.panels[j], p, i, take, &p.y[t*p.ldy+row], p.ldy)
+		for j := 0; j < n; j += abreast {
+			from, row := s.panels[j:min(j+abreast, n)], first+panelRows*j
+			rows := min(panelRows*len(from), p.w.rows-row)
+			if !p.add && i < tiles && rows == ldc && tokens == take*w {
+				d.tiles(s, from, p, i, take, &p.y[t*p.ldy+row], p.ldy, panelRows)
 				continue
 			}
-			d.tiles(s, &s.panels[j], p, i, take, &s.c[0][0], panelRows)
+			d.tiles(s, from, p, i, take, &s.c[0][0], ldc, panelRows)
 			for k := range tokens {
-				d.put(p, t+k, row, s.c[0][panelRows*k:][:rows], i >= tiles)
+				d.put(p, t+k, row, s.c[0][ldc*k:][:rows], i >= tiles)
 			}
 		}
 		i += take
@@ -472,8 +487,12 @@ func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
 			d.dot(s, up, first, rows, t, n, u, c)
 		} else {
 			tiles := (n + tile - 1) / tile
-			d.tiles(s, &s.panels[0], gate, t/tile, tiles, g, c)
-			d.tiles(s, &s.panels[1], up, t/tile, tiles, u, c)
+			if d.abreast(gate) == 2 {
+				d.tiles(s, s.panels[:], gate, t/tile, tiles, g, c, s.apart/4)
+			} else {
+				d.tiles(s, s.panels[:1], gate, t/tile, tiles, g, c, 0)
+				d.tiles(s, s.panels[1:], up, t/tile, tiles, u, c, 0)
+			}
 		}
 		d.leaf.swiglu((n*c+15)&^15, g, u)
 		for i := range n {

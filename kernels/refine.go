@@ -148,9 +148,10 @@ func (d *cpuDevice) refine(s *scratch, row, first int, logits []float32) {
 		}
 		s.arrange(d.leaf, &s.panels[0], p.w)
 		tile := d.leaf.tile
-		d.tiles(s, &s.panels[0], p, d.in.tiles(tile)+row/tile, 1, &c[0], panelRows)
+		ldc := panelRows * d.leaf.abreast
+		d.tiles(s, s.panels[:1], p, d.in.tiles(tile)+row/tile, 1, &c[0], ldc, panelRows)
 		for r, i := range ids[:min(panelRows, len(ids))] {
-			logits[i] += c[row%tile*panelRows+r]
+			logits[i] += c[row%tile*ldc+r]
 		}
 	}
 }

@@ -53,6 +53,9 @@ func TestWinograd(t *testing.T) {
 	eachLeaf(t, func(t *testing.T, l *leaf) {
 		w := l.winograd
 		if w == nil {
+			plain := *l
+			plain.abreast = 1
+			l = &plain
 			w = &winogradLeaf{panel: winogradPanelGeneric, tile: func(f *format, nb int, a *int8, init *int32) { winogradTileGeneric(f, nb, a, init, l.tile) },
 				mul: func(f *format, a *mulArgs) { mulWinogradGeneric(f, a, l.tile) }}
 		}
@@ -62,8 +65,8 @@ func TestWinograd(t *testing.T) {
 				m := &memory{t: t}
 				for _, nb := range blockCounts() {
 					r, shift, T := newRandom(nb, int(ty)), nb%3, l.tile
-					a := &mulArgs{nb: nb, ldc: 16 + nb%5}
-					q, act := buffer[byte](m, 512*nb, shift), buffer[int8](m, 32*T*nb, shift)
+					a := mulArgsFor(l, nb, 1)
+					q, act := buffer[byte](m, a.apart+512*nb, shift), buffer[int8](m, 32*T*nb, shift)
 					r.stored(f, q)
 					limit := int(f.limit())
 					for run := range slices.Chunk(act, 128) {
@@ -74,34 +77,45 @@ func TestWinograd(t *testing.T) {
 							}
 						}
 					}
-					scale, off := buffer[float32](m, 16*f.scales*nb, shift), buffer[float32](m, 16*f.offs*nb, shift)
+					scale, off := buffer[float32](m, a.apart/4+16*f.scales*nb, shift), buffer[float32](m, a.apart/4+16*f.offs*nb, shift)
 					as, sum := buffer[float32](m, T*nb, shift), buffer[float32](m, f.offs*T*nb, shift)
-					init, cross := buffer[int32](m, f.scales*T*nb, shift), buffer[int32](m, 16*f.scales*nb, shift)
+					init, cross := buffer[int32](m, f.scales*T*nb, shift), buffer[int32](m, a.apart/4+16*f.scales*nb, shift)
 					for _, x := range [][]float32{scale, off, as, sum} {
 						r.floats(x)
 					}
-					a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.cross = &q[0], &scale[0], ptr(off), &act[0], &as[0], ptr(sum), &init[0], &cross[0]
+					a.a, a.as, a.sum, a.init = &act[0], &as[0], ptr(sum), &init[0]
 
-					want := make([]float32, (T-1)*a.ldc+16)
-					a.c = &want[0]
+					// of has what mul takes of panel p, which writes to c.
+					of := func(p int, c []float32) *mulArgs {
+						b, w := *a, p*a.apart
+						b.q, b.scale, b.off, b.cross, b.c = &q[w], &scale[w/4], ptr(off[w/4:]), &cross[w/4], &c[16*p]
+						return &b
+					}
+					want := make([]float32, (T-1)*a.ldc+16*l.abreast)
 					biasesOf(f, act, init, nb, T)
-					mulGeneric(f, a, T)
+					for p := range l.abreast {
+						mulGeneric(f, of(p, want), T)
+					}
 
 					factors, crosses, inits := slices.Clone(q), slices.Clone(cross), slices.Clone(init)
-					winogradPanelGeneric(f, nb, &factors[0], &crosses[0])
 					winogradTileGeneric(f, nb, &act[0], &inits[0], T)
-					w.panel(f, nb, &q[0], &cross[0])
 					w.tile(f, nb, &act[0], &init[0])
+					for at := 0; at <= a.apart; at += max(1, a.apart) {
+						winogradPanelGeneric(f, nb, &factors[at], &crosses[at/4])
+						w.panel(f, nb, &q[at], &cross[at/4])
+					}
 					same(t, fmt.Sprintf("nb %d: factors", nb), q, factors)
 					same(t, fmt.Sprintf("nb %d: cross", nb), cross, crosses)
 					same(t, fmt.Sprintf("nb %d: init", nb), init, inits)
 
-					for _, mul := range []func(*format, *mulArgs){w.mul, func(f *format, a *mulArgs) { mulWinogradGeneric(f, a, T) }} {
-						got := buffer[float32](m, len(want), shift)
-						a.c = &got[0]
-						mul(f, a)
-						sameBits(t, fmt.Sprintf("nb %d: c", nb), got, want)
+					got := make([]float32, len(want))
+					for p := range l.abreast {
+						mulWinogradGeneric(f, of(p, got), T)
 					}
+					sameBits(t, fmt.Sprintf("nb %d: c of plain Go", nb), got, want)
+					got = buffer[float32](m, len(want), shift)
+					w.mul(f, of(0, got))
+					sameBits(t, fmt.Sprintf("nb %d: c", nb), got, want)
 					m.done()
 				}
 			})

@@ -10,7 +10,7 @@ import (
 const winogradGroups = 6
 
 // winogradOrder has the groups as the microkernel takes them, pairs by their first. What multiplies more stands between what adds more, or the processor's schedulers
-// fill with either: in order, Q4_K made 200 GMAC/s in place of 212.
+// fill with either: in order, a Zen 5 made 387 GMAC/s in place of 420.
 var winogradOrder = []int{6, 0, 7, 2, 4}
 
 // winogradPanel emits the making of factors for formats of so many scales per 32 values: see winogradLeaf.panel.
