@@ -32,8 +32,12 @@ var floatFormats = []floatFormat{
 	{name: "Pairs", size: 2, load: load, pairs: true},
 }
 
-// floatRows is how many rows a float dot takes at once, since a single row's one chain of fused multiply-adds would wait for itself.
+// floatRows is how many rows a float dot of several tokens takes at once, which then loads those less often. One token takes one row: its chain of fused
+// multiply-adds still is as fast as memory, which a Zen 5 reads 12% faster in order than in four places.
 const floatRows = 4
+
+// floatAhead is how far a float dot prefetches, at least: of 2, 8 and 16 KB a Zen 5 generated 17.2, 18.9 and 17.8 tokens a second with 8.
+const floatAhead = 8 << 10
 
 // floatDot emits the dot of rows of floats with so many tokens.
 func floatDot(f floatFormat, tokens int) {
@@ -42,9 +46,10 @@ func floatDot(f floatFormat, tokens int) {
 	Doc(fmt.Sprintf("%s multiplies rows by %d tokens: see dotArgs.", name, tokens))
 	Pragma("noescape")
 	first, stride, y := ptr("w"), arg("stride"), ptr("y")
-	ahead, k := GP64(), GP64()
-	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, ahead)
-	ADDQ(stride, ahead) // a group of rows, which is what to prefetch
+	near, k, rows := Mem{Base: GP64()}, GP64(), floatRows // near is what comes next, in order
+	if tokens == 1 {
+		rows = 1
+	}
 	Load(Param("nb"), k)
 	if f.pairs {
 		SHLQ(U8(4), k)
@@ -57,7 +62,7 @@ func floatDot(f floatFormat, tokens int) {
 	row := []Mem{first}
 	left, next := arg("rows"), GP64()
 	MOVQ(first.Base, next)
-	for i := 1; i < floatRows; i++ {
+	for i := 1; i < rows; i++ {
 		r := GP64()
 		CMPQ(left, U8(i))
 		MOVQ(next, r)
@@ -66,10 +71,15 @@ func floatDot(f floatFormat, tokens int) {
 		MOVQ(r, next)
 		row = append(row, Mem{Base: r})
 	}
+	if rows == 1 {
+		LEAQ(first.Offset(floatAhead), near.Base)
+	} else {
+		LEAQ(Mem{Base: first.Base, Index: stride, Scale: floatRows}, near.Base)
+	}
 	x := rowPointers(tokens, ptr("x"), k)
 	acc := make([][]VecVirtual, tokens)
 	for t := range acc {
-		acc[t] = make([]VecVirtual, floatRows)
+		acc[t] = make([]VecVirtual, rows)
 		for r := range acc[t] {
 			acc[t][r] = zero()
 		}
@@ -83,7 +93,7 @@ func floatDot(f floatFormat, tokens int) {
 		loads = 1
 	}
 	for h := range loads {
-		w := make([]VecVirtual, floatRows)
+		w := make([]VecVirtual, rows)
 		for r := range w {
 			w[r] = f.load(row[r].Offset(16*h*f.size).Idx(i, 1))
 		}
@@ -98,18 +108,25 @@ func floatDot(f floatFormat, tokens int) {
 			}
 		}
 	}
-	for r := range row {
-		at := GP64()
-		LEAQ(row[r].Idx(ahead, 1), at)
-		for b := 0; b < 32*f.size; b += 64 {
-			PREFETCHT1(Mem{Base: at, Disp: b, Index: i, Scale: 1})
-		}
+	for b := 0; b < rows*32*f.size; b += 64 {
+		PREFETCHT0(near.Offset(b))
 	}
+	advance(near, rows*32*f.size)
 	ADDQ(I32(32*f.size), i)
 	x.advance(64 * loads)
 	DECQ(n)
 	JNZ(LabelRef("block"))
 
+	if rows == 1 {
+		VMOVSS(laneSum(acc[0][0]), y)
+		ADDQ(stride, first.Base)
+		ADDQ(U8(4), y.Base)
+		DECQ(mustParam("rows")) // the caller's copy, in the frame
+		JNZ(LabelRef("rows"))
+		VZEROUPPER()
+		RET()
+		return
+	}
 	// Rows become lanes, so that all add their 16 sums at once and in order.
 	all, bits, some := GP64(), GP64(), K()
 	MOVQ(I32(-1), all)
@@ -140,7 +157,7 @@ func floatDot(f floatFormat, tokens int) {
 	}
 	LEAQ(Mem{Base: first.Base, Index: stride, Scale: floatRows}, first.Base)
 	ADDQ(U8(4*floatRows), y.Base)
-	SUBQ(U8(floatRows), mustParam("rows")) // the caller's copy, in the frame
+	SUBQ(U8(floatRows), mustParam("rows")) // as above
 	JG(LabelRef("rows"))
 	VZEROUPPER()
 	RET()
