@@ -344,11 +344,11 @@ kept:
 	MOVQ nb+0(FP), R8
 	DECQ R8
 	CMPQ R9, R8
-	JEQ  done
+	JEQ  end
 	CMPQ R9, $0x08
 	JGE  segment
 
-done:
+end:
 	VZEROUPPER
 	RET
 
@@ -710,11 +710,11 @@ kept:
 	MOVQ nb+0(FP), R9
 	DECQ R9
 	CMPQ R10, R9
-	JEQ  done
+	JEQ  end
 	CMPQ R10, $0x08
 	JGE  segment
 
-done:
+end:
 	VZEROUPPER
 	RET
 
@@ -1086,11 +1086,11 @@ kept:
 	MOVQ nb+0(FP), R8
 	DECQ R8
 	CMPQ R9, R8
-	JEQ  done
+	JEQ  end
 	CMPQ R9, $0x08
 	JGE  segment
 
-done:
+end:
 	VZEROUPPER
 	RET
 
@@ -1496,11 +1496,11 @@ kept:
 	MOVQ nb+0(FP), R9
 	DECQ R9
 	CMPQ R10, R9
-	JEQ  done
+	JEQ  end
 	CMPQ R10, $0x08
 	JGE  segment
 
-done:
+end:
 	VZEROUPPER
 	RET
 
@@ -1878,11 +1878,11 @@ kept:
 	MOVQ nb+0(FP), R9
 	DECQ R9
 	CMPQ R10, R9
-	JEQ  done
+	JEQ  end
 	CMPQ R10, $0x08
 	JGE  segment
 
-done:
+end:
 	VZEROUPPER
 	RET
 
@@ -2281,11 +2281,11 @@ kept:
 	MOVQ nb+0(FP), R11
 	DECQ R11
 	CMPQ R12, R11
-	JEQ  done
+	JEQ  end
 	CMPQ R12, $0x08
 	JGE  segment
 
-done:
+end:
 	VZEROUPPER
 	RET
 
@@ -2699,11 +2699,11 @@ kept:
 	MOVQ nb+0(FP), R9
 	DECQ R9
 	CMPQ R10, R9
-	JEQ  done
+	JEQ  end
 	CMPQ R10, $0x08
 	JGE  segment
 
-done:
+end:
 	VZEROUPPER
 	RET
 
@@ -3154,11 +3154,11 @@ kept:
 	MOVQ nb+0(FP), R11
 	DECQ R11
 	CMPQ R12, R11
-	JEQ  done
+	JEQ  end
 	CMPQ R12, $0x08
 	JGE  segment
 
-done:
+end:
 	VZEROUPPER
 	RET
 
@@ -34574,8 +34574,6 @@ TEXT ·avx512DotF32_1(SB), NOSPLIT, $0-56
 	SHLQ $0x05, BX
 
 rows:
-	MOVQ   rows+16(FP), BX
-	MOVQ   AX, BX
 	LEAQ   8192(AX), BX
 	MOVQ   x+32(FP), SI
 	VXORPS Z0, Z0, Z0
@@ -35094,8 +35092,6 @@ TEXT ·avx512DotF16_1(SB), NOSPLIT, $0-56
 	SHLQ $0x05, BX
 
 rows:
-	MOVQ   rows+16(FP), BX
-	MOVQ   AX, BX
 	LEAQ   8192(AX), BX
 	MOVQ   x+32(FP), SI
 	VXORPS Z0, Z0, Z0
@@ -35629,8 +35625,6 @@ TEXT ·avx512DotBF16_1(SB), NOSPLIT, $0-56
 	SHLQ $0x05, BX
 
 rows:
-	MOVQ   rows+16(FP), BX
-	MOVQ   AX, BX
 	LEAQ   8192(AX), BX
 	MOVQ   x+32(FP), SI
 	VXORPS Z0, Z0, Z0
@@ -36136,8 +36130,6 @@ TEXT ·avx512DotPairs_1(SB), NOSPLIT, $0-56
 	SHLQ $0x04, BX
 
 rows:
-	MOVQ   rows+16(FP), BX
-	MOVQ   AX, BX
 	LEAQ   8192(AX), BX
 	MOVQ   x+32(FP), SI
 	VXORPS Z0, Z0, Z0

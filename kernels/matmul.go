@@ -470,7 +470,7 @@ func (d *cpuDevice) panels(s *scratch, p *product, first, n int) {
 
 // gateUp runs rows first … first+rows−1 of the gate and up projections, which are of one type, and joins them by SwiGLU.
 func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
-	w, tile := gate.most, d.width(gate)
+	w, tile, abreast := gate.most, d.width(gate), d.abreast(gate)
 	if gate.dot == nil {
 		d.load(s, &s.panels[0], gate, first, 1)
 		d.load(s, &s.panels[1], up, first, 1)
@@ -487,11 +487,8 @@ func (d *cpuDevice) gateUp(s *scratch, gate, up *product, first, rows int) {
 			d.dot(s, up, first, rows, t, n, u, c)
 		} else {
 			tiles := (n + tile - 1) / tile
-			if d.abreast(gate) == 2 {
-				d.tiles(s, s.panels[:], gate, t/tile, tiles, g, c, s.apart/4)
-			} else {
-				d.tiles(s, s.panels[:1], gate, t/tile, tiles, g, c, 0)
-				d.tiles(s, s.panels[1:], up, t/tile, tiles, u, c, 0)
+			for j := 0; j < len(s.panels); j += abreast {
+				d.tiles(s, s.panels[j:j+abreast], [...]*product{gate, up}[j], t/tile, tiles, &s.c[j][0], c, s.apart/4)
 			}
 		}
 		d.leaf.swiglu((n*c+15)&^15, g, u)

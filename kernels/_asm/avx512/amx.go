@@ -311,17 +311,7 @@ func amxMul(name string, scales, offs int) {
 	if offs > 0 {
 		move(sum, 4*tile*offs, t)
 	}
-	// Segment j+1 is empty, and so are those after it, if nb <= j+1.
-	MOVQ(left, n)
-	DECQ(n)
-	MOVQ(n, left)
-	Load(Param("nb"), t)
-	DECQ(t)
-	CMPQ(n, t)
-	JEQ(LabelRef("end"))
-	CMPQ(n, U8(8))
-	JGE(LabelRef("segment"))
-	Label("end")
+	nextSegment(left, n, t)
 	emitTile(tilerelease, 0, 0, 0, now)
 	VZEROUPPER()
 	RET()

@@ -58,22 +58,22 @@ func floatDot(f floatFormat, tokens int) {
 	}
 
 	Label("rows")
-	// Past the last row that row is taken again, and not stored.
 	row := []Mem{first}
-	left, next := arg("rows"), GP64()
-	MOVQ(first.Base, next)
-	for i := 1; i < rows; i++ {
-		r := GP64()
-		CMPQ(left, U8(i))
-		MOVQ(next, r)
-		LEAQ(Mem{Base: next, Index: stride, Scale: 1}, next)
-		CMOVQGT(next, r)
-		MOVQ(r, next)
-		row = append(row, Mem{Base: r})
-	}
 	if rows == 1 {
 		LEAQ(first.Offset(floatAhead), near.Base)
 	} else {
+		// Past the last row that row is taken again, and not stored.
+		left, next := arg("rows"), GP64()
+		MOVQ(first.Base, next)
+		for i := 1; i < rows; i++ {
+			r := GP64()
+			CMPQ(left, U8(i))
+			MOVQ(next, r)
+			LEAQ(Mem{Base: next, Index: stride, Scale: 1}, next)
+			CMOVQGT(next, r)
+			MOVQ(r, next)
+			row = append(row, Mem{Base: r})
+		}
 		LEAQ(Mem{Base: first.Base, Index: stride, Scale: floatRows}, near.Base)
 	}
 	x := rowPointers(tokens, ptr("x"), k)
@@ -130,7 +130,7 @@ func floatDot(f floatFormat, tokens int) {
 	// Rows become lanes, so that all add their 16 sums at once and in order.
 	all, bits, some := GP64(), GP64(), K()
 	MOVQ(I32(-1), all)
-	left = arg("rows")
+	left := arg("rows")
 	BZHIQ(left, all, bits)
 	KMOVW(bits.As32(), some)
 	out, ldy := GP64(), arg("ldy")

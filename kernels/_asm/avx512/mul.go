@@ -182,20 +182,24 @@ func mul(name string, scales, offs int, bias, winograd bool) {
 	CMPQ(rest, U8(0))
 	JNE(LabelRef("chunk"))
 
-	// Segment j+1 is empty, and so are those after it, if nb <= j+1.
 	MOVQ(U32(0), fresh)
+	nextSegment(left, n, t)
+	VZEROUPPER()
+	RET()
+}
+
+// nextSegment goes on with label "segment" for segment j+1, while left, which is nb+7-j, says that it has blocks: it is empty, and so are those after it, if nb <= j+1.
+func nextSegment(left Mem, n, t GPVirtual) {
 	MOVQ(left, n)
 	DECQ(n)
 	MOVQ(n, left)
-	MOVQ(mustParam("nb"), t)
+	Load(Param("nb"), t)
 	DECQ(t)
 	CMPQ(n, t)
-	JEQ(LabelRef("done"))
+	JEQ(LabelRef("end"))
 	CMPQ(n, U8(8))
 	JGE(LabelRef("segment"))
-	Label("done")
-	VZEROUPPER()
-	RET()
+	Label("end")
 }
 
 // mulBlock is a block of mul: 2 panels by mulTokens tokens.
