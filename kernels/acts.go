@@ -31,6 +31,11 @@ type acts struct {
 	init   [3][]int32 // [tiles][nb][scales][tile] per product with a bias
 	ftile  []float32  // [tiles][k][tileFloat], k in the order 0, 16, …, 1, 17, …
 
+	ld     int       // columns of strips: rows, and one more if they are odd
+	strip  []int8    // [nb][ld][32]; then init is [nb][ld][scales]
+	sscale []float32 // [nb][ld]
+	ssum   []float32 // [nb][ld]
+
 	pairs []float32 // [n][k/2]: two bfloat16 each
 	ptile []float32 // [tiles][k/2][tileFloat], as ftile; or as fillPairTile makes it
 }
@@ -52,6 +57,12 @@ func (a *acts) layout(m *arena, l *leaf, rows, k, hidden int) {
 	a.tscale = take[float32](m, padded*nb)
 	a.tsum = take[float32](m, padded*nb)
 	a.thalf = take[float32](m, padded*2*nb)
+	if l.strips > 0 {
+		columns := min(rows, l.strips) + 1
+		a.strip = take[int8](m, columns*most)
+		a.sscale = take[float32](m, columns*nb)
+		a.ssum = take[float32](m, columns*nb)
+	}
 	a.ftile = take[float32](m, (rows+l.tileFloat)*k)
 	if l.bf16 != nil {
 		a.pairs = take[float32](m, rows*k/2)
@@ -133,16 +144,38 @@ func wantsHalves(ps []product) (wanted, scaled bool) {
 	return wanted || scaled, scaled
 }
 
-// rowBiases makes the −bias·Σq of a row from its sums of halves.
-func rowBiases(init, half []int32, f *format) {
-	if f.scales == 2 {
-		for i, s := range half {
-			init[i] = -f.bias * s
+// fillStrip gathers part i of what strips take from quantised rows. A part is of some blocks of all rows, since workers that filled in rows would write to the same lines of a cache.
+func (a *acts) fillStrip(i int, ps []product, columns int) {
+	first := i * stripBlocks
+	n := min(stripBlocks, a.nb-first)
+	for r := range columns {
+		at := r*a.nb + first
+		q, scale, sum, half := a.q[32*at:][:32*n], a.scale[at:][:n], a.sum[at:][:n], a.half[2*at:][:2*n]
+		at = first*a.ld + r
+		for b := range n {
+			*(*[32]int8)(a.strip[32*(at+b*a.ld):]) = [32]int8(q[32*b:])
+			a.sscale[at+b*a.ld], a.ssum[at+b*a.ld] = scale[b], sum[b]
 		}
-		return
+		for i := range ps {
+			if p := &ps[i]; p.strip && p.init != nil {
+				stripBiases(p.init[p.w.format.scales*at:], a.ld, half, p.w.format)
+			}
+		}
 	}
-	for b := range init {
-		init[b] = -f.bias * (half[2*b] + half[2*b+1])
+}
+
+// stripBlocks is how many blocks a part of fillStrip has.
+const stripBlocks = 16
+
+// stripBiases makes the −bias·Σq of a column from its sums of halves.
+func stripBiases(init []int32, ld int, half []int32, f *format) {
+	for b := range len(half) / 2 {
+		low, high := -f.bias*half[2*b], -f.bias*half[2*b+1]
+		if f.scales == 2 {
+			init[2*b*ld], init[2*b*ld+1] = low, high
+		} else {
+			init[b*ld] = low + high
+		}
 	}
 }
 
@@ -284,6 +317,7 @@ type scratch struct {
 	c         [2][]float32 // [max tile][16], or [stripTokens][rows of an item]
 	attend    attendScratch
 	dotArgs   dotArgs // arguments live here because what a function value takes would be allocated
+	stripArgs stripArgs
 	mulArgs   mulArgs
 	floatArgs mulFloatArgs
 }

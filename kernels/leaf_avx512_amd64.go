@@ -542,55 +542,55 @@ func avx512DotTQ2_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *fl
 //go:noescape
 func avx512UnpackTQ2_0(nb int, w *byte, q *byte, scale *float32, off *float32)
 
-// avx512StripQ4_0 multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.
+// avx512StripQ4_0 multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see stripArgs.
 //
 //go:noescape
-func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 
-// avx512StripQ4_1 multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.
+// avx512StripQ4_1 multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see stripArgs.
 //
 //go:noescape
-func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 
-// avx512StripQ8_0 multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.
+// avx512StripQ8_0 multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see stripArgs.
 //
 //go:noescape
-func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 
-// avx512StripQ4_K multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.
+// avx512StripQ4_K multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see stripArgs.
 //
 //go:noescape
-func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 
 // avx512PanelQ4_K opens 16 rows into a panel: see leaf.panels.
 //
 //go:noescape
 func avx512PanelQ4_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
 
-// avx512StripQ5_K multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.
+// avx512StripQ5_K multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see stripArgs.
 //
 //go:noescape
-func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 
 // avx512PanelQ5_K opens 16 rows into a panel: see leaf.panels.
 //
 //go:noescape
 func avx512PanelQ5_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
 
-// avx512StripQ6_K multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.
+// avx512StripQ6_K multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see stripArgs.
 //
 //go:noescape
-func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 
 // avx512PanelQ6_K opens 16 rows into a panel: see leaf.panels.
 //
 //go:noescape
 func avx512PanelQ6_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
 
-// avx512StripIQ4_XS multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see dotArgs.
+// avx512StripIQ4_XS multiplies 16 rows by up to 32 tokens, and prefetches as many bytes from near on: see stripArgs.
 //
 //go:noescape
-func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 
 // avx512PanelIQ4_XS opens 16 rows into a panel: see leaf.panels.
 //

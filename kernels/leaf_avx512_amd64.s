@@ -28058,23 +28058,20 @@ block:
 	VZEROUPPER
 	RET
 
-// func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
-TEXT ·avx512StripQ4_0(SB), $16384-88
-	MOVQ   nb+16(FP), AX
-	SHLQ   $0x02, AX
+TEXT ·avx512StripQ4_0(SB), $16384-96
+	MOVQ   near+32(FP), AX
+	MOVQ   ld+72(FP), CX
+	SHLQ   $0x02, CX
 	MOVQ   stride+8(FP), BX
 	LEAQ   (BX)(BX*2), SI
-	MOVQ   w+0(FP), CX
-	MOVQ   CX, DI
+	MOVQ   w+0(FP), DX
+	MOVQ   DX, DI
 	LEAQ   (DI)(BX*4), R8
 	LEAQ   (R8)(BX*4), R9
 	LEAQ   (R9)(BX*4), R10
-	MOVQ   q+40(FP), R11
-	MOVQ   scale+48(FP), R12
-	MOVQ   near+32(FP), R13
-	MOVQ   init+64(FP), R14
-	MOVQ   tokens+24(FP), CX
+	MOVQ   tokens+24(FP), R11
 	VXORPS Z0, Z0, Z0
 	LEAQ   (SP), DX
 
@@ -28088,11 +28085,9 @@ clear:
 	VMOVUPS Z0, 12288(DX)
 	VMOVUPS Z0, 14336(DX)
 	ADDQ    $0x40, DX
-	DECQ    CX
+	DECQ    R11
 	JNZ     clear
-	MOVQ    tokens+24(FP), CX
-	IMULQ   AX, CX
-	MOVQ    CX, tokens+24(FP)
+	SHLQ    $0x02, tokens+24(FP)
 	LEAQ    (SP), DX
 
 group:
@@ -28153,91 +28148,123 @@ group:
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z8
 	VPSRLD          $0x04, Z5, Z5
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	MOVQ            DX, R15
-	PREFETCHT1      (R13)
-	PREFETCHT1      64(R13)
-	PREFETCHT1      128(R13)
-	PREFETCHT1      192(R13)
-	PREFETCHT1      256(R13)
-	XORQ            CX, CX
+	MOVQ            DX, R11
+	PREFETCHT1      (AX)
+	PREFETCHT1      64(AX)
+	PREFETCHT1      128(AX)
+	PREFETCHT1      192(AX)
+	PREFETCHT1      256(AX)
+	IMUL3Q          $0x00, CX, R12
+	MOVQ            q+40(FP), R13
+	LEAQ            (R13)(R12*8), R13
+	MOVQ            scale+48(FP), R14
+	LEAQ            (R14)(R12*1), R14
+	MOVQ            init+64(FP), R15
+	LEAQ            (R15)(R12*1), R15
+	XORQ            R12, R12
 
 tokens1:
-	VPBROADCASTD  (R14)(CX*1), Z9
-	VPDPBUSD.BCST (R11)(CX*8), Z1, Z9
-	VPDPBUSD.BCST 4(R11)(CX*8), Z6, Z9
-	VPDPBUSD.BCST 8(R11)(CX*8), Z7, Z9
-	VPDPBUSD.BCST 12(R11)(CX*8), Z8, Z9
-	VPDPBUSD.BCST 16(R11)(CX*8), Z4, Z9
-	VPDPBUSD.BCST 20(R11)(CX*8), Z0, Z9
-	VPDPBUSD.BCST 24(R11)(CX*8), Z3, Z9
-	VPDPBUSD.BCST 28(R11)(CX*8), Z5, Z9
-	VMOVDQU32     (R15), Z10
-	VCVTDQ2PS     Z9, Z9
-	VMULPS.BCST   (R12)(CX*1), Z2, Z11
-	VFMADD231PS   Z11, Z9, Z10
-	VMOVUPS       Z10, (R15)
-	ADDQ          $0x40, R15
-	ADDQ          AX, CX
-	CMPQ          CX, tokens+24(FP)
-	JNE           tokens1
-	ADDQ          $+18, DI
-	ADDQ          $+18, R8
-	ADDQ          $+18, R9
-	ADDQ          $+18, R10
-	ADDQ          $+288, R13
-	ADDQ          $+32, R11
-	ADDQ          $+4, R12
-	ADDQ          $+4, R14
-	ADDQ          $+2048, DX
-	LEAQ          16384(SP), CX
-	CMPQ          DX, CX
-	JNE           turned
-	LEAQ          (SP), DX
+	VPBROADCASTD    (R15)(R12*1), Z9
+	VPBROADCASTD    4(R15)(R12*1), Z10
+	VBROADCASTI32X4 (R13)(R12*8), Z11
+	VPSHUFD         $0x00, Z11, Z12
+	VPDPBUSD        Z12, Z1, Z9
+	VBROADCASTI32X4 32(R13)(R12*8), Z12
+	VPSHUFD         $0x00, Z12, Z13
+	VPDPBUSD        Z13, Z1, Z10
+	VPSHUFD         $0x55, Z11, Z11
+	VPDPBUSD        Z11, Z6, Z9
+	VPSHUFD         $0x55, Z12, Z11
+	VPDPBUSD        Z11, Z6, Z10
+	VPDPBUSD.BCST   8(R13)(R12*8), Z7, Z9
+	VPDPBUSD.BCST   40(R13)(R12*8), Z7, Z10
+	VPDPBUSD.BCST   12(R13)(R12*8), Z8, Z9
+	VPDPBUSD.BCST   44(R13)(R12*8), Z8, Z10
+	VBROADCASTI32X4 16(R13)(R12*8), Z11
+	VPSHUFD         $0x00, Z11, Z12
+	VPDPBUSD        Z12, Z4, Z9
+	VBROADCASTI32X4 48(R13)(R12*8), Z12
+	VPSHUFD         $0x00, Z12, Z13
+	VPDPBUSD        Z13, Z4, Z10
+	VPSHUFD         $0x55, Z11, Z11
+	VPDPBUSD        Z11, Z0, Z9
+	VPSHUFD         $0x55, Z12, Z11
+	VPDPBUSD        Z11, Z0, Z10
+	VPDPBUSD.BCST   24(R13)(R12*8), Z3, Z9
+	VPDPBUSD.BCST   56(R13)(R12*8), Z3, Z10
+	VPDPBUSD.BCST   28(R13)(R12*8), Z5, Z9
+	VPDPBUSD.BCST   60(R13)(R12*8), Z5, Z10
+	VMOVDQU32       (R11), Z11
+	VCVTDQ2PS       Z9, Z9
+	VMULPS.BCST     (R14)(R12*1), Z2, Z12
+	VFMADD231PS     Z12, Z9, Z11
+	VMOVUPS         Z11, (R11)
+	VMOVDQU32       64(R11), Z9
+	VCVTDQ2PS       Z10, Z10
+	VMULPS.BCST     4(R14)(R12*1), Z2, Z11
+	VFMADD231PS     Z11, Z10, Z9
+	VMOVUPS         Z9, 64(R11)
+	ADDQ            $+128, R11
+	ADDQ            $0x08, R12
+	CMPQ            R12, tokens+24(FP)
+	JLT             tokens1
+	ADDQ            $+18, DI
+	ADDQ            $+18, R8
+	ADDQ            $+18, R9
+	ADDQ            $+18, R10
+	ADDQ            $+288, AX
+	IMUL3Q          $0x01, CX, R11
+	ADDQ            R11, scale+48(FP)
+	ADDQ            R11, init+64(FP)
+	SHLQ            $0x03, R11
+	ADDQ            R11, q+40(FP)
+	ADDQ            $+2048, DX
+	LEAQ            16384(SP), R11
+	CMPQ            DX, R11
+	JNE             turned
+	LEAQ            (SP), DX
 
 turned:
 	DECQ nb+16(FP)
 	JNZ  group
-	MOVQ y+72(FP), CX
-	MOVQ ldy+80(FP), DX
-	MOVQ tokens+24(FP), SI
-	SHLQ $0x02, DX
-	LEAQ (SP), BX
+	MOVQ y+80(FP), AX
+	MOVQ ldy+88(FP), CX
+	MOVQ tokens+24(FP), BX
+	SHLQ $0x02, CX
+	LEAQ (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
-	VADDPS  (BX), Z0, Z0
-	VADDPS  2048(BX), Z0, Z0
-	VADDPS  4096(BX), Z0, Z0
-	VADDPS  6144(BX), Z0, Z0
-	VADDPS  8192(BX), Z0, Z0
-	VADDPS  10240(BX), Z0, Z0
-	VADDPS  12288(BX), Z0, Z0
-	VADDPS  14336(BX), Z0, Z0
-	VMOVUPS Z0, (CX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	SUBQ    AX, SI
+	VADDPS  (DX), Z0, Z0
+	VADDPS  2048(DX), Z0, Z0
+	VADDPS  4096(DX), Z0, Z0
+	VADDPS  6144(DX), Z0, Z0
+	VADDPS  8192(DX), Z0, Z0
+	VADDPS  10240(DX), Z0, Z0
+	VADDPS  12288(DX), Z0, Z0
+	VADDPS  14336(DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x04, BX
 	JNZ     out
 	VZEROUPPER
 	RET
 
-// func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ4_1(SB), $16384-88
-	MOVQ   nb+16(FP), AX
-	SHLQ   $0x02, AX
+TEXT ·avx512StripQ4_1(SB), $16384-96
+	MOVQ   near+32(FP), AX
+	MOVQ   ld+72(FP), CX
+	SHLQ   $0x02, CX
 	MOVQ   stride+8(FP), BX
 	LEAQ   (BX)(BX*2), SI
-	MOVQ   w+0(FP), CX
-	MOVQ   CX, DI
+	MOVQ   w+0(FP), DX
+	MOVQ   DX, DI
 	LEAQ   (DI)(BX*4), R8
 	LEAQ   (R8)(BX*4), R9
 	LEAQ   (R9)(BX*4), R10
-	MOVQ   q+40(FP), R11
-	MOVQ   scale+48(FP), R12
-	MOVQ   near+32(FP), R13
-	MOVQ   sum+56(FP), R14
-	MOVQ   tokens+24(FP), CX
+	MOVQ   tokens+24(FP), R11
 	VXORPS Z0, Z0, Z0
 	LEAQ   (SP), DX
 
@@ -28251,11 +28278,9 @@ clear:
 	VMOVUPS Z0, 12288(DX)
 	VMOVUPS Z0, 14336(DX)
 	ADDQ    $0x40, DX
-	DECQ    CX
+	DECQ    R11
 	JNZ     clear
-	MOVQ    tokens+24(FP), CX
-	IMULQ   AX, CX
-	MOVQ    CX, tokens+24(FP)
+	SHLQ    $0x02, tokens+24(FP)
 	LEAQ    (SP), DX
 
 group:
@@ -28322,93 +28347,126 @@ group:
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z9
 	VPSRLD          $0x04, Z6, Z6
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	MOVQ            DX, R15
-	PREFETCHT1      (R13)
-	PREFETCHT1      64(R13)
-	PREFETCHT1      128(R13)
-	PREFETCHT1      192(R13)
-	PREFETCHT1      256(R13)
-	XORQ            CX, CX
+	MOVQ            DX, R11
+	PREFETCHT1      (AX)
+	PREFETCHT1      64(AX)
+	PREFETCHT1      128(AX)
+	PREFETCHT1      192(AX)
+	PREFETCHT1      256(AX)
+	IMUL3Q          $0x00, CX, R12
+	MOVQ            q+40(FP), R13
+	LEAQ            (R13)(R12*8), R13
+	MOVQ            scale+48(FP), R14
+	LEAQ            (R14)(R12*1), R14
+	MOVQ            sum+56(FP), R15
+	LEAQ            (R15)(R12*1), R15
+	XORQ            R12, R12
 
 tokens1:
 	VXORPS            Z10, Z10, Z10
-	VPDPBUSD.BCST     (R11)(CX*8), Z3, Z10
-	VPDPBUSD.BCST     4(R11)(CX*8), Z7, Z10
-	VPDPBUSD.BCST     8(R11)(CX*8), Z8, Z10
-	VPDPBUSD.BCST     12(R11)(CX*8), Z9, Z10
-	VPDPBUSD.BCST     16(R11)(CX*8), Z5, Z10
-	VPDPBUSD.BCST     20(R11)(CX*8), Z2, Z10
-	VPDPBUSD.BCST     24(R11)(CX*8), Z4, Z10
-	VPDPBUSD.BCST     28(R11)(CX*8), Z6, Z10
-	VMOVDQU32         (R15), Z11
+	VXORPS            Z11, Z11, Z11
+	VBROADCASTI32X4   (R13)(R12*8), Z12
+	VPSHUFD           $0x00, Z12, Z13
+	VPDPBUSD          Z13, Z3, Z10
+	VBROADCASTI32X4   32(R13)(R12*8), Z13
+	VPSHUFD           $0x00, Z13, Z14
+	VPDPBUSD          Z14, Z3, Z11
+	VPSHUFD           $0x55, Z12, Z12
+	VPDPBUSD          Z12, Z7, Z10
+	VPSHUFD           $0x55, Z13, Z12
+	VPDPBUSD          Z12, Z7, Z11
+	VPDPBUSD.BCST     8(R13)(R12*8), Z8, Z10
+	VPDPBUSD.BCST     40(R13)(R12*8), Z8, Z11
+	VPDPBUSD.BCST     12(R13)(R12*8), Z9, Z10
+	VPDPBUSD.BCST     44(R13)(R12*8), Z9, Z11
+	VBROADCASTI32X4   16(R13)(R12*8), Z12
+	VPSHUFD           $0x00, Z12, Z13
+	VPDPBUSD          Z13, Z5, Z10
+	VBROADCASTI32X4   48(R13)(R12*8), Z13
+	VPSHUFD           $0x00, Z13, Z14
+	VPDPBUSD          Z14, Z5, Z11
+	VPSHUFD           $0x55, Z12, Z12
+	VPDPBUSD          Z12, Z2, Z10
+	VPSHUFD           $0x55, Z13, Z12
+	VPDPBUSD          Z12, Z2, Z11
+	VPDPBUSD.BCST     24(R13)(R12*8), Z4, Z10
+	VPDPBUSD.BCST     56(R13)(R12*8), Z4, Z11
+	VPDPBUSD.BCST     28(R13)(R12*8), Z6, Z10
+	VPDPBUSD.BCST     60(R13)(R12*8), Z6, Z11
+	VMOVDQU32         (R11), Z12
 	VCVTDQ2PS         Z10, Z10
-	VMULPS.BCST       (R12)(CX*1), Z1, Z12
-	VFMADD231PS       Z12, Z10, Z11
-	VFNMADD231PS.BCST (R14)(CX*1), Z0, Z11
-	VMOVUPS           Z11, (R15)
-	ADDQ              $0x40, R15
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens1
+	VMULPS.BCST       (R14)(R12*1), Z1, Z13
+	VFMADD231PS       Z13, Z10, Z12
+	VFNMADD231PS.BCST (R15)(R12*1), Z0, Z12
+	VMOVUPS           Z12, (R11)
+	VMOVDQU32         64(R11), Z10
+	VCVTDQ2PS         Z11, Z11
+	VMULPS.BCST       4(R14)(R12*1), Z1, Z12
+	VFMADD231PS       Z12, Z11, Z10
+	VFNMADD231PS.BCST 4(R15)(R12*1), Z0, Z10
+	VMOVUPS           Z10, 64(R11)
+	ADDQ              $+128, R11
+	ADDQ              $0x08, R12
+	CMPQ              R12, tokens+24(FP)
+	JLT               tokens1
 	ADDQ              $+20, DI
 	ADDQ              $+20, R8
 	ADDQ              $+20, R9
 	ADDQ              $+20, R10
-	ADDQ              $+320, R13
-	ADDQ              $+32, R11
-	ADDQ              $+4, R12
-	ADDQ              $+4, R14
+	ADDQ              $+320, AX
+	IMUL3Q            $0x01, CX, R11
+	ADDQ              R11, scale+48(FP)
+	ADDQ              R11, sum+56(FP)
+	SHLQ              $0x03, R11
+	ADDQ              R11, q+40(FP)
 	ADDQ              $+2048, DX
-	LEAQ              16384(SP), CX
-	CMPQ              DX, CX
+	LEAQ              16384(SP), R11
+	CMPQ              DX, R11
 	JNE               turned
 	LEAQ              (SP), DX
 
 turned:
 	DECQ nb+16(FP)
 	JNZ  group
-	MOVQ y+72(FP), CX
-	MOVQ ldy+80(FP), DX
-	MOVQ tokens+24(FP), SI
-	SHLQ $0x02, DX
-	LEAQ (SP), BX
+	MOVQ y+80(FP), AX
+	MOVQ ldy+88(FP), CX
+	MOVQ tokens+24(FP), BX
+	SHLQ $0x02, CX
+	LEAQ (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
-	VADDPS  (BX), Z0, Z0
-	VADDPS  2048(BX), Z0, Z0
-	VADDPS  4096(BX), Z0, Z0
-	VADDPS  6144(BX), Z0, Z0
-	VADDPS  8192(BX), Z0, Z0
-	VADDPS  10240(BX), Z0, Z0
-	VADDPS  12288(BX), Z0, Z0
-	VADDPS  14336(BX), Z0, Z0
-	VMOVUPS Z0, (CX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	SUBQ    AX, SI
+	VADDPS  (DX), Z0, Z0
+	VADDPS  2048(DX), Z0, Z0
+	VADDPS  4096(DX), Z0, Z0
+	VADDPS  6144(DX), Z0, Z0
+	VADDPS  8192(DX), Z0, Z0
+	VADDPS  10240(DX), Z0, Z0
+	VADDPS  12288(DX), Z0, Z0
+	VADDPS  14336(DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x04, BX
 	JNZ     out
 	VZEROUPPER
 	RET
 
-// func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
-TEXT ·avx512StripQ8_0(SB), $16384-88
+TEXT ·avx512StripQ8_0(SB), $16384-96
 	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
-	MOVQ         nb+16(FP), AX
-	SHLQ         $0x02, AX
+	MOVQ         near+32(FP), AX
+	MOVQ         ld+72(FP), CX
+	SHLQ         $0x02, CX
 	MOVQ         stride+8(FP), BX
 	LEAQ         (BX)(BX*2), SI
-	MOVQ         w+0(FP), CX
-	MOVQ         CX, DI
+	MOVQ         w+0(FP), DX
+	MOVQ         DX, DI
 	LEAQ         (DI)(BX*4), R8
 	LEAQ         (R8)(BX*4), R9
 	LEAQ         (R9)(BX*4), R10
-	MOVQ         q+40(FP), R11
-	MOVQ         scale+48(FP), R12
-	MOVQ         near+32(FP), R13
-	MOVQ         init+64(FP), R14
-	MOVQ         tokens+24(FP), CX
+	MOVQ         tokens+24(FP), R11
 	VXORPS       Z1, Z1, Z1
 	LEAQ         (SP), DX
 
@@ -28422,11 +28480,9 @@ clear:
 	VMOVUPS Z1, 12288(DX)
 	VMOVUPS Z1, 14336(DX)
 	ADDQ    $0x40, DX
-	DECQ    CX
+	DECQ    R11
 	JNZ     clear
-	MOVQ    tokens+24(FP), CX
-	IMULQ   AX, CX
-	MOVQ    CX, tokens+24(FP)
+	SHLQ    $0x02, tokens+24(FP)
 	LEAQ    (SP), DX
 
 group:
@@ -28499,133 +28555,163 @@ group:
 	VPXORD          Z0, Z2, Z2
 	VPXORD          Z0, Z8, Z8
 	VPXORD          Z0, Z10, Z10
-	MOVQ            DX, R15
-	PREFETCHT1      (R13)
-	PREFETCHT1      64(R13)
-	PREFETCHT1      128(R13)
-	PREFETCHT1      192(R13)
-	PREFETCHT1      256(R13)
-	PREFETCHT1      320(R13)
-	PREFETCHT1      384(R13)
-	PREFETCHT1      448(R13)
-	PREFETCHT1      512(R13)
-	XORQ            CX, CX
+	MOVQ            DX, R11
+	PREFETCHT1      (AX)
+	PREFETCHT1      64(AX)
+	PREFETCHT1      128(AX)
+	PREFETCHT1      192(AX)
+	PREFETCHT1      256(AX)
+	PREFETCHT1      320(AX)
+	PREFETCHT1      384(AX)
+	PREFETCHT1      448(AX)
+	PREFETCHT1      512(AX)
+	IMUL3Q          $0x00, CX, R12
+	MOVQ            q+40(FP), R13
+	LEAQ            (R13)(R12*8), R13
+	MOVQ            scale+48(FP), R14
+	LEAQ            (R14)(R12*1), R14
+	MOVQ            init+64(FP), R15
+	LEAQ            (R15)(R12*1), R15
+	XORQ            R12, R12
 
 tokens1:
-	VPBROADCASTD  (R14)(CX*1), Z6
-	VPDPBUSD.BCST (R11)(CX*8), Z7, Z6
-	VPDPBUSD.BCST 4(R11)(CX*8), Z5, Z6
-	VPDPBUSD.BCST 8(R11)(CX*8), Z1, Z6
-	VPDPBUSD.BCST 12(R11)(CX*8), Z4, Z6
-	VPDPBUSD.BCST 16(R11)(CX*8), Z9, Z6
-	VPDPBUSD.BCST 20(R11)(CX*8), Z2, Z6
-	VPDPBUSD.BCST 24(R11)(CX*8), Z8, Z6
-	VPDPBUSD.BCST 28(R11)(CX*8), Z10, Z6
-	VMOVDQU32     (R15), Z11
-	VCVTDQ2PS     Z6, Z6
-	VMULPS.BCST   (R12)(CX*1), Z3, Z12
-	VFMADD231PS   Z12, Z6, Z11
-	VMOVUPS       Z11, (R15)
-	ADDQ          $0x40, R15
-	ADDQ          AX, CX
-	CMPQ          CX, tokens+24(FP)
-	JNE           tokens1
-	ADDQ          $+34, DI
-	ADDQ          $+34, R8
-	ADDQ          $+34, R9
-	ADDQ          $+34, R10
-	ADDQ          $+544, R13
-	ADDQ          $+32, R11
-	ADDQ          $+4, R12
-	ADDQ          $+4, R14
-	ADDQ          $+2048, DX
-	LEAQ          16384(SP), CX
-	CMPQ          DX, CX
-	JNE           turned
-	LEAQ          (SP), DX
+	VPBROADCASTD    (R15)(R12*1), Z6
+	VPBROADCASTD    4(R15)(R12*1), Z11
+	VBROADCASTI32X4 (R13)(R12*8), Z12
+	VPSHUFD         $0x00, Z12, Z13
+	VPDPBUSD        Z13, Z7, Z6
+	VBROADCASTI32X4 32(R13)(R12*8), Z13
+	VPSHUFD         $0x00, Z13, Z14
+	VPDPBUSD        Z14, Z7, Z11
+	VPSHUFD         $0x55, Z12, Z12
+	VPDPBUSD        Z12, Z5, Z6
+	VPSHUFD         $0x55, Z13, Z12
+	VPDPBUSD        Z12, Z5, Z11
+	VPDPBUSD.BCST   8(R13)(R12*8), Z1, Z6
+	VPDPBUSD.BCST   40(R13)(R12*8), Z1, Z11
+	VPDPBUSD.BCST   12(R13)(R12*8), Z4, Z6
+	VPDPBUSD.BCST   44(R13)(R12*8), Z4, Z11
+	VBROADCASTI32X4 16(R13)(R12*8), Z12
+	VPSHUFD         $0x00, Z12, Z13
+	VPDPBUSD        Z13, Z9, Z6
+	VBROADCASTI32X4 48(R13)(R12*8), Z13
+	VPSHUFD         $0x00, Z13, Z14
+	VPDPBUSD        Z14, Z9, Z11
+	VPSHUFD         $0x55, Z12, Z12
+	VPDPBUSD        Z12, Z2, Z6
+	VPSHUFD         $0x55, Z13, Z12
+	VPDPBUSD        Z12, Z2, Z11
+	VPDPBUSD.BCST   24(R13)(R12*8), Z8, Z6
+	VPDPBUSD.BCST   56(R13)(R12*8), Z8, Z11
+	VPDPBUSD.BCST   28(R13)(R12*8), Z10, Z6
+	VPDPBUSD.BCST   60(R13)(R12*8), Z10, Z11
+	VMOVDQU32       (R11), Z12
+	VCVTDQ2PS       Z6, Z6
+	VMULPS.BCST     (R14)(R12*1), Z3, Z13
+	VFMADD231PS     Z13, Z6, Z12
+	VMOVUPS         Z12, (R11)
+	VMOVDQU32       64(R11), Z6
+	VCVTDQ2PS       Z11, Z11
+	VMULPS.BCST     4(R14)(R12*1), Z3, Z12
+	VFMADD231PS     Z12, Z11, Z6
+	VMOVUPS         Z6, 64(R11)
+	ADDQ            $+128, R11
+	ADDQ            $0x08, R12
+	CMPQ            R12, tokens+24(FP)
+	JLT             tokens1
+	ADDQ            $+34, DI
+	ADDQ            $+34, R8
+	ADDQ            $+34, R9
+	ADDQ            $+34, R10
+	ADDQ            $+544, AX
+	IMUL3Q          $0x01, CX, R11
+	ADDQ            R11, scale+48(FP)
+	ADDQ            R11, init+64(FP)
+	SHLQ            $0x03, R11
+	ADDQ            R11, q+40(FP)
+	ADDQ            $+2048, DX
+	LEAQ            16384(SP), R11
+	CMPQ            DX, R11
+	JNE             turned
+	LEAQ            (SP), DX
 
 turned:
 	DECQ nb+16(FP)
 	JNZ  group
-	MOVQ y+72(FP), CX
-	MOVQ ldy+80(FP), DX
-	MOVQ tokens+24(FP), SI
-	SHLQ $0x02, DX
-	LEAQ (SP), BX
+	MOVQ y+80(FP), AX
+	MOVQ ldy+88(FP), CX
+	MOVQ tokens+24(FP), BX
+	SHLQ $0x02, CX
+	LEAQ (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
-	VADDPS  (BX), Z0, Z0
-	VADDPS  2048(BX), Z0, Z0
-	VADDPS  4096(BX), Z0, Z0
-	VADDPS  6144(BX), Z0, Z0
-	VADDPS  8192(BX), Z0, Z0
-	VADDPS  10240(BX), Z0, Z0
-	VADDPS  12288(BX), Z0, Z0
-	VADDPS  14336(BX), Z0, Z0
-	VMOVUPS Z0, (CX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	SUBQ    AX, SI
+	VADDPS  (DX), Z0, Z0
+	VADDPS  2048(DX), Z0, Z0
+	VADDPS  4096(DX), Z0, Z0
+	VADDPS  6144(DX), Z0, Z0
+	VADDPS  8192(DX), Z0, Z0
+	VADDPS  10240(DX), Z0, Z0
+	VADDPS  12288(DX), Z0, Z0
+	VADDPS  14336(DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x04, BX
 	JNZ     out
 	VZEROUPPER
 	RET
 
-// func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ4_K(SB), $16384-88
-	MOVQ   nb+16(FP), AX
-	SHLQ   $0x02, AX
-	MOVQ   stride+8(FP), DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   w+0(FP), CX
-	MOVQ   CX, SI
-	LEAQ   (SI)(DX*4), DI
-	LEAQ   (DI)(DX*4), R8
-	LEAQ   (R8)(DX*4), R9
+TEXT ·avx512StripQ4_K(SB), $16384-96
+	MOVQ   near+32(FP), AX
+	MOVQ   ld+72(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   stride+8(FP), BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   w+0(FP), DX
+	MOVQ   DX, DI
+	LEAQ   (DI)(BX*4), R8
+	LEAQ   (R8)(BX*4), R9
+	LEAQ   (R9)(BX*4), R10
 	SHRQ   $0x03, nb+16(FP)
-	MOVQ   q+40(FP), R10
-	MOVQ   scale+48(FP), R11
-	MOVQ   near+32(FP), R12
-	MOVQ   sum+56(FP), R13
-	MOVQ   tokens+24(FP), R14
+	MOVQ   tokens+24(FP), R11
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), CX
+	LEAQ   (SP), DX
 
 clear:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z0, 2048(CX)
-	VMOVUPS Z0, 4096(CX)
-	VMOVUPS Z0, 6144(CX)
-	VMOVUPS Z0, 8192(CX)
-	VMOVUPS Z0, 10240(CX)
-	VMOVUPS Z0, 12288(CX)
-	VMOVUPS Z0, 14336(CX)
-	ADDQ    $0x40, CX
-	DECQ    R14
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z0, 2048(DX)
+	VMOVUPS Z0, 4096(DX)
+	VMOVUPS Z0, 6144(DX)
+	VMOVUPS Z0, 8192(DX)
+	VMOVUPS Z0, 10240(DX)
+	VMOVUPS Z0, 12288(DX)
+	VMOVUPS Z0, 14336(DX)
+	ADDQ    $0x40, DX
+	DECQ    R11
 	JNZ     clear
-	MOVQ    tokens+24(FP), R14
-	IMULQ   AX, R14
-	MOVQ    R14, tokens+24(FP)
-	LEAQ    (SP), CX
+	SHLQ    $0x02, tokens+24(FP)
+	LEAQ    (SP), DX
 
 group:
-	VBROADCASTI32X4 (SI), Z0
-	VINSERTI32X4    $0x01, (DI), Z0, Z0
-	VINSERTI32X4    $0x02, (R8), Z0, Z0
-	VINSERTI32X4    $0x03, (R9), Z0, Z0
-	VBROADCASTI32X4 (SI)(DX*1), Z1
-	VINSERTI32X4    $0x01, (DI)(DX*1), Z1, Z1
-	VINSERTI32X4    $0x02, (R8)(DX*1), Z1, Z1
-	VINSERTI32X4    $0x03, (R9)(DX*1), Z1, Z1
-	VBROADCASTI32X4 (SI)(DX*2), Z2
-	VINSERTI32X4    $0x01, (DI)(DX*2), Z2, Z2
-	VINSERTI32X4    $0x02, (R8)(DX*2), Z2, Z2
-	VINSERTI32X4    $0x03, (R9)(DX*2), Z2, Z2
-	VBROADCASTI32X4 (SI)(BX*1), Z3
-	VINSERTI32X4    $0x01, (DI)(BX*1), Z3, Z3
-	VINSERTI32X4    $0x02, (R8)(BX*1), Z3, Z3
-	VINSERTI32X4    $0x03, (R9)(BX*1), Z3, Z3
+	VBROADCASTI32X4 (DI), Z0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VBROADCASTI32X4 (DI)(BX*1), Z1
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z1, Z1
+	VBROADCASTI32X4 (DI)(BX*2), Z2
+	VINSERTI32X4    $0x01, (R8)(BX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(BX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(BX*2), Z2, Z2
+	VBROADCASTI32X4 (DI)(SI*1), Z3
+	VINSERTI32X4    $0x01, (R8)(SI*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(SI*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(SI*1), Z3, Z3
 	VPUNPCKHDQ      Z1, Z0, Z4
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z3, Z2, Z1
@@ -28639,14 +28725,14 @@ group:
 	VPSRLD          $0x10, Z3, Z3
 	VPMOVDW         Z3, Y3
 	VCVTPH2PS       Y3, Z3
-	VBROADCASTI64X4 16(SI), Z5
-	VINSERTI64X4    $0x01, 16(DI), Z5, Z5
-	VBROADCASTI64X4 16(SI)(DX*1), Z6
-	VINSERTI64X4    $0x01, 16(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4 16(SI)(DX*2), Z7
-	VINSERTI64X4    $0x01, 16(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4 16(SI)(BX*1), Z8
-	VINSERTI64X4    $0x01, 16(DI)(BX*1), Z8, Z8
+	VBROADCASTI64X4 16(DI), Z5
+	VINSERTI64X4    $0x01, 16(R8), Z5, Z5
+	VBROADCASTI64X4 16(DI)(BX*1), Z6
+	VINSERTI64X4    $0x01, 16(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4 16(DI)(BX*2), Z7
+	VINSERTI64X4    $0x01, 16(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4 16(DI)(SI*1), Z8
+	VINSERTI64X4    $0x01, 16(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z5, Z9
 	VPUNPCKLDQ      Z6, Z5, Z5
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -28655,14 +28741,14 @@ group:
 	VPUNPCKHQDQ     Z7, Z5, Z5
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 16(R8), Z6
-	VINSERTI64X4    $0x01, 16(R9), Z6, Z6
-	VBROADCASTI64X4 16(R8)(DX*1), Z10
-	VINSERTI64X4    $0x01, 16(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4 16(R8)(DX*2), Z11
-	VINSERTI64X4    $0x01, 16(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4 16(R8)(BX*1), Z12
-	VINSERTI64X4    $0x01, 16(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4 16(R9), Z6
+	VINSERTI64X4    $0x01, 16(R10), Z6, Z6
+	VBROADCASTI64X4 16(R9)(BX*1), Z10
+	VINSERTI64X4    $0x01, 16(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4 16(R9)(BX*2), Z11
+	VINSERTI64X4    $0x01, 16(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4 16(R9)(SI*1), Z12
+	VINSERTI64X4    $0x01, 16(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -28693,34 +28779,68 @@ group:
 	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z2, Z22
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z3, Z22, Z22
-	LEAQ            (SP), R14
-	PREFETCHT1      (R12)
-	PREFETCHT1      64(R12)
-	PREFETCHT1      128(R12)
-	PREFETCHT1      192(R12)
-	PREFETCHT1      256(R12)
-	XORQ            CX, CX
+	LEAQ            (SP), DX
+	PREFETCHT1      (AX)
+	PREFETCHT1      64(AX)
+	PREFETCHT1      128(AX)
+	PREFETCHT1      192(AX)
+	PREFETCHT1      256(AX)
+	IMUL3Q          $0x00, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            sum+56(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens1:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     (R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST     4(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST     8(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST     12(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST     16(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST     20(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST     24(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST     28(R10)(CX*8), Z20, Z23
-	VMOVDQU32         (R14), Z24
+	VXORPS            Z24, Z24, Z24
+	VBROADCASTI32X4   (R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z9, Z23
+	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z9, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z14, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z14, Z24
+	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4   16(R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z17, Z23
+	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z17, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z18, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z18, Z24
+	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
+	VMOVDQU32         (DX), Z25
 	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R11)(CX*1), Z21, Z25
-	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST (R13)(CX*1), Z22, Z24
-	VMOVUPS           Z24, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens1
+	VMULPS.BCST       (R13)(R11*1), Z21, Z26
+	VFMADD231PS       Z26, Z23, Z25
+	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
+	VMOVUPS           Z25, (DX)
+	VMOVDQU32         64(DX), Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
+	VFMADD231PS       Z25, Z24, Z23
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
+	VMOVUPS           Z23, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens1
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPSRLD            $0x04, Z8, Z8
@@ -28745,41 +28865,75 @@ tokens1:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              2048(SP), R14
-	PREFETCHT1        320(R12)
-	PREFETCHT1        384(R12)
-	PREFETCHT1        448(R12)
-	PREFETCHT1        512(R12)
-	XORQ              CX, CX
+	LEAQ              2048(SP), DX
+	PREFETCHT1        320(AX)
+	PREFETCHT1        384(AX)
+	PREFETCHT1        448(AX)
+	PREFETCHT1        512(AX)
+	IMUL3Q            $0x01, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens2:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     32(R10)(CX*8), Z9, Z15
-	VPDPBUSD.BCST     36(R10)(CX*8), Z8, Z15
-	VPDPBUSD.BCST     40(R10)(CX*8), Z5, Z15
-	VPDPBUSD.BCST     44(R10)(CX*8), Z7, Z15
-	VPDPBUSD.BCST     48(R10)(CX*8), Z10, Z15
-	VPDPBUSD.BCST     52(R10)(CX*8), Z6, Z15
-	VPDPBUSD.BCST     56(R10)(CX*8), Z11, Z15
-	VPDPBUSD.BCST     60(R10)(CX*8), Z12, Z15
-	VMOVDQU32         (R14), Z16
+	VXORPS            Z16, Z16, Z16
+	VBROADCASTI32X4   (R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z9, Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z9, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z8, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z8, Z16
+	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
+	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
+	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
+	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
+	VBROADCASTI32X4   16(R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z10, Z15
+	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z10, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z6, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z6, Z16
+	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
+	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
+	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
+	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
+	VMOVDQU32         (DX), Z17
 	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       4(R11)(CX*1), Z13, Z17
-	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 4(R13)(CX*1), Z14, Z16
-	VMOVUPS           Z16, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens2
-	VBROADCASTI64X4   48(SI), Z5
-	VINSERTI64X4      $0x01, 48(DI), Z5, Z5
-	VBROADCASTI64X4   48(SI)(DX*1), Z6
-	VINSERTI64X4      $0x01, 48(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4   48(SI)(DX*2), Z7
-	VINSERTI64X4      $0x01, 48(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4   48(SI)(BX*1), Z8
-	VINSERTI64X4      $0x01, 48(DI)(BX*1), Z8, Z8
+	VMULPS.BCST       (R13)(R11*1), Z13, Z18
+	VFMADD231PS       Z18, Z15, Z17
+	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
+	VMOVUPS           Z17, (DX)
+	VMOVDQU32         64(DX), Z15
+	VCVTDQ2PS         Z16, Z16
+	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
+	VFMADD231PS       Z17, Z16, Z15
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
+	VMOVUPS           Z15, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens2
+	VBROADCASTI64X4   48(DI), Z5
+	VINSERTI64X4      $0x01, 48(R8), Z5, Z5
+	VBROADCASTI64X4   48(DI)(BX*1), Z6
+	VINSERTI64X4      $0x01, 48(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4   48(DI)(BX*2), Z7
+	VINSERTI64X4      $0x01, 48(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4   48(DI)(SI*1), Z8
+	VINSERTI64X4      $0x01, 48(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -28788,14 +28942,14 @@ tokens2:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   48(R8), Z6
-	VINSERTI64X4      $0x01, 48(R9), Z6, Z6
-	VBROADCASTI64X4   48(R8)(DX*1), Z10
-	VINSERTI64X4      $0x01, 48(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4   48(R8)(DX*2), Z11
-	VINSERTI64X4      $0x01, 48(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4   48(R8)(BX*1), Z12
-	VINSERTI64X4      $0x01, 48(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4   48(R9), Z6
+	VINSERTI64X4      $0x01, 48(R10), Z6, Z6
+	VBROADCASTI64X4   48(R9)(BX*1), Z10
+	VINSERTI64X4      $0x01, 48(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4   48(R9)(BX*2), Z11
+	VINSERTI64X4      $0x01, 48(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4   48(R9)(SI*1), Z12
+	VINSERTI64X4      $0x01, 48(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -28828,34 +28982,68 @@ tokens2:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z22, Z22
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              4096(SP), R14
-	PREFETCHT1        576(R12)
-	PREFETCHT1        640(R12)
-	PREFETCHT1        704(R12)
-	PREFETCHT1        768(R12)
-	PREFETCHT1        832(R12)
-	XORQ              CX, CX
+	LEAQ              4096(SP), DX
+	PREFETCHT1        576(AX)
+	PREFETCHT1        640(AX)
+	PREFETCHT1        704(AX)
+	PREFETCHT1        768(AX)
+	PREFETCHT1        832(AX)
+	IMUL3Q            $0x02, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens3:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     64(R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST     68(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST     72(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST     76(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST     80(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST     84(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST     88(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST     92(R10)(CX*8), Z20, Z23
-	VMOVDQU32         (R14), Z24
+	VXORPS            Z24, Z24, Z24
+	VBROADCASTI32X4   (R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z9, Z23
+	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z9, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z14, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z14, Z24
+	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4   16(R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z17, Z23
+	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z17, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z18, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z18, Z24
+	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
+	VMOVDQU32         (DX), Z25
 	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       8(R11)(CX*1), Z21, Z25
-	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 8(R13)(CX*1), Z22, Z24
-	VMOVUPS           Z24, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens3
+	VMULPS.BCST       (R13)(R11*1), Z21, Z26
+	VFMADD231PS       Z26, Z23, Z25
+	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
+	VMOVUPS           Z25, (DX)
+	VMOVDQU32         64(DX), Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
+	VFMADD231PS       Z25, Z24, Z23
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
+	VMOVUPS           Z23, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens3
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPSRLD            $0x04, Z8, Z8
@@ -28880,41 +29068,75 @@ tokens3:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              6144(SP), R14
-	PREFETCHT1        896(R12)
-	PREFETCHT1        960(R12)
-	PREFETCHT1        1024(R12)
-	PREFETCHT1        1088(R12)
-	XORQ              CX, CX
+	LEAQ              6144(SP), DX
+	PREFETCHT1        896(AX)
+	PREFETCHT1        960(AX)
+	PREFETCHT1        1024(AX)
+	PREFETCHT1        1088(AX)
+	IMUL3Q            $0x03, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens4:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     96(R10)(CX*8), Z9, Z15
-	VPDPBUSD.BCST     100(R10)(CX*8), Z8, Z15
-	VPDPBUSD.BCST     104(R10)(CX*8), Z5, Z15
-	VPDPBUSD.BCST     108(R10)(CX*8), Z7, Z15
-	VPDPBUSD.BCST     112(R10)(CX*8), Z10, Z15
-	VPDPBUSD.BCST     116(R10)(CX*8), Z6, Z15
-	VPDPBUSD.BCST     120(R10)(CX*8), Z11, Z15
-	VPDPBUSD.BCST     124(R10)(CX*8), Z12, Z15
-	VMOVDQU32         (R14), Z16
+	VXORPS            Z16, Z16, Z16
+	VBROADCASTI32X4   (R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z9, Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z9, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z8, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z8, Z16
+	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
+	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
+	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
+	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
+	VBROADCASTI32X4   16(R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z10, Z15
+	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z10, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z6, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z6, Z16
+	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
+	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
+	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
+	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
+	VMOVDQU32         (DX), Z17
 	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       12(R11)(CX*1), Z13, Z17
-	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 12(R13)(CX*1), Z14, Z16
-	VMOVUPS           Z16, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens4
-	VBROADCASTI64X4   80(SI), Z5
-	VINSERTI64X4      $0x01, 80(DI), Z5, Z5
-	VBROADCASTI64X4   80(SI)(DX*1), Z6
-	VINSERTI64X4      $0x01, 80(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4   80(SI)(DX*2), Z7
-	VINSERTI64X4      $0x01, 80(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4   80(SI)(BX*1), Z8
-	VINSERTI64X4      $0x01, 80(DI)(BX*1), Z8, Z8
+	VMULPS.BCST       (R13)(R11*1), Z13, Z18
+	VFMADD231PS       Z18, Z15, Z17
+	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
+	VMOVUPS           Z17, (DX)
+	VMOVDQU32         64(DX), Z15
+	VCVTDQ2PS         Z16, Z16
+	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
+	VFMADD231PS       Z17, Z16, Z15
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
+	VMOVUPS           Z15, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens4
+	VBROADCASTI64X4   80(DI), Z5
+	VINSERTI64X4      $0x01, 80(R8), Z5, Z5
+	VBROADCASTI64X4   80(DI)(BX*1), Z6
+	VINSERTI64X4      $0x01, 80(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4   80(DI)(BX*2), Z7
+	VINSERTI64X4      $0x01, 80(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4   80(DI)(SI*1), Z8
+	VINSERTI64X4      $0x01, 80(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -28923,14 +29145,14 @@ tokens4:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   80(R8), Z6
-	VINSERTI64X4      $0x01, 80(R9), Z6, Z6
-	VBROADCASTI64X4   80(R8)(DX*1), Z10
-	VINSERTI64X4      $0x01, 80(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4   80(R8)(DX*2), Z11
-	VINSERTI64X4      $0x01, 80(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4   80(R8)(BX*1), Z12
-	VINSERTI64X4      $0x01, 80(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4   80(R9), Z6
+	VINSERTI64X4      $0x01, 80(R10), Z6, Z6
+	VBROADCASTI64X4   80(R9)(BX*1), Z10
+	VINSERTI64X4      $0x01, 80(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4   80(R9)(BX*2), Z11
+	VINSERTI64X4      $0x01, 80(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4   80(R9)(SI*1), Z12
+	VINSERTI64X4      $0x01, 80(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -28966,34 +29188,68 @@ tokens4:
 	VMULPS            Z1, Z21, Z21
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              8192(SP), R14
-	PREFETCHT1        1152(R12)
-	PREFETCHT1        1216(R12)
-	PREFETCHT1        1280(R12)
-	PREFETCHT1        1344(R12)
-	PREFETCHT1        1408(R12)
-	XORQ              CX, CX
+	LEAQ              8192(SP), DX
+	PREFETCHT1        1152(AX)
+	PREFETCHT1        1216(AX)
+	PREFETCHT1        1280(AX)
+	PREFETCHT1        1344(AX)
+	PREFETCHT1        1408(AX)
+	IMUL3Q            $0x04, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens5:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     128(R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST     132(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST     136(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST     140(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST     144(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST     148(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST     152(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST     156(R10)(CX*8), Z20, Z23
-	VMOVDQU32         (R14), Z24
+	VXORPS            Z24, Z24, Z24
+	VBROADCASTI32X4   (R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z9, Z23
+	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z9, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z14, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z14, Z24
+	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4   16(R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z17, Z23
+	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z17, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z18, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z18, Z24
+	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
+	VMOVDQU32         (DX), Z25
 	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       16(R11)(CX*1), Z21, Z25
-	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 16(R13)(CX*1), Z22, Z24
-	VMOVUPS           Z24, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens5
+	VMULPS.BCST       (R13)(R11*1), Z21, Z26
+	VFMADD231PS       Z26, Z23, Z25
+	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
+	VMOVUPS           Z25, (DX)
+	VMOVDQU32         64(DX), Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
+	VFMADD231PS       Z25, Z24, Z23
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
+	VMOVUPS           Z23, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens5
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPSRLD            $0x04, Z8, Z8
@@ -29022,41 +29278,75 @@ tokens5:
 	VMULPS            Z1, Z13, Z13
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              10240(SP), R14
-	PREFETCHT1        1472(R12)
-	PREFETCHT1        1536(R12)
-	PREFETCHT1        1600(R12)
-	PREFETCHT1        1664(R12)
-	XORQ              CX, CX
+	LEAQ              10240(SP), DX
+	PREFETCHT1        1472(AX)
+	PREFETCHT1        1536(AX)
+	PREFETCHT1        1600(AX)
+	PREFETCHT1        1664(AX)
+	IMUL3Q            $0x05, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens6:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     160(R10)(CX*8), Z9, Z15
-	VPDPBUSD.BCST     164(R10)(CX*8), Z8, Z15
-	VPDPBUSD.BCST     168(R10)(CX*8), Z5, Z15
-	VPDPBUSD.BCST     172(R10)(CX*8), Z7, Z15
-	VPDPBUSD.BCST     176(R10)(CX*8), Z10, Z15
-	VPDPBUSD.BCST     180(R10)(CX*8), Z6, Z15
-	VPDPBUSD.BCST     184(R10)(CX*8), Z11, Z15
-	VPDPBUSD.BCST     188(R10)(CX*8), Z12, Z15
-	VMOVDQU32         (R14), Z16
+	VXORPS            Z16, Z16, Z16
+	VBROADCASTI32X4   (R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z9, Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z9, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z8, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z8, Z16
+	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
+	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
+	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
+	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
+	VBROADCASTI32X4   16(R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z10, Z15
+	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z10, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z6, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z6, Z16
+	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
+	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
+	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
+	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
+	VMOVDQU32         (DX), Z17
 	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       20(R11)(CX*1), Z13, Z17
-	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 20(R13)(CX*1), Z14, Z16
-	VMOVUPS           Z16, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens6
-	VBROADCASTI64X4   112(SI), Z5
-	VINSERTI64X4      $0x01, 112(DI), Z5, Z5
-	VBROADCASTI64X4   112(SI)(DX*1), Z6
-	VINSERTI64X4      $0x01, 112(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4   112(SI)(DX*2), Z7
-	VINSERTI64X4      $0x01, 112(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4   112(SI)(BX*1), Z8
-	VINSERTI64X4      $0x01, 112(DI)(BX*1), Z8, Z8
+	VMULPS.BCST       (R13)(R11*1), Z13, Z18
+	VFMADD231PS       Z18, Z15, Z17
+	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
+	VMOVUPS           Z17, (DX)
+	VMOVDQU32         64(DX), Z15
+	VCVTDQ2PS         Z16, Z16
+	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
+	VFMADD231PS       Z17, Z16, Z15
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
+	VMOVUPS           Z15, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens6
+	VBROADCASTI64X4   112(DI), Z5
+	VINSERTI64X4      $0x01, 112(R8), Z5, Z5
+	VBROADCASTI64X4   112(DI)(BX*1), Z6
+	VINSERTI64X4      $0x01, 112(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4   112(DI)(BX*2), Z7
+	VINSERTI64X4      $0x01, 112(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4   112(DI)(SI*1), Z8
+	VINSERTI64X4      $0x01, 112(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -29065,14 +29355,14 @@ tokens6:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   112(R8), Z6
-	VINSERTI64X4      $0x01, 112(R9), Z6, Z6
-	VBROADCASTI64X4   112(R8)(DX*1), Z10
-	VINSERTI64X4      $0x01, 112(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4   112(R8)(DX*2), Z11
-	VINSERTI64X4      $0x01, 112(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4   112(R8)(BX*1), Z12
-	VINSERTI64X4      $0x01, 112(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4   112(R9), Z6
+	VINSERTI64X4      $0x01, 112(R10), Z6, Z6
+	VBROADCASTI64X4   112(R9)(BX*1), Z10
+	VINSERTI64X4      $0x01, 112(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4   112(R9)(BX*2), Z11
+	VINSERTI64X4      $0x01, 112(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4   112(R9)(SI*1), Z12
+	VINSERTI64X4      $0x01, 112(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -29109,34 +29399,68 @@ tokens6:
 	VMULPS            Z1, Z21, Z21
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              12288(SP), R14
-	PREFETCHT1        1728(R12)
-	PREFETCHT1        1792(R12)
-	PREFETCHT1        1856(R12)
-	PREFETCHT1        1920(R12)
-	PREFETCHT1        1984(R12)
-	XORQ              CX, CX
+	LEAQ              12288(SP), DX
+	PREFETCHT1        1728(AX)
+	PREFETCHT1        1792(AX)
+	PREFETCHT1        1856(AX)
+	PREFETCHT1        1920(AX)
+	PREFETCHT1        1984(AX)
+	IMUL3Q            $0x06, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens7:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     192(R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST     196(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST     200(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST     204(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST     208(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST     212(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST     216(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST     220(R10)(CX*8), Z20, Z23
-	VMOVDQU32         (R14), Z24
+	VXORPS            Z24, Z24, Z24
+	VBROADCASTI32X4   (R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z9, Z23
+	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z9, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z14, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z14, Z24
+	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4   16(R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z17, Z23
+	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z17, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z18, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z18, Z24
+	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
+	VMOVDQU32         (DX), Z25
 	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       24(R11)(CX*1), Z21, Z25
-	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 24(R13)(CX*1), Z22, Z24
-	VMOVUPS           Z24, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens7
+	VMULPS.BCST       (R13)(R11*1), Z21, Z26
+	VFMADD231PS       Z26, Z23, Z25
+	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
+	VMOVUPS           Z25, (DX)
+	VMOVDQU32         64(DX), Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
+	VFMADD231PS       Z25, Z24, Z23
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
+	VMOVUPS           Z23, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens7
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPSRLD            $0x04, Z8, Z8
@@ -29165,63 +29489,99 @@ tokens7:
 	VMULPS            Z1, Z13, Z13
 	VCVTDQ2PS         Z4, Z4
 	VMULPS            Z3, Z4, Z4
-	LEAQ              14336(SP), R14
-	PREFETCHT1        2048(R12)
-	PREFETCHT1        2112(R12)
-	PREFETCHT1        2176(R12)
-	PREFETCHT1        2240(R12)
-	XORQ              CX, CX
+	LEAQ              14336(SP), DX
+	PREFETCHT1        2048(AX)
+	PREFETCHT1        2112(AX)
+	PREFETCHT1        2176(AX)
+	PREFETCHT1        2240(AX)
+	IMUL3Q            $0x07, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens8:
 	VXORPS            Z0, Z0, Z0
-	VPDPBUSD.BCST     224(R10)(CX*8), Z9, Z0
-	VPDPBUSD.BCST     228(R10)(CX*8), Z8, Z0
-	VPDPBUSD.BCST     232(R10)(CX*8), Z5, Z0
-	VPDPBUSD.BCST     236(R10)(CX*8), Z7, Z0
-	VPDPBUSD.BCST     240(R10)(CX*8), Z10, Z0
-	VPDPBUSD.BCST     244(R10)(CX*8), Z6, Z0
-	VPDPBUSD.BCST     248(R10)(CX*8), Z11, Z0
-	VPDPBUSD.BCST     252(R10)(CX*8), Z12, Z0
-	VMOVDQU32         (R14), Z1
+	VXORPS            Z1, Z1, Z1
+	VBROADCASTI32X4   (R12)(R11*8), Z2
+	VPSHUFD           $0x00, Z2, Z3
+	VPDPBUSD          Z3, Z9, Z0
+	VBROADCASTI32X4   32(R12)(R11*8), Z3
+	VPSHUFD           $0x00, Z3, Z14
+	VPDPBUSD          Z14, Z9, Z1
+	VPSHUFD           $0x55, Z2, Z2
+	VPDPBUSD          Z2, Z8, Z0
+	VPSHUFD           $0x55, Z3, Z2
+	VPDPBUSD          Z2, Z8, Z1
+	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z0
+	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z1
+	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z0
+	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z1
+	VBROADCASTI32X4   16(R12)(R11*8), Z2
+	VPSHUFD           $0x00, Z2, Z3
+	VPDPBUSD          Z3, Z10, Z0
+	VBROADCASTI32X4   48(R12)(R11*8), Z3
+	VPSHUFD           $0x00, Z3, Z14
+	VPDPBUSD          Z14, Z10, Z1
+	VPSHUFD           $0x55, Z2, Z2
+	VPDPBUSD          Z2, Z6, Z0
+	VPSHUFD           $0x55, Z3, Z2
+	VPDPBUSD          Z2, Z6, Z1
+	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z0
+	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z1
+	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z0
+	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z1
+	VMOVDQU32         (DX), Z2
 	VCVTDQ2PS         Z0, Z0
-	VMULPS.BCST       28(R11)(CX*1), Z13, Z2
-	VFMADD231PS       Z2, Z0, Z1
-	VFNMADD231PS.BCST 28(R13)(CX*1), Z4, Z1
-	VMOVUPS           Z1, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens8
-	ADDQ              $+144, SI
+	VMULPS.BCST       (R13)(R11*1), Z13, Z3
+	VFMADD231PS       Z3, Z0, Z2
+	VFNMADD231PS.BCST (R14)(R11*1), Z4, Z2
+	VMOVUPS           Z2, (DX)
+	VMOVDQU32         64(DX), Z0
+	VCVTDQ2PS         Z1, Z1
+	VMULPS.BCST       4(R13)(R11*1), Z13, Z2
+	VFMADD231PS       Z2, Z1, Z0
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z4, Z0
+	VMOVUPS           Z0, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens8
 	ADDQ              $+144, DI
 	ADDQ              $+144, R8
 	ADDQ              $+144, R9
-	ADDQ              $+2304, R12
-	ADDQ              $+256, R10
-	ADDQ              $+32, R11
-	ADDQ              $+32, R13
+	ADDQ              $+144, R10
+	ADDQ              $+2304, AX
+	IMUL3Q            $0x08, CX, DX
+	ADDQ              DX, scale+48(FP)
+	ADDQ              DX, sum+56(FP)
+	SHLQ              $0x03, DX
+	ADDQ              DX, q+40(FP)
 	DECQ              nb+16(FP)
 	JNZ               group
-	MOVQ              y+72(FP), CX
-	MOVQ              ldy+80(FP), DX
-	MOVQ              tokens+24(FP), SI
-	SHLQ              $0x02, DX
-	LEAQ              (SP), BX
+	MOVQ              y+80(FP), AX
+	MOVQ              ldy+88(FP), CX
+	MOVQ              tokens+24(FP), BX
+	SHLQ              $0x02, CX
+	LEAQ              (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
-	VADDPS  (BX), Z0, Z0
-	VADDPS  2048(BX), Z0, Z0
-	VADDPS  4096(BX), Z0, Z0
-	VADDPS  6144(BX), Z0, Z0
-	VADDPS  8192(BX), Z0, Z0
-	VADDPS  10240(BX), Z0, Z0
-	VADDPS  12288(BX), Z0, Z0
-	VADDPS  14336(BX), Z0, Z0
-	VMOVUPS Z0, (CX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	SUBQ    AX, SI
+	VADDPS  (DX), Z0, Z0
+	VADDPS  2048(DX), Z0, Z0
+	VADDPS  4096(DX), Z0, Z0
+	VADDPS  6144(DX), Z0, Z0
+	VADDPS  8192(DX), Z0, Z0
+	VADDPS  10240(DX), Z0, Z0
+	VADDPS  12288(DX), Z0, Z0
+	VADDPS  14336(DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x04, BX
 	JNZ     out
 	VZEROUPPER
 	RET
@@ -29717,53 +30077,48 @@ group:
 	VZEROUPPER
 	RET
 
-// func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ5_K(SB), $16896-88
-	MOVQ   nb+16(FP), AX
-	SHLQ   $0x02, AX
-	MOVQ   stride+8(FP), DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   w+0(FP), CX
-	MOVQ   CX, SI
-	LEAQ   (SI)(DX*4), DI
-	LEAQ   (DI)(DX*4), R8
-	LEAQ   (R8)(DX*4), R9
+TEXT ·avx512StripQ5_K(SB), $16896-96
+	MOVQ   near+32(FP), AX
+	MOVQ   ld+72(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   stride+8(FP), BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   w+0(FP), DX
+	MOVQ   DX, DI
+	LEAQ   (DI)(BX*4), R8
+	LEAQ   (R8)(BX*4), R9
+	LEAQ   (R9)(BX*4), R10
 	SHRQ   $0x03, nb+16(FP)
-	MOVQ   q+40(FP), R10
-	MOVQ   scale+48(FP), R11
-	MOVQ   near+32(FP), R12
-	MOVQ   sum+56(FP), R13
-	MOVQ   tokens+24(FP), R14
+	MOVQ   tokens+24(FP), R11
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), CX
+	LEAQ   (SP), DX
 
 clear:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z0, 2048(CX)
-	VMOVUPS Z0, 4096(CX)
-	VMOVUPS Z0, 6144(CX)
-	VMOVUPS Z0, 8192(CX)
-	VMOVUPS Z0, 10240(CX)
-	VMOVUPS Z0, 12288(CX)
-	VMOVUPS Z0, 14336(CX)
-	ADDQ    $0x40, CX
-	DECQ    R14
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z0, 2048(DX)
+	VMOVUPS Z0, 4096(DX)
+	VMOVUPS Z0, 6144(DX)
+	VMOVUPS Z0, 8192(DX)
+	VMOVUPS Z0, 10240(DX)
+	VMOVUPS Z0, 12288(DX)
+	VMOVUPS Z0, 14336(DX)
+	ADDQ    $0x40, DX
+	DECQ    R11
 	JNZ     clear
-	MOVQ    tokens+24(FP), R14
-	IMULQ   AX, R14
-	MOVQ    R14, tokens+24(FP)
-	LEAQ    (SP), CX
+	SHLQ    $0x02, tokens+24(FP)
+	LEAQ    (SP), DX
 
 group:
-	VBROADCASTI64X4 16(SI), Z0
-	VINSERTI64X4    $0x01, 16(DI), Z0, Z0
-	VBROADCASTI64X4 16(SI)(DX*1), Z1
-	VINSERTI64X4    $0x01, 16(DI)(DX*1), Z1, Z1
-	VBROADCASTI64X4 16(SI)(DX*2), Z2
-	VINSERTI64X4    $0x01, 16(DI)(DX*2), Z2, Z2
-	VBROADCASTI64X4 16(SI)(BX*1), Z3
-	VINSERTI64X4    $0x01, 16(DI)(BX*1), Z3, Z3
+	VBROADCASTI64X4 16(DI), Z0
+	VINSERTI64X4    $0x01, 16(R8), Z0, Z0
+	VBROADCASTI64X4 16(DI)(BX*1), Z1
+	VINSERTI64X4    $0x01, 16(R8)(BX*1), Z1, Z1
+	VBROADCASTI64X4 16(DI)(BX*2), Z2
+	VINSERTI64X4    $0x01, 16(R8)(BX*2), Z2, Z2
+	VBROADCASTI64X4 16(DI)(SI*1), Z3
+	VINSERTI64X4    $0x01, 16(R8)(SI*1), Z3, Z3
 	VPUNPCKHDQ      Z1, Z0, Z4
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z3, Z2, Z1
@@ -29772,14 +30127,14 @@ group:
 	VPUNPCKHQDQ     Z2, Z0, Z0
 	VPUNPCKLQDQ     Z1, Z4, Z2
 	VPUNPCKHQDQ     Z1, Z4, Z4
-	VBROADCASTI64X4 16(R8), Z1
-	VINSERTI64X4    $0x01, 16(R9), Z1, Z1
-	VBROADCASTI64X4 16(R8)(DX*1), Z5
-	VINSERTI64X4    $0x01, 16(R9)(DX*1), Z5, Z5
-	VBROADCASTI64X4 16(R8)(DX*2), Z6
-	VINSERTI64X4    $0x01, 16(R9)(DX*2), Z6, Z6
-	VBROADCASTI64X4 16(R8)(BX*1), Z7
-	VINSERTI64X4    $0x01, 16(R9)(BX*1), Z7, Z7
+	VBROADCASTI64X4 16(R9), Z1
+	VINSERTI64X4    $0x01, 16(R10), Z1, Z1
+	VBROADCASTI64X4 16(R9)(BX*1), Z5
+	VINSERTI64X4    $0x01, 16(R10)(BX*1), Z5, Z5
+	VBROADCASTI64X4 16(R9)(BX*2), Z6
+	VINSERTI64X4    $0x01, 16(R10)(BX*2), Z6, Z6
+	VBROADCASTI64X4 16(R9)(SI*1), Z7
+	VINSERTI64X4    $0x01, 16(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z1, Z8
 	VPUNPCKLDQ      Z5, Z1, Z1
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -29804,22 +30159,22 @@ group:
 	VMOVDQU32       Z1, 16704(SP)
 	VMOVDQU32       Z6, 16768(SP)
 	VMOVDQU32       Z8, 16832(SP)
-	VBROADCASTI32X4 (SI), Z0
-	VINSERTI32X4    $0x01, (DI), Z0, Z0
-	VINSERTI32X4    $0x02, (R8), Z0, Z0
-	VINSERTI32X4    $0x03, (R9), Z0, Z0
-	VBROADCASTI32X4 (SI)(DX*1), Z1
-	VINSERTI32X4    $0x01, (DI)(DX*1), Z1, Z1
-	VINSERTI32X4    $0x02, (R8)(DX*1), Z1, Z1
-	VINSERTI32X4    $0x03, (R9)(DX*1), Z1, Z1
-	VBROADCASTI32X4 (SI)(DX*2), Z2
-	VINSERTI32X4    $0x01, (DI)(DX*2), Z2, Z2
-	VINSERTI32X4    $0x02, (R8)(DX*2), Z2, Z2
-	VINSERTI32X4    $0x03, (R9)(DX*2), Z2, Z2
-	VBROADCASTI32X4 (SI)(BX*1), Z3
-	VINSERTI32X4    $0x01, (DI)(BX*1), Z3, Z3
-	VINSERTI32X4    $0x02, (R8)(BX*1), Z3, Z3
-	VINSERTI32X4    $0x03, (R9)(BX*1), Z3, Z3
+	VBROADCASTI32X4 (DI), Z0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VBROADCASTI32X4 (DI)(BX*1), Z1
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z1, Z1
+	VBROADCASTI32X4 (DI)(BX*2), Z2
+	VINSERTI32X4    $0x01, (R8)(BX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(BX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(BX*2), Z2, Z2
+	VBROADCASTI32X4 (DI)(SI*1), Z3
+	VINSERTI32X4    $0x01, (R8)(SI*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(SI*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(SI*1), Z3, Z3
 	VPUNPCKHDQ      Z1, Z0, Z4
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z3, Z2, Z1
@@ -29833,14 +30188,14 @@ group:
 	VPSRLD          $0x10, Z3, Z3
 	VPMOVDW         Z3, Y3
 	VCVTPH2PS       Y3, Z3
-	VBROADCASTI64X4 48(SI), Z5
-	VINSERTI64X4    $0x01, 48(DI), Z5, Z5
-	VBROADCASTI64X4 48(SI)(DX*1), Z6
-	VINSERTI64X4    $0x01, 48(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4 48(SI)(DX*2), Z7
-	VINSERTI64X4    $0x01, 48(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4 48(SI)(BX*1), Z8
-	VINSERTI64X4    $0x01, 48(DI)(BX*1), Z8, Z8
+	VBROADCASTI64X4 48(DI), Z5
+	VINSERTI64X4    $0x01, 48(R8), Z5, Z5
+	VBROADCASTI64X4 48(DI)(BX*1), Z6
+	VINSERTI64X4    $0x01, 48(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4 48(DI)(BX*2), Z7
+	VINSERTI64X4    $0x01, 48(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4 48(DI)(SI*1), Z8
+	VINSERTI64X4    $0x01, 48(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z5, Z9
 	VPUNPCKLDQ      Z6, Z5, Z5
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -29849,14 +30204,14 @@ group:
 	VPUNPCKHQDQ     Z7, Z5, Z5
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 48(R8), Z6
-	VINSERTI64X4    $0x01, 48(R9), Z6, Z6
-	VBROADCASTI64X4 48(R8)(DX*1), Z10
-	VINSERTI64X4    $0x01, 48(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4 48(R8)(DX*2), Z11
-	VINSERTI64X4    $0x01, 48(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4 48(R8)(BX*1), Z12
-	VINSERTI64X4    $0x01, 48(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4 48(R9), Z6
+	VINSERTI64X4    $0x01, 48(R10), Z6, Z6
+	VBROADCASTI64X4 48(R9)(BX*1), Z10
+	VINSERTI64X4    $0x01, 48(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4 48(R9)(BX*2), Z11
+	VINSERTI64X4    $0x01, 48(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4 48(R9)(SI*1), Z12
+	VINSERTI64X4    $0x01, 48(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -29903,35 +30258,69 @@ group:
 	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z2, Z22
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z3, Z22, Z22
-	LEAQ            (SP), R14
-	PREFETCHT1      (R12)
-	PREFETCHT1      64(R12)
-	PREFETCHT1      128(R12)
-	PREFETCHT1      192(R12)
-	PREFETCHT1      256(R12)
-	PREFETCHT1      320(R12)
-	XORQ            CX, CX
+	LEAQ            (SP), DX
+	PREFETCHT1      (AX)
+	PREFETCHT1      64(AX)
+	PREFETCHT1      128(AX)
+	PREFETCHT1      192(AX)
+	PREFETCHT1      256(AX)
+	PREFETCHT1      320(AX)
+	IMUL3Q          $0x00, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            sum+56(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens1:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     (R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST     4(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST     8(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST     12(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST     16(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST     20(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST     24(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST     28(R10)(CX*8), Z20, Z23
-	VMOVDQU32         (R14), Z24
+	VXORPS            Z24, Z24, Z24
+	VBROADCASTI32X4   (R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z9, Z23
+	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z9, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z14, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z14, Z24
+	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4   16(R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z17, Z23
+	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z17, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z18, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z18, Z24
+	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
+	VMOVDQU32         (DX), Z25
 	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R11)(CX*1), Z21, Z25
-	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST (R13)(CX*1), Z22, Z24
-	VMOVUPS           Z24, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens1
+	VMULPS.BCST       (R13)(R11*1), Z21, Z26
+	VFMADD231PS       Z26, Z23, Z25
+	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
+	VMOVUPS           Z25, (DX)
+	VMOVDQU32         64(DX), Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
+	VFMADD231PS       Z25, Z24, Z23
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
+	VMOVUPS           Z23, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens1
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPRORD            $0x1d, 16384(SP), Z10
@@ -29972,42 +30361,76 @@ tokens1:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              2048(SP), R14
-	PREFETCHT1        384(R12)
-	PREFETCHT1        448(R12)
-	PREFETCHT1        512(R12)
-	PREFETCHT1        576(R12)
-	PREFETCHT1        640(R12)
-	XORQ              CX, CX
+	LEAQ              2048(SP), DX
+	PREFETCHT1        384(AX)
+	PREFETCHT1        448(AX)
+	PREFETCHT1        512(AX)
+	PREFETCHT1        576(AX)
+	PREFETCHT1        640(AX)
+	IMUL3Q            $0x01, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens2:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     32(R10)(CX*8), Z9, Z15
-	VPDPBUSD.BCST     36(R10)(CX*8), Z8, Z15
-	VPDPBUSD.BCST     40(R10)(CX*8), Z5, Z15
-	VPDPBUSD.BCST     44(R10)(CX*8), Z7, Z15
-	VPDPBUSD.BCST     48(R10)(CX*8), Z10, Z15
-	VPDPBUSD.BCST     52(R10)(CX*8), Z6, Z15
-	VPDPBUSD.BCST     56(R10)(CX*8), Z11, Z15
-	VPDPBUSD.BCST     60(R10)(CX*8), Z12, Z15
-	VMOVDQU32         (R14), Z16
+	VXORPS            Z16, Z16, Z16
+	VBROADCASTI32X4   (R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z9, Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z9, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z8, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z8, Z16
+	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
+	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
+	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
+	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
+	VBROADCASTI32X4   16(R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z10, Z15
+	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z10, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z6, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z6, Z16
+	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
+	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
+	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
+	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
+	VMOVDQU32         (DX), Z17
 	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       4(R11)(CX*1), Z13, Z17
-	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 4(R13)(CX*1), Z14, Z16
-	VMOVUPS           Z16, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens2
-	VBROADCASTI64X4   80(SI), Z5
-	VINSERTI64X4      $0x01, 80(DI), Z5, Z5
-	VBROADCASTI64X4   80(SI)(DX*1), Z6
-	VINSERTI64X4      $0x01, 80(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4   80(SI)(DX*2), Z7
-	VINSERTI64X4      $0x01, 80(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4   80(SI)(BX*1), Z8
-	VINSERTI64X4      $0x01, 80(DI)(BX*1), Z8, Z8
+	VMULPS.BCST       (R13)(R11*1), Z13, Z18
+	VFMADD231PS       Z18, Z15, Z17
+	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
+	VMOVUPS           Z17, (DX)
+	VMOVDQU32         64(DX), Z15
+	VCVTDQ2PS         Z16, Z16
+	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
+	VFMADD231PS       Z17, Z16, Z15
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
+	VMOVUPS           Z15, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens2
+	VBROADCASTI64X4   80(DI), Z5
+	VINSERTI64X4      $0x01, 80(R8), Z5, Z5
+	VBROADCASTI64X4   80(DI)(BX*1), Z6
+	VINSERTI64X4      $0x01, 80(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4   80(DI)(BX*2), Z7
+	VINSERTI64X4      $0x01, 80(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4   80(DI)(SI*1), Z8
+	VINSERTI64X4      $0x01, 80(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -30016,14 +30439,14 @@ tokens2:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   80(R8), Z6
-	VINSERTI64X4      $0x01, 80(R9), Z6, Z6
-	VBROADCASTI64X4   80(R8)(DX*1), Z10
-	VINSERTI64X4      $0x01, 80(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4   80(R8)(DX*2), Z11
-	VINSERTI64X4      $0x01, 80(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4   80(R8)(BX*1), Z12
-	VINSERTI64X4      $0x01, 80(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4   80(R9), Z6
+	VINSERTI64X4      $0x01, 80(R10), Z6, Z6
+	VBROADCASTI64X4   80(R9)(BX*1), Z10
+	VINSERTI64X4      $0x01, 80(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4   80(R9)(BX*2), Z11
+	VINSERTI64X4      $0x01, 80(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4   80(R9)(SI*1), Z12
+	VINSERTI64X4      $0x01, 80(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -30072,35 +30495,69 @@ tokens2:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z22, Z22
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              4096(SP), R14
-	PREFETCHT1        704(R12)
-	PREFETCHT1        768(R12)
-	PREFETCHT1        832(R12)
-	PREFETCHT1        896(R12)
-	PREFETCHT1        960(R12)
-	PREFETCHT1        1024(R12)
-	XORQ              CX, CX
+	LEAQ              4096(SP), DX
+	PREFETCHT1        704(AX)
+	PREFETCHT1        768(AX)
+	PREFETCHT1        832(AX)
+	PREFETCHT1        896(AX)
+	PREFETCHT1        960(AX)
+	PREFETCHT1        1024(AX)
+	IMUL3Q            $0x02, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens3:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     64(R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST     68(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST     72(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST     76(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST     80(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST     84(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST     88(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST     92(R10)(CX*8), Z20, Z23
-	VMOVDQU32         (R14), Z24
+	VXORPS            Z24, Z24, Z24
+	VBROADCASTI32X4   (R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z9, Z23
+	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z9, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z14, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z14, Z24
+	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4   16(R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z17, Z23
+	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z17, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z18, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z18, Z24
+	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
+	VMOVDQU32         (DX), Z25
 	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       8(R11)(CX*1), Z21, Z25
-	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 8(R13)(CX*1), Z22, Z24
-	VMOVUPS           Z24, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens3
+	VMULPS.BCST       (R13)(R11*1), Z21, Z26
+	VFMADD231PS       Z26, Z23, Z25
+	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
+	VMOVUPS           Z25, (DX)
+	VMOVDQU32         64(DX), Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
+	VFMADD231PS       Z25, Z24, Z23
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
+	VMOVUPS           Z23, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens3
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPRORD            $0x1f, 16384(SP), Z10
@@ -30141,42 +30598,76 @@ tokens3:
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              6144(SP), R14
-	PREFETCHT1        1088(R12)
-	PREFETCHT1        1152(R12)
-	PREFETCHT1        1216(R12)
-	PREFETCHT1        1280(R12)
-	PREFETCHT1        1344(R12)
-	XORQ              CX, CX
+	LEAQ              6144(SP), DX
+	PREFETCHT1        1088(AX)
+	PREFETCHT1        1152(AX)
+	PREFETCHT1        1216(AX)
+	PREFETCHT1        1280(AX)
+	PREFETCHT1        1344(AX)
+	IMUL3Q            $0x03, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens4:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     96(R10)(CX*8), Z9, Z15
-	VPDPBUSD.BCST     100(R10)(CX*8), Z8, Z15
-	VPDPBUSD.BCST     104(R10)(CX*8), Z5, Z15
-	VPDPBUSD.BCST     108(R10)(CX*8), Z7, Z15
-	VPDPBUSD.BCST     112(R10)(CX*8), Z10, Z15
-	VPDPBUSD.BCST     116(R10)(CX*8), Z6, Z15
-	VPDPBUSD.BCST     120(R10)(CX*8), Z11, Z15
-	VPDPBUSD.BCST     124(R10)(CX*8), Z12, Z15
-	VMOVDQU32         (R14), Z16
+	VXORPS            Z16, Z16, Z16
+	VBROADCASTI32X4   (R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z9, Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z9, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z8, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z8, Z16
+	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
+	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
+	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
+	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
+	VBROADCASTI32X4   16(R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z10, Z15
+	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z10, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z6, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z6, Z16
+	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
+	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
+	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
+	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
+	VMOVDQU32         (DX), Z17
 	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       12(R11)(CX*1), Z13, Z17
-	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 12(R13)(CX*1), Z14, Z16
-	VMOVUPS           Z16, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens4
-	VBROADCASTI64X4   112(SI), Z5
-	VINSERTI64X4      $0x01, 112(DI), Z5, Z5
-	VBROADCASTI64X4   112(SI)(DX*1), Z6
-	VINSERTI64X4      $0x01, 112(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4   112(SI)(DX*2), Z7
-	VINSERTI64X4      $0x01, 112(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4   112(SI)(BX*1), Z8
-	VINSERTI64X4      $0x01, 112(DI)(BX*1), Z8, Z8
+	VMULPS.BCST       (R13)(R11*1), Z13, Z18
+	VFMADD231PS       Z18, Z15, Z17
+	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
+	VMOVUPS           Z17, (DX)
+	VMOVDQU32         64(DX), Z15
+	VCVTDQ2PS         Z16, Z16
+	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
+	VFMADD231PS       Z17, Z16, Z15
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
+	VMOVUPS           Z15, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens4
+	VBROADCASTI64X4   112(DI), Z5
+	VINSERTI64X4      $0x01, 112(R8), Z5, Z5
+	VBROADCASTI64X4   112(DI)(BX*1), Z6
+	VINSERTI64X4      $0x01, 112(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4   112(DI)(BX*2), Z7
+	VINSERTI64X4      $0x01, 112(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4   112(DI)(SI*1), Z8
+	VINSERTI64X4      $0x01, 112(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -30185,14 +30676,14 @@ tokens4:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   112(R8), Z6
-	VINSERTI64X4      $0x01, 112(R9), Z6, Z6
-	VBROADCASTI64X4   112(R8)(DX*1), Z10
-	VINSERTI64X4      $0x01, 112(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4   112(R8)(DX*2), Z11
-	VINSERTI64X4      $0x01, 112(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4   112(R8)(BX*1), Z12
-	VINSERTI64X4      $0x01, 112(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4   112(R9), Z6
+	VINSERTI64X4      $0x01, 112(R10), Z6, Z6
+	VBROADCASTI64X4   112(R9)(BX*1), Z10
+	VINSERTI64X4      $0x01, 112(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4   112(R9)(BX*2), Z11
+	VINSERTI64X4      $0x01, 112(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4   112(R9)(SI*1), Z12
+	VINSERTI64X4      $0x01, 112(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -30244,35 +30735,69 @@ tokens4:
 	VMULPS            Z1, Z21, Z21
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              8192(SP), R14
-	PREFETCHT1        1408(R12)
-	PREFETCHT1        1472(R12)
-	PREFETCHT1        1536(R12)
-	PREFETCHT1        1600(R12)
-	PREFETCHT1        1664(R12)
-	PREFETCHT1        1728(R12)
-	XORQ              CX, CX
+	LEAQ              8192(SP), DX
+	PREFETCHT1        1408(AX)
+	PREFETCHT1        1472(AX)
+	PREFETCHT1        1536(AX)
+	PREFETCHT1        1600(AX)
+	PREFETCHT1        1664(AX)
+	PREFETCHT1        1728(AX)
+	IMUL3Q            $0x04, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens5:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     128(R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST     132(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST     136(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST     140(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST     144(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST     148(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST     152(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST     156(R10)(CX*8), Z20, Z23
-	VMOVDQU32         (R14), Z24
+	VXORPS            Z24, Z24, Z24
+	VBROADCASTI32X4   (R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z9, Z23
+	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z9, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z14, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z14, Z24
+	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4   16(R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z17, Z23
+	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z17, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z18, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z18, Z24
+	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
+	VMOVDQU32         (DX), Z25
 	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       16(R11)(CX*1), Z21, Z25
-	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 16(R13)(CX*1), Z22, Z24
-	VMOVUPS           Z24, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens5
+	VMULPS.BCST       (R13)(R11*1), Z21, Z26
+	VFMADD231PS       Z26, Z23, Z25
+	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
+	VMOVUPS           Z25, (DX)
+	VMOVDQU32         64(DX), Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
+	VFMADD231PS       Z25, Z24, Z23
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
+	VMOVUPS           Z23, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens5
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPRORD            $0x01, 16384(SP), Z10
@@ -30317,42 +30842,76 @@ tokens5:
 	VMULPS            Z1, Z13, Z13
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
-	LEAQ              10240(SP), R14
-	PREFETCHT1        1792(R12)
-	PREFETCHT1        1856(R12)
-	PREFETCHT1        1920(R12)
-	PREFETCHT1        1984(R12)
-	PREFETCHT1        2048(R12)
-	XORQ              CX, CX
+	LEAQ              10240(SP), DX
+	PREFETCHT1        1792(AX)
+	PREFETCHT1        1856(AX)
+	PREFETCHT1        1920(AX)
+	PREFETCHT1        1984(AX)
+	PREFETCHT1        2048(AX)
+	IMUL3Q            $0x05, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens6:
 	VXORPS            Z15, Z15, Z15
-	VPDPBUSD.BCST     160(R10)(CX*8), Z9, Z15
-	VPDPBUSD.BCST     164(R10)(CX*8), Z8, Z15
-	VPDPBUSD.BCST     168(R10)(CX*8), Z5, Z15
-	VPDPBUSD.BCST     172(R10)(CX*8), Z7, Z15
-	VPDPBUSD.BCST     176(R10)(CX*8), Z10, Z15
-	VPDPBUSD.BCST     180(R10)(CX*8), Z6, Z15
-	VPDPBUSD.BCST     184(R10)(CX*8), Z11, Z15
-	VPDPBUSD.BCST     188(R10)(CX*8), Z12, Z15
-	VMOVDQU32         (R14), Z16
+	VXORPS            Z16, Z16, Z16
+	VBROADCASTI32X4   (R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z9, Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z9, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z8, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z8, Z16
+	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
+	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
+	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
+	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
+	VBROADCASTI32X4   16(R12)(R11*8), Z17
+	VPSHUFD           $0x00, Z17, Z18
+	VPDPBUSD          Z18, Z10, Z15
+	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z10, Z16
+	VPSHUFD           $0x55, Z17, Z17
+	VPDPBUSD          Z17, Z6, Z15
+	VPSHUFD           $0x55, Z18, Z17
+	VPDPBUSD          Z17, Z6, Z16
+	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
+	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
+	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
+	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
+	VMOVDQU32         (DX), Z17
 	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       20(R11)(CX*1), Z13, Z17
-	VFMADD231PS       Z17, Z15, Z16
-	VFNMADD231PS.BCST 20(R13)(CX*1), Z14, Z16
-	VMOVUPS           Z16, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens6
-	VBROADCASTI64X4   144(SI), Z5
-	VINSERTI64X4      $0x01, 144(DI), Z5, Z5
-	VBROADCASTI64X4   144(SI)(DX*1), Z6
-	VINSERTI64X4      $0x01, 144(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4   144(SI)(DX*2), Z7
-	VINSERTI64X4      $0x01, 144(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4   144(SI)(BX*1), Z8
-	VINSERTI64X4      $0x01, 144(DI)(BX*1), Z8, Z8
+	VMULPS.BCST       (R13)(R11*1), Z13, Z18
+	VFMADD231PS       Z18, Z15, Z17
+	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
+	VMOVUPS           Z17, (DX)
+	VMOVDQU32         64(DX), Z15
+	VCVTDQ2PS         Z16, Z16
+	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
+	VFMADD231PS       Z17, Z16, Z15
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
+	VMOVUPS           Z15, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens6
+	VBROADCASTI64X4   144(DI), Z5
+	VINSERTI64X4      $0x01, 144(R8), Z5, Z5
+	VBROADCASTI64X4   144(DI)(BX*1), Z6
+	VINSERTI64X4      $0x01, 144(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4   144(DI)(BX*2), Z7
+	VINSERTI64X4      $0x01, 144(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4   144(DI)(SI*1), Z8
+	VINSERTI64X4      $0x01, 144(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ        Z6, Z5, Z9
 	VPUNPCKLDQ        Z6, Z5, Z5
 	VPUNPCKHDQ        Z8, Z7, Z6
@@ -30361,14 +30920,14 @@ tokens6:
 	VPUNPCKHQDQ       Z7, Z5, Z5
 	VPUNPCKLQDQ       Z6, Z9, Z7
 	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   144(R8), Z6
-	VINSERTI64X4      $0x01, 144(R9), Z6, Z6
-	VBROADCASTI64X4   144(R8)(DX*1), Z10
-	VINSERTI64X4      $0x01, 144(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4   144(R8)(DX*2), Z11
-	VINSERTI64X4      $0x01, 144(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4   144(R8)(BX*1), Z12
-	VINSERTI64X4      $0x01, 144(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4   144(R9), Z6
+	VINSERTI64X4      $0x01, 144(R10), Z6, Z6
+	VBROADCASTI64X4   144(R9)(BX*1), Z10
+	VINSERTI64X4      $0x01, 144(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4   144(R9)(BX*2), Z11
+	VINSERTI64X4      $0x01, 144(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4   144(R9)(SI*1), Z12
+	VINSERTI64X4      $0x01, 144(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ        Z10, Z6, Z13
 	VPUNPCKLDQ        Z10, Z6, Z6
 	VPUNPCKHDQ        Z12, Z11, Z10
@@ -30421,35 +30980,69 @@ tokens6:
 	VMULPS            Z1, Z21, Z21
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
-	LEAQ              12288(SP), R14
-	PREFETCHT1        2112(R12)
-	PREFETCHT1        2176(R12)
-	PREFETCHT1        2240(R12)
-	PREFETCHT1        2304(R12)
-	PREFETCHT1        2368(R12)
-	PREFETCHT1        2432(R12)
-	XORQ              CX, CX
+	LEAQ              12288(SP), DX
+	PREFETCHT1        2112(AX)
+	PREFETCHT1        2176(AX)
+	PREFETCHT1        2240(AX)
+	PREFETCHT1        2304(AX)
+	PREFETCHT1        2368(AX)
+	PREFETCHT1        2432(AX)
+	IMUL3Q            $0x06, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens7:
 	VXORPS            Z23, Z23, Z23
-	VPDPBUSD.BCST     192(R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST     196(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST     200(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST     204(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST     208(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST     212(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST     216(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST     220(R10)(CX*8), Z20, Z23
-	VMOVDQU32         (R14), Z24
+	VXORPS            Z24, Z24, Z24
+	VBROADCASTI32X4   (R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z9, Z23
+	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z9, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z14, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z14, Z24
+	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4   16(R12)(R11*8), Z25
+	VPSHUFD           $0x00, Z25, Z26
+	VPDPBUSD          Z26, Z17, Z23
+	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPSHUFD           $0x00, Z26, Z27
+	VPDPBUSD          Z27, Z17, Z24
+	VPSHUFD           $0x55, Z25, Z25
+	VPDPBUSD          Z25, Z18, Z23
+	VPSHUFD           $0x55, Z26, Z25
+	VPDPBUSD          Z25, Z18, Z24
+	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
+	VMOVDQU32         (DX), Z25
 	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       24(R11)(CX*1), Z21, Z25
-	VFMADD231PS       Z25, Z23, Z24
-	VFNMADD231PS.BCST 24(R13)(CX*1), Z22, Z24
-	VMOVUPS           Z24, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens7
+	VMULPS.BCST       (R13)(R11*1), Z21, Z26
+	VFMADD231PS       Z26, Z23, Z25
+	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
+	VMOVUPS           Z25, (DX)
+	VMOVDQU32         64(DX), Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
+	VFMADD231PS       Z25, Z24, Z23
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
+	VMOVUPS           Z23, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens7
 	VPSRLD            $0x04, Z10, Z9
 	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPRORD            $0x03, 16384(SP), Z10
@@ -30494,64 +31087,100 @@ tokens7:
 	VMULPS            Z1, Z13, Z13
 	VCVTDQ2PS         Z4, Z4
 	VMULPS            Z3, Z4, Z4
-	LEAQ              14336(SP), R14
-	PREFETCHT1        2496(R12)
-	PREFETCHT1        2560(R12)
-	PREFETCHT1        2624(R12)
-	PREFETCHT1        2688(R12)
-	PREFETCHT1        2752(R12)
-	XORQ              CX, CX
+	LEAQ              14336(SP), DX
+	PREFETCHT1        2496(AX)
+	PREFETCHT1        2560(AX)
+	PREFETCHT1        2624(AX)
+	PREFETCHT1        2688(AX)
+	PREFETCHT1        2752(AX)
+	IMUL3Q            $0x07, CX, R11
+	MOVQ              q+40(FP), R12
+	LEAQ              (R12)(R11*8), R12
+	MOVQ              scale+48(FP), R13
+	LEAQ              (R13)(R11*1), R13
+	MOVQ              sum+56(FP), R14
+	LEAQ              (R14)(R11*1), R14
+	XORQ              R11, R11
 
 tokens8:
 	VXORPS            Z0, Z0, Z0
-	VPDPBUSD.BCST     224(R10)(CX*8), Z9, Z0
-	VPDPBUSD.BCST     228(R10)(CX*8), Z8, Z0
-	VPDPBUSD.BCST     232(R10)(CX*8), Z5, Z0
-	VPDPBUSD.BCST     236(R10)(CX*8), Z7, Z0
-	VPDPBUSD.BCST     240(R10)(CX*8), Z10, Z0
-	VPDPBUSD.BCST     244(R10)(CX*8), Z6, Z0
-	VPDPBUSD.BCST     248(R10)(CX*8), Z11, Z0
-	VPDPBUSD.BCST     252(R10)(CX*8), Z12, Z0
-	VMOVDQU32         (R14), Z1
+	VXORPS            Z1, Z1, Z1
+	VBROADCASTI32X4   (R12)(R11*8), Z2
+	VPSHUFD           $0x00, Z2, Z3
+	VPDPBUSD          Z3, Z9, Z0
+	VBROADCASTI32X4   32(R12)(R11*8), Z3
+	VPSHUFD           $0x00, Z3, Z14
+	VPDPBUSD          Z14, Z9, Z1
+	VPSHUFD           $0x55, Z2, Z2
+	VPDPBUSD          Z2, Z8, Z0
+	VPSHUFD           $0x55, Z3, Z2
+	VPDPBUSD          Z2, Z8, Z1
+	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z0
+	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z1
+	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z0
+	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z1
+	VBROADCASTI32X4   16(R12)(R11*8), Z2
+	VPSHUFD           $0x00, Z2, Z3
+	VPDPBUSD          Z3, Z10, Z0
+	VBROADCASTI32X4   48(R12)(R11*8), Z3
+	VPSHUFD           $0x00, Z3, Z14
+	VPDPBUSD          Z14, Z10, Z1
+	VPSHUFD           $0x55, Z2, Z2
+	VPDPBUSD          Z2, Z6, Z0
+	VPSHUFD           $0x55, Z3, Z2
+	VPDPBUSD          Z2, Z6, Z1
+	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z0
+	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z1
+	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z0
+	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z1
+	VMOVDQU32         (DX), Z2
 	VCVTDQ2PS         Z0, Z0
-	VMULPS.BCST       28(R11)(CX*1), Z13, Z2
-	VFMADD231PS       Z2, Z0, Z1
-	VFNMADD231PS.BCST 28(R13)(CX*1), Z4, Z1
-	VMOVUPS           Z1, (R14)
-	ADDQ              $0x40, R14
-	ADDQ              AX, CX
-	CMPQ              CX, tokens+24(FP)
-	JNE               tokens8
-	ADDQ              $+176, SI
+	VMULPS.BCST       (R13)(R11*1), Z13, Z3
+	VFMADD231PS       Z3, Z0, Z2
+	VFNMADD231PS.BCST (R14)(R11*1), Z4, Z2
+	VMOVUPS           Z2, (DX)
+	VMOVDQU32         64(DX), Z0
+	VCVTDQ2PS         Z1, Z1
+	VMULPS.BCST       4(R13)(R11*1), Z13, Z2
+	VFMADD231PS       Z2, Z1, Z0
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z4, Z0
+	VMOVUPS           Z0, 64(DX)
+	ADDQ              $+128, DX
+	ADDQ              $0x08, R11
+	CMPQ              R11, tokens+24(FP)
+	JLT               tokens8
 	ADDQ              $+176, DI
 	ADDQ              $+176, R8
 	ADDQ              $+176, R9
-	ADDQ              $+2816, R12
-	ADDQ              $+256, R10
-	ADDQ              $+32, R11
-	ADDQ              $+32, R13
+	ADDQ              $+176, R10
+	ADDQ              $+2816, AX
+	IMUL3Q            $0x08, CX, DX
+	ADDQ              DX, scale+48(FP)
+	ADDQ              DX, sum+56(FP)
+	SHLQ              $0x03, DX
+	ADDQ              DX, q+40(FP)
 	DECQ              nb+16(FP)
 	JNZ               group
-	MOVQ              y+72(FP), CX
-	MOVQ              ldy+80(FP), DX
-	MOVQ              tokens+24(FP), SI
-	SHLQ              $0x02, DX
-	LEAQ              (SP), BX
+	MOVQ              y+80(FP), AX
+	MOVQ              ldy+88(FP), CX
+	MOVQ              tokens+24(FP), BX
+	SHLQ              $0x02, CX
+	LEAQ              (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
-	VADDPS  (BX), Z0, Z0
-	VADDPS  2048(BX), Z0, Z0
-	VADDPS  4096(BX), Z0, Z0
-	VADDPS  6144(BX), Z0, Z0
-	VADDPS  8192(BX), Z0, Z0
-	VADDPS  10240(BX), Z0, Z0
-	VADDPS  12288(BX), Z0, Z0
-	VADDPS  14336(BX), Z0, Z0
-	VMOVUPS Z0, (CX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	SUBQ    AX, SI
+	VADDPS  (DX), Z0, Z0
+	VADDPS  2048(DX), Z0, Z0
+	VADDPS  4096(DX), Z0, Z0
+	VADDPS  6144(DX), Z0, Z0
+	VADDPS  8192(DX), Z0, Z0
+	VADDPS  10240(DX), Z0, Z0
+	VADDPS  12288(DX), Z0, Z0
+	VADDPS  14336(DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x04, BX
 	JNZ     out
 	VZEROUPPER
 	RET
@@ -31220,61 +31849,56 @@ group:
 	VZEROUPPER
 	RET
 
-// func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ6_K(SB), $16896-88
-	MOVQ   nb+16(FP), AX
-	SHLQ   $0x02, AX
-	MOVQ   stride+8(FP), DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   w+0(FP), CX
-	MOVQ   CX, SI
-	LEAQ   (SI)(DX*4), DI
-	LEAQ   (DI)(DX*4), R8
-	LEAQ   (R8)(DX*4), R9
+TEXT ·avx512StripQ6_K(SB), $16896-96
+	MOVQ   near+32(FP), AX
+	MOVQ   ld+72(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   stride+8(FP), BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   w+0(FP), DX
+	MOVQ   DX, DI
+	LEAQ   (DI)(BX*4), R8
+	LEAQ   (R8)(BX*4), R9
+	LEAQ   (R9)(BX*4), R10
 	SHRQ   $0x03, nb+16(FP)
-	MOVQ   q+40(FP), R10
-	MOVQ   scale+48(FP), R11
-	MOVQ   near+32(FP), R12
-	MOVQ   init+64(FP), R13
-	MOVQ   tokens+24(FP), R14
+	MOVQ   tokens+24(FP), R11
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), CX
+	LEAQ   (SP), DX
 
 clear:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z0, 2048(CX)
-	VMOVUPS Z0, 4096(CX)
-	VMOVUPS Z0, 6144(CX)
-	VMOVUPS Z0, 8192(CX)
-	VMOVUPS Z0, 10240(CX)
-	VMOVUPS Z0, 12288(CX)
-	VMOVUPS Z0, 14336(CX)
-	ADDQ    $0x40, CX
-	DECQ    R14
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z0, 2048(DX)
+	VMOVUPS Z0, 4096(DX)
+	VMOVUPS Z0, 6144(DX)
+	VMOVUPS Z0, 8192(DX)
+	VMOVUPS Z0, 10240(DX)
+	VMOVUPS Z0, 12288(DX)
+	VMOVUPS Z0, 14336(DX)
+	ADDQ    $0x40, DX
+	DECQ    R11
 	JNZ     clear
-	MOVQ    tokens+24(FP), R14
-	IMULQ   AX, R14
-	MOVQ    R14, tokens+24(FP)
-	LEAQ    (SP), CX
+	SHLQ    $0x02, tokens+24(FP)
+	LEAQ    (SP), DX
 
 group:
-	VBROADCASTI32X4 194(SI), Z0
-	VINSERTI32X4    $0x01, 194(DI), Z0, Z0
-	VINSERTI32X4    $0x02, 194(R8), Z0, Z0
-	VINSERTI32X4    $0x03, 194(R9), Z0, Z0
-	VBROADCASTI32X4 194(SI)(DX*1), Z1
-	VINSERTI32X4    $0x01, 194(DI)(DX*1), Z1, Z1
-	VINSERTI32X4    $0x02, 194(R8)(DX*1), Z1, Z1
-	VINSERTI32X4    $0x03, 194(R9)(DX*1), Z1, Z1
-	VBROADCASTI32X4 194(SI)(DX*2), Z2
-	VINSERTI32X4    $0x01, 194(DI)(DX*2), Z2, Z2
-	VINSERTI32X4    $0x02, 194(R8)(DX*2), Z2, Z2
-	VINSERTI32X4    $0x03, 194(R9)(DX*2), Z2, Z2
-	VBROADCASTI32X4 194(SI)(BX*1), Z3
-	VINSERTI32X4    $0x01, 194(DI)(BX*1), Z3, Z3
-	VINSERTI32X4    $0x02, 194(R8)(BX*1), Z3, Z3
-	VINSERTI32X4    $0x03, 194(R9)(BX*1), Z3, Z3
+	VBROADCASTI32X4 194(DI), Z0
+	VINSERTI32X4    $0x01, 194(R8), Z0, Z0
+	VINSERTI32X4    $0x02, 194(R9), Z0, Z0
+	VINSERTI32X4    $0x03, 194(R10), Z0, Z0
+	VBROADCASTI32X4 194(DI)(BX*1), Z1
+	VINSERTI32X4    $0x01, 194(R8)(BX*1), Z1, Z1
+	VINSERTI32X4    $0x02, 194(R9)(BX*1), Z1, Z1
+	VINSERTI32X4    $0x03, 194(R10)(BX*1), Z1, Z1
+	VBROADCASTI32X4 194(DI)(BX*2), Z2
+	VINSERTI32X4    $0x01, 194(R8)(BX*2), Z2, Z2
+	VINSERTI32X4    $0x02, 194(R9)(BX*2), Z2, Z2
+	VINSERTI32X4    $0x03, 194(R10)(BX*2), Z2, Z2
+	VBROADCASTI32X4 194(DI)(SI*1), Z3
+	VINSERTI32X4    $0x01, 194(R8)(SI*1), Z3, Z3
+	VINSERTI32X4    $0x02, 194(R9)(SI*1), Z3, Z3
+	VINSERTI32X4    $0x03, 194(R10)(SI*1), Z3, Z3
 	VPUNPCKHDQ      Z1, Z0, Z4
 	VPUNPCKLDQ      Z1, Z0, Z0
 	VPUNPCKHDQ      Z3, Z2, Z1
@@ -31286,22 +31910,22 @@ group:
 	VPSRLD          $0x10, Z4, Z0
 	VPMOVDW         Z0, Y0
 	VCVTPH2PS       Y0, Z0
-	VBROADCASTI32X4 192(SI), Z1
-	VINSERTI32X4    $0x01, 192(DI), Z1, Z1
-	VINSERTI32X4    $0x02, 192(R8), Z1, Z1
-	VINSERTI32X4    $0x03, 192(R9), Z1, Z1
-	VBROADCASTI32X4 192(SI)(DX*1), Z2
-	VINSERTI32X4    $0x01, 192(DI)(DX*1), Z2, Z2
-	VINSERTI32X4    $0x02, 192(R8)(DX*1), Z2, Z2
-	VINSERTI32X4    $0x03, 192(R9)(DX*1), Z2, Z2
-	VBROADCASTI32X4 192(SI)(DX*2), Z3
-	VINSERTI32X4    $0x01, 192(DI)(DX*2), Z3, Z3
-	VINSERTI32X4    $0x02, 192(R8)(DX*2), Z3, Z3
-	VINSERTI32X4    $0x03, 192(R9)(DX*2), Z3, Z3
-	VBROADCASTI32X4 192(SI)(BX*1), Z4
-	VINSERTI32X4    $0x01, 192(DI)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 192(R8)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 192(R9)(BX*1), Z4, Z4
+	VBROADCASTI32X4 192(DI), Z1
+	VINSERTI32X4    $0x01, 192(R8), Z1, Z1
+	VINSERTI32X4    $0x02, 192(R9), Z1, Z1
+	VINSERTI32X4    $0x03, 192(R10), Z1, Z1
+	VBROADCASTI32X4 192(DI)(BX*1), Z2
+	VINSERTI32X4    $0x01, 192(R8)(BX*1), Z2, Z2
+	VINSERTI32X4    $0x02, 192(R9)(BX*1), Z2, Z2
+	VINSERTI32X4    $0x03, 192(R10)(BX*1), Z2, Z2
+	VBROADCASTI32X4 192(DI)(BX*2), Z3
+	VINSERTI32X4    $0x01, 192(R8)(BX*2), Z3, Z3
+	VINSERTI32X4    $0x02, 192(R9)(BX*2), Z3, Z3
+	VINSERTI32X4    $0x03, 192(R10)(BX*2), Z3, Z3
+	VBROADCASTI32X4 192(DI)(SI*1), Z4
+	VINSERTI32X4    $0x01, 192(R8)(SI*1), Z4, Z4
+	VINSERTI32X4    $0x02, 192(R9)(SI*1), Z4, Z4
+	VINSERTI32X4    $0x03, 192(R10)(SI*1), Z4, Z4
 	VPUNPCKHDQ      Z2, Z1, Z5
 	VPUNPCKLDQ      Z2, Z1, Z1
 	VPUNPCKHDQ      Z4, Z3, Z2
@@ -31310,14 +31934,14 @@ group:
 	VPUNPCKHQDQ     Z3, Z1, Z1
 	VPUNPCKLQDQ     Z2, Z5, Z3
 	VPUNPCKHQDQ     Z2, Z5, Z5
-	VBROADCASTI64X4 128(SI), Z2
-	VINSERTI64X4    $0x01, 128(DI), Z2, Z2
-	VBROADCASTI64X4 128(SI)(DX*1), Z6
-	VINSERTI64X4    $0x01, 128(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4 128(SI)(DX*2), Z7
-	VINSERTI64X4    $0x01, 128(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4 128(SI)(BX*1), Z8
-	VINSERTI64X4    $0x01, 128(DI)(BX*1), Z8, Z8
+	VBROADCASTI64X4 128(DI), Z2
+	VINSERTI64X4    $0x01, 128(R8), Z2, Z2
+	VBROADCASTI64X4 128(DI)(BX*1), Z6
+	VINSERTI64X4    $0x01, 128(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4 128(DI)(BX*2), Z7
+	VINSERTI64X4    $0x01, 128(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4 128(DI)(SI*1), Z8
+	VINSERTI64X4    $0x01, 128(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z2, Z9
 	VPUNPCKLDQ      Z6, Z2, Z2
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -31326,14 +31950,14 @@ group:
 	VPUNPCKHQDQ     Z7, Z2, Z2
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 128(R8), Z6
-	VINSERTI64X4    $0x01, 128(R9), Z6, Z6
-	VBROADCASTI64X4 128(R8)(DX*1), Z10
-	VINSERTI64X4    $0x01, 128(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4 128(R8)(DX*2), Z11
-	VINSERTI64X4    $0x01, 128(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4 128(R8)(BX*1), Z12
-	VINSERTI64X4    $0x01, 128(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4 128(R9), Z6
+	VINSERTI64X4    $0x01, 128(R10), Z6, Z6
+	VBROADCASTI64X4 128(R9)(BX*1), Z10
+	VINSERTI64X4    $0x01, 128(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4 128(R9)(BX*2), Z11
+	VINSERTI64X4    $0x01, 128(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4 128(R9)(SI*1), Z12
+	VINSERTI64X4    $0x01, 128(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -31358,14 +31982,14 @@ group:
 	VMOVDQU32       Z6, 16704(SP)
 	VMOVDQU32       Z11, 16768(SP)
 	VMOVDQU32       Z13, 16832(SP)
-	VBROADCASTI64X4 (SI), Z2
-	VINSERTI64X4    $0x01, (DI), Z2, Z2
-	VBROADCASTI64X4 (SI)(DX*1), Z6
-	VINSERTI64X4    $0x01, (DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4 (SI)(DX*2), Z7
-	VINSERTI64X4    $0x01, (DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4 (SI)(BX*1), Z8
-	VINSERTI64X4    $0x01, (DI)(BX*1), Z8, Z8
+	VBROADCASTI64X4 (DI), Z2
+	VINSERTI64X4    $0x01, (R8), Z2, Z2
+	VBROADCASTI64X4 (DI)(BX*1), Z6
+	VINSERTI64X4    $0x01, (R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4 (DI)(BX*2), Z7
+	VINSERTI64X4    $0x01, (R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4 (DI)(SI*1), Z8
+	VINSERTI64X4    $0x01, (R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ      Z6, Z2, Z9
 	VPUNPCKLDQ      Z6, Z2, Z2
 	VPUNPCKHDQ      Z8, Z7, Z6
@@ -31374,14 +31998,14 @@ group:
 	VPUNPCKHQDQ     Z7, Z2, Z2
 	VPUNPCKLQDQ     Z6, Z9, Z7
 	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 (R8), Z6
-	VINSERTI64X4    $0x01, (R9), Z6, Z6
-	VBROADCASTI64X4 (R8)(DX*1), Z10
-	VINSERTI64X4    $0x01, (R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4 (R8)(DX*2), Z11
-	VINSERTI64X4    $0x01, (R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4 (R8)(BX*1), Z12
-	VINSERTI64X4    $0x01, (R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4 (R9), Z6
+	VINSERTI64X4    $0x01, (R10), Z6, Z6
+	VBROADCASTI64X4 (R9)(BX*1), Z10
+	VINSERTI64X4    $0x01, (R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4 (R9)(BX*2), Z11
+	VINSERTI64X4    $0x01, (R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4 (R9)(SI*1), Z12
+	VINSERTI64X4    $0x01, (R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ      Z10, Z6, Z13
 	VPUNPCKLDQ      Z10, Z6, Z6
 	VPUNPCKHDQ      Z12, Z11, Z10
@@ -31430,38 +32054,74 @@ group:
 	VPSRAD          $0x18, Z22, Z22
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z0, Z22, Z22
-	LEAQ            (SP), R14
-	PREFETCHT1      (R12)
-	PREFETCHT1      64(R12)
-	PREFETCHT1      128(R12)
-	PREFETCHT1      192(R12)
-	PREFETCHT1      256(R12)
-	PREFETCHT1      320(R12)
-	PREFETCHT1      384(R12)
-	XORQ            CX, CX
+	LEAQ            (SP), DX
+	PREFETCHT1      (AX)
+	PREFETCHT1      64(AX)
+	PREFETCHT1      128(AX)
+	PREFETCHT1      192(AX)
+	PREFETCHT1      256(AX)
+	PREFETCHT1      320(AX)
+	PREFETCHT1      384(AX)
+	IMUL3Q          $0x00, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*2), R14
+	XORQ            R11, R11
 
 tokens1:
-	VPBROADCASTD     (R13)(CX*2), Z23
-	VPBROADCASTD     4(R13)(CX*2), Z24
-	VPDPBUSD.BCST    (R10)(CX*8), Z9, Z23
-	VPDPBUSD.BCST    4(R10)(CX*8), Z14, Z23
-	VPDPBUSD.BCST    8(R10)(CX*8), Z15, Z23
-	VPDPBUSD.BCST    12(R10)(CX*8), Z16, Z23
-	VPDPBUSD.BCST    16(R10)(CX*8), Z17, Z24
-	VPDPBUSD.BCST    20(R10)(CX*8), Z18, Z24
-	VPDPBUSD.BCST    24(R10)(CX*8), Z19, Z24
-	VPDPBUSD.BCST    28(R10)(CX*8), Z20, Z24
-	VMOVDQU32        (R14), Z25
+	VPBROADCASTD     (R14)(R11*2), Z23
+	VPBROADCASTD     4(R14)(R11*2), Z24
+	VPBROADCASTD     8(R14)(R11*2), Z25
+	VPBROADCASTD     12(R14)(R11*2), Z26
+	VBROADCASTI32X4  (R12)(R11*8), Z27
+	VPSHUFD          $0x00, Z27, Z28
+	VPDPBUSD         Z28, Z9, Z23
+	VBROADCASTI32X4  32(R12)(R11*8), Z28
+	VPSHUFD          $0x00, Z28, Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPSHUFD          $0x55, Z27, Z27
+	VPDPBUSD         Z27, Z14, Z23
+	VPSHUFD          $0x55, Z28, Z27
+	VPDPBUSD         Z27, Z14, Z25
+	VPDPBUSD.BCST    8(R12)(R11*8), Z15, Z23
+	VPDPBUSD.BCST    40(R12)(R11*8), Z15, Z25
+	VPDPBUSD.BCST    12(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST    44(R12)(R11*8), Z16, Z25
+	VBROADCASTI32X4  16(R12)(R11*8), Z27
+	VPSHUFD          $0x00, Z27, Z28
+	VPDPBUSD         Z28, Z17, Z24
+	VBROADCASTI32X4  48(R12)(R11*8), Z28
+	VPSHUFD          $0x00, Z28, Z29
+	VPDPBUSD         Z29, Z17, Z26
+	VPSHUFD          $0x55, Z27, Z27
+	VPDPBUSD         Z27, Z18, Z24
+	VPSHUFD          $0x55, Z28, Z27
+	VPDPBUSD         Z27, Z18, Z26
+	VPDPBUSD.BCST    24(R12)(R11*8), Z19, Z24
+	VPDPBUSD.BCST    56(R12)(R11*8), Z19, Z26
+	VPDPBUSD.BCST    28(R12)(R11*8), Z20, Z24
+	VPDPBUSD.BCST    60(R12)(R11*8), Z20, Z26
+	VMOVDQU32        (DX), Z27
 	VCVTDQ2PS        Z23, Z23
 	VCVTDQ2PS        Z24, Z24
 	VMULPS           Z21, Z23, Z23
 	VFMADD231PS      Z22, Z24, Z23
-	VFMADD231PS.BCST (R11)(CX*1), Z23, Z25
-	VMOVUPS          Z25, (R14)
-	ADDQ             $0x40, R14
-	ADDQ             AX, CX
-	CMPQ             CX, tokens+24(FP)
-	JNE              tokens1
+	VFMADD231PS.BCST (R13)(R11*1), Z23, Z27
+	VMOVUPS          Z27, (DX)
+	VMOVDQU32        64(DX), Z23
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z21, Z25, Z25
+	VFMADD231PS      Z22, Z26, Z25
+	VFMADD231PS.BCST 4(R13)(R11*1), Z25, Z23
+	VMOVUPS          Z23, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens1
 	VPSRLD           $0x04, Z10, Z9
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
 	VPRORD           $0x00, 16384(SP), Z10
@@ -31502,46 +32162,82 @@ tokens1:
 	VPSRAD           $0x18, Z14, Z14
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z0, Z14, Z14
-	LEAQ             4096(SP), R14
-	PREFETCHT1       448(R12)
-	PREFETCHT1       512(R12)
-	PREFETCHT1       576(R12)
-	PREFETCHT1       640(R12)
-	PREFETCHT1       704(R12)
-	PREFETCHT1       768(R12)
-	PREFETCHT1       832(R12)
-	XORQ             CX, CX
+	LEAQ             4096(SP), DX
+	PREFETCHT1       448(AX)
+	PREFETCHT1       512(AX)
+	PREFETCHT1       576(AX)
+	PREFETCHT1       640(AX)
+	PREFETCHT1       704(AX)
+	PREFETCHT1       768(AX)
+	PREFETCHT1       832(AX)
+	IMUL3Q           $0x02, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
 
 tokens2:
-	VPBROADCASTD     16(R13)(CX*2), Z15
-	VPBROADCASTD     20(R13)(CX*2), Z16
-	VPDPBUSD.BCST    64(R10)(CX*8), Z9, Z15
-	VPDPBUSD.BCST    68(R10)(CX*8), Z8, Z15
-	VPDPBUSD.BCST    72(R10)(CX*8), Z2, Z15
-	VPDPBUSD.BCST    76(R10)(CX*8), Z7, Z15
-	VPDPBUSD.BCST    80(R10)(CX*8), Z10, Z16
-	VPDPBUSD.BCST    84(R10)(CX*8), Z6, Z16
-	VPDPBUSD.BCST    88(R10)(CX*8), Z11, Z16
-	VPDPBUSD.BCST    92(R10)(CX*8), Z12, Z16
-	VMOVDQU32        (R14), Z17
+	VPBROADCASTD     (R14)(R11*2), Z15
+	VPBROADCASTD     4(R14)(R11*2), Z16
+	VPBROADCASTD     8(R14)(R11*2), Z17
+	VPBROADCASTD     12(R14)(R11*2), Z18
+	VBROADCASTI32X4  (R12)(R11*8), Z19
+	VPSHUFD          $0x00, Z19, Z20
+	VPDPBUSD         Z20, Z9, Z15
+	VBROADCASTI32X4  32(R12)(R11*8), Z20
+	VPSHUFD          $0x00, Z20, Z21
+	VPDPBUSD         Z21, Z9, Z17
+	VPSHUFD          $0x55, Z19, Z19
+	VPDPBUSD         Z19, Z8, Z15
+	VPSHUFD          $0x55, Z20, Z19
+	VPDPBUSD         Z19, Z8, Z17
+	VPDPBUSD.BCST    8(R12)(R11*8), Z2, Z15
+	VPDPBUSD.BCST    40(R12)(R11*8), Z2, Z17
+	VPDPBUSD.BCST    12(R12)(R11*8), Z7, Z15
+	VPDPBUSD.BCST    44(R12)(R11*8), Z7, Z17
+	VBROADCASTI32X4  16(R12)(R11*8), Z19
+	VPSHUFD          $0x00, Z19, Z20
+	VPDPBUSD         Z20, Z10, Z16
+	VBROADCASTI32X4  48(R12)(R11*8), Z20
+	VPSHUFD          $0x00, Z20, Z21
+	VPDPBUSD         Z21, Z10, Z18
+	VPSHUFD          $0x55, Z19, Z19
+	VPDPBUSD         Z19, Z6, Z16
+	VPSHUFD          $0x55, Z20, Z19
+	VPDPBUSD         Z19, Z6, Z18
+	VPDPBUSD.BCST    24(R12)(R11*8), Z11, Z16
+	VPDPBUSD.BCST    56(R12)(R11*8), Z11, Z18
+	VPDPBUSD.BCST    28(R12)(R11*8), Z12, Z16
+	VPDPBUSD.BCST    60(R12)(R11*8), Z12, Z18
+	VMOVDQU32        (DX), Z19
 	VCVTDQ2PS        Z15, Z15
 	VCVTDQ2PS        Z16, Z16
 	VMULPS           Z13, Z15, Z15
 	VFMADD231PS      Z14, Z16, Z15
-	VFMADD231PS.BCST 8(R11)(CX*1), Z15, Z17
-	VMOVUPS          Z17, (R14)
-	ADDQ             $0x40, R14
-	ADDQ             AX, CX
-	CMPQ             CX, tokens+24(FP)
-	JNE              tokens2
-	VBROADCASTI64X4  32(SI), Z2
-	VINSERTI64X4     $0x01, 32(DI), Z2, Z2
-	VBROADCASTI64X4  32(SI)(DX*1), Z6
-	VINSERTI64X4     $0x01, 32(DI)(DX*1), Z6, Z6
-	VBROADCASTI64X4  32(SI)(DX*2), Z7
-	VINSERTI64X4     $0x01, 32(DI)(DX*2), Z7, Z7
-	VBROADCASTI64X4  32(SI)(BX*1), Z8
-	VINSERTI64X4     $0x01, 32(DI)(BX*1), Z8, Z8
+	VFMADD231PS.BCST (R13)(R11*1), Z15, Z19
+	VMOVUPS          Z19, (DX)
+	VMOVDQU32        64(DX), Z15
+	VCVTDQ2PS        Z17, Z17
+	VCVTDQ2PS        Z18, Z18
+	VMULPS           Z13, Z17, Z17
+	VFMADD231PS      Z14, Z18, Z17
+	VFMADD231PS.BCST 4(R13)(R11*1), Z17, Z15
+	VMOVUPS          Z15, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens2
+	VBROADCASTI64X4  32(DI), Z2
+	VINSERTI64X4     $0x01, 32(R8), Z2, Z2
+	VBROADCASTI64X4  32(DI)(BX*1), Z6
+	VINSERTI64X4     $0x01, 32(R8)(BX*1), Z6, Z6
+	VBROADCASTI64X4  32(DI)(BX*2), Z7
+	VINSERTI64X4     $0x01, 32(R8)(BX*2), Z7, Z7
+	VBROADCASTI64X4  32(DI)(SI*1), Z8
+	VINSERTI64X4     $0x01, 32(R8)(SI*1), Z8, Z8
 	VPUNPCKHDQ       Z6, Z2, Z9
 	VPUNPCKLDQ       Z6, Z2, Z2
 	VPUNPCKHDQ       Z8, Z7, Z6
@@ -31550,14 +32246,14 @@ tokens2:
 	VPUNPCKHQDQ      Z7, Z2, Z2
 	VPUNPCKLQDQ      Z6, Z9, Z7
 	VPUNPCKHQDQ      Z6, Z9, Z9
-	VBROADCASTI64X4  32(R8), Z6
-	VINSERTI64X4     $0x01, 32(R9), Z6, Z6
-	VBROADCASTI64X4  32(R8)(DX*1), Z10
-	VINSERTI64X4     $0x01, 32(R9)(DX*1), Z10, Z10
-	VBROADCASTI64X4  32(R8)(DX*2), Z11
-	VINSERTI64X4     $0x01, 32(R9)(DX*2), Z11, Z11
-	VBROADCASTI64X4  32(R8)(BX*1), Z12
-	VINSERTI64X4     $0x01, 32(R9)(BX*1), Z12, Z12
+	VBROADCASTI64X4  32(R9), Z6
+	VINSERTI64X4     $0x01, 32(R10), Z6, Z6
+	VBROADCASTI64X4  32(R9)(BX*1), Z10
+	VINSERTI64X4     $0x01, 32(R10)(BX*1), Z10, Z10
+	VBROADCASTI64X4  32(R9)(BX*2), Z11
+	VINSERTI64X4     $0x01, 32(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4  32(R9)(SI*1), Z12
+	VINSERTI64X4     $0x01, 32(R10)(SI*1), Z12, Z12
 	VPUNPCKHDQ       Z10, Z6, Z13
 	VPUNPCKLDQ       Z10, Z6, Z6
 	VPUNPCKHDQ       Z12, Z11, Z10
@@ -31606,37 +32302,73 @@ tokens2:
 	VPSRAD           $0x18, Z4, Z4
 	VCVTDQ2PS        Z4, Z4
 	VMULPS           Z0, Z4, Z4
-	LEAQ             2048(SP), R14
-	PREFETCHT1       896(R12)
-	PREFETCHT1       960(R12)
-	PREFETCHT1       1024(R12)
-	PREFETCHT1       1088(R12)
-	PREFETCHT1       1152(R12)
-	PREFETCHT1       1216(R12)
-	XORQ             CX, CX
+	LEAQ             2048(SP), DX
+	PREFETCHT1       896(AX)
+	PREFETCHT1       960(AX)
+	PREFETCHT1       1024(AX)
+	PREFETCHT1       1088(AX)
+	PREFETCHT1       1152(AX)
+	PREFETCHT1       1216(AX)
+	IMUL3Q           $0x01, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
 
 tokens3:
-	VPBROADCASTD     8(R13)(CX*2), Z22
-	VPBROADCASTD     12(R13)(CX*2), Z23
-	VPDPBUSD.BCST    32(R10)(CX*8), Z9, Z22
-	VPDPBUSD.BCST    36(R10)(CX*8), Z14, Z22
-	VPDPBUSD.BCST    40(R10)(CX*8), Z15, Z22
-	VPDPBUSD.BCST    44(R10)(CX*8), Z16, Z22
-	VPDPBUSD.BCST    48(R10)(CX*8), Z17, Z23
-	VPDPBUSD.BCST    52(R10)(CX*8), Z18, Z23
-	VPDPBUSD.BCST    56(R10)(CX*8), Z19, Z23
-	VPDPBUSD.BCST    60(R10)(CX*8), Z20, Z23
-	VMOVDQU32        (R14), Z24
+	VPBROADCASTD     (R14)(R11*2), Z22
+	VPBROADCASTD     4(R14)(R11*2), Z23
+	VPBROADCASTD     8(R14)(R11*2), Z24
+	VPBROADCASTD     12(R14)(R11*2), Z25
+	VBROADCASTI32X4  (R12)(R11*8), Z26
+	VPSHUFD          $0x00, Z26, Z27
+	VPDPBUSD         Z27, Z9, Z22
+	VBROADCASTI32X4  32(R12)(R11*8), Z27
+	VPSHUFD          $0x00, Z27, Z28
+	VPDPBUSD         Z28, Z9, Z24
+	VPSHUFD          $0x55, Z26, Z26
+	VPDPBUSD         Z26, Z14, Z22
+	VPSHUFD          $0x55, Z27, Z26
+	VPDPBUSD         Z26, Z14, Z24
+	VPDPBUSD.BCST    8(R12)(R11*8), Z15, Z22
+	VPDPBUSD.BCST    40(R12)(R11*8), Z15, Z24
+	VPDPBUSD.BCST    12(R12)(R11*8), Z16, Z22
+	VPDPBUSD.BCST    44(R12)(R11*8), Z16, Z24
+	VBROADCASTI32X4  16(R12)(R11*8), Z26
+	VPSHUFD          $0x00, Z26, Z27
+	VPDPBUSD         Z27, Z17, Z23
+	VBROADCASTI32X4  48(R12)(R11*8), Z27
+	VPSHUFD          $0x00, Z27, Z28
+	VPDPBUSD         Z28, Z17, Z25
+	VPSHUFD          $0x55, Z26, Z26
+	VPDPBUSD         Z26, Z18, Z23
+	VPSHUFD          $0x55, Z27, Z26
+	VPDPBUSD         Z26, Z18, Z25
+	VPDPBUSD.BCST    24(R12)(R11*8), Z19, Z23
+	VPDPBUSD.BCST    56(R12)(R11*8), Z19, Z25
+	VPDPBUSD.BCST    28(R12)(R11*8), Z20, Z23
+	VPDPBUSD.BCST    60(R12)(R11*8), Z20, Z25
+	VMOVDQU32        (DX), Z26
 	VCVTDQ2PS        Z22, Z22
 	VCVTDQ2PS        Z23, Z23
 	VMULPS           Z21, Z22, Z22
 	VFMADD231PS      Z4, Z23, Z22
-	VFMADD231PS.BCST 4(R11)(CX*1), Z22, Z24
-	VMOVUPS          Z24, (R14)
-	ADDQ             $0x40, R14
-	ADDQ             AX, CX
-	CMPQ             CX, tokens+24(FP)
-	JNE              tokens3
+	VFMADD231PS.BCST (R13)(R11*1), Z22, Z26
+	VMOVUPS          Z26, (DX)
+	VMOVDQU32        64(DX), Z22
+	VCVTDQ2PS        Z24, Z24
+	VCVTDQ2PS        Z25, Z25
+	VMULPS           Z21, Z24, Z24
+	VFMADD231PS      Z4, Z25, Z24
+	VFMADD231PS.BCST 4(R13)(R11*1), Z24, Z22
+	VMOVUPS          Z22, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens3
 	VPSRLD           $0x04, Z10, Z4
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
 	VPRORD           $0x02, 16384(SP), Z9
@@ -31677,46 +32409,82 @@ tokens3:
 	VPSRAD           $0x18, Z1, Z1
 	VCVTDQ2PS        Z1, Z1
 	VMULPS           Z0, Z1, Z1
-	LEAQ             6144(SP), R14
-	PREFETCHT1       1280(R12)
-	PREFETCHT1       1344(R12)
-	PREFETCHT1       1408(R12)
-	PREFETCHT1       1472(R12)
-	PREFETCHT1       1536(R12)
-	PREFETCHT1       1600(R12)
-	PREFETCHT1       1664(R12)
-	XORQ             CX, CX
+	LEAQ             6144(SP), DX
+	PREFETCHT1       1280(AX)
+	PREFETCHT1       1344(AX)
+	PREFETCHT1       1408(AX)
+	PREFETCHT1       1472(AX)
+	PREFETCHT1       1536(AX)
+	PREFETCHT1       1600(AX)
+	PREFETCHT1       1664(AX)
+	IMUL3Q           $0x03, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
 
 tokens4:
-	VPBROADCASTD     24(R13)(CX*2), Z13
-	VPBROADCASTD     28(R13)(CX*2), Z14
-	VPDPBUSD.BCST    96(R10)(CX*8), Z4, Z13
-	VPDPBUSD.BCST    100(R10)(CX*8), Z8, Z13
-	VPDPBUSD.BCST    104(R10)(CX*8), Z2, Z13
-	VPDPBUSD.BCST    108(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST    112(R10)(CX*8), Z9, Z14
-	VPDPBUSD.BCST    116(R10)(CX*8), Z6, Z14
-	VPDPBUSD.BCST    120(R10)(CX*8), Z10, Z14
-	VPDPBUSD.BCST    124(R10)(CX*8), Z11, Z14
-	VMOVDQU32        (R14), Z15
+	VPBROADCASTD     (R14)(R11*2), Z13
+	VPBROADCASTD     4(R14)(R11*2), Z14
+	VPBROADCASTD     8(R14)(R11*2), Z15
+	VPBROADCASTD     12(R14)(R11*2), Z16
+	VBROADCASTI32X4  (R12)(R11*8), Z17
+	VPSHUFD          $0x00, Z17, Z18
+	VPDPBUSD         Z18, Z4, Z13
+	VBROADCASTI32X4  32(R12)(R11*8), Z18
+	VPSHUFD          $0x00, Z18, Z19
+	VPDPBUSD         Z19, Z4, Z15
+	VPSHUFD          $0x55, Z17, Z17
+	VPDPBUSD         Z17, Z8, Z13
+	VPSHUFD          $0x55, Z18, Z17
+	VPDPBUSD         Z17, Z8, Z15
+	VPDPBUSD.BCST    8(R12)(R11*8), Z2, Z13
+	VPDPBUSD.BCST    40(R12)(R11*8), Z2, Z15
+	VPDPBUSD.BCST    12(R12)(R11*8), Z7, Z13
+	VPDPBUSD.BCST    44(R12)(R11*8), Z7, Z15
+	VBROADCASTI32X4  16(R12)(R11*8), Z17
+	VPSHUFD          $0x00, Z17, Z18
+	VPDPBUSD         Z18, Z9, Z14
+	VBROADCASTI32X4  48(R12)(R11*8), Z18
+	VPSHUFD          $0x00, Z18, Z19
+	VPDPBUSD         Z19, Z9, Z16
+	VPSHUFD          $0x55, Z17, Z17
+	VPDPBUSD         Z17, Z6, Z14
+	VPSHUFD          $0x55, Z18, Z17
+	VPDPBUSD         Z17, Z6, Z16
+	VPDPBUSD.BCST    24(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST    56(R12)(R11*8), Z10, Z16
+	VPDPBUSD.BCST    28(R12)(R11*8), Z11, Z14
+	VPDPBUSD.BCST    60(R12)(R11*8), Z11, Z16
+	VMOVDQU32        (DX), Z17
 	VCVTDQ2PS        Z13, Z13
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z12, Z13, Z13
 	VFMADD231PS      Z1, Z14, Z13
-	VFMADD231PS.BCST 12(R11)(CX*1), Z13, Z15
-	VMOVUPS          Z15, (R14)
-	ADDQ             $0x40, R14
-	ADDQ             AX, CX
-	CMPQ             CX, tokens+24(FP)
-	JNE              tokens4
-	VBROADCASTI64X4  160(SI), Z1
-	VINSERTI64X4     $0x01, 160(DI), Z1, Z1
-	VBROADCASTI64X4  160(SI)(DX*1), Z2
-	VINSERTI64X4     $0x01, 160(DI)(DX*1), Z2, Z2
-	VBROADCASTI64X4  160(SI)(DX*2), Z4
-	VINSERTI64X4     $0x01, 160(DI)(DX*2), Z4, Z4
-	VBROADCASTI64X4  160(SI)(BX*1), Z6
-	VINSERTI64X4     $0x01, 160(DI)(BX*1), Z6, Z6
+	VFMADD231PS.BCST (R13)(R11*1), Z13, Z17
+	VMOVUPS          Z17, (DX)
+	VMOVDQU32        64(DX), Z13
+	VCVTDQ2PS        Z15, Z15
+	VCVTDQ2PS        Z16, Z16
+	VMULPS           Z12, Z15, Z15
+	VFMADD231PS      Z1, Z16, Z15
+	VFMADD231PS.BCST 4(R13)(R11*1), Z15, Z13
+	VMOVUPS          Z13, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens4
+	VBROADCASTI64X4  160(DI), Z1
+	VINSERTI64X4     $0x01, 160(R8), Z1, Z1
+	VBROADCASTI64X4  160(DI)(BX*1), Z2
+	VINSERTI64X4     $0x01, 160(R8)(BX*1), Z2, Z2
+	VBROADCASTI64X4  160(DI)(BX*2), Z4
+	VINSERTI64X4     $0x01, 160(R8)(BX*2), Z4, Z4
+	VBROADCASTI64X4  160(DI)(SI*1), Z6
+	VINSERTI64X4     $0x01, 160(R8)(SI*1), Z6, Z6
 	VPUNPCKHDQ       Z2, Z1, Z7
 	VPUNPCKLDQ       Z2, Z1, Z1
 	VPUNPCKHDQ       Z6, Z4, Z2
@@ -31725,14 +32493,14 @@ tokens4:
 	VPUNPCKHQDQ      Z4, Z1, Z1
 	VPUNPCKLQDQ      Z2, Z7, Z4
 	VPUNPCKHQDQ      Z2, Z7, Z7
-	VBROADCASTI64X4  160(R8), Z2
-	VINSERTI64X4     $0x01, 160(R9), Z2, Z2
-	VBROADCASTI64X4  160(R8)(DX*1), Z8
-	VINSERTI64X4     $0x01, 160(R9)(DX*1), Z8, Z8
-	VBROADCASTI64X4  160(R8)(DX*2), Z9
-	VINSERTI64X4     $0x01, 160(R9)(DX*2), Z9, Z9
-	VBROADCASTI64X4  160(R8)(BX*1), Z10
-	VINSERTI64X4     $0x01, 160(R9)(BX*1), Z10, Z10
+	VBROADCASTI64X4  160(R9), Z2
+	VINSERTI64X4     $0x01, 160(R10), Z2, Z2
+	VBROADCASTI64X4  160(R9)(BX*1), Z8
+	VINSERTI64X4     $0x01, 160(R10)(BX*1), Z8, Z8
+	VBROADCASTI64X4  160(R9)(BX*2), Z9
+	VINSERTI64X4     $0x01, 160(R10)(BX*2), Z9, Z9
+	VBROADCASTI64X4  160(R9)(SI*1), Z10
+	VINSERTI64X4     $0x01, 160(R10)(SI*1), Z10, Z10
 	VPUNPCKHDQ       Z8, Z2, Z11
 	VPUNPCKLDQ       Z8, Z2, Z2
 	VPUNPCKHDQ       Z10, Z9, Z8
@@ -31757,14 +32525,14 @@ tokens4:
 	VMOVDQU32        Z2, 16704(SP)
 	VMOVDQU32        Z9, 16768(SP)
 	VMOVDQU32        Z11, 16832(SP)
-	VBROADCASTI64X4  64(SI), Z1
-	VINSERTI64X4     $0x01, 64(DI), Z1, Z1
-	VBROADCASTI64X4  64(SI)(DX*1), Z2
-	VINSERTI64X4     $0x01, 64(DI)(DX*1), Z2, Z2
-	VBROADCASTI64X4  64(SI)(DX*2), Z4
-	VINSERTI64X4     $0x01, 64(DI)(DX*2), Z4, Z4
-	VBROADCASTI64X4  64(SI)(BX*1), Z6
-	VINSERTI64X4     $0x01, 64(DI)(BX*1), Z6, Z6
+	VBROADCASTI64X4  64(DI), Z1
+	VINSERTI64X4     $0x01, 64(R8), Z1, Z1
+	VBROADCASTI64X4  64(DI)(BX*1), Z2
+	VINSERTI64X4     $0x01, 64(R8)(BX*1), Z2, Z2
+	VBROADCASTI64X4  64(DI)(BX*2), Z4
+	VINSERTI64X4     $0x01, 64(R8)(BX*2), Z4, Z4
+	VBROADCASTI64X4  64(DI)(SI*1), Z6
+	VINSERTI64X4     $0x01, 64(R8)(SI*1), Z6, Z6
 	VPUNPCKHDQ       Z2, Z1, Z7
 	VPUNPCKLDQ       Z2, Z1, Z1
 	VPUNPCKHDQ       Z6, Z4, Z2
@@ -31773,14 +32541,14 @@ tokens4:
 	VPUNPCKHQDQ      Z4, Z1, Z1
 	VPUNPCKLQDQ      Z2, Z7, Z4
 	VPUNPCKHQDQ      Z2, Z7, Z7
-	VBROADCASTI64X4  64(R8), Z2
-	VINSERTI64X4     $0x01, 64(R9), Z2, Z2
-	VBROADCASTI64X4  64(R8)(DX*1), Z8
-	VINSERTI64X4     $0x01, 64(R9)(DX*1), Z8, Z8
-	VBROADCASTI64X4  64(R8)(DX*2), Z9
-	VINSERTI64X4     $0x01, 64(R9)(DX*2), Z9, Z9
-	VBROADCASTI64X4  64(R8)(BX*1), Z10
-	VINSERTI64X4     $0x01, 64(R9)(BX*1), Z10, Z10
+	VBROADCASTI64X4  64(R9), Z2
+	VINSERTI64X4     $0x01, 64(R10), Z2, Z2
+	VBROADCASTI64X4  64(R9)(BX*1), Z8
+	VINSERTI64X4     $0x01, 64(R10)(BX*1), Z8, Z8
+	VBROADCASTI64X4  64(R9)(BX*2), Z9
+	VINSERTI64X4     $0x01, 64(R10)(BX*2), Z9, Z9
+	VBROADCASTI64X4  64(R9)(SI*1), Z10
+	VINSERTI64X4     $0x01, 64(R10)(SI*1), Z10, Z10
 	VPUNPCKHDQ       Z8, Z2, Z11
 	VPUNPCKLDQ       Z8, Z2, Z2
 	VPUNPCKHDQ       Z10, Z9, Z8
@@ -31829,37 +32597,73 @@ tokens4:
 	VPSRAD           $0x18, Z20, Z20
 	VCVTDQ2PS        Z20, Z20
 	VMULPS           Z0, Z20, Z20
-	LEAQ             8192(SP), R14
-	PREFETCHT1       1728(R12)
-	PREFETCHT1       1792(R12)
-	PREFETCHT1       1856(R12)
-	PREFETCHT1       1920(R12)
-	PREFETCHT1       1984(R12)
-	PREFETCHT1       2048(R12)
-	XORQ             CX, CX
+	LEAQ             8192(SP), DX
+	PREFETCHT1       1728(AX)
+	PREFETCHT1       1792(AX)
+	PREFETCHT1       1856(AX)
+	PREFETCHT1       1920(AX)
+	PREFETCHT1       1984(AX)
+	PREFETCHT1       2048(AX)
+	IMUL3Q           $0x04, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
 
 tokens5:
-	VPBROADCASTD     32(R13)(CX*2), Z21
-	VPBROADCASTD     36(R13)(CX*2), Z22
-	VPDPBUSD.BCST    128(R10)(CX*8), Z7, Z21
-	VPDPBUSD.BCST    132(R10)(CX*8), Z12, Z21
-	VPDPBUSD.BCST    136(R10)(CX*8), Z13, Z21
-	VPDPBUSD.BCST    140(R10)(CX*8), Z14, Z21
-	VPDPBUSD.BCST    144(R10)(CX*8), Z15, Z22
-	VPDPBUSD.BCST    148(R10)(CX*8), Z16, Z22
-	VPDPBUSD.BCST    152(R10)(CX*8), Z17, Z22
-	VPDPBUSD.BCST    156(R10)(CX*8), Z18, Z22
-	VMOVDQU32        (R14), Z23
+	VPBROADCASTD     (R14)(R11*2), Z21
+	VPBROADCASTD     4(R14)(R11*2), Z22
+	VPBROADCASTD     8(R14)(R11*2), Z23
+	VPBROADCASTD     12(R14)(R11*2), Z24
+	VBROADCASTI32X4  (R12)(R11*8), Z25
+	VPSHUFD          $0x00, Z25, Z26
+	VPDPBUSD         Z26, Z7, Z21
+	VBROADCASTI32X4  32(R12)(R11*8), Z26
+	VPSHUFD          $0x00, Z26, Z27
+	VPDPBUSD         Z27, Z7, Z23
+	VPSHUFD          $0x55, Z25, Z25
+	VPDPBUSD         Z25, Z12, Z21
+	VPSHUFD          $0x55, Z26, Z25
+	VPDPBUSD         Z25, Z12, Z23
+	VPDPBUSD.BCST    8(R12)(R11*8), Z13, Z21
+	VPDPBUSD.BCST    40(R12)(R11*8), Z13, Z23
+	VPDPBUSD.BCST    12(R12)(R11*8), Z14, Z21
+	VPDPBUSD.BCST    44(R12)(R11*8), Z14, Z23
+	VBROADCASTI32X4  16(R12)(R11*8), Z25
+	VPSHUFD          $0x00, Z25, Z26
+	VPDPBUSD         Z26, Z15, Z22
+	VBROADCASTI32X4  48(R12)(R11*8), Z26
+	VPSHUFD          $0x00, Z26, Z27
+	VPDPBUSD         Z27, Z15, Z24
+	VPSHUFD          $0x55, Z25, Z25
+	VPDPBUSD         Z25, Z16, Z22
+	VPSHUFD          $0x55, Z26, Z25
+	VPDPBUSD         Z25, Z16, Z24
+	VPDPBUSD.BCST    24(R12)(R11*8), Z17, Z22
+	VPDPBUSD.BCST    56(R12)(R11*8), Z17, Z24
+	VPDPBUSD.BCST    28(R12)(R11*8), Z18, Z22
+	VPDPBUSD.BCST    60(R12)(R11*8), Z18, Z24
+	VMOVDQU32        (DX), Z25
 	VCVTDQ2PS        Z21, Z21
 	VCVTDQ2PS        Z22, Z22
 	VMULPS           Z19, Z21, Z21
 	VFMADD231PS      Z20, Z22, Z21
-	VFMADD231PS.BCST 16(R11)(CX*1), Z21, Z23
-	VMOVUPS          Z23, (R14)
-	ADDQ             $0x40, R14
-	ADDQ             AX, CX
-	CMPQ             CX, tokens+24(FP)
-	JNE              tokens5
+	VFMADD231PS.BCST (R13)(R11*1), Z21, Z25
+	VMOVUPS          Z25, (DX)
+	VMOVDQU32        64(DX), Z21
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z19, Z23, Z23
+	VFMADD231PS      Z20, Z24, Z23
+	VFMADD231PS.BCST 4(R13)(R11*1), Z23, Z21
+	VMOVUPS          Z21, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens5
 	VPSRLD           $0x04, Z8, Z7
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
 	VPRORD           $0x00, 16384(SP), Z8
@@ -31900,46 +32704,82 @@ tokens5:
 	VPSRAD           $0x18, Z12, Z12
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z0, Z12, Z12
-	LEAQ             12288(SP), R14
-	PREFETCHT1       2112(R12)
-	PREFETCHT1       2176(R12)
-	PREFETCHT1       2240(R12)
-	PREFETCHT1       2304(R12)
-	PREFETCHT1       2368(R12)
-	PREFETCHT1       2432(R12)
-	PREFETCHT1       2496(R12)
-	XORQ             CX, CX
+	LEAQ             12288(SP), DX
+	PREFETCHT1       2112(AX)
+	PREFETCHT1       2176(AX)
+	PREFETCHT1       2240(AX)
+	PREFETCHT1       2304(AX)
+	PREFETCHT1       2368(AX)
+	PREFETCHT1       2432(AX)
+	PREFETCHT1       2496(AX)
+	IMUL3Q           $0x06, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
 
 tokens6:
-	VPBROADCASTD     48(R13)(CX*2), Z13
-	VPBROADCASTD     52(R13)(CX*2), Z14
-	VPDPBUSD.BCST    192(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST    196(R10)(CX*8), Z6, Z13
-	VPDPBUSD.BCST    200(R10)(CX*8), Z1, Z13
-	VPDPBUSD.BCST    204(R10)(CX*8), Z4, Z13
-	VPDPBUSD.BCST    208(R10)(CX*8), Z8, Z14
-	VPDPBUSD.BCST    212(R10)(CX*8), Z2, Z14
-	VPDPBUSD.BCST    216(R10)(CX*8), Z9, Z14
-	VPDPBUSD.BCST    220(R10)(CX*8), Z10, Z14
-	VMOVDQU32        (R14), Z15
+	VPBROADCASTD     (R14)(R11*2), Z13
+	VPBROADCASTD     4(R14)(R11*2), Z14
+	VPBROADCASTD     8(R14)(R11*2), Z15
+	VPBROADCASTD     12(R14)(R11*2), Z16
+	VBROADCASTI32X4  (R12)(R11*8), Z17
+	VPSHUFD          $0x00, Z17, Z18
+	VPDPBUSD         Z18, Z7, Z13
+	VBROADCASTI32X4  32(R12)(R11*8), Z18
+	VPSHUFD          $0x00, Z18, Z19
+	VPDPBUSD         Z19, Z7, Z15
+	VPSHUFD          $0x55, Z17, Z17
+	VPDPBUSD         Z17, Z6, Z13
+	VPSHUFD          $0x55, Z18, Z17
+	VPDPBUSD         Z17, Z6, Z15
+	VPDPBUSD.BCST    8(R12)(R11*8), Z1, Z13
+	VPDPBUSD.BCST    40(R12)(R11*8), Z1, Z15
+	VPDPBUSD.BCST    12(R12)(R11*8), Z4, Z13
+	VPDPBUSD.BCST    44(R12)(R11*8), Z4, Z15
+	VBROADCASTI32X4  16(R12)(R11*8), Z17
+	VPSHUFD          $0x00, Z17, Z18
+	VPDPBUSD         Z18, Z8, Z14
+	VBROADCASTI32X4  48(R12)(R11*8), Z18
+	VPSHUFD          $0x00, Z18, Z19
+	VPDPBUSD         Z19, Z8, Z16
+	VPSHUFD          $0x55, Z17, Z17
+	VPDPBUSD         Z17, Z2, Z14
+	VPSHUFD          $0x55, Z18, Z17
+	VPDPBUSD         Z17, Z2, Z16
+	VPDPBUSD.BCST    24(R12)(R11*8), Z9, Z14
+	VPDPBUSD.BCST    56(R12)(R11*8), Z9, Z16
+	VPDPBUSD.BCST    28(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST    60(R12)(R11*8), Z10, Z16
+	VMOVDQU32        (DX), Z17
 	VCVTDQ2PS        Z13, Z13
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z11, Z13, Z13
 	VFMADD231PS      Z12, Z14, Z13
-	VFMADD231PS.BCST 24(R11)(CX*1), Z13, Z15
-	VMOVUPS          Z15, (R14)
-	ADDQ             $0x40, R14
-	ADDQ             AX, CX
-	CMPQ             CX, tokens+24(FP)
-	JNE              tokens6
-	VBROADCASTI64X4  96(SI), Z1
-	VINSERTI64X4     $0x01, 96(DI), Z1, Z1
-	VBROADCASTI64X4  96(SI)(DX*1), Z2
-	VINSERTI64X4     $0x01, 96(DI)(DX*1), Z2, Z2
-	VBROADCASTI64X4  96(SI)(DX*2), Z4
-	VINSERTI64X4     $0x01, 96(DI)(DX*2), Z4, Z4
-	VBROADCASTI64X4  96(SI)(BX*1), Z6
-	VINSERTI64X4     $0x01, 96(DI)(BX*1), Z6, Z6
+	VFMADD231PS.BCST (R13)(R11*1), Z13, Z17
+	VMOVUPS          Z17, (DX)
+	VMOVDQU32        64(DX), Z13
+	VCVTDQ2PS        Z15, Z15
+	VCVTDQ2PS        Z16, Z16
+	VMULPS           Z11, Z15, Z15
+	VFMADD231PS      Z12, Z16, Z15
+	VFMADD231PS.BCST 4(R13)(R11*1), Z15, Z13
+	VMOVUPS          Z13, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens6
+	VBROADCASTI64X4  96(DI), Z1
+	VINSERTI64X4     $0x01, 96(R8), Z1, Z1
+	VBROADCASTI64X4  96(DI)(BX*1), Z2
+	VINSERTI64X4     $0x01, 96(R8)(BX*1), Z2, Z2
+	VBROADCASTI64X4  96(DI)(BX*2), Z4
+	VINSERTI64X4     $0x01, 96(R8)(BX*2), Z4, Z4
+	VBROADCASTI64X4  96(DI)(SI*1), Z6
+	VINSERTI64X4     $0x01, 96(R8)(SI*1), Z6, Z6
 	VPUNPCKHDQ       Z2, Z1, Z7
 	VPUNPCKLDQ       Z2, Z1, Z1
 	VPUNPCKHDQ       Z6, Z4, Z2
@@ -31948,14 +32788,14 @@ tokens6:
 	VPUNPCKHQDQ      Z4, Z1, Z1
 	VPUNPCKLQDQ      Z2, Z7, Z4
 	VPUNPCKHQDQ      Z2, Z7, Z7
-	VBROADCASTI64X4  96(R8), Z2
-	VINSERTI64X4     $0x01, 96(R9), Z2, Z2
-	VBROADCASTI64X4  96(R8)(DX*1), Z8
-	VINSERTI64X4     $0x01, 96(R9)(DX*1), Z8, Z8
-	VBROADCASTI64X4  96(R8)(DX*2), Z9
-	VINSERTI64X4     $0x01, 96(R9)(DX*2), Z9, Z9
-	VBROADCASTI64X4  96(R8)(BX*1), Z10
-	VINSERTI64X4     $0x01, 96(R9)(BX*1), Z10, Z10
+	VBROADCASTI64X4  96(R9), Z2
+	VINSERTI64X4     $0x01, 96(R10), Z2, Z2
+	VBROADCASTI64X4  96(R9)(BX*1), Z8
+	VINSERTI64X4     $0x01, 96(R10)(BX*1), Z8, Z8
+	VBROADCASTI64X4  96(R9)(BX*2), Z9
+	VINSERTI64X4     $0x01, 96(R10)(BX*2), Z9, Z9
+	VBROADCASTI64X4  96(R9)(SI*1), Z10
+	VINSERTI64X4     $0x01, 96(R10)(SI*1), Z10, Z10
 	VPUNPCKHDQ       Z8, Z2, Z11
 	VPUNPCKLDQ       Z8, Z2, Z2
 	VPUNPCKHDQ       Z10, Z9, Z8
@@ -32004,37 +32844,73 @@ tokens6:
 	VPSRAD           $0x18, Z3, Z3
 	VCVTDQ2PS        Z3, Z3
 	VMULPS           Z0, Z3, Z3
-	LEAQ             10240(SP), R14
-	PREFETCHT1       2560(R12)
-	PREFETCHT1       2624(R12)
-	PREFETCHT1       2688(R12)
-	PREFETCHT1       2752(R12)
-	PREFETCHT1       2816(R12)
-	PREFETCHT1       2880(R12)
-	XORQ             CX, CX
+	LEAQ             10240(SP), DX
+	PREFETCHT1       2560(AX)
+	PREFETCHT1       2624(AX)
+	PREFETCHT1       2688(AX)
+	PREFETCHT1       2752(AX)
+	PREFETCHT1       2816(AX)
+	PREFETCHT1       2880(AX)
+	IMUL3Q           $0x05, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
 
 tokens7:
-	VPBROADCASTD     40(R13)(CX*2), Z20
-	VPBROADCASTD     44(R13)(CX*2), Z21
-	VPDPBUSD.BCST    160(R10)(CX*8), Z7, Z20
-	VPDPBUSD.BCST    164(R10)(CX*8), Z12, Z20
-	VPDPBUSD.BCST    168(R10)(CX*8), Z13, Z20
-	VPDPBUSD.BCST    172(R10)(CX*8), Z14, Z20
-	VPDPBUSD.BCST    176(R10)(CX*8), Z15, Z21
-	VPDPBUSD.BCST    180(R10)(CX*8), Z16, Z21
-	VPDPBUSD.BCST    184(R10)(CX*8), Z17, Z21
-	VPDPBUSD.BCST    188(R10)(CX*8), Z18, Z21
-	VMOVDQU32        (R14), Z22
+	VPBROADCASTD     (R14)(R11*2), Z20
+	VPBROADCASTD     4(R14)(R11*2), Z21
+	VPBROADCASTD     8(R14)(R11*2), Z22
+	VPBROADCASTD     12(R14)(R11*2), Z23
+	VBROADCASTI32X4  (R12)(R11*8), Z24
+	VPSHUFD          $0x00, Z24, Z25
+	VPDPBUSD         Z25, Z7, Z20
+	VBROADCASTI32X4  32(R12)(R11*8), Z25
+	VPSHUFD          $0x00, Z25, Z26
+	VPDPBUSD         Z26, Z7, Z22
+	VPSHUFD          $0x55, Z24, Z24
+	VPDPBUSD         Z24, Z12, Z20
+	VPSHUFD          $0x55, Z25, Z24
+	VPDPBUSD         Z24, Z12, Z22
+	VPDPBUSD.BCST    8(R12)(R11*8), Z13, Z20
+	VPDPBUSD.BCST    40(R12)(R11*8), Z13, Z22
+	VPDPBUSD.BCST    12(R12)(R11*8), Z14, Z20
+	VPDPBUSD.BCST    44(R12)(R11*8), Z14, Z22
+	VBROADCASTI32X4  16(R12)(R11*8), Z24
+	VPSHUFD          $0x00, Z24, Z25
+	VPDPBUSD         Z25, Z15, Z21
+	VBROADCASTI32X4  48(R12)(R11*8), Z25
+	VPSHUFD          $0x00, Z25, Z26
+	VPDPBUSD         Z26, Z15, Z23
+	VPSHUFD          $0x55, Z24, Z24
+	VPDPBUSD         Z24, Z16, Z21
+	VPSHUFD          $0x55, Z25, Z24
+	VPDPBUSD         Z24, Z16, Z23
+	VPDPBUSD.BCST    24(R12)(R11*8), Z17, Z21
+	VPDPBUSD.BCST    56(R12)(R11*8), Z17, Z23
+	VPDPBUSD.BCST    28(R12)(R11*8), Z18, Z21
+	VPDPBUSD.BCST    60(R12)(R11*8), Z18, Z23
+	VMOVDQU32        (DX), Z24
 	VCVTDQ2PS        Z20, Z20
 	VCVTDQ2PS        Z21, Z21
 	VMULPS           Z19, Z20, Z20
 	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST 20(R11)(CX*1), Z20, Z22
-	VMOVUPS          Z22, (R14)
-	ADDQ             $0x40, R14
-	ADDQ             AX, CX
-	CMPQ             CX, tokens+24(FP)
-	JNE              tokens7
+	VFMADD231PS.BCST (R13)(R11*1), Z20, Z24
+	VMOVUPS          Z24, (DX)
+	VMOVDQU32        64(DX), Z20
+	VCVTDQ2PS        Z22, Z22
+	VCVTDQ2PS        Z23, Z23
+	VMULPS           Z19, Z22, Z22
+	VFMADD231PS      Z3, Z23, Z22
+	VFMADD231PS.BCST 4(R13)(R11*1), Z22, Z20
+	VMOVUPS          Z20, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens7
 	VPSRLD           $0x04, Z8, Z3
 	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
 	VPRORD           $0x02, 16384(SP), Z7
@@ -32075,68 +32951,107 @@ tokens7:
 	VPSRAD           $0x18, Z5, Z5
 	VCVTDQ2PS        Z5, Z5
 	VMULPS           Z0, Z5, Z5
-	LEAQ             14336(SP), R14
-	PREFETCHT1       2944(R12)
-	PREFETCHT1       3008(R12)
-	PREFETCHT1       3072(R12)
-	PREFETCHT1       3136(R12)
-	PREFETCHT1       3200(R12)
-	PREFETCHT1       3264(R12)
-	PREFETCHT1       3328(R12)
-	XORQ             CX, CX
+	LEAQ             14336(SP), DX
+	PREFETCHT1       2944(AX)
+	PREFETCHT1       3008(AX)
+	PREFETCHT1       3072(AX)
+	PREFETCHT1       3136(AX)
+	PREFETCHT1       3200(AX)
+	PREFETCHT1       3264(AX)
+	PREFETCHT1       3328(AX)
+	IMUL3Q           $0x07, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
 
 tokens8:
-	VPBROADCASTD     56(R13)(CX*2), Z0
-	VPBROADCASTD     60(R13)(CX*2), Z11
-	VPDPBUSD.BCST    224(R10)(CX*8), Z3, Z0
-	VPDPBUSD.BCST    228(R10)(CX*8), Z6, Z0
-	VPDPBUSD.BCST    232(R10)(CX*8), Z1, Z0
-	VPDPBUSD.BCST    236(R10)(CX*8), Z4, Z0
-	VPDPBUSD.BCST    240(R10)(CX*8), Z7, Z11
-	VPDPBUSD.BCST    244(R10)(CX*8), Z2, Z11
-	VPDPBUSD.BCST    248(R10)(CX*8), Z8, Z11
-	VPDPBUSD.BCST    252(R10)(CX*8), Z9, Z11
-	VMOVDQU32        (R14), Z12
+	VPBROADCASTD     (R14)(R11*2), Z0
+	VPBROADCASTD     4(R14)(R11*2), Z11
+	VPBROADCASTD     8(R14)(R11*2), Z12
+	VPBROADCASTD     12(R14)(R11*2), Z13
+	VBROADCASTI32X4  (R12)(R11*8), Z14
+	VPSHUFD          $0x00, Z14, Z15
+	VPDPBUSD         Z15, Z3, Z0
+	VBROADCASTI32X4  32(R12)(R11*8), Z15
+	VPSHUFD          $0x00, Z15, Z16
+	VPDPBUSD         Z16, Z3, Z12
+	VPSHUFD          $0x55, Z14, Z14
+	VPDPBUSD         Z14, Z6, Z0
+	VPSHUFD          $0x55, Z15, Z14
+	VPDPBUSD         Z14, Z6, Z12
+	VPDPBUSD.BCST    8(R12)(R11*8), Z1, Z0
+	VPDPBUSD.BCST    40(R12)(R11*8), Z1, Z12
+	VPDPBUSD.BCST    12(R12)(R11*8), Z4, Z0
+	VPDPBUSD.BCST    44(R12)(R11*8), Z4, Z12
+	VBROADCASTI32X4  16(R12)(R11*8), Z14
+	VPSHUFD          $0x00, Z14, Z15
+	VPDPBUSD         Z15, Z7, Z11
+	VBROADCASTI32X4  48(R12)(R11*8), Z15
+	VPSHUFD          $0x00, Z15, Z16
+	VPDPBUSD         Z16, Z7, Z13
+	VPSHUFD          $0x55, Z14, Z14
+	VPDPBUSD         Z14, Z2, Z11
+	VPSHUFD          $0x55, Z15, Z14
+	VPDPBUSD         Z14, Z2, Z13
+	VPDPBUSD.BCST    24(R12)(R11*8), Z8, Z11
+	VPDPBUSD.BCST    56(R12)(R11*8), Z8, Z13
+	VPDPBUSD.BCST    28(R12)(R11*8), Z9, Z11
+	VPDPBUSD.BCST    60(R12)(R11*8), Z9, Z13
+	VMOVDQU32        (DX), Z14
 	VCVTDQ2PS        Z0, Z0
 	VCVTDQ2PS        Z11, Z11
 	VMULPS           Z10, Z0, Z0
 	VFMADD231PS      Z5, Z11, Z0
-	VFMADD231PS.BCST 28(R11)(CX*1), Z0, Z12
-	VMOVUPS          Z12, (R14)
-	ADDQ             $0x40, R14
-	ADDQ             AX, CX
-	CMPQ             CX, tokens+24(FP)
-	JNE              tokens8
-	ADDQ             $+210, SI
+	VFMADD231PS.BCST (R13)(R11*1), Z0, Z14
+	VMOVUPS          Z14, (DX)
+	VMOVDQU32        64(DX), Z0
+	VCVTDQ2PS        Z12, Z12
+	VCVTDQ2PS        Z13, Z13
+	VMULPS           Z10, Z12, Z12
+	VFMADD231PS      Z5, Z13, Z12
+	VFMADD231PS.BCST 4(R13)(R11*1), Z12, Z0
+	VMOVUPS          Z0, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens8
 	ADDQ             $+210, DI
 	ADDQ             $+210, R8
 	ADDQ             $+210, R9
-	ADDQ             $+3360, R12
-	ADDQ             $+256, R10
-	ADDQ             $+32, R11
-	ADDQ             $+64, R13
+	ADDQ             $+210, R10
+	ADDQ             $+3360, AX
+	IMUL3Q           $0x08, CX, DX
+	ADDQ             DX, scale+48(FP)
+	ADDQ             DX, init+64(FP)
+	ADDQ             DX, init+64(FP)
+	SHLQ             $0x03, DX
+	ADDQ             DX, q+40(FP)
 	DECQ             nb+16(FP)
 	JNZ              group
-	MOVQ             y+72(FP), CX
-	MOVQ             ldy+80(FP), DX
-	MOVQ             tokens+24(FP), SI
-	SHLQ             $0x02, DX
-	LEAQ             (SP), BX
+	MOVQ             y+80(FP), AX
+	MOVQ             ldy+88(FP), CX
+	MOVQ             tokens+24(FP), BX
+	SHLQ             $0x02, CX
+	LEAQ             (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
-	VADDPS  (BX), Z0, Z0
-	VADDPS  2048(BX), Z0, Z0
-	VADDPS  4096(BX), Z0, Z0
-	VADDPS  6144(BX), Z0, Z0
-	VADDPS  8192(BX), Z0, Z0
-	VADDPS  10240(BX), Z0, Z0
-	VADDPS  12288(BX), Z0, Z0
-	VADDPS  14336(BX), Z0, Z0
-	VMOVUPS Z0, (CX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	SUBQ    AX, SI
+	VADDPS  (DX), Z0, Z0
+	VADDPS  2048(DX), Z0, Z0
+	VADDPS  4096(DX), Z0, Z0
+	VADDPS  6144(DX), Z0, Z0
+	VADDPS  8192(DX), Z0, Z0
+	VADDPS  10240(DX), Z0, Z0
+	VADDPS  12288(DX), Z0, Z0
+	VADDPS  14336(DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x04, BX
 	JNZ     out
 	VZEROUPPER
 	RET
@@ -32851,62 +33766,57 @@ group:
 	VZEROUPPER
 	RET
 
-// func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, y *float32, ldy int)
+// func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripIQ4_XS(SB), $16384-88
+TEXT ·avx512StripIQ4_XS(SB), $16384-96
 	VMOVDQU32 avx512_iq4_levels<>+0(SB), Z0
-	MOVQ      nb+16(FP), AX
-	SHLQ      $0x02, AX
-	MOVQ      stride+8(FP), DX
-	LEAQ      (DX)(DX*2), BX
-	MOVQ      w+0(FP), CX
-	MOVQ      CX, SI
-	LEAQ      (SI)(DX*4), DI
-	LEAQ      (DI)(DX*4), R8
-	LEAQ      (R8)(DX*4), R9
+	MOVQ      near+32(FP), AX
+	MOVQ      ld+72(FP), CX
+	SHLQ      $0x02, CX
+	MOVQ      stride+8(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	MOVQ      w+0(FP), DX
+	MOVQ      DX, DI
+	LEAQ      (DI)(BX*4), R8
+	LEAQ      (R8)(BX*4), R9
+	LEAQ      (R9)(BX*4), R10
 	SHRQ      $0x03, nb+16(FP)
-	MOVQ      q+40(FP), R10
-	MOVQ      scale+48(FP), R11
-	MOVQ      near+32(FP), R12
-	MOVQ      init+64(FP), R13
-	MOVQ      tokens+24(FP), R14
+	MOVQ      tokens+24(FP), R11
 	VXORPS    Z1, Z1, Z1
-	LEAQ      (SP), CX
+	LEAQ      (SP), DX
 
 clear:
-	VMOVUPS Z1, (CX)
-	VMOVUPS Z1, 2048(CX)
-	VMOVUPS Z1, 4096(CX)
-	VMOVUPS Z1, 6144(CX)
-	VMOVUPS Z1, 8192(CX)
-	VMOVUPS Z1, 10240(CX)
-	VMOVUPS Z1, 12288(CX)
-	VMOVUPS Z1, 14336(CX)
-	ADDQ    $0x40, CX
-	DECQ    R14
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z1, 2048(DX)
+	VMOVUPS Z1, 4096(DX)
+	VMOVUPS Z1, 6144(DX)
+	VMOVUPS Z1, 8192(DX)
+	VMOVUPS Z1, 10240(DX)
+	VMOVUPS Z1, 12288(DX)
+	VMOVUPS Z1, 14336(DX)
+	ADDQ    $0x40, DX
+	DECQ    R11
 	JNZ     clear
-	MOVQ    tokens+24(FP), R14
-	IMULQ   AX, R14
-	MOVQ    R14, tokens+24(FP)
-	LEAQ    (SP), CX
+	SHLQ    $0x02, tokens+24(FP)
+	LEAQ    (SP), DX
 
 group:
-	VBROADCASTI32X4 (SI), Z1
-	VINSERTI32X4    $0x01, (DI), Z1, Z1
-	VINSERTI32X4    $0x02, (R8), Z1, Z1
-	VINSERTI32X4    $0x03, (R9), Z1, Z1
-	VBROADCASTI32X4 (SI)(DX*1), Z2
-	VINSERTI32X4    $0x01, (DI)(DX*1), Z2, Z2
-	VINSERTI32X4    $0x02, (R8)(DX*1), Z2, Z2
-	VINSERTI32X4    $0x03, (R9)(DX*1), Z2, Z2
-	VBROADCASTI32X4 (SI)(DX*2), Z3
-	VINSERTI32X4    $0x01, (DI)(DX*2), Z3, Z3
-	VINSERTI32X4    $0x02, (R8)(DX*2), Z3, Z3
-	VINSERTI32X4    $0x03, (R9)(DX*2), Z3, Z3
-	VBROADCASTI32X4 (SI)(BX*1), Z4
-	VINSERTI32X4    $0x01, (DI)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x02, (R8)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x03, (R9)(BX*1), Z4, Z4
+	VBROADCASTI32X4 (DI), Z1
+	VINSERTI32X4    $0x01, (R8), Z1, Z1
+	VINSERTI32X4    $0x02, (R9), Z1, Z1
+	VINSERTI32X4    $0x03, (R10), Z1, Z1
+	VBROADCASTI32X4 (DI)(BX*1), Z2
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z2, Z2
+	VBROADCASTI32X4 (DI)(BX*2), Z3
+	VINSERTI32X4    $0x01, (R8)(BX*2), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*2), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*2), Z3, Z3
+	VBROADCASTI32X4 (DI)(SI*1), Z4
+	VINSERTI32X4    $0x01, (R8)(SI*1), Z4, Z4
+	VINSERTI32X4    $0x02, (R9)(SI*1), Z4, Z4
+	VINSERTI32X4    $0x03, (R10)(SI*1), Z4, Z4
 	VPUNPCKHDQ      Z2, Z1, Z5
 	VPUNPCKLDQ      Z2, Z1, Z1
 	VPUNPCKHDQ      Z4, Z3, Z2
@@ -32917,22 +33827,22 @@ group:
 	VPUNPCKHQDQ     Z2, Z5, Z5
 	VPMOVDW         Z4, Y2
 	VCVTPH2PS       Y2, Z2
-	VBROADCASTI32X4 8(SI), Z3
-	VINSERTI32X4    $0x01, 8(DI), Z3, Z3
-	VINSERTI32X4    $0x02, 8(R8), Z3, Z3
-	VINSERTI32X4    $0x03, 8(R9), Z3, Z3
-	VBROADCASTI32X4 8(SI)(DX*1), Z5
-	VINSERTI32X4    $0x01, 8(DI)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 8(R8)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 8(R9)(DX*1), Z5, Z5
-	VBROADCASTI32X4 8(SI)(DX*2), Z6
-	VINSERTI32X4    $0x01, 8(DI)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 8(R8)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 8(R9)(DX*2), Z6, Z6
-	VBROADCASTI32X4 8(SI)(BX*1), Z7
-	VINSERTI32X4    $0x01, 8(DI)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 8(R8)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 8(R9)(BX*1), Z7, Z7
+	VBROADCASTI32X4 8(DI), Z3
+	VINSERTI32X4    $0x01, 8(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 8(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 8(R10), Z3, Z3
+	VBROADCASTI32X4 8(DI)(BX*1), Z5
+	VINSERTI32X4    $0x01, 8(R8)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 8(R9)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 8(R10)(BX*1), Z5, Z5
+	VBROADCASTI32X4 8(DI)(BX*2), Z6
+	VINSERTI32X4    $0x01, 8(R8)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 8(R9)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 8(R10)(BX*2), Z6, Z6
+	VBROADCASTI32X4 8(DI)(SI*1), Z7
+	VINSERTI32X4    $0x01, 8(R8)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x02, 8(R9)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x03, 8(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -32967,49 +33877,82 @@ group:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            (SP), R14
-	PREFETCHT1      (R12)
-	PREFETCHT1      64(R12)
-	PREFETCHT1      128(R12)
-	PREFETCHT1      192(R12)
-	PREFETCHT1      256(R12)
-	XORQ            CX, CX
+	LEAQ            (SP), DX
+	PREFETCHT1      (AX)
+	PREFETCHT1      64(AX)
+	PREFETCHT1      128(AX)
+	PREFETCHT1      192(AX)
+	PREFETCHT1      256(AX)
+	IMUL3Q          $0x00, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens1:
-	VPBROADCASTD    (R13)(CX*1), Z13
-	VPDPBUSD.BCST   (R10)(CX*8), Z5, Z13
-	VPDPBUSD.BCST   4(R10)(CX*8), Z9, Z13
-	VPDPBUSD.BCST   8(R10)(CX*8), Z10, Z13
-	VPDPBUSD.BCST   12(R10)(CX*8), Z11, Z13
-	VPDPBUSD.BCST   16(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST   20(R10)(CX*8), Z3, Z13
-	VPDPBUSD.BCST   24(R10)(CX*8), Z6, Z13
-	VPDPBUSD.BCST   28(R10)(CX*8), Z8, Z13
-	VMOVDQU32       (R14), Z14
+	VPBROADCASTD    (R14)(R11*1), Z13
+	VPBROADCASTD    4(R14)(R11*1), Z14
+	VBROADCASTI32X4 (R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z5, Z13
+	VBROADCASTI32X4 32(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z5, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z9, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z9, Z14
+	VPDPBUSD.BCST   8(R12)(R11*8), Z10, Z13
+	VPDPBUSD.BCST   40(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST   12(R12)(R11*8), Z11, Z13
+	VPDPBUSD.BCST   44(R12)(R11*8), Z11, Z14
+	VBROADCASTI32X4 16(R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z7, Z13
+	VBROADCASTI32X4 48(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z7, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z3, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z3, Z14
+	VPDPBUSD.BCST   24(R12)(R11*8), Z6, Z13
+	VPDPBUSD.BCST   56(R12)(R11*8), Z6, Z14
+	VPDPBUSD.BCST   28(R12)(R11*8), Z8, Z13
+	VPDPBUSD.BCST   60(R12)(R11*8), Z8, Z14
+	VMOVDQU32       (DX), Z15
 	VCVTDQ2PS       Z13, Z13
-	VMULPS.BCST     (R11)(CX*1), Z12, Z15
-	VFMADD231PS     Z15, Z13, Z14
-	VMOVUPS         Z14, (R14)
-	ADDQ            $0x40, R14
-	ADDQ            AX, CX
-	CMPQ            CX, tokens+24(FP)
-	JNE             tokens1
-	VBROADCASTI32X4 24(SI), Z3
-	VINSERTI32X4    $0x01, 24(DI), Z3, Z3
-	VINSERTI32X4    $0x02, 24(R8), Z3, Z3
-	VINSERTI32X4    $0x03, 24(R9), Z3, Z3
-	VBROADCASTI32X4 24(SI)(DX*1), Z5
-	VINSERTI32X4    $0x01, 24(DI)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 24(R8)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 24(R9)(DX*1), Z5, Z5
-	VBROADCASTI32X4 24(SI)(DX*2), Z6
-	VINSERTI32X4    $0x01, 24(DI)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 24(R8)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 24(R9)(DX*2), Z6, Z6
-	VBROADCASTI32X4 24(SI)(BX*1), Z7
-	VINSERTI32X4    $0x01, 24(DI)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 24(R8)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 24(R9)(BX*1), Z7, Z7
+	VMULPS.BCST     (R13)(R11*1), Z12, Z16
+	VFMADD231PS     Z16, Z13, Z15
+	VMOVUPS         Z15, (DX)
+	VMOVDQU32       64(DX), Z13
+	VCVTDQ2PS       Z14, Z14
+	VMULPS.BCST     4(R13)(R11*1), Z12, Z15
+	VFMADD231PS     Z15, Z14, Z13
+	VMOVUPS         Z13, 64(DX)
+	ADDQ            $+128, DX
+	ADDQ            $0x08, R11
+	CMPQ            R11, tokens+24(FP)
+	JLT             tokens1
+	VBROADCASTI32X4 24(DI), Z3
+	VINSERTI32X4    $0x01, 24(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 24(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 24(R10), Z3, Z3
+	VBROADCASTI32X4 24(DI)(BX*1), Z5
+	VINSERTI32X4    $0x01, 24(R8)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 24(R9)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 24(R10)(BX*1), Z5, Z5
+	VBROADCASTI32X4 24(DI)(BX*2), Z6
+	VINSERTI32X4    $0x01, 24(R8)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 24(R9)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 24(R10)(BX*2), Z6, Z6
+	VBROADCASTI32X4 24(DI)(SI*1), Z7
+	VINSERTI32X4    $0x01, 24(R8)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x02, 24(R9)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x03, 24(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -33045,48 +33988,81 @@ tokens1:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            2048(SP), R14
-	PREFETCHT1      320(R12)
-	PREFETCHT1      384(R12)
-	PREFETCHT1      448(R12)
-	PREFETCHT1      512(R12)
-	XORQ            CX, CX
+	LEAQ            2048(SP), DX
+	PREFETCHT1      320(AX)
+	PREFETCHT1      384(AX)
+	PREFETCHT1      448(AX)
+	PREFETCHT1      512(AX)
+	IMUL3Q          $0x01, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens2:
-	VPBROADCASTD    4(R13)(CX*1), Z13
-	VPDPBUSD.BCST   32(R10)(CX*8), Z5, Z13
-	VPDPBUSD.BCST   36(R10)(CX*8), Z9, Z13
-	VPDPBUSD.BCST   40(R10)(CX*8), Z10, Z13
-	VPDPBUSD.BCST   44(R10)(CX*8), Z11, Z13
-	VPDPBUSD.BCST   48(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST   52(R10)(CX*8), Z3, Z13
-	VPDPBUSD.BCST   56(R10)(CX*8), Z6, Z13
-	VPDPBUSD.BCST   60(R10)(CX*8), Z8, Z13
-	VMOVDQU32       (R14), Z14
+	VPBROADCASTD    (R14)(R11*1), Z13
+	VPBROADCASTD    4(R14)(R11*1), Z14
+	VBROADCASTI32X4 (R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z5, Z13
+	VBROADCASTI32X4 32(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z5, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z9, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z9, Z14
+	VPDPBUSD.BCST   8(R12)(R11*8), Z10, Z13
+	VPDPBUSD.BCST   40(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST   12(R12)(R11*8), Z11, Z13
+	VPDPBUSD.BCST   44(R12)(R11*8), Z11, Z14
+	VBROADCASTI32X4 16(R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z7, Z13
+	VBROADCASTI32X4 48(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z7, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z3, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z3, Z14
+	VPDPBUSD.BCST   24(R12)(R11*8), Z6, Z13
+	VPDPBUSD.BCST   56(R12)(R11*8), Z6, Z14
+	VPDPBUSD.BCST   28(R12)(R11*8), Z8, Z13
+	VPDPBUSD.BCST   60(R12)(R11*8), Z8, Z14
+	VMOVDQU32       (DX), Z15
 	VCVTDQ2PS       Z13, Z13
-	VMULPS.BCST     4(R11)(CX*1), Z12, Z15
-	VFMADD231PS     Z15, Z13, Z14
-	VMOVUPS         Z14, (R14)
-	ADDQ            $0x40, R14
-	ADDQ            AX, CX
-	CMPQ            CX, tokens+24(FP)
-	JNE             tokens2
-	VBROADCASTI32X4 40(SI), Z3
-	VINSERTI32X4    $0x01, 40(DI), Z3, Z3
-	VINSERTI32X4    $0x02, 40(R8), Z3, Z3
-	VINSERTI32X4    $0x03, 40(R9), Z3, Z3
-	VBROADCASTI32X4 40(SI)(DX*1), Z5
-	VINSERTI32X4    $0x01, 40(DI)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 40(R8)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 40(R9)(DX*1), Z5, Z5
-	VBROADCASTI32X4 40(SI)(DX*2), Z6
-	VINSERTI32X4    $0x01, 40(DI)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 40(R8)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 40(R9)(DX*2), Z6, Z6
-	VBROADCASTI32X4 40(SI)(BX*1), Z7
-	VINSERTI32X4    $0x01, 40(DI)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 40(R8)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 40(R9)(BX*1), Z7, Z7
+	VMULPS.BCST     (R13)(R11*1), Z12, Z16
+	VFMADD231PS     Z16, Z13, Z15
+	VMOVUPS         Z15, (DX)
+	VMOVDQU32       64(DX), Z13
+	VCVTDQ2PS       Z14, Z14
+	VMULPS.BCST     4(R13)(R11*1), Z12, Z15
+	VFMADD231PS     Z15, Z14, Z13
+	VMOVUPS         Z13, 64(DX)
+	ADDQ            $+128, DX
+	ADDQ            $0x08, R11
+	CMPQ            R11, tokens+24(FP)
+	JLT             tokens2
+	VBROADCASTI32X4 40(DI), Z3
+	VINSERTI32X4    $0x01, 40(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 40(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 40(R10), Z3, Z3
+	VBROADCASTI32X4 40(DI)(BX*1), Z5
+	VINSERTI32X4    $0x01, 40(R8)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 40(R9)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 40(R10)(BX*1), Z5, Z5
+	VBROADCASTI32X4 40(DI)(BX*2), Z6
+	VINSERTI32X4    $0x01, 40(R8)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 40(R9)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 40(R10)(BX*2), Z6, Z6
+	VBROADCASTI32X4 40(DI)(SI*1), Z7
+	VINSERTI32X4    $0x01, 40(R8)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x02, 40(R9)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x03, 40(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -33122,48 +34098,81 @@ tokens2:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            4096(SP), R14
-	PREFETCHT1      576(R12)
-	PREFETCHT1      640(R12)
-	PREFETCHT1      704(R12)
-	PREFETCHT1      768(R12)
-	XORQ            CX, CX
+	LEAQ            4096(SP), DX
+	PREFETCHT1      576(AX)
+	PREFETCHT1      640(AX)
+	PREFETCHT1      704(AX)
+	PREFETCHT1      768(AX)
+	IMUL3Q          $0x02, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens3:
-	VPBROADCASTD    8(R13)(CX*1), Z13
-	VPDPBUSD.BCST   64(R10)(CX*8), Z5, Z13
-	VPDPBUSD.BCST   68(R10)(CX*8), Z9, Z13
-	VPDPBUSD.BCST   72(R10)(CX*8), Z10, Z13
-	VPDPBUSD.BCST   76(R10)(CX*8), Z11, Z13
-	VPDPBUSD.BCST   80(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST   84(R10)(CX*8), Z3, Z13
-	VPDPBUSD.BCST   88(R10)(CX*8), Z6, Z13
-	VPDPBUSD.BCST   92(R10)(CX*8), Z8, Z13
-	VMOVDQU32       (R14), Z14
+	VPBROADCASTD    (R14)(R11*1), Z13
+	VPBROADCASTD    4(R14)(R11*1), Z14
+	VBROADCASTI32X4 (R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z5, Z13
+	VBROADCASTI32X4 32(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z5, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z9, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z9, Z14
+	VPDPBUSD.BCST   8(R12)(R11*8), Z10, Z13
+	VPDPBUSD.BCST   40(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST   12(R12)(R11*8), Z11, Z13
+	VPDPBUSD.BCST   44(R12)(R11*8), Z11, Z14
+	VBROADCASTI32X4 16(R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z7, Z13
+	VBROADCASTI32X4 48(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z7, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z3, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z3, Z14
+	VPDPBUSD.BCST   24(R12)(R11*8), Z6, Z13
+	VPDPBUSD.BCST   56(R12)(R11*8), Z6, Z14
+	VPDPBUSD.BCST   28(R12)(R11*8), Z8, Z13
+	VPDPBUSD.BCST   60(R12)(R11*8), Z8, Z14
+	VMOVDQU32       (DX), Z15
 	VCVTDQ2PS       Z13, Z13
-	VMULPS.BCST     8(R11)(CX*1), Z12, Z15
-	VFMADD231PS     Z15, Z13, Z14
-	VMOVUPS         Z14, (R14)
-	ADDQ            $0x40, R14
-	ADDQ            AX, CX
-	CMPQ            CX, tokens+24(FP)
-	JNE             tokens3
-	VBROADCASTI32X4 56(SI), Z3
-	VINSERTI32X4    $0x01, 56(DI), Z3, Z3
-	VINSERTI32X4    $0x02, 56(R8), Z3, Z3
-	VINSERTI32X4    $0x03, 56(R9), Z3, Z3
-	VBROADCASTI32X4 56(SI)(DX*1), Z5
-	VINSERTI32X4    $0x01, 56(DI)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 56(R8)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 56(R9)(DX*1), Z5, Z5
-	VBROADCASTI32X4 56(SI)(DX*2), Z6
-	VINSERTI32X4    $0x01, 56(DI)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 56(R8)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 56(R9)(DX*2), Z6, Z6
-	VBROADCASTI32X4 56(SI)(BX*1), Z7
-	VINSERTI32X4    $0x01, 56(DI)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 56(R8)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 56(R9)(BX*1), Z7, Z7
+	VMULPS.BCST     (R13)(R11*1), Z12, Z16
+	VFMADD231PS     Z16, Z13, Z15
+	VMOVUPS         Z15, (DX)
+	VMOVDQU32       64(DX), Z13
+	VCVTDQ2PS       Z14, Z14
+	VMULPS.BCST     4(R13)(R11*1), Z12, Z15
+	VFMADD231PS     Z15, Z14, Z13
+	VMOVUPS         Z13, 64(DX)
+	ADDQ            $+128, DX
+	ADDQ            $0x08, R11
+	CMPQ            R11, tokens+24(FP)
+	JLT             tokens3
+	VBROADCASTI32X4 56(DI), Z3
+	VINSERTI32X4    $0x01, 56(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 56(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 56(R10), Z3, Z3
+	VBROADCASTI32X4 56(DI)(BX*1), Z5
+	VINSERTI32X4    $0x01, 56(R8)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 56(R9)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 56(R10)(BX*1), Z5, Z5
+	VBROADCASTI32X4 56(DI)(BX*2), Z6
+	VINSERTI32X4    $0x01, 56(R8)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 56(R9)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 56(R10)(BX*2), Z6, Z6
+	VBROADCASTI32X4 56(DI)(SI*1), Z7
+	VINSERTI32X4    $0x01, 56(R8)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x02, 56(R9)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x03, 56(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -33199,48 +34208,81 @@ tokens3:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            6144(SP), R14
-	PREFETCHT1      832(R12)
-	PREFETCHT1      896(R12)
-	PREFETCHT1      960(R12)
-	PREFETCHT1      1024(R12)
-	XORQ            CX, CX
+	LEAQ            6144(SP), DX
+	PREFETCHT1      832(AX)
+	PREFETCHT1      896(AX)
+	PREFETCHT1      960(AX)
+	PREFETCHT1      1024(AX)
+	IMUL3Q          $0x03, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens4:
-	VPBROADCASTD    12(R13)(CX*1), Z13
-	VPDPBUSD.BCST   96(R10)(CX*8), Z5, Z13
-	VPDPBUSD.BCST   100(R10)(CX*8), Z9, Z13
-	VPDPBUSD.BCST   104(R10)(CX*8), Z10, Z13
-	VPDPBUSD.BCST   108(R10)(CX*8), Z11, Z13
-	VPDPBUSD.BCST   112(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST   116(R10)(CX*8), Z3, Z13
-	VPDPBUSD.BCST   120(R10)(CX*8), Z6, Z13
-	VPDPBUSD.BCST   124(R10)(CX*8), Z8, Z13
-	VMOVDQU32       (R14), Z14
+	VPBROADCASTD    (R14)(R11*1), Z13
+	VPBROADCASTD    4(R14)(R11*1), Z14
+	VBROADCASTI32X4 (R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z5, Z13
+	VBROADCASTI32X4 32(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z5, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z9, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z9, Z14
+	VPDPBUSD.BCST   8(R12)(R11*8), Z10, Z13
+	VPDPBUSD.BCST   40(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST   12(R12)(R11*8), Z11, Z13
+	VPDPBUSD.BCST   44(R12)(R11*8), Z11, Z14
+	VBROADCASTI32X4 16(R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z7, Z13
+	VBROADCASTI32X4 48(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z7, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z3, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z3, Z14
+	VPDPBUSD.BCST   24(R12)(R11*8), Z6, Z13
+	VPDPBUSD.BCST   56(R12)(R11*8), Z6, Z14
+	VPDPBUSD.BCST   28(R12)(R11*8), Z8, Z13
+	VPDPBUSD.BCST   60(R12)(R11*8), Z8, Z14
+	VMOVDQU32       (DX), Z15
 	VCVTDQ2PS       Z13, Z13
-	VMULPS.BCST     12(R11)(CX*1), Z12, Z15
-	VFMADD231PS     Z15, Z13, Z14
-	VMOVUPS         Z14, (R14)
-	ADDQ            $0x40, R14
-	ADDQ            AX, CX
-	CMPQ            CX, tokens+24(FP)
-	JNE             tokens4
-	VBROADCASTI32X4 72(SI), Z3
-	VINSERTI32X4    $0x01, 72(DI), Z3, Z3
-	VINSERTI32X4    $0x02, 72(R8), Z3, Z3
-	VINSERTI32X4    $0x03, 72(R9), Z3, Z3
-	VBROADCASTI32X4 72(SI)(DX*1), Z5
-	VINSERTI32X4    $0x01, 72(DI)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 72(R8)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 72(R9)(DX*1), Z5, Z5
-	VBROADCASTI32X4 72(SI)(DX*2), Z6
-	VINSERTI32X4    $0x01, 72(DI)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 72(R8)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 72(R9)(DX*2), Z6, Z6
-	VBROADCASTI32X4 72(SI)(BX*1), Z7
-	VINSERTI32X4    $0x01, 72(DI)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 72(R8)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 72(R9)(BX*1), Z7, Z7
+	VMULPS.BCST     (R13)(R11*1), Z12, Z16
+	VFMADD231PS     Z16, Z13, Z15
+	VMOVUPS         Z15, (DX)
+	VMOVDQU32       64(DX), Z13
+	VCVTDQ2PS       Z14, Z14
+	VMULPS.BCST     4(R13)(R11*1), Z12, Z15
+	VFMADD231PS     Z15, Z14, Z13
+	VMOVUPS         Z13, 64(DX)
+	ADDQ            $+128, DX
+	ADDQ            $0x08, R11
+	CMPQ            R11, tokens+24(FP)
+	JLT             tokens4
+	VBROADCASTI32X4 72(DI), Z3
+	VINSERTI32X4    $0x01, 72(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 72(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 72(R10), Z3, Z3
+	VBROADCASTI32X4 72(DI)(BX*1), Z5
+	VINSERTI32X4    $0x01, 72(R8)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 72(R9)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 72(R10)(BX*1), Z5, Z5
+	VBROADCASTI32X4 72(DI)(BX*2), Z6
+	VINSERTI32X4    $0x01, 72(R8)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 72(R9)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 72(R10)(BX*2), Z6, Z6
+	VBROADCASTI32X4 72(DI)(SI*1), Z7
+	VINSERTI32X4    $0x01, 72(R8)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x02, 72(R9)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x03, 72(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -33276,49 +34318,82 @@ tokens4:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            8192(SP), R14
-	PREFETCHT1      1088(R12)
-	PREFETCHT1      1152(R12)
-	PREFETCHT1      1216(R12)
-	PREFETCHT1      1280(R12)
-	PREFETCHT1      1344(R12)
-	XORQ            CX, CX
+	LEAQ            8192(SP), DX
+	PREFETCHT1      1088(AX)
+	PREFETCHT1      1152(AX)
+	PREFETCHT1      1216(AX)
+	PREFETCHT1      1280(AX)
+	PREFETCHT1      1344(AX)
+	IMUL3Q          $0x04, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens5:
-	VPBROADCASTD    16(R13)(CX*1), Z13
-	VPDPBUSD.BCST   128(R10)(CX*8), Z5, Z13
-	VPDPBUSD.BCST   132(R10)(CX*8), Z9, Z13
-	VPDPBUSD.BCST   136(R10)(CX*8), Z10, Z13
-	VPDPBUSD.BCST   140(R10)(CX*8), Z11, Z13
-	VPDPBUSD.BCST   144(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST   148(R10)(CX*8), Z3, Z13
-	VPDPBUSD.BCST   152(R10)(CX*8), Z6, Z13
-	VPDPBUSD.BCST   156(R10)(CX*8), Z8, Z13
-	VMOVDQU32       (R14), Z14
+	VPBROADCASTD    (R14)(R11*1), Z13
+	VPBROADCASTD    4(R14)(R11*1), Z14
+	VBROADCASTI32X4 (R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z5, Z13
+	VBROADCASTI32X4 32(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z5, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z9, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z9, Z14
+	VPDPBUSD.BCST   8(R12)(R11*8), Z10, Z13
+	VPDPBUSD.BCST   40(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST   12(R12)(R11*8), Z11, Z13
+	VPDPBUSD.BCST   44(R12)(R11*8), Z11, Z14
+	VBROADCASTI32X4 16(R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z7, Z13
+	VBROADCASTI32X4 48(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z7, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z3, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z3, Z14
+	VPDPBUSD.BCST   24(R12)(R11*8), Z6, Z13
+	VPDPBUSD.BCST   56(R12)(R11*8), Z6, Z14
+	VPDPBUSD.BCST   28(R12)(R11*8), Z8, Z13
+	VPDPBUSD.BCST   60(R12)(R11*8), Z8, Z14
+	VMOVDQU32       (DX), Z15
 	VCVTDQ2PS       Z13, Z13
-	VMULPS.BCST     16(R11)(CX*1), Z12, Z15
-	VFMADD231PS     Z15, Z13, Z14
-	VMOVUPS         Z14, (R14)
-	ADDQ            $0x40, R14
-	ADDQ            AX, CX
-	CMPQ            CX, tokens+24(FP)
-	JNE             tokens5
-	VBROADCASTI32X4 88(SI), Z3
-	VINSERTI32X4    $0x01, 88(DI), Z3, Z3
-	VINSERTI32X4    $0x02, 88(R8), Z3, Z3
-	VINSERTI32X4    $0x03, 88(R9), Z3, Z3
-	VBROADCASTI32X4 88(SI)(DX*1), Z5
-	VINSERTI32X4    $0x01, 88(DI)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 88(R8)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 88(R9)(DX*1), Z5, Z5
-	VBROADCASTI32X4 88(SI)(DX*2), Z6
-	VINSERTI32X4    $0x01, 88(DI)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 88(R8)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 88(R9)(DX*2), Z6, Z6
-	VBROADCASTI32X4 88(SI)(BX*1), Z7
-	VINSERTI32X4    $0x01, 88(DI)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 88(R8)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 88(R9)(BX*1), Z7, Z7
+	VMULPS.BCST     (R13)(R11*1), Z12, Z16
+	VFMADD231PS     Z16, Z13, Z15
+	VMOVUPS         Z15, (DX)
+	VMOVDQU32       64(DX), Z13
+	VCVTDQ2PS       Z14, Z14
+	VMULPS.BCST     4(R13)(R11*1), Z12, Z15
+	VFMADD231PS     Z15, Z14, Z13
+	VMOVUPS         Z13, 64(DX)
+	ADDQ            $+128, DX
+	ADDQ            $0x08, R11
+	CMPQ            R11, tokens+24(FP)
+	JLT             tokens5
+	VBROADCASTI32X4 88(DI), Z3
+	VINSERTI32X4    $0x01, 88(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 88(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 88(R10), Z3, Z3
+	VBROADCASTI32X4 88(DI)(BX*1), Z5
+	VINSERTI32X4    $0x01, 88(R8)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 88(R9)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 88(R10)(BX*1), Z5, Z5
+	VBROADCASTI32X4 88(DI)(BX*2), Z6
+	VINSERTI32X4    $0x01, 88(R8)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 88(R9)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 88(R10)(BX*2), Z6, Z6
+	VBROADCASTI32X4 88(DI)(SI*1), Z7
+	VINSERTI32X4    $0x01, 88(R8)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x02, 88(R9)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x03, 88(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -33354,48 +34429,81 @@ tokens5:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            10240(SP), R14
-	PREFETCHT1      1408(R12)
-	PREFETCHT1      1472(R12)
-	PREFETCHT1      1536(R12)
-	PREFETCHT1      1600(R12)
-	XORQ            CX, CX
+	LEAQ            10240(SP), DX
+	PREFETCHT1      1408(AX)
+	PREFETCHT1      1472(AX)
+	PREFETCHT1      1536(AX)
+	PREFETCHT1      1600(AX)
+	IMUL3Q          $0x05, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens6:
-	VPBROADCASTD    20(R13)(CX*1), Z13
-	VPDPBUSD.BCST   160(R10)(CX*8), Z5, Z13
-	VPDPBUSD.BCST   164(R10)(CX*8), Z9, Z13
-	VPDPBUSD.BCST   168(R10)(CX*8), Z10, Z13
-	VPDPBUSD.BCST   172(R10)(CX*8), Z11, Z13
-	VPDPBUSD.BCST   176(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST   180(R10)(CX*8), Z3, Z13
-	VPDPBUSD.BCST   184(R10)(CX*8), Z6, Z13
-	VPDPBUSD.BCST   188(R10)(CX*8), Z8, Z13
-	VMOVDQU32       (R14), Z14
+	VPBROADCASTD    (R14)(R11*1), Z13
+	VPBROADCASTD    4(R14)(R11*1), Z14
+	VBROADCASTI32X4 (R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z5, Z13
+	VBROADCASTI32X4 32(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z5, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z9, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z9, Z14
+	VPDPBUSD.BCST   8(R12)(R11*8), Z10, Z13
+	VPDPBUSD.BCST   40(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST   12(R12)(R11*8), Z11, Z13
+	VPDPBUSD.BCST   44(R12)(R11*8), Z11, Z14
+	VBROADCASTI32X4 16(R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z7, Z13
+	VBROADCASTI32X4 48(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z7, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z3, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z3, Z14
+	VPDPBUSD.BCST   24(R12)(R11*8), Z6, Z13
+	VPDPBUSD.BCST   56(R12)(R11*8), Z6, Z14
+	VPDPBUSD.BCST   28(R12)(R11*8), Z8, Z13
+	VPDPBUSD.BCST   60(R12)(R11*8), Z8, Z14
+	VMOVDQU32       (DX), Z15
 	VCVTDQ2PS       Z13, Z13
-	VMULPS.BCST     20(R11)(CX*1), Z12, Z15
-	VFMADD231PS     Z15, Z13, Z14
-	VMOVUPS         Z14, (R14)
-	ADDQ            $0x40, R14
-	ADDQ            AX, CX
-	CMPQ            CX, tokens+24(FP)
-	JNE             tokens6
-	VBROADCASTI32X4 104(SI), Z3
-	VINSERTI32X4    $0x01, 104(DI), Z3, Z3
-	VINSERTI32X4    $0x02, 104(R8), Z3, Z3
-	VINSERTI32X4    $0x03, 104(R9), Z3, Z3
-	VBROADCASTI32X4 104(SI)(DX*1), Z5
-	VINSERTI32X4    $0x01, 104(DI)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 104(R8)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 104(R9)(DX*1), Z5, Z5
-	VBROADCASTI32X4 104(SI)(DX*2), Z6
-	VINSERTI32X4    $0x01, 104(DI)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 104(R8)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 104(R9)(DX*2), Z6, Z6
-	VBROADCASTI32X4 104(SI)(BX*1), Z7
-	VINSERTI32X4    $0x01, 104(DI)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 104(R8)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 104(R9)(BX*1), Z7, Z7
+	VMULPS.BCST     (R13)(R11*1), Z12, Z16
+	VFMADD231PS     Z16, Z13, Z15
+	VMOVUPS         Z15, (DX)
+	VMOVDQU32       64(DX), Z13
+	VCVTDQ2PS       Z14, Z14
+	VMULPS.BCST     4(R13)(R11*1), Z12, Z15
+	VFMADD231PS     Z15, Z14, Z13
+	VMOVUPS         Z13, 64(DX)
+	ADDQ            $+128, DX
+	ADDQ            $0x08, R11
+	CMPQ            R11, tokens+24(FP)
+	JLT             tokens6
+	VBROADCASTI32X4 104(DI), Z3
+	VINSERTI32X4    $0x01, 104(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 104(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 104(R10), Z3, Z3
+	VBROADCASTI32X4 104(DI)(BX*1), Z5
+	VINSERTI32X4    $0x01, 104(R8)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 104(R9)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 104(R10)(BX*1), Z5, Z5
+	VBROADCASTI32X4 104(DI)(BX*2), Z6
+	VINSERTI32X4    $0x01, 104(R8)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 104(R9)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 104(R10)(BX*2), Z6, Z6
+	VBROADCASTI32X4 104(DI)(SI*1), Z7
+	VINSERTI32X4    $0x01, 104(R8)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x02, 104(R9)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x03, 104(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -33431,48 +34539,81 @@ tokens6:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            12288(SP), R14
-	PREFETCHT1      1664(R12)
-	PREFETCHT1      1728(R12)
-	PREFETCHT1      1792(R12)
-	PREFETCHT1      1856(R12)
-	XORQ            CX, CX
+	LEAQ            12288(SP), DX
+	PREFETCHT1      1664(AX)
+	PREFETCHT1      1728(AX)
+	PREFETCHT1      1792(AX)
+	PREFETCHT1      1856(AX)
+	IMUL3Q          $0x06, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens7:
-	VPBROADCASTD    24(R13)(CX*1), Z13
-	VPDPBUSD.BCST   192(R10)(CX*8), Z5, Z13
-	VPDPBUSD.BCST   196(R10)(CX*8), Z9, Z13
-	VPDPBUSD.BCST   200(R10)(CX*8), Z10, Z13
-	VPDPBUSD.BCST   204(R10)(CX*8), Z11, Z13
-	VPDPBUSD.BCST   208(R10)(CX*8), Z7, Z13
-	VPDPBUSD.BCST   212(R10)(CX*8), Z3, Z13
-	VPDPBUSD.BCST   216(R10)(CX*8), Z6, Z13
-	VPDPBUSD.BCST   220(R10)(CX*8), Z8, Z13
-	VMOVDQU32       (R14), Z14
+	VPBROADCASTD    (R14)(R11*1), Z13
+	VPBROADCASTD    4(R14)(R11*1), Z14
+	VBROADCASTI32X4 (R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z5, Z13
+	VBROADCASTI32X4 32(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z5, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z9, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z9, Z14
+	VPDPBUSD.BCST   8(R12)(R11*8), Z10, Z13
+	VPDPBUSD.BCST   40(R12)(R11*8), Z10, Z14
+	VPDPBUSD.BCST   12(R12)(R11*8), Z11, Z13
+	VPDPBUSD.BCST   44(R12)(R11*8), Z11, Z14
+	VBROADCASTI32X4 16(R12)(R11*8), Z15
+	VPSHUFD         $0x00, Z15, Z16
+	VPDPBUSD        Z16, Z7, Z13
+	VBROADCASTI32X4 48(R12)(R11*8), Z16
+	VPSHUFD         $0x00, Z16, Z17
+	VPDPBUSD        Z17, Z7, Z14
+	VPSHUFD         $0x55, Z15, Z15
+	VPDPBUSD        Z15, Z3, Z13
+	VPSHUFD         $0x55, Z16, Z15
+	VPDPBUSD        Z15, Z3, Z14
+	VPDPBUSD.BCST   24(R12)(R11*8), Z6, Z13
+	VPDPBUSD.BCST   56(R12)(R11*8), Z6, Z14
+	VPDPBUSD.BCST   28(R12)(R11*8), Z8, Z13
+	VPDPBUSD.BCST   60(R12)(R11*8), Z8, Z14
+	VMOVDQU32       (DX), Z15
 	VCVTDQ2PS       Z13, Z13
-	VMULPS.BCST     24(R11)(CX*1), Z12, Z15
-	VFMADD231PS     Z15, Z13, Z14
-	VMOVUPS         Z14, (R14)
-	ADDQ            $0x40, R14
-	ADDQ            AX, CX
-	CMPQ            CX, tokens+24(FP)
-	JNE             tokens7
-	VBROADCASTI32X4 120(SI), Z3
-	VINSERTI32X4    $0x01, 120(DI), Z3, Z3
-	VINSERTI32X4    $0x02, 120(R8), Z3, Z3
-	VINSERTI32X4    $0x03, 120(R9), Z3, Z3
-	VBROADCASTI32X4 120(SI)(DX*1), Z5
-	VINSERTI32X4    $0x01, 120(DI)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x02, 120(R8)(DX*1), Z5, Z5
-	VINSERTI32X4    $0x03, 120(R9)(DX*1), Z5, Z5
-	VBROADCASTI32X4 120(SI)(DX*2), Z6
-	VINSERTI32X4    $0x01, 120(DI)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x02, 120(R8)(DX*2), Z6, Z6
-	VINSERTI32X4    $0x03, 120(R9)(DX*2), Z6, Z6
-	VBROADCASTI32X4 120(SI)(BX*1), Z7
-	VINSERTI32X4    $0x01, 120(DI)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x02, 120(R8)(BX*1), Z7, Z7
-	VINSERTI32X4    $0x03, 120(R9)(BX*1), Z7, Z7
+	VMULPS.BCST     (R13)(R11*1), Z12, Z16
+	VFMADD231PS     Z16, Z13, Z15
+	VMOVUPS         Z15, (DX)
+	VMOVDQU32       64(DX), Z13
+	VCVTDQ2PS       Z14, Z14
+	VMULPS.BCST     4(R13)(R11*1), Z12, Z15
+	VFMADD231PS     Z15, Z14, Z13
+	VMOVUPS         Z13, 64(DX)
+	ADDQ            $+128, DX
+	ADDQ            $0x08, R11
+	CMPQ            R11, tokens+24(FP)
+	JLT             tokens7
+	VBROADCASTI32X4 120(DI), Z3
+	VINSERTI32X4    $0x01, 120(R8), Z3, Z3
+	VINSERTI32X4    $0x02, 120(R9), Z3, Z3
+	VINSERTI32X4    $0x03, 120(R10), Z3, Z3
+	VBROADCASTI32X4 120(DI)(BX*1), Z5
+	VINSERTI32X4    $0x01, 120(R8)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 120(R9)(BX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 120(R10)(BX*1), Z5, Z5
+	VBROADCASTI32X4 120(DI)(BX*2), Z6
+	VINSERTI32X4    $0x01, 120(R8)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 120(R9)(BX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 120(R10)(BX*2), Z6, Z6
+	VBROADCASTI32X4 120(DI)(SI*1), Z7
+	VINSERTI32X4    $0x01, 120(R8)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x02, 120(R9)(SI*1), Z7, Z7
+	VINSERTI32X4    $0x03, 120(R10)(SI*1), Z7, Z7
 	VPUNPCKHDQ      Z5, Z3, Z8
 	VPUNPCKLDQ      Z5, Z3, Z3
 	VPUNPCKHDQ      Z7, Z6, Z5
@@ -33508,62 +34649,97 @@ tokens7:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z1, Z1
 	VCVTDQ2PS       Z1, Z1
 	VMULPS          Z2, Z1, Z1
-	LEAQ            14336(SP), R14
-	PREFETCHT1      1920(R12)
-	PREFETCHT1      1984(R12)
-	PREFETCHT1      2048(R12)
-	PREFETCHT1      2112(R12)
-	XORQ            CX, CX
+	LEAQ            14336(SP), DX
+	PREFETCHT1      1920(AX)
+	PREFETCHT1      1984(AX)
+	PREFETCHT1      2048(AX)
+	PREFETCHT1      2112(AX)
+	IMUL3Q          $0x07, CX, R11
+	MOVQ            q+40(FP), R12
+	LEAQ            (R12)(R11*8), R12
+	MOVQ            scale+48(FP), R13
+	LEAQ            (R13)(R11*1), R13
+	MOVQ            init+64(FP), R14
+	LEAQ            (R14)(R11*1), R14
+	XORQ            R11, R11
 
 tokens8:
-	VPBROADCASTD  28(R13)(CX*1), Z2
-	VPDPBUSD.BCST 224(R10)(CX*8), Z5, Z2
-	VPDPBUSD.BCST 228(R10)(CX*8), Z9, Z2
-	VPDPBUSD.BCST 232(R10)(CX*8), Z10, Z2
-	VPDPBUSD.BCST 236(R10)(CX*8), Z11, Z2
-	VPDPBUSD.BCST 240(R10)(CX*8), Z7, Z2
-	VPDPBUSD.BCST 244(R10)(CX*8), Z3, Z2
-	VPDPBUSD.BCST 248(R10)(CX*8), Z6, Z2
-	VPDPBUSD.BCST 252(R10)(CX*8), Z8, Z2
-	VMOVDQU32     (R14), Z4
-	VCVTDQ2PS     Z2, Z2
-	VMULPS.BCST   28(R11)(CX*1), Z1, Z12
-	VFMADD231PS   Z12, Z2, Z4
-	VMOVUPS       Z4, (R14)
-	ADDQ          $0x40, R14
-	ADDQ          AX, CX
-	CMPQ          CX, tokens+24(FP)
-	JNE           tokens8
-	ADDQ          $+136, SI
-	ADDQ          $+136, DI
-	ADDQ          $+136, R8
-	ADDQ          $+136, R9
-	ADDQ          $+2176, R12
-	ADDQ          $+256, R10
-	ADDQ          $+32, R11
-	ADDQ          $+32, R13
-	DECQ          nb+16(FP)
-	JNZ           group
-	MOVQ          y+72(FP), CX
-	MOVQ          ldy+80(FP), DX
-	MOVQ          tokens+24(FP), SI
-	SHLQ          $0x02, DX
-	LEAQ          (SP), BX
+	VPBROADCASTD    (R14)(R11*1), Z2
+	VPBROADCASTD    4(R14)(R11*1), Z4
+	VBROADCASTI32X4 (R12)(R11*8), Z12
+	VPSHUFD         $0x00, Z12, Z13
+	VPDPBUSD        Z13, Z5, Z2
+	VBROADCASTI32X4 32(R12)(R11*8), Z13
+	VPSHUFD         $0x00, Z13, Z14
+	VPDPBUSD        Z14, Z5, Z4
+	VPSHUFD         $0x55, Z12, Z12
+	VPDPBUSD        Z12, Z9, Z2
+	VPSHUFD         $0x55, Z13, Z12
+	VPDPBUSD        Z12, Z9, Z4
+	VPDPBUSD.BCST   8(R12)(R11*8), Z10, Z2
+	VPDPBUSD.BCST   40(R12)(R11*8), Z10, Z4
+	VPDPBUSD.BCST   12(R12)(R11*8), Z11, Z2
+	VPDPBUSD.BCST   44(R12)(R11*8), Z11, Z4
+	VBROADCASTI32X4 16(R12)(R11*8), Z12
+	VPSHUFD         $0x00, Z12, Z13
+	VPDPBUSD        Z13, Z7, Z2
+	VBROADCASTI32X4 48(R12)(R11*8), Z13
+	VPSHUFD         $0x00, Z13, Z14
+	VPDPBUSD        Z14, Z7, Z4
+	VPSHUFD         $0x55, Z12, Z12
+	VPDPBUSD        Z12, Z3, Z2
+	VPSHUFD         $0x55, Z13, Z12
+	VPDPBUSD        Z12, Z3, Z4
+	VPDPBUSD.BCST   24(R12)(R11*8), Z6, Z2
+	VPDPBUSD.BCST   56(R12)(R11*8), Z6, Z4
+	VPDPBUSD.BCST   28(R12)(R11*8), Z8, Z2
+	VPDPBUSD.BCST   60(R12)(R11*8), Z8, Z4
+	VMOVDQU32       (DX), Z12
+	VCVTDQ2PS       Z2, Z2
+	VMULPS.BCST     (R13)(R11*1), Z1, Z13
+	VFMADD231PS     Z13, Z2, Z12
+	VMOVUPS         Z12, (DX)
+	VMOVDQU32       64(DX), Z2
+	VCVTDQ2PS       Z4, Z4
+	VMULPS.BCST     4(R13)(R11*1), Z1, Z12
+	VFMADD231PS     Z12, Z4, Z2
+	VMOVUPS         Z2, 64(DX)
+	ADDQ            $+128, DX
+	ADDQ            $0x08, R11
+	CMPQ            R11, tokens+24(FP)
+	JLT             tokens8
+	ADDQ            $+136, DI
+	ADDQ            $+136, R8
+	ADDQ            $+136, R9
+	ADDQ            $+136, R10
+	ADDQ            $+2176, AX
+	IMUL3Q          $0x08, CX, DX
+	ADDQ            DX, scale+48(FP)
+	ADDQ            DX, init+64(FP)
+	SHLQ            $0x03, DX
+	ADDQ            DX, q+40(FP)
+	DECQ            nb+16(FP)
+	JNZ             group
+	MOVQ            y+80(FP), AX
+	MOVQ            ldy+88(FP), CX
+	MOVQ            tokens+24(FP), BX
+	SHLQ            $0x02, CX
+	LEAQ            (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
-	VADDPS  (BX), Z0, Z0
-	VADDPS  2048(BX), Z0, Z0
-	VADDPS  4096(BX), Z0, Z0
-	VADDPS  6144(BX), Z0, Z0
-	VADDPS  8192(BX), Z0, Z0
-	VADDPS  10240(BX), Z0, Z0
-	VADDPS  12288(BX), Z0, Z0
-	VADDPS  14336(BX), Z0, Z0
-	VMOVUPS Z0, (CX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	SUBQ    AX, SI
+	VADDPS  (DX), Z0, Z0
+	VADDPS  2048(DX), Z0, Z0
+	VADDPS  4096(DX), Z0, Z0
+	VADDPS  6144(DX), Z0, Z0
+	VADDPS  8192(DX), Z0, Z0
+	VADDPS  10240(DX), Z0, Z0
+	VADDPS  12288(DX), Z0, Z0
+	VADDPS  14336(DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x04, BX
 	JNZ     out
 	VZEROUPPER
 	RET

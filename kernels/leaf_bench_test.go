@@ -131,10 +131,10 @@ func BenchmarkMulFloat(b *testing.B) {
 	})
 }
 
-// BenchmarkDot streams 64 MB of rows of k = 4096 (more than the last-level cache) past 1, 2 and 8 tokens, on one core; Q4_1 also at k = 576.
+// BenchmarkDot streams 64 MB of rows of k = 4096 (more than the last-level cache) past 1, 2, 8 and 32 tokens, on one core; Q4_1 also at k = 576.
 func BenchmarkDot(b *testing.B) {
 	eachLeafBench(b, func(b *testing.B, l *leaf, p peak) {
-		for _, c := range []struct{ nb, tokens, bytes int }{{128, 1, 64 << 20}, {128, 1, 256 << 10}, {128, 2, 64 << 20}, {128, 8, 64 << 20}, {128, 8, 256 << 10}, {18, 1, 256 << 10}, {18, 8, 256 << 10}} {
+		for _, c := range []struct{ nb, tokens, bytes int }{{128, 1, 64 << 20}, {128, 1, 256 << 10}, {128, 2, 64 << 20}, {128, 8, 64 << 20}, {128, 8, 256 << 10}, {128, 32, 256 << 10}, {18, 1, 256 << 10}, {18, 8, 256 << 10}} {
 			shape := fmt.Sprintf("k=%d/tokens=%d/%dK", 32*c.nb, c.tokens, c.bytes>>10)
 			for _, ty := range sortedTypes(l.dots) {
 				if 32*c.nb%ty.Len() == 0 {
@@ -161,19 +161,24 @@ func benchDot(b *testing.B, p peak, d dot, ty block.Type, products float64, nb, 
 	for i := 1; i < rows; i++ {
 		copy(w[i*stride:], w[:stride])
 	}
-	const item = 64
+	const item = 256
 	q, x, y := make([]int8, tokens*k), make([]float32, tokens*k), make([]float32, item*tokens)
 	scale, sum, half := make([]float32, tokens*nb), make([]float32, tokens*nb), make([]int32, tokens*2*nb)
 	r.int8s(q)
-	run, most := d.run, d.tokens // as cpuDevice.byDot chooses
-	if d.strip != nil && tokens > d.tokens {
-		run, most = d.strip, stripTokens
-	}
 	for b.Loop() {
 		for i := 0; i < rows; i += item {
-			for t := 0; t < tokens; t += most {
-				run(&dotArgs{w: &w[i*stride], stride: stride, rows: min(item, rows-i), nb: nb, tokens: min(most, tokens-t), q: &q[t*k], scale: &scale[t*nb], sum: &sum[t*nb], half: &half[2*t*nb],
-					scales: 2, init: &half[0], x: &x[t*k], y: &y[t*item], ldy: item})
+			if d.strip != nil && tokens > d.tokens { // as cpuDevice.byDot chooses
+				a := &stripArgs{w: &w[i*stride], stride: stride, rows: min(item, rows-i), next: item, nb: nb, tokens: tokens, ld: tokens, q: &q[0], scale: &scale[0], sum: &sum[0],
+					scales: 2, init: &half[0], y: &y[0], ldy: item}
+				if i+item+panelRows > rows {
+					a.next = 0
+				}
+				d.strip(a)
+				continue
+			}
+			for t := 0; t < tokens; t += d.tokens {
+				d.run(&dotArgs{w: &w[i*stride], stride: stride, rows: min(item, rows-i), nb: nb, tokens: min(d.tokens, tokens-t), q: &q[t*k], scale: &scale[t*nb], sum: &sum[t*nb], half: &half[2*t*nb],
+					x: &x[t*k], y: &y[t*item], ldy: item})
 			}
 		}
 	}

@@ -179,10 +179,10 @@ func TestDots(t *testing.T) {
 						if nb > 40 && tokens > 2 {
 							break
 						}
-						testDot(t, m, f, ty, d.run, d.arrange, nb, tokens, 1+(nb+tokens)%5)
+						testDot(t, m, f, ty, d.run, d.arrange, nil, nb, tokens, 1+(nb+tokens)%5)
 					}
 					for tokens := 1; d.strip != nil && tokens <= stripTokens; tokens = tokens*3/2 + 1 {
-						testDot(t, m, f, ty, d.strip, nil, nb, tokens, 1+(7*nb+tokens)%50)
+						testDot(t, m, f, ty, nil, nil, d.strip, nb, tokens, 1+(7*nb+tokens)%50)
 					}
 				}
 			})
@@ -190,7 +190,26 @@ func TestDots(t *testing.T) {
 	})
 }
 
-func testDot(t *testing.T, m *memory, f *format, ty block.Type, run func(a *dotArgs), arrange func(nb int, q, o *int8), nb, tokens, rows int) {
+// testStrip runs a strip on what a is of, into y.
+func testStrip(m *memory, f *format, a *dotArgs, q []int8, scale, sum []float32, half []int32, strip func(a *stripArgs), y *float32) {
+	nb, tokens, ld, extra := a.nb, a.tokens, a.tokens+a.tokens%2+a.rows%3*2, a.rows%2
+	in := &acts{nb: nb, k: 32 * nb, n: tokens, ld: ld, q: q, scale: scale, sum: sum, half: half}
+	in.strip, in.sscale, in.ssum = buffer[int8](m, 32*nb*ld, extra), buffer[float32](m, nb*ld, extra), buffer[float32](m, nb*ld, extra)
+	p := product{w: &cpuWeight{format: f}, strip: true}
+	if f.bias != 0 {
+		p.init = buffer[int32](m, nb*ld*f.scales, extra)
+	}
+	for i := range (nb + stripBlocks - 1) / stripBlocks {
+		in.fillStrip(i, []product{p}, tokens)
+	}
+	args := &stripArgs{w: a.w, stride: a.stride, rows: a.rows, nb: nb, tokens: tokens, ld: ld, q: &in.strip[0], scale: &in.sscale[0], sum: &in.ssum[0], scales: f.scales, y: y, ldy: a.ldy}
+	if p.init != nil {
+		args.init = &p.init[0]
+	}
+	strip(args)
+}
+
+func testDot(t *testing.T, m *memory, f *format, ty block.Type, run func(a *dotArgs), arrange func(nb int, q, o *int8), strip func(a *stripArgs), nb, tokens, rows int) {
 	r, k, shift := newRandom(nb, tokens), 32*nb, (nb+tokens)%3
 	bytes := k / ty.Len() * ty.Size()
 	a := &dotArgs{stride: bytes + 2*(nb%3), rows: rows, nb: nb, tokens: tokens, ldy: rows + nb%4}
@@ -231,15 +250,12 @@ func testDot(t *testing.T, m *memory, f *format, ty block.Type, run func(a *dotA
 			}
 		}
 		a.scale, a.sum, a.half = &scale[0], &sum[0], &half[0]
-		if a.scales = f.scales; f.bias != 0 {
-			init := buffer[int32](m, tokens*f.scales*nb, shift)
-			for i := range tokens {
-				rowBiases(init[i*f.scales*nb:][:f.scales*nb], half[2*i*nb:][:2*nb], f)
-			}
-			a.init = &init[0]
+		if strip != nil {
+			testStrip(m, f, a, q, scale, sum, half, strip, &got[0])
+		} else {
+			a.q, a.y = &arranged[0], &got[0]
+			run(a)
 		}
-		a.q, a.y = &arranged[0], &got[0]
-		run(a)
 		a.q, a.y = &q[0], &want[0]
 		dotGeneric(f, a)
 	}

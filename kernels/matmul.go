@@ -8,15 +8,15 @@ import (
 
 // product is y = w·a for every row of the operand, or y += w·a.
 type product struct {
-	w    *cpuWeight
-	y    []float32
-	ldy  int
-	add  bool
-	dot  *dot // row dots, straight from the file
-	most int  // tokens that it takes at once
-	run  func(a *dotArgs)
-	q    []int8  // operand of an integer dot
-	init []int32 // −bias·Σq of the operand's tiles, or of its rows for strips, of a format with a bias
+	w     *cpuWeight
+	y     []float32
+	ldy   int
+	add   bool
+	dot   *dot    // row dots, straight from the file
+	most  int     // tokens that it takes at once
+	strip bool    // by dot.strip
+	q     []int8  // operand of dot.run for integers
+	init  []int32 // −bias·Σq of the operand's tiles, or for strips, of a format with a bias
 }
 
 // mulTask is the product (or two or three of one operand) that the pool is working on.
@@ -30,10 +30,12 @@ type mulTask struct {
 	ints    bool      // some product runs on integers
 	wide    bool      // of a wide operand
 	tiles   bool      // on panels, that is
+	strips  bool
 	ftiles  bool
 	pairs   bool // some product runs on pairs of bfloat16
 	ptiles  bool
 	rowFn   func(worker, item int)
+	stripFn func(worker, item int)
 	tileFn  func(worker, item int)
 	ftileFn func(worker, item int)
 	ptileFn func(worker, item int)
@@ -45,6 +47,7 @@ func (d *cpuDevice) prepare() {
 	m := &d.mul
 	m.ps = make([]product, 0, 3)
 	m.rowFn = d.operandRow
+	m.stripFn = func(_, i int) { d.in.fillStrip(i, m.ps, m.columns(d.in.n)) }
 	m.tileFn = func(worker, i int) { d.in.fillTile(d.leaf, i, m.ps, d.work[worker].frow) }
 	m.ftileFn = func(worker, i int) { d.in.fillFloatTile(d.leaf, i, false, d.work[worker].tmp) }
 	m.ptileFn = func(worker, i int) {
@@ -81,7 +84,7 @@ func (d *cpuDevice) multiply() {
 	if n == 0 {
 		return
 	}
-	m.ints, m.wide, m.tiles, m.ftiles, m.pairs, m.ptiles = false, false, false, false, false, false
+	m.ints, m.wide, m.tiles, m.strips, m.ftiles, m.pairs, m.ptiles = false, false, false, false, false, false, false
 	items := 0
 	m.group, d.in.limit = itemRows/16, 127
 	for i := range m.ps {
@@ -91,6 +94,7 @@ func (d *cpuDevice) multiply() {
 			bytes = max(2*dotBytes/max(2, d.pool.n), 2*panelBytes)
 			m.ints = m.ints || !p.w.isFloat()
 			m.ptiles = m.ptiles || p.dot.tiled
+			m.strips = m.strips || p.strip
 		} else if p.w.pairs {
 			m.ptiles = true
 		} else if p.w.isFloat() {
@@ -125,6 +129,10 @@ func (d *cpuDevice) multiply() {
 	if m.ints || m.pairs || m.norm != nil {
 		d.pool.run(n, m.rowFn)
 	}
+	if m.strips {
+		d.in.ld = m.columns(n) + m.columns(n)%2
+		d.pool.run((d.in.nb+stripBlocks-1)/stripBlocks, m.stripFn)
+	}
 	if m.tiles {
 		tiles := d.in.tiles(d.leaf.tile)
 		if m.wide {
@@ -148,11 +156,11 @@ func (d *cpuDevice) byDot(p *product, i int) bool {
 	}
 	dot, in := p.w.dot, &d.in
 	if dot.tiled {
-		p.dot, p.run, p.most = dot, dot.run, dot.tokens
+		p.dot, p.most = dot, dot.tokens
 		return true
 	}
 	if dot.strip != nil && d.columns(p) > dot.tokens && in.n <= d.leaf.strips {
-		p.dot, p.run, p.most, p.q = dot, dot.strip, stripTokens, in.q
+		p.dot, p.strip, p.most = dot, true, stripTokens
 		if p.w.format.bias != 0 {
 			p.init = in.init[i]
 		}
@@ -161,7 +169,7 @@ func (d *cpuDevice) byDot(p *product, i int) bool {
 	if in.n > dotTokens {
 		return false
 	}
-	p.dot, p.run, p.most, p.q = dot, dot.run, dot.tokens, in.q
+	p.dot, p.most, p.q = dot, dot.tokens, in.q
 	if dot.arrange != nil {
 		p.q = in.arranged[i]
 	}
@@ -185,6 +193,14 @@ const (
 	panelBytes = 128 << 10
 )
 
+// columns is how many rows n rows of the operand are.
+func (m *mulTask) columns(n int) int {
+	if m.wide {
+		return 2 * n
+	}
+	return n
+}
+
 // operandRow norms and quantises one row.
 func (d *cpuDevice) operandRow(worker, r int) {
 	m, in := &d.mul, &d.in
@@ -207,17 +223,11 @@ func (d *cpuDevice) operandRow(worker, r int) {
 	}
 	for i := range m.ps {
 		p := &m.ps[i]
-		if p.dot == nil || p.w.isFloat() {
+		if p.dot == nil || p.strip || p.w.isFloat() || &p.q[0] == &in.q[0] {
 			continue
 		}
 		for t := r; t < d.columns(p); t += in.n {
-			if &p.q[0] != &in.q[0] {
-				p.dot.arrange(in.nb, &in.q[t*in.k], &p.q[t*in.k])
-			}
-			if p.init != nil {
-				f := p.w.format
-				rowBiases(p.init[t*f.scales*in.nb:][:f.scales*in.nb], in.half[2*t*in.nb:][:2*in.nb], f)
-			}
+			p.dot.arrange(in.nb, &in.q[t*in.k], &p.q[t*in.k])
 		}
 	}
 }
@@ -287,6 +297,19 @@ func (d *cpuDevice) put(p *product, t, first int, c []float32, rest bool) {
 // dot calls the leaf for n tokens from t on.
 func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float32, ldy int) {
 	in := &d.in
+	if p.strip {
+		a := &s.stripArgs
+		*a = stripArgs{w: p.w.row(first), stride: p.w.stride, rows: rows, nb: in.nb, tokens: n, ld: in.ld,
+			q: &in.strip[32*t], scale: &in.sscale[t], sum: &in.ssum[t], scales: p.w.format.scales, y: y, ldy: ldy}
+		if a.next = rows + d.others(); first+a.next+panelRows > p.w.rows {
+			a.next = 0 // the same again: the end of the weight
+		}
+		if p.init != nil {
+			a.init = &p.init[a.scales*t]
+		}
+		p.dot.strip(a)
+		return
+	}
 	a := &s.dotArgs
 	*a = dotArgs{w: p.w.row(first), stride: p.w.stride, rows: rows, nb: in.nb, tokens: n, y: y, ldy: ldy}
 	if p.dot.tiled {
@@ -297,14 +320,8 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 		a.x = &in.x[t*in.k]
 	} else {
 		a.q, a.scale, a.sum, a.half = &p.q[t*in.k], &in.scale[t*in.nb], &in.sum[t*in.nb], &in.half[2*t*in.nb]
-		if a.next = rows + d.others(); first+a.next+panelRows > p.w.rows {
-			a.next = 0 // the same again: the end of the weight
-		}
-		if a.scales = p.w.format.scales; p.init != nil {
-			a.init = &p.init[t*a.scales*in.nb]
-		}
 	}
-	p.run(a)
+	p.dot.run(a)
 }
 
 // others is how many rows lie between an item and the one that its worker takes next: the other workers take theirs meanwhile.

@@ -79,7 +79,7 @@ func (d *cpuDevice) prepareRefine(w *cpuWeight) {
 	case w.dot == nil && (w.format.bias != 0 || w.winograd):
 		p.init = in.init[0]
 	case w.dot != nil:
-		p.dot, p.run, p.q = w.dot, w.dot.run, in.q
+		p.dot, p.q = w.dot, in.q
 		if w.dot.arrange != nil {
 			p.q = t.q
 		}

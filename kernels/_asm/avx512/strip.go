@@ -16,6 +16,7 @@ import (
 const (
 	stripTokens = 32
 	stripSums   = 64 * stripTokens // bytes of one p_j
+	stripPair   = 2                // tokens whose products are run side by side, since those of one wait for each other
 )
 
 // stripFormat says how the blocks of one type are opened.
@@ -28,6 +29,13 @@ type stripFormat struct {
 	offs   bool // an offset per 32, which is subtracted
 	setup  func()
 	open   func(s *strip)
+}
+
+func (f stripFormat) scales() int {
+	if f.halves {
+		return 2
+	}
+	return 1
 }
 
 // strip is 16 rows, of which open takes blocks and gives them to use.
@@ -56,32 +64,23 @@ func (s *strip) next() {
 // products is a strip against tokens.
 type products struct {
 	*strip
-	q, scale        Mem // of the first token at this block
-	sum, init, near Mem
-	step, token     Register // bytes of a token's scales, and those to a token's
-	sums, turn      Mem      // p_0, and the p_j of a single block
-	used            int      // blocks
+	near       Mem
+	ld         Register // bytes of scales from block to block
+	sums, turn Mem      // p_0, and the p_j of a single block
+	used       int      // blocks
 }
 
 // stripProducts emits the function of one format.
 func stripProducts(f stripFormat) {
 	name := "avx512Strip" + f.name
-	TEXT(name, attr.Attribute(0), "func(w *byte, stride, nb, tokens int, near *byte, q *int8, scale, sum *float32, init *int32, y *float32, ldy int)")
-	Doc(fmt.Sprintf("%s multiplies 16 rows by up to %d tokens, and prefetches as many bytes from near on: see dotArgs.", name, stripTokens))
+	TEXT(name, attr.Attribute(0), "func(w *byte, stride, nb, tokens int, near *byte, q *int8, scale, sum *float32, init *int32, ld int, y *float32, ldy int)")
+	Doc(fmt.Sprintf("%s multiplies 16 rows by up to %d tokens, and prefetches as many bytes from near on: see stripArgs.", name, stripTokens))
 	Pragma("noescape")
 	f.setup()
-	p := &products{step: GP64(), token: GP64(), turn: Mem{Base: GP64()}, sums: AllocLocal(8 * stripSums)}
-	Load(Param("nb"), p.step)
-	SHLQ(U8(2), p.step)
+	p := &products{near: ptr("near"), ld: arg("ld"), turn: Mem{Base: GP64()}, sums: AllocLocal(8 * stripSums)}
+	SHLQ(U8(2), p.ld)
 	p.strip = newStrip(f)
 	p.use = p.block
-	p.q, p.scale, p.near = ptr("q"), ptr("scale"), ptr("near")
-	if f.offs {
-		p.sum = ptr("sum")
-	}
-	if f.bias {
-		p.init = ptr("init")
-	}
 
 	n, z := arg("tokens"), zero()
 	LEAQ(p.sums, p.turn.Base)
@@ -92,26 +91,26 @@ func stripProducts(f stripFormat) {
 	ADDQ(U8(64), p.turn.Base)
 	DECQ(n)
 	JNZ(LabelRef("clear"))
-	MOVQ(mustParam("tokens"), n)
-	IMULQ(p.step, n)
-	MOVQ(n, mustParam("tokens")) // where the last token's scales end
+	SHLQ(U8(2), mustParam("tokens")) // where the last token's scales end
 	LEAQ(p.sums, p.turn.Base)
 
 	Label("group")
 	p.next()
 	advance(p.near, 16*f.bytes)
-	advance(p.q, 32*f.blocks)
-	advance(p.scale, 4*f.blocks)
+	// The caller's copies of the tokens' pointers, in the frame, go on from group to group.
+	on := GP64()
+	IMUL3Q(U8(f.blocks), p.ld, on)
+	ADDQ(on, mustParam("scale"))
 	if f.offs {
-		advance(p.sum, 4*f.blocks)
+		ADDQ(on, mustParam("sum"))
 	}
 	if f.bias {
-		scales := 1
-		if f.halves {
-			scales = 2
+		for range f.scales() {
+			ADDQ(on, mustParam("init"))
 		}
-		advance(p.init, 4*scales*f.blocks)
 	}
+	SHLQ(U8(3), on)
+	ADDQ(on, mustParam("q"))
 	if f.blocks == 1 {
 		end := GP64()
 		advance(p.turn, stripSums)
@@ -135,7 +134,7 @@ func stripProducts(f stripFormat) {
 	VMOVUPS(total, y)
 	ADDQ(ldy, y.Base)
 	ADDQ(U8(64), sums.Base)
-	SUBQ(p.step, left)
+	SUBQ(U8(4), left)
 	JNZ(LabelRef("out"))
 	VZEROUPPER()
 	RET()
@@ -172,11 +171,7 @@ func stripPanel(f stripFormat) {
 	Label("group")
 	s.next()
 	advance(q, 512)
-	scales := 1
-	if f.halves {
-		scales = 2
-	}
-	advance(scale, 64*scales)
+	advance(scale, 64*f.scales())
 	if f.offs {
 		advance(off, 64)
 	}
@@ -198,36 +193,70 @@ func (s *products) block(j int, w, ws []VecVirtual, wo VecVirtual) {
 		PREFETCHT1(s.near.Offset(i))
 	}
 	s.used++
-	XORQ(s.token, s.token)
+	// What the tokens have for this block. Half of its dwords are loaded four at once and then shuffled: a token's 11 loads were the limit, and are 9.
+	block, token := GP64(), GP64()
+	IMUL3Q(U8(j), s.ld, block)
+	of := func(name string, scale uint8) Mem {
+		m := ptr(name)
+		LEAQ(m.Idx(block, scale), m.Base)
+		return m.Idx(token, scale)
+	}
+	q, scale, sum, init := of("q", 8), of("scale", 1), Mem{}, Mem{}
+	if s.offs {
+		sum = of("sum", 1)
+	}
+	if s.bias {
+		init = of("init", uint8(s.scales()))
+	}
+	XORQ(token, token)
 	label := fmt.Sprintf("tokens%d", s.used)
 	Label(label)
-	d := make([]VecVirtual, len(ws))
-	for h := range d {
-		if !s.bias {
-			d[h] = zero()
-		} else {
-			d[h] = ZMM()
-			VPBROADCASTD(s.init.Offset(4*(len(ws)*j+h)).Idx(s.token, uint8(len(ws))), d[h])
+	var d [stripPair][]VecVirtual
+	for t := range d {
+		d[t] = make([]VecVirtual, len(ws))
+		for h := range d[t] {
+			if !s.bias {
+				d[t][h] = zero()
+				continue
+			}
+			d[t][h] = ZMM()
+			VPBROADCASTD(init.Offset(4*(len(ws)*t+h)), d[t][h])
 		}
 	}
+	var four [stripPair]VecVirtual
 	for i, x := range w {
-		VPDPBUSD_BCST(s.q.Offset(32*j+4*i).Idx(s.token, 8), x, d[len(ws)*i/8])
+		for t := range d {
+			at, sum := q.Offset(32*t+4*i), d[t][len(ws)*i/8]
+			switch i % 4 {
+			case 2, 3:
+				VPDPBUSD_BCST(at, x, sum)
+				continue
+			case 0:
+				four[t] = ZMM()
+				VBROADCASTI32X4(at, four[t])
+			}
+			one := ZMM()
+			VPSHUFD(U8(i%4*0x55), four[t], one)
+			VPDPBUSD(one, x, sum)
+		}
 	}
-	acc := load(p)
-	if at := s.scale.Offset(4*j).Idx(s.token, 1); len(d) == 1 {
-		VCVTDQ2PS(d[0], d[0])
-		joinWhole(d[0], ws[0], at, acc)
-	} else {
-		addHalves(d[0], d[1], ws[0], ws[1], acc, func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
+	for t := range d {
+		acc := load(p.Offset(64 * t))
+		if at := scale.Offset(4 * t); len(ws) == 1 {
+			VCVTDQ2PS(d[t][0], d[t][0])
+			joinWhole(d[t][0], ws[0], at, acc)
+		} else {
+			addHalves(d[t][0], d[t][1], ws[0], ws[1], acc, func(m, acc VecVirtual) { VFMADD231PS_BCST(at, m, acc) })
+		}
+		if s.offs {
+			VFNMADD231PS_BCST(sum.Offset(4*t), wo, acc)
+		}
+		VMOVUPS(acc, p.Offset(64*t))
 	}
-	if s.offs {
-		VFNMADD231PS_BCST(s.sum.Offset(4*j).Idx(s.token, 1), wo, acc)
-	}
-	VMOVUPS(acc, p)
-	ADDQ(U8(64), p.Base)
-	ADDQ(s.step, s.token)
-	CMPQ(s.token, mustParam("tokens"))
-	JNE(LabelRef(label))
+	advance(p, 64*stripPair)
+	ADDQ(U8(4*stripPair), token)
+	CMPQ(token, mustParam("tokens"))
+	JLT(LabelRef(label))
 }
 
 // dwords8 gives 8 dwords of 16 rows, a register each.
