@@ -44,8 +44,8 @@ type leaf struct {
 	unpack map[block.Type]func(nb int, w, q *byte, scale, off *float32)
 	// panels open 16 rows, stride bytes apart, into a panel, by block type. Other types are unpacked, and interleaved.
 	panels map[block.Type]func(w *byte, stride, nb int, q *byte, scale, off *float32)
-	// abreast is how many panels mul takes at once, 1 or 2.
-	abreast int
+	// abreast is how many panels mul and mulFloat take at once, 1 or 2.
+	abreast, abreastFloat int
 	// mul multiplies a panel of 16 rows, or two, by a tile of tokens, or by tilesAtOnce.
 	mul func(f *format, a *mulArgs)
 	// centre is for a mul that takes signed bytes (AMX): it subtracts the bias from a panel's values, in place. Then tiles are rows, [nb][tile][32].
@@ -54,7 +54,7 @@ type leaf struct {
 	// winograd is for panels that are multiplied in pairs; nil: none are. winogradFaster says whether it is faster here.
 	winograd       *winogradLeaf
 	winogradFaster func() bool
-	// mulFloat is mul for float panels.
+	// mulFloat is mul for float panels. With one abreast it takes one tile.
 	mulFloat func(a *mulFloatArgs)
 
 	// bf16 is for a CPU that multiplies bfloat16 as it is: BF16 weights, and a KV cache of 16 bits for large heads; nil: these take float32 activations, and float16.
@@ -195,9 +195,6 @@ type near struct {
 	ahead int
 }
 
-// floatNear is how many bytes mulFloat prefetches for a tile.
-const floatNear = 16 << 10
-
 // near is how many bytes mul prefetches: a line for each block of a tile, or of two panels for a pass of 4 tokens and up to 8 blocks of a segment.
 func (l *leaf) near(nb, tiles int) int {
 	if l.abreast == 1 {
@@ -210,15 +207,24 @@ func (l *leaf) near(nb, tiles int) int {
 	return 64 * l.tile / 4 * chunks * tiles
 }
 
-// mulFloatArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and leaf.tileFloat tokens; k is a multiple of 16, and the panel and
-// the tile have k in the order 0, 16, 32 …, 1, 17 … (16 partial sums, added to 0 in order).
+// floatNear is near for mulFloat of two panels: 4 lines for a pass of 8 tokens and up to 128 values of a row's sixteenth.
+func (l *leaf) floatNear(k, tiles int) int {
+	return 4 * 64 * l.tileFloat / 8 * 16 * ((k/16 + 127) / 128) * tiles
+}
+
+// mulFloatArgs: c[t·ldc+r] = panel row r · token t, for 16 rows and the tokens of so many tiles, leaf.tileFloat each; k is a multiple of 16, and the panel and
+// the tiles have k in the order 0, 16, 32 …, 1, 17 … (16 partial sums, added to 0 in order). What is not said here is as in mulArgs.
 type mulFloatArgs struct {
-	k    int
-	w    *float32 // [k][16]
-	a    *float32 // [k][tileFloat]
-	c    *float32
-	ldc  int
-	near near
+	k      int
+	w      *float32 // [k][16]
+	apart  int
+	tiles  int      // at most twinTiles, or 1 with one panel abreast
+	a      *float32 // [tiles][k][tileFloat]
+	part   *float32 // [tiles][tileFloat][32]
+	c      *float32
+	ldc    int
+	apartC int
+	near   near
 }
 
 // attendArgs is one page against rows query rows that share a KV head. A row with count ≤ 0 is left alone. For each row, with

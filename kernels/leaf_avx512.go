@@ -24,8 +24,11 @@ var avx512 = leaf{
 	abreast:    2,
 	mul:        avx512Mul,
 	winograd:   &avx512Winograds,
-	mulFloat:   func(a *mulFloatArgs) { avx512MulFloat(a.k, a.w, a.a, a.c, a.ldc, a.near.row, a.near.ahead) },
-	strips:     48, // with 64 tokens panels are 1.1 times as fast for Q4_K and IQ4_XS, and 0.93 to 1.0 for Q8_0 and Q6_K; with 48 they are level, and 0.85 for Q8_0; with 40 0.75 to 0.87
+	mulFloat: func(a *mulFloatArgs) {
+		avx512MulFloat(a.k, a.w, a.apart, a.tiles, a.a, a.part, a.c, a.ldc, a.apartC, a.near.row, a.near.ahead)
+	},
+	abreastFloat: 2,
+	strips:       48, // with 64 tokens panels are 1.1 times as fast for Q4_K and IQ4_XS, and 0.93 to 1.0 for Q8_0 and Q6_K; with 48 they are level, and 0.85 for Q8_0; with 40 0.75 to 0.87
 	dots: map[block.Type]dot{
 		block.TypeQ4_0:   avx512Dot(avx512DotQ4_0, avx512DotQ4_0Two, avx512StripQ4_0),
 		block.TypeQ4_1:   avx512Dot(avx512DotQ4_1, avx512DotQ4_1Two, avx512StripQ4_1),
@@ -96,8 +99,10 @@ var avx512 = leaf{
 
 // avx512BF16 is bf16 of the row for AVX-512, where the CPU has VDPBF16PS (Zen 4, Cooper Lake, Sapphire Rapids and later).
 var avx512BF16 = bf16Leaf{
-	round:  avx512ToBF16,
-	mul:    func(a *mulFloatArgs) { avx512MulPairs(a.k, a.w, a.a, a.c, a.ldc, a.near.row, a.near.ahead) },
+	round: avx512ToBF16,
+	mul: func(a *mulFloatArgs) {
+		avx512MulPairs(a.k, a.w, a.apart, a.tiles, a.a, a.part, a.c, a.ldc, a.apartC, a.near.row, a.near.ahead)
+	},
 	dot:    avx512FloatDot(16, avx512DotPairs_1, avx512DotPairs_2, avx512DotPairs_4),
 	attend: avx512AttendPairs,
 }

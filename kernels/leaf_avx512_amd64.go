@@ -112,15 +112,15 @@ func amxCentre(nb int, bias int, q *byte)
 // amxProbeMAC runs n times 4 TDPBSSD of whole tiles: 65536 products of bytes, summed, each time.
 func amxProbeMAC(n int)
 
-// avx512MulFloat multiplies a float panel by a tile: see mulFloatArgs.
+// avx512MulFloat multiplies two float panels by tiles: see mulFloatArgs.
 //
 //go:noescape
-func avx512MulFloat(k int, w *float32, a *float32, c *float32, ldc int, row *byte, ahead int)
+func avx512MulFloat(k int, w *float32, apart int, tiles int, a *float32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
-// avx512MulPairs multiplies a float panel by a tile: see mulFloatArgs.
+// avx512MulPairs multiplies two float panels by tiles: see mulFloatArgs.
 //
 //go:noescape
-func avx512MulPairs(k int, w *float32, a *float32, c *float32, ldc int, row *byte, ahead int)
+func avx512MulPairs(k int, w *float32, apart int, tiles int, a *float32, part *float32, c *float32, ldc int, apartC int, row *byte, ahead int)
 
 // avx512ToBF16 rounds to bfloat16, nearest even: see leaf.bf16.
 //

@@ -103,14 +103,24 @@ func BenchmarkMulFloat(b *testing.B) {
 		run := func(name string, each int, most float64, mul func(*mulFloatArgs)) { // each dword is so many values
 			b.Run(name, func(b *testing.B) {
 				const tiles = 16
-				k, T := 4096/each, l.tileFloat
-				w, a, c := make([]float32, 16*k), make([]float32, T*k*tiles), make([]float32, 16*T)
-				for b.Loop() {
-					for i := range tiles {
-						mul(&mulFloatArgs{k, &w[0], &a[T*k*i], &c[0], 16, near{row: (*byte)(unsafe.Pointer(&w[0]))}})
+				k, T, abreast, atOnce := 4096/each, l.tileFloat, l.abreastFloat, 1
+				if abreast == 2 {
+					atOnce = twinTiles
+				}
+				in, s := buffersOf(b, l, T*tiles, 128)
+				w, a, c := s.panels[0].w, in.ftile, make([]float32, 16*T*tiles*abreast)
+				r := newRandom(1, 2)
+				for _, x := range [][]float32{w, s.panels[1].w, a} {
+					for i := range x {
+						x[i] = float32(r.NormFloat64())
 					}
 				}
-				p.report(b, 16*T*4096*tiles, most, 0)
+				for b.Loop() {
+					for i := 0; i < tiles; i += atOnce {
+						mul(&mulFloatArgs{k: k, w: &w[0], apart: s.apart, tiles: atOnce, a: &a[T*k*i], part: &s.part[0], c: &c[0], ldc: 16 * abreast, apartC: 16, near: near{row: (*byte)(unsafe.Pointer(&w[0]))}})
+					}
+				}
+				p.report(b, 16*abreast*T*4096*tiles, most, 0)
 			})
 		}
 		run("float32", 1, p.floats, l.mulFloat)

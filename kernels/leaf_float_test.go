@@ -134,20 +134,40 @@ func lengths(n int) []int {
 	return append(ls, 576, 1536, 4096)
 }
 
+// testMulFloat compares a mul of as many panels as are taken abreast, or of one where k is a multiple of 80, with its twin.
+func testMulFloat(t *testing.T, m *memory, l *leaf, k int, fill func([]float32), run func(*mulFloatArgs), twin func(*mulFloatArgs, int)) {
+	T, abreast, shift := l.tileFloat, l.abreastFloat, k/16%3
+	a := &mulFloatArgs{k: k, tiles: 1, ldc: 16*abreast + k/16%5, apartC: 16}
+	if abreast == 2 {
+		a.tiles += k / 16 % 3
+		a.part = &make([]float32, 32*T*a.tiles)[0]
+		if k%80 > 0 {
+			a.apart = 64*k + 64
+		}
+	}
+	w, x := buffer[float32](m, a.apart/4+16*k, shift), buffer[float32](m, T*k*a.tiles, shift)
+	fill(w)
+	fill(x)
+	n := (T*a.tiles-1)*a.ldc + 16*abreast
+	got, want := buffer[float32](m, n, shift), make([]float32, n)
+	a.w, a.a, a.c = &w[0], &x[0], &got[0]
+	run(a)
+	for i := range a.tiles {
+		for p := range abreast {
+			twin(&mulFloatArgs{k: k, w: &w[p*a.apart/4], a: &x[T*k*i], c: &want[T*a.ldc*i+16*p], ldc: a.ldc}, T)
+		}
+	}
+	sameBits(t, fmt.Sprintf("k %d: c", k), got, want)
+	m.done()
+}
+
 // TestMulFloat has weights and activations of mixed magnitudes, k every multiple of 16.
 func TestMulFloat(t *testing.T) {
 	eachLeaf(t, func(t *testing.T, l *leaf) {
 		m := &memory{t: t}
 		for _, k := range lengths(16) {
-			r, T, ldc := newRandom(k, 1), l.tileFloat, 16+k/16%5
-			w, x := buffer[float32](m, 16*k, k/16%3), buffer[float32](m, T*k, k/16%3)
-			r.floats(w)
-			r.floats(x)
-			got, want := buffer[float32](m, (T-1)*ldc+16, k/16%3), make([]float32, (T-1)*ldc+16)
-			l.mulFloat(&mulFloatArgs{k, &w[0], &x[0], &got[0], ldc, near{}})
-			mulFloatGeneric(&mulFloatArgs{k, &w[0], &x[0], &want[0], ldc, near{}}, T)
-			sameBits(t, fmt.Sprintf("k %d: c", k), got, want)
-			m.done()
+			r := newRandom(k, 1)
+			testMulFloat(t, m, l, k, r.floats, l.mulFloat, mulFloatGeneric)
 		}
 	})
 }
@@ -274,12 +294,8 @@ func TestBF16(t *testing.T) {
 			return
 		}
 		for k := 16; k <= 400; k += 48 {
-			r, T, ldc := newRandom(k, 2), l.tileFloat, 16+k/16%5
-			w, x := numbers(r, 16*k), numbers(r, T*k)
-			got, want := make([]float32, T*ldc), make([]float32, T*ldc)
-			l.bf16.mul(&mulFloatArgs{k, &w[0], &x[0], &got[0], ldc, near{}})
-			mulPairsGeneric(&mulFloatArgs{k, &w[0], &x[0], &want[0], ldc, near{}}, T)
-			sameBits(t, fmt.Sprintf("k %d: panel", k), got, want)
+			r := newRandom(k, 2)
+			testMulFloat(t, &memory{t: t}, l, k, func(x []float32) { copy(x, numbers(r, len(x))) }, l.bf16.mul, mulPairsGeneric)
 		}
 		for _, nb := range []int{1, 2, 3, 18, 31, 128} {
 			for tokens := 1; tokens <= l.bf16.dot.tokens; tokens++ {

@@ -85,7 +85,7 @@ func (d *cpuDevice) multiply() {
 		return
 	}
 	m.ints, m.wide, m.tiles, m.strips, m.ftiles, m.pairs, m.ptiles = false, false, false, false, false, false, false
-	items := 0
+	items, abreast := 0, 1
 	m.group, d.in.limit = itemRows/16, 127
 	for i := range m.ps {
 		p := &m.ps[i]
@@ -95,14 +95,18 @@ func (d *cpuDevice) multiply() {
 			m.ints = m.ints || !p.w.isFloat()
 			m.ptiles = m.ptiles || p.dot.tiled
 			m.strips = m.strips || p.strip
-		} else if p.w.pairs {
-			m.ptiles = true
-		} else if p.w.isFloat() {
-			m.ftiles = true
 		} else {
-			m.ints, m.tiles = true, true
-			if p.w.winograd || p.w.format.bias != 0 && d.leaf.centre == nil {
-				p.init = d.in.init[i]
+			abreast = max(abreast, d.abreast(p))
+			switch {
+			case p.w.pairs:
+				m.ptiles = true
+			case p.w.isFloat():
+				m.ftiles = true
+			default:
+				m.ints, m.tiles = true, true
+				if p.w.winograd || p.w.format.bias != 0 && d.leaf.centre == nil {
+					p.init = d.in.init[i]
+				}
 			}
 		}
 		if !p.w.isFloat() {
@@ -117,8 +121,8 @@ func (d *cpuDevice) multiply() {
 		panels += m.ps[i].w.panels()
 	}
 	m.group = max(1, min(m.group, panels/(4*d.pool.n)))
-	if m.tiles && !m.swiglu {
-		m.group += m.group % d.leaf.abreast
+	if !m.swiglu {
+		m.group += m.group % abreast
 	}
 	for i := range m.ps {
 		items += (m.ps[i].w.panels() + m.group - 1) / m.group
@@ -348,16 +352,19 @@ func (d *cpuDevice) width(p *product) int {
 
 // atOnce is how many tiles p's microkernel takes.
 func (d *cpuDevice) atOnce(p *product) int {
-	if p.w.isFloat() {
-		return 1
+	switch {
+	case !p.w.isFloat():
+		return d.leaf.tilesAtOnce(d.in.nb)
+	case d.leaf.abreastFloat == 2:
+		return twinTiles
 	}
-	return d.leaf.tilesAtOnce(d.in.nb)
+	return 1
 }
 
 // abreast is how many panels p's microkernel takes.
 func (d *cpuDevice) abreast(p *product) int {
 	if p.w.isFloat() {
-		return 1
+		return d.leaf.abreastFloat
 	}
 	return d.leaf.abreast
 }
@@ -419,23 +426,25 @@ func (l *leaf) widen(w *cpuWeight, row int, x []float32) {
 
 // tiles runs decoded panels, as many as are taken abreast, against n tiles from tile i on, no more than atOnce. apartC is where the second panel's floats are past c.
 func (d *cpuDevice) tiles(s *scratch, from []panel, p *product, i, n int, c *float32, ldc, apartC int) {
-	in, l, first := &d.in, d.leaf, &from[0]
+	in, l, first, most, apart := &d.in, d.leaf, &from[0], d.atOnce(p), 0
+	muls := (in.tiles(d.width(p)) + most - 1) / most
+	if len(from) > 1 {
+		apart = s.apart
+	}
 	if p.w.isFloat() {
 		k, tiles, mul := p.w.dwords(), in.ftile, l.mulFloat
 		if p.w.pairs {
 			tiles, mul = in.ptile, l.bf16.mul
 		}
-		s.floatArgs = mulFloatArgs{k: k, w: &first.w[0], a: &tiles[i*k*l.tileFloat], c: c, ldc: ldc, near: nearest(from, i, in.tiles(l.tileFloat), floatNear)}
+		s.floatArgs = mulFloatArgs{k: k, w: &first.w[0], apart: apart, tiles: n, a: &tiles[i*k*l.tileFloat], part: &s.part[0], c: c, ldc: ldc, apartC: apartC,
+			near: nearest(from, i/most, muls, l.floatNear(k, most))}
 		mul(&s.floatArgs)
 		return
 	}
-	f, at, most := p.w.format, i*l.tile*in.nb, d.atOnce(p)
+	f, at := p.w.format, i*l.tile*in.nb
 	a := &s.mulArgs
-	*a = mulArgs{nb: in.nb, q: &first.q[0], scale: &first.scale[0], off: &first.off[0], tiles: n, a: &in.tile[32*at], as: &in.tscale[at],
-		part: &s.part[0], c: c, ldc: ldc, apartC: apartC, near: nearest(from, i/most, (in.tiles(l.tile)+most-1)/most, l.near(in.nb, most))}
-	if len(from) > 1 {
-		a.apart = s.apart
-	}
+	*a = mulArgs{nb: in.nb, q: &first.q[0], scale: &first.scale[0], off: &first.off[0], apart: apart, tiles: n, a: &in.tile[32*at], as: &in.tscale[at],
+		part: &s.part[0], c: c, ldc: ldc, apartC: apartC, near: nearest(from, i/most, muls, l.near(in.nb, most))}
 	switch f.offs {
 	case 1:
 		a.sum = &in.tsum[at]

@@ -311,7 +311,7 @@ func amxMul(name string, scales, offs int) {
 	if offs > 0 {
 		move(sum, 4*tile*offs, t)
 	}
-	nextSegment(left, n, t)
+	nextSegment("nb", 8, left, n, t)
 	emitTile(tilerelease, 0, 0, 0, now)
 	VZEROUPPER()
 	RET()

@@ -8,13 +8,11 @@ import (
 
 const (
 	tile      = 16
-	tileFloat = 16
-	floatNear = 16 << 10 // bytes that a float tile prefetches
-	mulTokens = 4        // of a pass over the blocks of two panels: 8 sums of integers and 8 of floats stay in registers, and what is loaded is used for 8 products
-	mulChunk  = 8        // blocks of a pass: 11 KB of the panels, which stay in the first cache for all tiles. A Zen 5 makes 424 GMAC/s with 8, 414 with 12, 395 with 16
+	mulTokens = 4 // of a pass: 8 sums of integers and 8 of floats stay in registers, and what is loaded is used for 8 products
+	mulChunk  = 8 // blocks of a pass: 11 KB of the panels. A Zen 5 makes 424 GMAC/s with 8, 414 with 12, 395 with 16
 )
 
-// mul emits the microkernel of 2 panels and any number of tiles for formats of so many scales and offsets per 32 values: a pass takes 4 tokens through a chunk of blocks.
+// mul emits the microkernel of 2 panels and any number of tiles for formats of so many scales and offsets per 32 values.
 // winograd is of panels that leaf.winograd made factors of.
 func mul(name string, scales, offs int, bias, winograd bool) {
 	TEXT(name, NOSPLIT, "func(nb int, q *byte, scale, off *float32, apart, tiles int, a *int8, as, sum *float32, init, cross *int32, part, c *float32, ldc, apartC int, row *byte, ahead int)")
@@ -22,11 +20,10 @@ func mul(name string, scales, offs int, bias, winograd bool) {
 	Pragma("noescape")
 	m := &mulBlock{scales: scales, offs: offs, bias: bias, winograd: winograd}
 	m.q, m.scale, m.apart, m.a, m.as = ptr("q"), ptr("scale"), arg("apart"), ptr("a"), ptr("as")
-	weights, tokens := []Mem{m.scale}, []Mem{m.a, m.as}
-	widths := []int{64 * scales} // of weights, for a block
+	weights, tokens := []stream{{m.q, 512}, {m.scale, 64 * scales}}, []Mem{m.as}
 	if offs > 0 {
 		m.off, m.sum = ptr("off"), ptr("sum")
-		weights, widths, tokens = append(weights, m.off), append(widths, 64*offs), append(tokens, m.sum)
+		weights, tokens = append(weights, stream{m.off, 64 * offs}), append(tokens, m.sum)
 	}
 	if bias || winograd {
 		m.init = ptr("init")
@@ -34,172 +31,12 @@ func mul(name string, scales, offs int, bias, winograd bool) {
 	}
 	if winograd {
 		m.cross = ptr("cross")
-		weights, widths = append(weights, m.cross), append(widths, 64*scales)
+		weights = append(weights, stream{m.cross, 64 * scales})
 	}
-	local := func() Mem { return AllocLocal(8) }
-	left, rest, chunk, start, at, tiles, passes, part, c, next := local(), local(), local(), local(), local(), local(), local(), local(), local(), local()
-	begun, fresh := local(), local()
-	t, n := GP64(), GP64()
-	copyTo := func(to Mem, from Op) {
-		MOVQ(from, t)
-		MOVQ(t, to)
-	}
-
-	MOVQ(mustParam("row"), t)
-	ADDQ(mustParam("ahead"), t)
-	MOVQ(t, next)
-	MOVQ(mustParam("nb"), t)
-	ADDQ(U8(7), t) // segment j has (nb+7-j)/8 blocks; the last one begins at nb-1
-	MOVQ(t, left)
-	MOVQ(U32(0), start)
-	MOVQ(U32(1), fresh)
-
-	Label("segment")
-	MOVQ(left, t)
-	SHRQ(U8(3), t)
-	MOVQ(t, rest)
-	MOVQ(U32(0), begun)
-
-	Label("chunk")
-	MOVQ(rest, n)
-	MOVQ(U32(mulChunk), t)
-	CMPQ(n, t)
-	CMOVQGT(t, n)
-	MOVQ(n, chunk)
-	SUBQ(n, rest)
-	copyTo(tiles, mustParam("tiles"))
-	copyTo(c, mustParam("c"))
-	copyTo(part, mustParam("part"))
-	copyTo(at, start)
-
-	Label("tile")
-	MOVQ(U32(tile/mulTokens), passes)
-
-	Label("pass")
-	MOVQ(next, t)
-	PREFETCHT1(Mem{Base: t})
-	ADDQ(U8(64), t)
-	MOVQ(t, next)
-	for t := range m.acc {
-		for p := range m.acc[t] {
-			m.acc[t][p] = zero()
-		}
-	}
-	CMPQ(begun, U8(0))
-	JE(LabelRef("begin"))
-	MOVQ(part, t)
-	m.each(func(i, p int) { VMOVUPS(Mem{Base: t, Disp: 128*i + 64*p}, m.acc[i][p]) })
-	Label("begin")
-	m.i = GP64()
-	MOVQ(at, m.i)
-	// The next tile's values of this chunk, a quarter of which each pass brings near.
-	near := Mem{Base: GP64()}
-	MOVQ(mustParam("nb"), near.Base)
-	SHLQ(U8(9), near.Base)
-	ADDQ(m.a.Base, near.Base)
-	LEAQ(Mem{Base: near.Base, Index: m.i, Scale: 8}, near.Base)
-	MOVQ(passes, t)
-	SHLQ(U8(7), t)
-	ADDQ(t, near.Base)
-	MOVQ(chunk, n)
-
-	Label("block")
-	PREFETCHT0(near.Offset(-128))
-	PREFETCHT0(near.Offset(-64))
-	advance(near, 512)
-	m.emit()
-	advance(m.q, 512)
-	for i, w := range weights {
-		advance(w, widths[i])
-	}
-	ADDQ(U8(64), m.i)
-	DECQ(n)
-	JNZ(LabelRef("block"))
-
-	CMPQ(rest, U8(0))
-	JE(LabelRef("whole"))
-	MOVQ(part, t)
-	m.each(func(i, p int) { VMOVUPS(m.acc[i][p], Mem{Base: t, Disp: 128*i + 64*p}) })
-	JMP(LabelRef("kept"))
-	Label("whole") // a segment
-	MOVQ(c, t)
-	apartC, ldc := arg("apartC"), arg("ldc")
-	rows := func(f func(c Mem, acc VecVirtual)) {
-		for i := range m.acc {
-			f(Mem{Base: t}, m.acc[i][0])
-			f(Mem{Base: t, Index: apartC, Scale: 4}, m.acc[i][1])
-			LEAQ(Mem{Base: t, Index: ldc, Scale: 4}, t)
-		}
-		MOVQ(t, c)
-	}
-	CMPQ(fresh, U8(0))
-	JE(LabelRef("add"))
-	none := zero() // which turns a -0 into 0
-	rows(func(c Mem, acc VecVirtual) {
-		VADDPS(none, acc, acc)
-		VMOVUPS(acc, c)
-	})
-	JMP(LabelRef("kept"))
-	Label("add")
-	rows(func(c Mem, acc VecVirtual) {
-		VADDPS(c, acc, acc)
-		VMOVUPS(acc, c)
-	})
-	Label("kept")
-	ADDQ(U32(128*mulTokens), part)
-	MOVQ(chunk, t)
-	SHLQ(U8(6), t)
-	move := func(op func(x, y Op)) { // the panels' pointers by a chunk
-		for i, w := range weights {
-			for range widths[i] / 64 {
-				op(t, w.Base)
-			}
-		}
-		SHLQ(U8(3), t)
-		op(t, m.q.Base)
-	}
-	move(SUBQ)
-	for _, m := range tokens {
-		ADDQ(U8(4*mulTokens), m.Base)
-	}
-	DECQ(passes)
-	JNZ(LabelRef("pass"))
-
-	for _, m := range tokens {
-		SUBQ(U8(4*tile), m.Base)
-	}
-	MOVQ(mustParam("nb"), t)
-	SHLQ(U8(6), t)
-	ADDQ(t, at)
-	DECQ(tiles)
-	JNZ(LabelRef("tile"))
-
-	MOVQ(chunk, t)
-	SHLQ(U8(6), t)
-	ADDQ(t, start)
-	move(ADDQ)
-	MOVQ(U32(1), begun)
-	CMPQ(rest, U8(0))
-	JNE(LabelRef("chunk"))
-
-	MOVQ(U32(0), fresh)
-	nextSegment(left, n, t)
-	VZEROUPPER()
-	RET()
-}
-
-// nextSegment goes on with label "segment" for segment j+1, while left, which is nb+7-j, says that it has blocks: it is empty, and so are those after it, if nb <= j+1.
-func nextSegment(left Mem, n, t GPVirtual) {
-	MOVQ(left, n)
-	DECQ(n)
-	MOVQ(n, left)
-	Load(Param("nb"), t)
-	DECQ(t)
-	CMPQ(n, t)
-	JEQ(LabelRef("end"))
-	CMPQ(n, U8(8))
-	JGE(LabelRef("segment"))
-	Label("end")
+	acc := make([][2]VecVirtual, mulTokens)
+	t := &twin{blocks: "nb", segments: 8, chunk: mulChunk, lines: 1, weights: weights, a: stream{m.a, 512}, tokens: tokens, acc: acc}
+	t.emit = func(i GPVirtual) { m.emit(i, acc) }
+	t.run()
 }
 
 // mulBlock is a block of mul: 2 panels by mulTokens tokens.
@@ -211,23 +48,9 @@ type mulBlock struct {
 	scale, off, cross Mem
 	i                 GPVirtual // of the block in tiles: 64 for each
 	a, as, sum, init  Mem
-	acc               [mulTokens][2]VecVirtual
 }
 
-func (m *mulBlock) each(f func(t, p int)) {
-	for t := range mulTokens {
-		for p := range 2 {
-			f(t, p)
-		}
-	}
-}
-
-// both loads a vector of each panel.
-func (m *mulBlock) both(at Mem) [2]VecVirtual {
-	second := at
-	second.Index, second.Scale = m.apart, 1
-	return [2]VecVirtual{load(at), load(second)}
-}
+func (m *mulBlock) both(at Mem) [2]VecVirtual { return both(at, m.apart) }
 
 // token loads what tiles have for token t, in every lane: of n vectors for a block, vector v.
 func (m *mulBlock) token(of Mem, n, v, t int) VecVirtual {
@@ -238,7 +61,8 @@ func (m *mulBlock) token(of Mem, n, v, t int) VecVirtual {
 	return z
 }
 
-func (m *mulBlock) emit() {
+func (m *mulBlock) emit(i GPVirtual, acc [][2]VecVirtual) {
+	m.i = i
 	order := [][]int{{0, 1, 2, 3, 4, 5, 6, 7}}
 	switch {
 	case m.winograd && m.scales == 1:
@@ -255,18 +79,20 @@ func (m *mulBlock) emit() {
 			m.group(g, &s[h])
 		}
 	}
-	m.each(func(t, p int) {
-		for h := range s {
-			VCVTDQ2PS(s[h][t][p], s[h][t][p])
+	for t := range acc {
+		for p := range acc[t] {
+			for h := range s {
+				VCVTDQ2PS(s[h][t][p], s[h][t][p])
+			}
 		}
-	})
+	}
 	ws, wo := m.both(m.scale), [2]VecVirtual{}
 	if m.scales == 2 {
 		w1 := m.both(m.scale.Offset(64))
 		for t := range mulTokens {
 			scale := m.token(m.as, 1, 0, t)
 			for p := range 2 {
-				joinHalves(s[0][t][p], s[1][t][p], ws[p], w1[p], m.acc[t][p], func(sum, acc VecVirtual) { VFMADD231PS(scale, sum, acc) })
+				joinHalves(s[0][t][p], s[1][t][p], ws[p], w1[p], acc[t][p], func(sum, acc VecVirtual) { VFMADD231PS(scale, sum, acc) })
 			}
 		}
 	}
@@ -280,13 +106,13 @@ func (m *mulBlock) emit() {
 				for p := range 2 {
 					w := ZMM()
 					VMULPS(scale, ws[p], w)
-					VFMADD231PS(w, s[0][t][p], m.acc[t][p])
+					VFMADD231PS(w, s[0][t][p], acc[t][p])
 				}
 			}
 			if m.offs > 0 {
 				sum := m.token(m.sum, m.offs, h, t)
 				for p := range 2 {
-					VFMADD231PS(sum, wo[p], m.acc[t][p])
+					VFMADD231PS(sum, wo[p], acc[t][p])
 				}
 			}
 		}
@@ -368,66 +194,40 @@ func joinHalves(first, last VecVirtual, w0, w1 Op, acc VecVirtual, times func(m,
 
 func advance(m Mem, bytes int) { ADDQ(I32(bytes), m.Base) }
 
-// mulFloat emits the float microkernel, 16 rows x 16 tokens: one load of weights and 16 fused multiply-adds per k.
+const (
+	tileFloat   = 16
+	floatTokens = 8   // of a pass: 16 sums, for which 10 values are loaded. With one panel and 16 tokens it was 17
+	floatChunk  = 128 // values of a row in a pass: 16 KB of the panels
+	floatLines  = 4   // that a pass prefetches
+)
+
+// mulFloat emits the float microkernel of 2 panels and any number of tiles.
 func mulFloat(pairs bool) {
 	name := "avx512MulFloat"
 	if pairs {
 		name = "avx512MulPairs"
 	}
-	TEXT(name, NOSPLIT, "func(k int, w, a, c *float32, ldc int, row *byte, ahead int)")
-	Doc(name + " multiplies a float panel by a tile: see mulFloatArgs.")
+	TEXT(name, NOSPLIT, "func(k int, w *float32, apart, tiles int, a, part, c *float32, ldc, apartC int, row *byte, ahead int)")
+	Doc(name + " multiplies two float panels by tiles: see mulFloatArgs.")
 	Pragma("noescape")
-	k, w, a, c, ldc := arg("k"), ptr("w"), ptr("a"), ptr("c"), arg("ldc")
-	SHLQ(U8(2), ldc)
-	SHRQ(U8(4), k)
-	acc := make([]VecVirtual, tileFloat)
-	row := Mem{Base: GP64()}
-	MOVQ(c.Base, row.Base)
-	acc[0] = zero()
-	for range acc {
-		VMOVUPS(acc[0], row)
-		ADDQ(ldc, row.Base)
-	}
-	segment, n, next := GP64(), GP64(), ptr("row")
-	ADDQ(mustParam("ahead"), next.Base)
-	MOVQ(U32(16), segment)
-	Label("segment")
-	for i := range floatNear / 16 / 64 {
-		PREFETCHT1(next.Offset(64 * i))
-	}
-	advance(next, floatNear/16)
-	for t := range acc {
-		if t > 0 {
-			acc[t] = ZMM()
-		}
-		VXORPS(acc[t], acc[t], acc[t])
-	}
-	MOVQ(k, n)
-	Label("k")
-	ws := load(w)
-	for t := range acc {
-		if !pairs {
-			VFMADD231PS_BCST(a.Offset(4*t), ws, acc[t])
-			continue
-		}
-		vdpbf16psBcst(a.Offset(4*t), ws, acc[t])
-	}
-	advance(w, 64)
-	advance(a, 4*tileFloat)
-	DECQ(n)
-	JNZ(LabelRef("k"))
-	MOVQ(c.Base, row.Base)
-	for t := range acc {
-		VADDPS(row, acc[t], acc[t])
-		VMOVUPS(acc[t], row)
-		if t < len(acc)-1 {
-			ADDQ(ldc, row.Base)
+	w, apart, a := ptr("w"), arg("apart"), ptr("a")
+	acc := make([][2]VecVirtual, floatTokens)
+	t := &twin{blocks: "k", segments: 16, chunk: floatChunk, lines: floatLines, weights: []stream{{w, 64}}, a: stream{a, 64}, acc: acc}
+	t.emit = func(i GPVirtual) {
+		ws := both(w, apart)
+		for t := range acc {
+			x := ZMM()
+			VBROADCASTSS(a.Offset(4*t).Idx(i, 1), x)
+			for p, sum := range acc[t] {
+				if pairs {
+					vdpbf16ps(x, ws[p], sum)
+				} else {
+					VFMADD231PS(x, ws[p], sum)
+				}
+			}
 		}
 	}
-	DECQ(segment)
-	JNZ(LabelRef("segment"))
-	VZEROUPPER()
-	RET()
+	t.run()
 }
 
 // interleave emits the gathering of 16 rows into a panel: for each block a transposition of 16 rows x 8 dwords.
