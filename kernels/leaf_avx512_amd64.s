@@ -13130,7 +13130,7 @@ done:
 TEXT ·avx512DotQ5_0(SB), $0-72
 	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
 	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z2
+	VMOVDQU32    avx512_fifth<>+0(SB), Z2
 	VMOVDQU32    avx512_halves<>+0(SB), Z3
 	MOVQ         nb+24(FP), AX
 	ANDQ         $0x07, AX
@@ -13208,33 +13208,29 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X8
 	VCVTPH2PS       Y8, Z8
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z20, K4, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
-	VPADDB          Z2, Z22, K4, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z23, K4, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
-	VPADDB          Z2, Z18, K4, Z18
-	VPDPBUSD        Z14, Z20, Z7
-	VPDPBUSD        Z15, Z22, Z7
-	VPDPBUSD        Z16, Z23, Z7
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        Z14, Z22, Z7
+	VPDPBUSD        Z15, Z23, Z7
+	VPDPBUSD        Z16, Z24, Z7
 	VPDPBUSD        Z17, Z18, Z7
 	VMOVDQU32       (DI)(BX*1), Z18
 	VMOVDQU32       64(DI)(BX*1), Z19
@@ -13250,33 +13246,29 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X9
 	VCVTPH2PS       Y9, Z9
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z20, K4, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
-	VPADDB          Z2, Z22, K4, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z23, K4, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
-	VPADDB          Z2, Z18, K4, Z18
-	VPDPBUSD        Z14, Z20, Z13
-	VPDPBUSD        Z15, Z22, Z13
-	VPDPBUSD        Z16, Z23, Z13
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        Z14, Z22, Z13
+	VPDPBUSD        Z15, Z23, Z13
+	VPDPBUSD        Z16, Z24, Z13
 	VPDPBUSD        Z17, Z18, Z13
 	VSHUFF64X2      $0x44, Z9, Z8, Z14
 	VBROADCASTF64X4 (R9), Z15
@@ -13325,33 +13317,29 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X10
 	VCVTPH2PS       Y10, Z10
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z20, K4, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
-	VPADDB          Z2, Z22, K4, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z23, K4, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
-	VPADDB          Z2, Z18, K4, Z18
-	VPDPBUSD        Z14, Z20, Z7
-	VPDPBUSD        Z15, Z22, Z7
-	VPDPBUSD        Z16, Z23, Z7
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        Z14, Z22, Z7
+	VPDPBUSD        Z15, Z23, Z7
+	VPDPBUSD        Z16, Z24, Z7
 	VPDPBUSD        Z17, Z18, Z7
 	VMOVDQU32       (DI)(BX*1), Z18
 	VMOVDQU32       64(DI)(BX*1), Z19
@@ -13367,33 +13355,29 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X11
 	VCVTPH2PS       Y11, Z11
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z20, K4, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
-	VPADDB          Z2, Z22, K4, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z23, K4, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
-	VPADDB          Z2, Z18, K4, Z18
-	VPDPBUSD        Z14, Z20, Z13
-	VPDPBUSD        Z15, Z22, Z13
-	VPDPBUSD        Z16, Z23, Z13
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        Z14, Z22, Z13
+	VPDPBUSD        Z15, Z23, Z13
+	VPDPBUSD        Z16, Z24, Z13
 	VPDPBUSD        Z17, Z18, Z13
 	VSHUFF64X2      $0x44, Z11, Z10, Z14
 	VPERMPS         Z6, Z4, Z6
@@ -13462,90 +13446,105 @@ GLOBL avx512_shift_half<>(SB), RODATA|NOPTR, $64
 DATA avx512_splat_0f0f0f0f<>+0(SB)/4, $0x0f0f0f0f
 GLOBL avx512_splat_0f0f0f0f<>(SB), RODATA|NOPTR, $4
 
-DATA avx512_splat_10101010<>+0(SB)/4, $0x10101010
-GLOBL avx512_splat_10101010<>(SB), RODATA|NOPTR, $4
+DATA avx512_fifth<>+0(SB)/4, $0x00000000
+DATA avx512_fifth<>+4(SB)/4, $0x00000010
+DATA avx512_fifth<>+8(SB)/4, $0x00001000
+DATA avx512_fifth<>+12(SB)/4, $0x00001010
+DATA avx512_fifth<>+16(SB)/4, $0x00100000
+DATA avx512_fifth<>+20(SB)/4, $0x00100010
+DATA avx512_fifth<>+24(SB)/4, $0x00101000
+DATA avx512_fifth<>+28(SB)/4, $0x00101010
+DATA avx512_fifth<>+32(SB)/4, $0x10000000
+DATA avx512_fifth<>+36(SB)/4, $0x10000010
+DATA avx512_fifth<>+40(SB)/4, $0x10001000
+DATA avx512_fifth<>+44(SB)/4, $0x10001010
+DATA avx512_fifth<>+48(SB)/4, $0x10100000
+DATA avx512_fifth<>+52(SB)/4, $0x10100010
+DATA avx512_fifth<>+56(SB)/4, $0x10101000
+DATA avx512_fifth<>+60(SB)/4, $0x10101010
+GLOBL avx512_fifth<>(SB), RODATA|NOPTR, $64
 
 DATA avx512_splat_0000fff0<>+0(SB)/4, $0x0000fff0
 GLOBL avx512_splat_0000fff0<>(SB), RODATA|NOPTR, $4
 
 DATA avx512_fifth_0<>+0(SB)/4, $0x00000000
-DATA avx512_fifth_0<>+4(SB)/4, $0x04040404
-DATA avx512_fifth_0<>+8(SB)/4, $0x08080808
-DATA avx512_fifth_0<>+12(SB)/4, $0x0c0c0c0c
-DATA avx512_fifth_0<>+16(SB)/4, $0x02020202
-DATA avx512_fifth_0<>+20(SB)/4, $0x06060606
-DATA avx512_fifth_0<>+24(SB)/4, $0x0a0a0a0a
-DATA avx512_fifth_0<>+28(SB)/4, $0x0e0e0e0e
+DATA avx512_fifth_0<>+4(SB)/4, $0x00000000
+DATA avx512_fifth_0<>+8(SB)/4, $0x00000000
+DATA avx512_fifth_0<>+12(SB)/4, $0x00000000
+DATA avx512_fifth_0<>+16(SB)/4, $0x00000010
+DATA avx512_fifth_0<>+20(SB)/4, $0x00000010
+DATA avx512_fifth_0<>+24(SB)/4, $0x00000010
+DATA avx512_fifth_0<>+28(SB)/4, $0x00000010
 DATA avx512_fifth_0<>+32(SB)/4, $0x00000000
-DATA avx512_fifth_0<>+36(SB)/4, $0x04040404
-DATA avx512_fifth_0<>+40(SB)/4, $0x08080808
-DATA avx512_fifth_0<>+44(SB)/4, $0x0c0c0c0c
-DATA avx512_fifth_0<>+48(SB)/4, $0x02020202
-DATA avx512_fifth_0<>+52(SB)/4, $0x06060606
-DATA avx512_fifth_0<>+56(SB)/4, $0x0a0a0a0a
-DATA avx512_fifth_0<>+60(SB)/4, $0x0e0e0e0e
+DATA avx512_fifth_0<>+36(SB)/4, $0x00000000
+DATA avx512_fifth_0<>+40(SB)/4, $0x00000000
+DATA avx512_fifth_0<>+44(SB)/4, $0x00000000
+DATA avx512_fifth_0<>+48(SB)/4, $0x00000010
+DATA avx512_fifth_0<>+52(SB)/4, $0x00000010
+DATA avx512_fifth_0<>+56(SB)/4, $0x00000010
+DATA avx512_fifth_0<>+60(SB)/4, $0x00000010
 GLOBL avx512_fifth_0<>(SB), RODATA|NOPTR, $64
 
-DATA avx512_fifth_bits_0<>+0(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+4(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+8(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+12(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+16(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+20(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+24(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+28(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+32(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+36(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+40(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+44(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+48(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+52(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+56(SB)/4, $0x08040201
-DATA avx512_fifth_bits_0<>+60(SB)/4, $0x08040201
-GLOBL avx512_fifth_bits_0<>(SB), RODATA|NOPTR, $64
-
-DATA avx512_fifth_bits_1<>+0(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+4(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+8(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+12(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+16(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+20(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+24(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+28(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+32(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+36(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+40(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+44(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+48(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+52(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+56(SB)/4, $0x80402010
-DATA avx512_fifth_bits_1<>+60(SB)/4, $0x80402010
-GLOBL avx512_fifth_bits_1<>(SB), RODATA|NOPTR, $64
-
-DATA avx512_fifth_1<>+0(SB)/4, $0x01010101
-DATA avx512_fifth_1<>+4(SB)/4, $0x05050505
-DATA avx512_fifth_1<>+8(SB)/4, $0x09090909
-DATA avx512_fifth_1<>+12(SB)/4, $0x0d0d0d0d
-DATA avx512_fifth_1<>+16(SB)/4, $0x03030303
-DATA avx512_fifth_1<>+20(SB)/4, $0x07070707
-DATA avx512_fifth_1<>+24(SB)/4, $0x0b0b0b0b
-DATA avx512_fifth_1<>+28(SB)/4, $0x0f0f0f0f
-DATA avx512_fifth_1<>+32(SB)/4, $0x01010101
-DATA avx512_fifth_1<>+36(SB)/4, $0x05050505
-DATA avx512_fifth_1<>+40(SB)/4, $0x09090909
-DATA avx512_fifth_1<>+44(SB)/4, $0x0d0d0d0d
-DATA avx512_fifth_1<>+48(SB)/4, $0x03030303
-DATA avx512_fifth_1<>+52(SB)/4, $0x07070707
-DATA avx512_fifth_1<>+56(SB)/4, $0x0b0b0b0b
-DATA avx512_fifth_1<>+60(SB)/4, $0x0f0f0f0f
+DATA avx512_fifth_1<>+0(SB)/4, $0x00000004
+DATA avx512_fifth_1<>+4(SB)/4, $0x00000004
+DATA avx512_fifth_1<>+8(SB)/4, $0x00000004
+DATA avx512_fifth_1<>+12(SB)/4, $0x00000004
+DATA avx512_fifth_1<>+16(SB)/4, $0x00000014
+DATA avx512_fifth_1<>+20(SB)/4, $0x00000014
+DATA avx512_fifth_1<>+24(SB)/4, $0x00000014
+DATA avx512_fifth_1<>+28(SB)/4, $0x00000014
+DATA avx512_fifth_1<>+32(SB)/4, $0x00000004
+DATA avx512_fifth_1<>+36(SB)/4, $0x00000004
+DATA avx512_fifth_1<>+40(SB)/4, $0x00000004
+DATA avx512_fifth_1<>+44(SB)/4, $0x00000004
+DATA avx512_fifth_1<>+48(SB)/4, $0x00000014
+DATA avx512_fifth_1<>+52(SB)/4, $0x00000014
+DATA avx512_fifth_1<>+56(SB)/4, $0x00000014
+DATA avx512_fifth_1<>+60(SB)/4, $0x00000014
 GLOBL avx512_fifth_1<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_fifth_2<>+0(SB)/4, $0x00000008
+DATA avx512_fifth_2<>+4(SB)/4, $0x00000008
+DATA avx512_fifth_2<>+8(SB)/4, $0x00000008
+DATA avx512_fifth_2<>+12(SB)/4, $0x00000008
+DATA avx512_fifth_2<>+16(SB)/4, $0x00000018
+DATA avx512_fifth_2<>+20(SB)/4, $0x00000018
+DATA avx512_fifth_2<>+24(SB)/4, $0x00000018
+DATA avx512_fifth_2<>+28(SB)/4, $0x00000018
+DATA avx512_fifth_2<>+32(SB)/4, $0x00000008
+DATA avx512_fifth_2<>+36(SB)/4, $0x00000008
+DATA avx512_fifth_2<>+40(SB)/4, $0x00000008
+DATA avx512_fifth_2<>+44(SB)/4, $0x00000008
+DATA avx512_fifth_2<>+48(SB)/4, $0x00000018
+DATA avx512_fifth_2<>+52(SB)/4, $0x00000018
+DATA avx512_fifth_2<>+56(SB)/4, $0x00000018
+DATA avx512_fifth_2<>+60(SB)/4, $0x00000018
+GLOBL avx512_fifth_2<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_fifth_3<>+0(SB)/4, $0x0000000c
+DATA avx512_fifth_3<>+4(SB)/4, $0x0000000c
+DATA avx512_fifth_3<>+8(SB)/4, $0x0000000c
+DATA avx512_fifth_3<>+12(SB)/4, $0x0000000c
+DATA avx512_fifth_3<>+16(SB)/4, $0x0000001c
+DATA avx512_fifth_3<>+20(SB)/4, $0x0000001c
+DATA avx512_fifth_3<>+24(SB)/4, $0x0000001c
+DATA avx512_fifth_3<>+28(SB)/4, $0x0000001c
+DATA avx512_fifth_3<>+32(SB)/4, $0x0000000c
+DATA avx512_fifth_3<>+36(SB)/4, $0x0000000c
+DATA avx512_fifth_3<>+40(SB)/4, $0x0000000c
+DATA avx512_fifth_3<>+44(SB)/4, $0x0000000c
+DATA avx512_fifth_3<>+48(SB)/4, $0x0000001c
+DATA avx512_fifth_3<>+52(SB)/4, $0x0000001c
+DATA avx512_fifth_3<>+56(SB)/4, $0x0000001c
+DATA avx512_fifth_3<>+60(SB)/4, $0x0000001c
+GLOBL avx512_fifth_3<>(SB), RODATA|NOPTR, $64
 
 // func avx512DotQ5_0Two(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
 TEXT ·avx512DotQ5_0Two(SB), $0-80
 	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
 	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z2
+	VMOVDQU32    avx512_fifth<>+0(SB), Z2
 	VMOVDQU32    avx512_halves<>+0(SB), Z3
 	MOVQ         nb+24(FP), AX
 	ANDQ         $0x07, AX
@@ -13626,37 +13625,33 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X8
 	VCVTPH2PS       Y8, Z8
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z20, K4, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
-	VPADDB          Z2, Z22, K4, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z23, K4, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
-	VPADDB          Z2, Z18, K4, Z18
-	VPDPBUSD        (R9), Z20, Z14
-	VPDPBUSD        64(R9), Z22, Z14
-	VPDPBUSD        128(R9), Z23, Z14
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        (R9), Z22, Z14
+	VPDPBUSD        64(R9), Z23, Z14
+	VPDPBUSD        128(R9), Z24, Z14
 	VPDPBUSD        192(R9), Z18, Z14
-	VPDPBUSD        (R9)(BX*8), Z20, Z16
-	VPDPBUSD        64(R9)(BX*8), Z22, Z16
-	VPDPBUSD        128(R9)(BX*8), Z23, Z16
+	VPDPBUSD        (R9)(BX*8), Z22, Z16
+	VPDPBUSD        64(R9)(BX*8), Z23, Z16
+	VPDPBUSD        128(R9)(BX*8), Z24, Z16
 	VPDPBUSD        192(R9)(BX*8), Z18, Z16
 	VMOVDQU32       (R8)(SI*1), Z18
 	VMOVDQU32       64(R8)(SI*1), Z19
@@ -13672,37 +13667,33 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X9
 	VCVTPH2PS       Y9, Z9
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z20, K4, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
-	VPADDB          Z2, Z22, K4, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z23, K4, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
-	VPADDB          Z2, Z18, K4, Z18
-	VPDPBUSD        (R9), Z20, Z15
-	VPDPBUSD        64(R9), Z22, Z15
-	VPDPBUSD        128(R9), Z23, Z15
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        (R9), Z22, Z15
+	VPDPBUSD        64(R9), Z23, Z15
+	VPDPBUSD        128(R9), Z24, Z15
 	VPDPBUSD        192(R9), Z18, Z15
-	VPDPBUSD        (R9)(BX*8), Z20, Z17
-	VPDPBUSD        64(R9)(BX*8), Z22, Z17
-	VPDPBUSD        128(R9)(BX*8), Z23, Z17
+	VPDPBUSD        (R9)(BX*8), Z22, Z17
+	VPDPBUSD        64(R9)(BX*8), Z23, Z17
+	VPDPBUSD        128(R9)(BX*8), Z24, Z17
 	VPDPBUSD        192(R9)(BX*8), Z18, Z17
 	VSHUFF64X2      $0x44, Z9, Z8, Z18
 	VBROADCASTF64X4 (R10), Z19
@@ -13754,55 +13745,51 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X10
 	VCVTPH2PS       Y10, Z10
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z20, K4, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
-	VPADDB          Z2, Z22, K4, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z23, K4, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
-	VPADDB          Z2, Z18, K4, Z18
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
 	LEAQ            (R9), R11
 	VPEXPANDD.Z     (R11), K1, Z19
 	LEAQ            (R11)(AX*8), R11
-	VPEXPANDD.Z     (R11), K1, Z21
+	VPEXPANDD.Z     (R11), K1, Z20
 	LEAQ            (R11)(AX*8), R11
-	VPEXPANDD.Z     (R11), K1, Z24
+	VPEXPANDD.Z     (R11), K1, Z21
 	LEAQ            (R11)(AX*8), R11
 	VPEXPANDD.Z     (R11), K1, Z25
 	LEAQ            (R11)(AX*8), R11
-	VPDPBUSD        Z19, Z20, Z14
-	VPDPBUSD        Z21, Z22, Z14
-	VPDPBUSD        Z24, Z23, Z14
+	VPDPBUSD        Z19, Z22, Z14
+	VPDPBUSD        Z20, Z23, Z14
+	VPDPBUSD        Z21, Z24, Z14
 	VPDPBUSD        Z25, Z18, Z14
 	LEAQ            (R9)(BX*8), R11
 	VPEXPANDD.Z     (R11), K1, Z19
 	LEAQ            (R11)(AX*8), R11
-	VPEXPANDD.Z     (R11), K1, Z21
+	VPEXPANDD.Z     (R11), K1, Z20
 	LEAQ            (R11)(AX*8), R11
-	VPEXPANDD.Z     (R11), K1, Z24
+	VPEXPANDD.Z     (R11), K1, Z21
 	LEAQ            (R11)(AX*8), R11
 	VPEXPANDD.Z     (R11), K1, Z25
 	LEAQ            (R11)(AX*8), R11
-	VPDPBUSD        Z19, Z20, Z16
-	VPDPBUSD        Z21, Z22, Z16
-	VPDPBUSD        Z24, Z23, Z16
+	VPDPBUSD        Z19, Z22, Z16
+	VPDPBUSD        Z20, Z23, Z16
+	VPDPBUSD        Z21, Z24, Z16
 	VPDPBUSD        Z25, Z18, Z16
 	VMOVDQU32       (R8)(SI*1), Z18
 	VMOVDQU32       64(R8)(SI*1), Z19
@@ -13818,55 +13805,51 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X11
 	VCVTPH2PS       Y11, Z11
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z20, K4, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K4
-	VPADDB          Z2, Z22, K4, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K4
-	VPADDB          Z2, Z23, K4, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K4
-	VPADDB          Z2, Z18, K4, Z18
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
 	LEAQ            (R9), R8
 	VPEXPANDD.Z     (R8), K1, Z19
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z21
+	VPEXPANDD.Z     (R8), K1, Z20
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z24
+	VPEXPANDD.Z     (R8), K1, Z21
 	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z25
 	LEAQ            (R8)(AX*8), R8
-	VPDPBUSD        Z19, Z20, Z15
-	VPDPBUSD        Z21, Z22, Z15
-	VPDPBUSD        Z24, Z23, Z15
+	VPDPBUSD        Z19, Z22, Z15
+	VPDPBUSD        Z20, Z23, Z15
+	VPDPBUSD        Z21, Z24, Z15
 	VPDPBUSD        Z25, Z18, Z15
 	LEAQ            (R9)(BX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z19
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z21
+	VPEXPANDD.Z     (R8), K1, Z20
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z24
+	VPEXPANDD.Z     (R8), K1, Z21
 	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z25
 	LEAQ            (R8)(AX*8), R8
-	VPDPBUSD        Z19, Z20, Z17
-	VPDPBUSD        Z21, Z22, Z17
-	VPDPBUSD        Z24, Z23, Z17
+	VPDPBUSD        Z19, Z22, Z17
+	VPDPBUSD        Z20, Z23, Z17
+	VPDPBUSD        Z21, Z24, Z17
 	VPDPBUSD        Z25, Z18, Z17
 	VSHUFF64X2      $0x44, Z11, Z10, Z18
 	VPERMPS         Z6, Z4, Z6
@@ -13949,7 +13932,7 @@ done:
 TEXT ·avx512DotQ5_1(SB), $0-72
 	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
 	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z2
+	VMOVDQU32    avx512_fifth<>+0(SB), Z2
 	MOVQ         nb+24(FP), AX
 	ANDQ         $0x07, AX
 	LEAQ         -8(AX), CX
@@ -14026,33 +14009,29 @@ group:
 	VPUNPCKHQDQ     X23, X22, X22
 	VINSERTI32X4    $0x01, X22, Y7, Y7
 	VCVTPH2PS       Y7, Z7
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
-	VPADDB          Z2, Z20, K3, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K3
-	VPADDB          Z2, Z22, K3, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
-	VPADDB          Z2, Z23, K3, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K3
-	VPADDB          Z2, Z18, K3, Z18
-	VPDPBUSD        Z14, Z20, Z6
-	VPDPBUSD        Z15, Z22, Z6
-	VPDPBUSD        Z16, Z23, Z6
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        Z14, Z22, Z6
+	VPDPBUSD        Z15, Z23, Z6
+	VPDPBUSD        Z16, Z24, Z6
 	VPDPBUSD        Z17, Z18, Z6
 	VMOVDQU32       (DI)(BX*1), Z18
 	VMOVDQU32       64(DI)(BX*1), Z19
@@ -14070,33 +14049,29 @@ group:
 	VPUNPCKHQDQ     X23, X22, X22
 	VINSERTI32X4    $0x01, X22, Y8, Y8
 	VCVTPH2PS       Y8, Z8
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
-	VPADDB          Z2, Z20, K3, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K3
-	VPADDB          Z2, Z22, K3, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
-	VPADDB          Z2, Z23, K3, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K3
-	VPADDB          Z2, Z18, K3, Z18
-	VPDPBUSD        Z14, Z20, Z13
-	VPDPBUSD        Z15, Z22, Z13
-	VPDPBUSD        Z16, Z23, Z13
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        Z14, Z22, Z13
+	VPDPBUSD        Z15, Z23, Z13
+	VPDPBUSD        Z16, Z24, Z13
 	VPDPBUSD        Z17, Z18, Z13
 	VSHUFF64X2      $0x44, Z8, Z7, Z14
 	VSHUFF64X2      $0xee, Z8, Z7, Z15
@@ -14147,33 +14122,29 @@ group:
 	VPUNPCKHQDQ     X23, X22, X22
 	VINSERTI32X4    $0x01, X22, Y9, Y9
 	VCVTPH2PS       Y9, Z9
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
-	VPADDB          Z2, Z20, K3, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K3
-	VPADDB          Z2, Z22, K3, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
-	VPADDB          Z2, Z23, K3, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K3
-	VPADDB          Z2, Z18, K3, Z18
-	VPDPBUSD        Z14, Z20, Z6
-	VPDPBUSD        Z15, Z22, Z6
-	VPDPBUSD        Z16, Z23, Z6
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        Z14, Z22, Z6
+	VPDPBUSD        Z15, Z23, Z6
+	VPDPBUSD        Z16, Z24, Z6
 	VPDPBUSD        Z17, Z18, Z6
 	VMOVDQU32       (DI)(BX*1), Z18
 	VMOVDQU32       64(DI)(BX*1), Z19
@@ -14191,33 +14162,29 @@ group:
 	VPUNPCKHQDQ     X23, X22, X22
 	VINSERTI32X4    $0x01, X22, Y10, Y10
 	VCVTPH2PS       Y10, Z10
-	VSHUFI32X4      $0x00, Z18, Z21, Z20
-	VPSRLVD         Z0, Z20, Z20
-	VPANDD          Z1, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x00, Z18, Z21, Z22
 	VPSRLVD         Z0, Z22, Z22
-	VPANDD          Z1, Z22, Z22
-	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
+	VPTERNLOGD      $0xec, Z1, Z20, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
+	VPERMD          Z2, Z20, Z20
+	VSHUFI32X4      $0xaa, Z18, Z21, Z24
+	VPSRLVD         Z0, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
+	VPERMD          Z2, Z19, Z19
 	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
-	VPANDD          Z1, Z18, Z18
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
-	VPADDB          Z2, Z20, K3, Z20
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z21, K3
-	VPADDB          Z2, Z22, K3, Z22
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z21
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z21, K3
-	VPADDB          Z2, Z23, K3, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z19, Z19
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z19, K3
-	VPADDB          Z2, Z18, K3, Z18
-	VPDPBUSD        Z14, Z20, Z13
-	VPDPBUSD        Z15, Z22, Z13
-	VPDPBUSD        Z16, Z23, Z13
+	VPTERNLOGD      $0xec, Z1, Z19, Z18
+	VPDPBUSD        Z14, Z22, Z13
+	VPDPBUSD        Z15, Z23, Z13
+	VPDPBUSD        Z16, Z24, Z13
 	VPDPBUSD        Z17, Z18, Z13
 	VSHUFF64X2      $0x44, Z10, Z9, Z14
 	VSHUFF64X2      $0xee, Z10, Z9, Z15
@@ -14274,7 +14241,7 @@ done:
 TEXT ·avx512DotQ5_1Two(SB), $0-80
 	VMOVDQU32    avx512_shift_half<>+0(SB), Z0
 	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z1
-	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z2
+	VMOVDQU32    avx512_fifth<>+0(SB), Z2
 	MOVQ         nb+24(FP), AX
 	ANDQ         $0x07, AX
 	LEAQ         -8(AX), CX
@@ -14352,37 +14319,33 @@ group:
 	VPUNPCKHQDQ     X24, X23, X23
 	VINSERTI32X4    $0x01, X23, Y7, Y7
 	VCVTPH2PS       Y7, Z7
-	VSHUFI32X4      $0x00, Z19, Z22, Z21
-	VPSRLVD         Z0, Z21, Z21
-	VPANDD          Z1, Z21, Z21
-	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0x00, Z19, Z22, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
-	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPTERNLOGD      $0xec, Z1, Z21, Z23
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z24
 	VPSRLVD         Z0, Z24, Z24
-	VPANDD          Z1, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z21, Z24
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0xaa, Z19, Z22, Z25
+	VPSRLVD         Z0, Z25, Z25
+	VPTERNLOGD      $0xec, Z1, Z21, Z25
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z20, Z20
+	VPERMD          Z2, Z20, Z20
 	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         Z0, Z19, Z19
-	VPANDD          Z1, Z19, Z19
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
-	VPADDB          Z2, Z21, K3, Z21
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z22, K3
-	VPADDB          Z2, Z23, K3, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
-	VPADDB          Z2, Z24, K3, Z24
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z20
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z20, K3
-	VPADDB          Z2, Z19, K3, Z19
-	VPDPBUSD        (R9), Z21, Z15
-	VPDPBUSD        64(R9), Z23, Z15
-	VPDPBUSD        128(R9), Z24, Z15
+	VPTERNLOGD      $0xec, Z1, Z20, Z19
+	VPDPBUSD        (R9), Z23, Z15
+	VPDPBUSD        64(R9), Z24, Z15
+	VPDPBUSD        128(R9), Z25, Z15
 	VPDPBUSD        192(R9), Z19, Z15
-	VPDPBUSD        (R9)(BX*8), Z21, Z17
-	VPDPBUSD        64(R9)(BX*8), Z23, Z17
-	VPDPBUSD        128(R9)(BX*8), Z24, Z17
+	VPDPBUSD        (R9)(BX*8), Z23, Z17
+	VPDPBUSD        64(R9)(BX*8), Z24, Z17
+	VPDPBUSD        128(R9)(BX*8), Z25, Z17
 	VPDPBUSD        192(R9)(BX*8), Z19, Z17
 	VMOVDQU32       (R8)(SI*1), Z19
 	VMOVDQU32       64(R8)(SI*1), Z20
@@ -14400,37 +14363,33 @@ group:
 	VPUNPCKHQDQ     X24, X23, X23
 	VINSERTI32X4    $0x01, X23, Y8, Y8
 	VCVTPH2PS       Y8, Z8
-	VSHUFI32X4      $0x00, Z19, Z22, Z21
-	VPSRLVD         Z0, Z21, Z21
-	VPANDD          Z1, Z21, Z21
-	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0x00, Z19, Z22, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
-	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPTERNLOGD      $0xec, Z1, Z21, Z23
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z24
 	VPSRLVD         Z0, Z24, Z24
-	VPANDD          Z1, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z21, Z24
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0xaa, Z19, Z22, Z25
+	VPSRLVD         Z0, Z25, Z25
+	VPTERNLOGD      $0xec, Z1, Z21, Z25
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z20, Z20
+	VPERMD          Z2, Z20, Z20
 	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         Z0, Z19, Z19
-	VPANDD          Z1, Z19, Z19
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
-	VPADDB          Z2, Z21, K3, Z21
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z22, K3
-	VPADDB          Z2, Z23, K3, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
-	VPADDB          Z2, Z24, K3, Z24
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z20
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z20, K3
-	VPADDB          Z2, Z19, K3, Z19
-	VPDPBUSD        (R9), Z21, Z16
-	VPDPBUSD        64(R9), Z23, Z16
-	VPDPBUSD        128(R9), Z24, Z16
+	VPTERNLOGD      $0xec, Z1, Z20, Z19
+	VPDPBUSD        (R9), Z23, Z16
+	VPDPBUSD        64(R9), Z24, Z16
+	VPDPBUSD        128(R9), Z25, Z16
 	VPDPBUSD        192(R9), Z19, Z16
-	VPDPBUSD        (R9)(BX*8), Z21, Z18
-	VPDPBUSD        64(R9)(BX*8), Z23, Z18
-	VPDPBUSD        128(R9)(BX*8), Z24, Z18
+	VPDPBUSD        (R9)(BX*8), Z23, Z18
+	VPDPBUSD        64(R9)(BX*8), Z24, Z18
+	VPDPBUSD        128(R9)(BX*8), Z25, Z18
 	VPDPBUSD        192(R9)(BX*8), Z19, Z18
 	VSHUFF64X2      $0x44, Z8, Z7, Z19
 	VSHUFF64X2      $0xee, Z8, Z7, Z20
@@ -14483,55 +14442,51 @@ group:
 	VPUNPCKHQDQ     X24, X23, X23
 	VINSERTI32X4    $0x01, X23, Y9, Y9
 	VCVTPH2PS       Y9, Z9
-	VSHUFI32X4      $0x00, Z19, Z22, Z21
-	VPSRLVD         Z0, Z21, Z21
-	VPANDD          Z1, Z21, Z21
-	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0x00, Z19, Z22, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
-	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPTERNLOGD      $0xec, Z1, Z21, Z23
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z24
 	VPSRLVD         Z0, Z24, Z24
-	VPANDD          Z1, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z21, Z24
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0xaa, Z19, Z22, Z25
+	VPSRLVD         Z0, Z25, Z25
+	VPTERNLOGD      $0xec, Z1, Z21, Z25
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z20, Z20
+	VPERMD          Z2, Z20, Z20
 	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         Z0, Z19, Z19
-	VPANDD          Z1, Z19, Z19
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
-	VPADDB          Z2, Z21, K3, Z21
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z22, K3
-	VPADDB          Z2, Z23, K3, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
-	VPADDB          Z2, Z24, K3, Z24
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z20
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z20, K3
-	VPADDB          Z2, Z19, K3, Z19
+	VPTERNLOGD      $0xec, Z1, Z20, Z19
 	LEAQ            (R9), R12
 	VPEXPANDD.Z     (R12), K1, Z20
 	LEAQ            (R12)(AX*8), R12
-	VPEXPANDD.Z     (R12), K1, Z22
+	VPEXPANDD.Z     (R12), K1, Z21
 	LEAQ            (R12)(AX*8), R12
-	VPEXPANDD.Z     (R12), K1, Z25
+	VPEXPANDD.Z     (R12), K1, Z22
 	LEAQ            (R12)(AX*8), R12
 	VPEXPANDD.Z     (R12), K1, Z26
 	LEAQ            (R12)(AX*8), R12
-	VPDPBUSD        Z20, Z21, Z15
-	VPDPBUSD        Z22, Z23, Z15
-	VPDPBUSD        Z25, Z24, Z15
+	VPDPBUSD        Z20, Z23, Z15
+	VPDPBUSD        Z21, Z24, Z15
+	VPDPBUSD        Z22, Z25, Z15
 	VPDPBUSD        Z26, Z19, Z15
 	LEAQ            (R9)(BX*8), R12
 	VPEXPANDD.Z     (R12), K1, Z20
 	LEAQ            (R12)(AX*8), R12
-	VPEXPANDD.Z     (R12), K1, Z22
+	VPEXPANDD.Z     (R12), K1, Z21
 	LEAQ            (R12)(AX*8), R12
-	VPEXPANDD.Z     (R12), K1, Z25
+	VPEXPANDD.Z     (R12), K1, Z22
 	LEAQ            (R12)(AX*8), R12
 	VPEXPANDD.Z     (R12), K1, Z26
 	LEAQ            (R12)(AX*8), R12
-	VPDPBUSD        Z20, Z21, Z17
-	VPDPBUSD        Z22, Z23, Z17
-	VPDPBUSD        Z25, Z24, Z17
+	VPDPBUSD        Z20, Z23, Z17
+	VPDPBUSD        Z21, Z24, Z17
+	VPDPBUSD        Z22, Z25, Z17
 	VPDPBUSD        Z26, Z19, Z17
 	VMOVDQU32       (R8)(SI*1), Z19
 	VMOVDQU32       64(R8)(SI*1), Z20
@@ -14549,55 +14504,51 @@ group:
 	VPUNPCKHQDQ     X24, X23, X23
 	VINSERTI32X4    $0x01, X23, Y10, Y10
 	VCVTPH2PS       Y10, Z10
-	VSHUFI32X4      $0x00, Z19, Z22, Z21
-	VPSRLVD         Z0, Z21, Z21
-	VPANDD          Z1, Z21, Z21
-	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0x00, Z19, Z22, Z23
 	VPSRLVD         Z0, Z23, Z23
-	VPANDD          Z1, Z23, Z23
-	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPTERNLOGD      $0xec, Z1, Z21, Z23
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z24
 	VPSRLVD         Z0, Z24, Z24
-	VPANDD          Z1, Z24, Z24
+	VPTERNLOGD      $0xec, Z1, Z21, Z24
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z21
+	VPERMD          Z2, Z21, Z21
+	VSHUFI32X4      $0xaa, Z19, Z22, Z25
+	VPSRLVD         Z0, Z25, Z25
+	VPTERNLOGD      $0xec, Z1, Z21, Z25
+	VPSRLVD         avx512_fifth_3<>+0(SB), Z20, Z20
+	VPERMD          Z2, Z20, Z20
 	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         Z0, Z19, Z19
-	VPANDD          Z1, Z19, Z19
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
-	VPADDB          Z2, Z21, K3, Z21
-	VPSHUFB         avx512_fifth_0<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z22, K3
-	VPADDB          Z2, Z23, K3, Z23
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z22
-	VPTESTMB        avx512_fifth_bits_0<>+0(SB), Z22, K3
-	VPADDB          Z2, Z24, K3, Z24
-	VPSHUFB         avx512_fifth_1<>+0(SB), Z20, Z20
-	VPTESTMB        avx512_fifth_bits_1<>+0(SB), Z20, K3
-	VPADDB          Z2, Z19, K3, Z19
+	VPTERNLOGD      $0xec, Z1, Z20, Z19
 	LEAQ            (R9), R8
 	VPEXPANDD.Z     (R8), K1, Z20
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z22
+	VPEXPANDD.Z     (R8), K1, Z21
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z25
+	VPEXPANDD.Z     (R8), K1, Z22
 	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z26
 	LEAQ            (R8)(AX*8), R8
-	VPDPBUSD        Z20, Z21, Z16
-	VPDPBUSD        Z22, Z23, Z16
-	VPDPBUSD        Z25, Z24, Z16
+	VPDPBUSD        Z20, Z23, Z16
+	VPDPBUSD        Z21, Z24, Z16
+	VPDPBUSD        Z22, Z25, Z16
 	VPDPBUSD        Z26, Z19, Z16
 	LEAQ            (R9)(BX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z20
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z22
+	VPEXPANDD.Z     (R8), K1, Z21
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z25
+	VPEXPANDD.Z     (R8), K1, Z22
 	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z26
 	LEAQ            (R8)(AX*8), R8
-	VPDPBUSD        Z20, Z21, Z18
-	VPDPBUSD        Z22, Z23, Z18
-	VPDPBUSD        Z25, Z24, Z18
+	VPDPBUSD        Z20, Z23, Z18
+	VPDPBUSD        Z21, Z24, Z18
+	VPDPBUSD        Z22, Z25, Z18
 	VPDPBUSD        Z26, Z19, Z18
 	VSHUFF64X2      $0x44, Z10, Z9, Z19
 	VSHUFF64X2      $0xee, Z10, Z9, Z20
@@ -16959,6 +16910,9 @@ DATA avx512_q5_k_turn<>+52(SB)/4, $0x00000001
 DATA avx512_q5_k_turn<>+56(SB)/4, $0x00000002
 DATA avx512_q5_k_turn<>+60(SB)/4, $0x00000003
 GLOBL avx512_q5_k_turn<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_splat_10101010<>+0(SB)/4, $0x10101010
+GLOBL avx512_splat_10101010<>(SB), RODATA|NOPTR, $4
 
 // func avx512DotQ5_KTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, F16C, MMX+

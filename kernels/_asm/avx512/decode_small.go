@@ -1,6 +1,8 @@
 package avx512
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -49,8 +51,16 @@ func dotQ5(name string, min int) dotFormat {
 		return size*(block+i/2%4) + 1 + min + i%2
 	})
 	var nib nibbles
-	var bit VecVirtual
-	f.setup = func() { nib, bit = newNibbles("half", secondHalf), splat(0x10101010) }
+	var spread VecVirtual // four bits into the fifth of four bytes
+	f.setup = func() {
+		nib = newNibbles("half", secondHalf)
+		spread = load(vector("fifth", 16, func(i int) (v uint32) {
+			for b := range 4 {
+				v |= uint32(i>>b&1) << (8*b + 4)
+			}
+			return v
+		}))
+	}
 	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		x, y, z := load(w), load(w.Offset(64)), load(w.Offset(f.bytes-64))
 		var n, h [2]VecVirtual
@@ -68,13 +78,17 @@ func dotQ5(name string, min int) dotFormat {
 		}
 		VCVTPH2PS(s.AsY(), s)
 
-		q := nibbleLanes(n[0], n[1], nib)
-		for d, x := range q {
-			// The four bits of position i's dword are a nibble of its block's fifth bits: its byte is brought to all four bytes, each of which tests one bit.
-			t, k := ZMM(), K()
-			VPSHUFB(bytes("fifth_"+string(rune('0'+d/2)), 64, func(i int) byte { return byte(i%16/4*4 + d/2 + i/16%2*2) }), fifth, t)
-			VPTESTMB(vector("fifth_bits_"+string(rune('0'+d%2)), 16, func(int) uint32 { return 0x08040201 << (4 * (d % 2)) }), t, k)
-			VPADDB(bit, x, k, x)
+		q := make([]VecVirtual, 4)
+		for d := range q {
+			// The four bits of position i's dword are a nibble of its block's. They are looked up: with a test into a mask for each, a Zen 5 had masks for too few rows under way,
+			// and read 16 GB/s from memory where it reads 31.
+			t := ZMM()
+			VPSRLVD(vector(fmt.Sprintf("fifth_%d", d), 16, func(i int) uint32 { return uint32(4 * laneDword(d, i)) }), fifth, t)
+			VPERMD(spread, t, t)
+			q[d] = ZMM()
+			VSHUFI32X4(U8(0x55*d), n[1], n[0], q[d])
+			VPSRLVD(nib.shift, q[d], q[d])
+			VPTERNLOGD(U8(0xec), nib.mask, t, q[d]) // q & mask | t
 		}
 		return q, one(s)
 	}
