@@ -74,7 +74,7 @@ type leaf struct {
 	toF16 func(n int, x *float32, y *uint16)
 	// fromF16 and fromBF16 widen float16 and bfloat16. n is a multiple of 16.
 	fromF16, fromBF16 func(n int, x *uint16, y *float32)
-	// lanes gathers 16 rows of k float32, float16 or bfloat16, stride bytes apart, into a float panel [k][16], with k in the order 0, 16, …, 1, 17, …. It is
+	// lanes gathers 16 rows of k (a multiple of 16, or of 32 where values have 16 bits) float32, float16 or bfloat16, stride bytes apart, into a float panel [k][16], with k in the order 0, 16, …, 1, 17, …. It is
 	// filled where the instruction set transposes as it reads; others widen rows, interleave them and move the results (gather).
 	lanes map[block.Type]func(k int, rows *byte, stride int, w *float32)
 }

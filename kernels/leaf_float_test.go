@@ -311,7 +311,8 @@ func TestBF16(t *testing.T) {
 func TestLanes(t *testing.T) {
 	eachLeaf(t, func(t *testing.T, l *leaf) {
 		for _, ty := range []block.Type{block.TypeF32, block.TypeF16, block.TypeBF16} {
-			for k := 16; k <= 400; k += 16 {
+			least := 64 / ty.Size()
+			for k := least; k <= 416; k += least {
 				r, stride := newRandom(k, 3), ty.Size()*(k+k/16%3)
 				w := &cpuWeight{t: ty, rows: 16, cols: k, stride: stride, data: make([]byte, 16*stride)}
 				for i := range 16 * stride / ty.Size() {

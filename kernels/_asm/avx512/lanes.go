@@ -49,33 +49,32 @@ func (s strided) advance(bytes int) {
 	}
 }
 
-// lanes emits the gathering of 16 rows into a float panel: for each 16 values a transposition of 16 rows x 16 dwords, in registers.
+// lanes emits the gathering of 16 rows into a float panel: for each 64 bytes of a row a transposition of 16 rows x 16 dwords, in registers. A dword is a value, or two of 16 bits.
+// Whole lines are read, since those of rows and those of the panel mostly lie 4096 bytes apart or a multiple, for which the first cache has 12 places.
 func lanes() {
 	for _, f := range []struct {
-		name string
-		size int
-		load func(Mem) VecVirtual
+		name   string
+		values []func(VecVirtual) VecVirtual // of a dword
 	}{
-		{"", 4, load},
-		{"F16", 2, widenF16},
-		{"BF16", 2, widenBF16},
+		{"", []func(VecVirtual) VecVirtual{func(x VecVirtual) VecVirtual { return x }}},
+		{"F16", []func(VecVirtual) VecVirtual{lowHalf, highHalf}},
+		{"BF16", []func(VecVirtual) VecVirtual{lowBF16, highBF16}},
 	} {
 		TEXT("avx512Lanes"+f.name, NOSPLIT, "func(k int, rows *byte, stride int, w *float32)")
 		Doc("avx512Lanes" + f.name + " gathers 16 rows into a float panel: see leaf.lanes.")
 		Pragma("noescape")
-		k, rows, w := arg("k"), ptr("rows"), ptr("w")
+		each := len(f.values)
+		rows, w, n, step := ptr("rows"), ptr("w"), arg("k"), GP64()
 		in := sixteenRows(arg("stride"))
 		in.begin(rows)
-		n, step := GP64(), GP64()
-		MOVQ(k, n)
-		SHRQ(U8(4), n)
 		MOVQ(n, step)
-		SHLQ(U8(6), step)
+		SHLQ(U8(2), step)
+		SHRQ(U8(3+each), n)
 		Label("columns")
 		var x [4][]VecVirtual // [group of 4 rows][d]: dwords d, 4+d, 8+d and 12+d, a lane each
 		for g := range x {
 			for r := range 4 {
-				x[g] = append(x[g], f.load(in.at(4*g+r)))
+				x[g] = append(x[g], load(in.at(4*g+r)))
 			}
 			x[g] = transpose4(x[g])
 		}
@@ -87,19 +86,35 @@ func lanes() {
 				y[4*i+d] = v
 			}
 		}
-		for i, v := range y {
-			VMOVDQU32(v, out)
+		for i := range y {
+			for line := range each {
+				v := i + 16*line
+				VMOVDQU32(f.values[v%each](y[v/each]), out.Offset(64*line))
+			}
 			if i < len(y)-1 {
 				ADDQ(step, out.Base)
 			}
 		}
-		in.advance(16 * f.size)
-		advance(w, 64)
+		in.advance(64)
+		advance(w, 64*each)
 		DECQ(n)
 		JNZ(LabelRef("columns"))
 		VZEROUPPER()
 		RET()
 	}
+}
+
+// lowBF16 and highBF16 give the bfloat16 in a half of each dword.
+func lowBF16(x VecVirtual) VecVirtual {
+	z := ZMM()
+	VPSLLD(U8(16), x, z)
+	return z
+}
+
+func highBF16(x VecVirtual) VecVirtual {
+	z := ZMM()
+	VPANDD_BCST(splatMem(0xffff0000), x, z)
+	return z
 }
 
 // lanes4 transposes 4 registers of four 128-bit lanes. It overwrites them.
