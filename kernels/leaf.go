@@ -135,7 +135,7 @@ type stripArgs struct {
 	w      *byte
 	stride int
 	rows   int
-	next   int // row that the worker will likely begin with after these
+	near   *byte // 16 rows with which the worker will likely go on
 	nb     int
 	tokens int
 	ld     int      // tokens from block to block, which is even: an odd last one is taken with what follows it

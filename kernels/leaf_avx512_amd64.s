@@ -28494,11 +28494,11 @@ group:
 	VPSRLD          $0x04, Z5, Z5
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
 	MOVQ            DX, R11
-	PREFETCHT1      (AX)
-	PREFETCHT1      64(AX)
-	PREFETCHT1      128(AX)
-	PREFETCHT1      192(AX)
-	PREFETCHT1      256(AX)
+	PREFETCHT0      (AX)
+	PREFETCHT0      64(AX)
+	PREFETCHT0      128(AX)
+	PREFETCHT0      192(AX)
+	PREFETCHT0      256(AX)
 	IMUL3Q          $0x00, CX, R12
 	MOVQ            q+40(FP), R13
 	LEAQ            (R13)(R12*8), R13
@@ -28693,11 +28693,11 @@ group:
 	VPSRLD          $0x04, Z6, Z6
 	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
 	MOVQ            DX, R11
-	PREFETCHT1      (AX)
-	PREFETCHT1      64(AX)
-	PREFETCHT1      128(AX)
-	PREFETCHT1      192(AX)
-	PREFETCHT1      256(AX)
+	PREFETCHT0      (AX)
+	PREFETCHT0      64(AX)
+	PREFETCHT0      128(AX)
+	PREFETCHT0      192(AX)
+	PREFETCHT0      256(AX)
 	IMUL3Q          $0x00, CX, R12
 	MOVQ            q+40(FP), R13
 	LEAQ            (R13)(R12*8), R13
@@ -28901,15 +28901,15 @@ group:
 	VPXORD          Z0, Z8, Z8
 	VPXORD          Z0, Z10, Z10
 	MOVQ            DX, R11
-	PREFETCHT1      (AX)
-	PREFETCHT1      64(AX)
-	PREFETCHT1      128(AX)
-	PREFETCHT1      192(AX)
-	PREFETCHT1      256(AX)
-	PREFETCHT1      320(AX)
-	PREFETCHT1      384(AX)
-	PREFETCHT1      448(AX)
-	PREFETCHT1      512(AX)
+	PREFETCHT0      (AX)
+	PREFETCHT0      64(AX)
+	PREFETCHT0      128(AX)
+	PREFETCHT0      192(AX)
+	PREFETCHT0      256(AX)
+	PREFETCHT0      320(AX)
+	PREFETCHT0      384(AX)
+	PREFETCHT0      448(AX)
+	PREFETCHT0      512(AX)
 	IMUL3Q          $0x00, CX, R12
 	MOVQ            q+40(FP), R13
 	LEAQ            (R13)(R12*8), R13
@@ -29125,11 +29125,11 @@ group:
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z3, Z22, Z22
 	LEAQ            (SP), DX
-	PREFETCHT1      (AX)
-	PREFETCHT1      64(AX)
-	PREFETCHT1      128(AX)
-	PREFETCHT1      192(AX)
-	PREFETCHT1      256(AX)
+	PREFETCHT0      (AX)
+	PREFETCHT0      64(AX)
+	PREFETCHT0      128(AX)
+	PREFETCHT0      192(AX)
+	PREFETCHT0      256(AX)
 	IMUL3Q          $0x00, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -29211,10 +29211,10 @@ tokens1:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              2048(SP), DX
-	PREFETCHT1        320(AX)
-	PREFETCHT1        384(AX)
-	PREFETCHT1        448(AX)
-	PREFETCHT1        512(AX)
+	PREFETCHT0        320(AX)
+	PREFETCHT0        384(AX)
+	PREFETCHT0        448(AX)
+	PREFETCHT0        512(AX)
 	IMUL3Q            $0x01, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -29328,11 +29328,11 @@ tokens2:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              4096(SP), DX
-	PREFETCHT1        576(AX)
-	PREFETCHT1        640(AX)
-	PREFETCHT1        704(AX)
-	PREFETCHT1        768(AX)
-	PREFETCHT1        832(AX)
+	PREFETCHT0        576(AX)
+	PREFETCHT0        640(AX)
+	PREFETCHT0        704(AX)
+	PREFETCHT0        768(AX)
+	PREFETCHT0        832(AX)
 	IMUL3Q            $0x02, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -29414,10 +29414,10 @@ tokens3:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              6144(SP), DX
-	PREFETCHT1        896(AX)
-	PREFETCHT1        960(AX)
-	PREFETCHT1        1024(AX)
-	PREFETCHT1        1088(AX)
+	PREFETCHT0        896(AX)
+	PREFETCHT0        960(AX)
+	PREFETCHT0        1024(AX)
+	PREFETCHT0        1088(AX)
 	IMUL3Q            $0x03, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -29534,11 +29534,11 @@ tokens4:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              8192(SP), DX
-	PREFETCHT1        1152(AX)
-	PREFETCHT1        1216(AX)
-	PREFETCHT1        1280(AX)
-	PREFETCHT1        1344(AX)
-	PREFETCHT1        1408(AX)
+	PREFETCHT0        1152(AX)
+	PREFETCHT0        1216(AX)
+	PREFETCHT0        1280(AX)
+	PREFETCHT0        1344(AX)
+	PREFETCHT0        1408(AX)
 	IMUL3Q            $0x04, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -29624,10 +29624,10 @@ tokens5:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              10240(SP), DX
-	PREFETCHT1        1472(AX)
-	PREFETCHT1        1536(AX)
-	PREFETCHT1        1600(AX)
-	PREFETCHT1        1664(AX)
+	PREFETCHT0        1472(AX)
+	PREFETCHT0        1536(AX)
+	PREFETCHT0        1600(AX)
+	PREFETCHT0        1664(AX)
 	IMUL3Q            $0x05, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -29745,11 +29745,11 @@ tokens6:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              12288(SP), DX
-	PREFETCHT1        1728(AX)
-	PREFETCHT1        1792(AX)
-	PREFETCHT1        1856(AX)
-	PREFETCHT1        1920(AX)
-	PREFETCHT1        1984(AX)
+	PREFETCHT0        1728(AX)
+	PREFETCHT0        1792(AX)
+	PREFETCHT0        1856(AX)
+	PREFETCHT0        1920(AX)
+	PREFETCHT0        1984(AX)
 	IMUL3Q            $0x06, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -29835,10 +29835,10 @@ tokens7:
 	VCVTDQ2PS         Z4, Z4
 	VMULPS            Z3, Z4, Z4
 	LEAQ              14336(SP), DX
-	PREFETCHT1        2048(AX)
-	PREFETCHT1        2112(AX)
-	PREFETCHT1        2176(AX)
-	PREFETCHT1        2240(AX)
+	PREFETCHT0        2048(AX)
+	PREFETCHT0        2112(AX)
+	PREFETCHT0        2176(AX)
+	PREFETCHT0        2240(AX)
 	IMUL3Q            $0x07, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -30604,12 +30604,12 @@ group:
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z3, Z22, Z22
 	LEAQ            (SP), DX
-	PREFETCHT1      (AX)
-	PREFETCHT1      64(AX)
-	PREFETCHT1      128(AX)
-	PREFETCHT1      192(AX)
-	PREFETCHT1      256(AX)
-	PREFETCHT1      320(AX)
+	PREFETCHT0      (AX)
+	PREFETCHT0      64(AX)
+	PREFETCHT0      128(AX)
+	PREFETCHT0      192(AX)
+	PREFETCHT0      256(AX)
+	PREFETCHT0      320(AX)
 	IMUL3Q          $0x00, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -30707,11 +30707,11 @@ tokens1:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              2048(SP), DX
-	PREFETCHT1        384(AX)
-	PREFETCHT1        448(AX)
-	PREFETCHT1        512(AX)
-	PREFETCHT1        576(AX)
-	PREFETCHT1        640(AX)
+	PREFETCHT0        384(AX)
+	PREFETCHT0        448(AX)
+	PREFETCHT0        512(AX)
+	PREFETCHT0        576(AX)
+	PREFETCHT0        640(AX)
 	IMUL3Q            $0x01, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -30841,12 +30841,12 @@ tokens2:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              4096(SP), DX
-	PREFETCHT1        704(AX)
-	PREFETCHT1        768(AX)
-	PREFETCHT1        832(AX)
-	PREFETCHT1        896(AX)
-	PREFETCHT1        960(AX)
-	PREFETCHT1        1024(AX)
+	PREFETCHT0        704(AX)
+	PREFETCHT0        768(AX)
+	PREFETCHT0        832(AX)
+	PREFETCHT0        896(AX)
+	PREFETCHT0        960(AX)
+	PREFETCHT0        1024(AX)
 	IMUL3Q            $0x02, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -30944,11 +30944,11 @@ tokens3:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              6144(SP), DX
-	PREFETCHT1        1088(AX)
-	PREFETCHT1        1152(AX)
-	PREFETCHT1        1216(AX)
-	PREFETCHT1        1280(AX)
-	PREFETCHT1        1344(AX)
+	PREFETCHT0        1088(AX)
+	PREFETCHT0        1152(AX)
+	PREFETCHT0        1216(AX)
+	PREFETCHT0        1280(AX)
+	PREFETCHT0        1344(AX)
 	IMUL3Q            $0x03, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -31081,12 +31081,12 @@ tokens4:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              8192(SP), DX
-	PREFETCHT1        1408(AX)
-	PREFETCHT1        1472(AX)
-	PREFETCHT1        1536(AX)
-	PREFETCHT1        1600(AX)
-	PREFETCHT1        1664(AX)
-	PREFETCHT1        1728(AX)
+	PREFETCHT0        1408(AX)
+	PREFETCHT0        1472(AX)
+	PREFETCHT0        1536(AX)
+	PREFETCHT0        1600(AX)
+	PREFETCHT0        1664(AX)
+	PREFETCHT0        1728(AX)
 	IMUL3Q            $0x04, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -31188,11 +31188,11 @@ tokens5:
 	VCVTDQ2PS         Z14, Z14
 	VMULPS            Z3, Z14, Z14
 	LEAQ              10240(SP), DX
-	PREFETCHT1        1792(AX)
-	PREFETCHT1        1856(AX)
-	PREFETCHT1        1920(AX)
-	PREFETCHT1        1984(AX)
-	PREFETCHT1        2048(AX)
+	PREFETCHT0        1792(AX)
+	PREFETCHT0        1856(AX)
+	PREFETCHT0        1920(AX)
+	PREFETCHT0        1984(AX)
+	PREFETCHT0        2048(AX)
 	IMUL3Q            $0x05, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -31326,12 +31326,12 @@ tokens6:
 	VCVTDQ2PS         Z22, Z22
 	VMULPS            Z3, Z22, Z22
 	LEAQ              12288(SP), DX
-	PREFETCHT1        2112(AX)
-	PREFETCHT1        2176(AX)
-	PREFETCHT1        2240(AX)
-	PREFETCHT1        2304(AX)
-	PREFETCHT1        2368(AX)
-	PREFETCHT1        2432(AX)
+	PREFETCHT0        2112(AX)
+	PREFETCHT0        2176(AX)
+	PREFETCHT0        2240(AX)
+	PREFETCHT0        2304(AX)
+	PREFETCHT0        2368(AX)
+	PREFETCHT0        2432(AX)
 	IMUL3Q            $0x06, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -31433,11 +31433,11 @@ tokens7:
 	VCVTDQ2PS         Z4, Z4
 	VMULPS            Z3, Z4, Z4
 	LEAQ              14336(SP), DX
-	PREFETCHT1        2496(AX)
-	PREFETCHT1        2560(AX)
-	PREFETCHT1        2624(AX)
-	PREFETCHT1        2688(AX)
-	PREFETCHT1        2752(AX)
+	PREFETCHT0        2496(AX)
+	PREFETCHT0        2560(AX)
+	PREFETCHT0        2624(AX)
+	PREFETCHT0        2688(AX)
+	PREFETCHT0        2752(AX)
 	IMUL3Q            $0x07, CX, R11
 	MOVQ              q+40(FP), R12
 	LEAQ              (R12)(R11*8), R12
@@ -32400,13 +32400,13 @@ group:
 	VCVTDQ2PS       Z22, Z22
 	VMULPS          Z0, Z22, Z22
 	LEAQ            (SP), DX
-	PREFETCHT1      (AX)
-	PREFETCHT1      64(AX)
-	PREFETCHT1      128(AX)
-	PREFETCHT1      192(AX)
-	PREFETCHT1      256(AX)
-	PREFETCHT1      320(AX)
-	PREFETCHT1      384(AX)
+	PREFETCHT0      (AX)
+	PREFETCHT0      64(AX)
+	PREFETCHT0      128(AX)
+	PREFETCHT0      192(AX)
+	PREFETCHT0      256(AX)
+	PREFETCHT0      320(AX)
+	PREFETCHT0      384(AX)
 	IMUL3Q          $0x00, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -32508,13 +32508,13 @@ tokens1:
 	VCVTDQ2PS        Z14, Z14
 	VMULPS           Z0, Z14, Z14
 	LEAQ             4096(SP), DX
-	PREFETCHT1       448(AX)
-	PREFETCHT1       512(AX)
-	PREFETCHT1       576(AX)
-	PREFETCHT1       640(AX)
-	PREFETCHT1       704(AX)
-	PREFETCHT1       768(AX)
-	PREFETCHT1       832(AX)
+	PREFETCHT0       448(AX)
+	PREFETCHT0       512(AX)
+	PREFETCHT0       576(AX)
+	PREFETCHT0       640(AX)
+	PREFETCHT0       704(AX)
+	PREFETCHT0       768(AX)
+	PREFETCHT0       832(AX)
 	IMUL3Q           $0x02, CX, R11
 	MOVQ             q+40(FP), R12
 	LEAQ             (R12)(R11*8), R12
@@ -32648,12 +32648,12 @@ tokens2:
 	VCVTDQ2PS        Z4, Z4
 	VMULPS           Z0, Z4, Z4
 	LEAQ             2048(SP), DX
-	PREFETCHT1       896(AX)
-	PREFETCHT1       960(AX)
-	PREFETCHT1       1024(AX)
-	PREFETCHT1       1088(AX)
-	PREFETCHT1       1152(AX)
-	PREFETCHT1       1216(AX)
+	PREFETCHT0       896(AX)
+	PREFETCHT0       960(AX)
+	PREFETCHT0       1024(AX)
+	PREFETCHT0       1088(AX)
+	PREFETCHT0       1152(AX)
+	PREFETCHT0       1216(AX)
 	IMUL3Q           $0x01, CX, R11
 	MOVQ             q+40(FP), R12
 	LEAQ             (R12)(R11*8), R12
@@ -32755,13 +32755,13 @@ tokens3:
 	VCVTDQ2PS        Z1, Z1
 	VMULPS           Z0, Z1, Z1
 	LEAQ             6144(SP), DX
-	PREFETCHT1       1280(AX)
-	PREFETCHT1       1344(AX)
-	PREFETCHT1       1408(AX)
-	PREFETCHT1       1472(AX)
-	PREFETCHT1       1536(AX)
-	PREFETCHT1       1600(AX)
-	PREFETCHT1       1664(AX)
+	PREFETCHT0       1280(AX)
+	PREFETCHT0       1344(AX)
+	PREFETCHT0       1408(AX)
+	PREFETCHT0       1472(AX)
+	PREFETCHT0       1536(AX)
+	PREFETCHT0       1600(AX)
+	PREFETCHT0       1664(AX)
 	IMUL3Q           $0x03, CX, R11
 	MOVQ             q+40(FP), R12
 	LEAQ             (R12)(R11*8), R12
@@ -32943,12 +32943,12 @@ tokens4:
 	VCVTDQ2PS        Z20, Z20
 	VMULPS           Z0, Z20, Z20
 	LEAQ             8192(SP), DX
-	PREFETCHT1       1728(AX)
-	PREFETCHT1       1792(AX)
-	PREFETCHT1       1856(AX)
-	PREFETCHT1       1920(AX)
-	PREFETCHT1       1984(AX)
-	PREFETCHT1       2048(AX)
+	PREFETCHT0       1728(AX)
+	PREFETCHT0       1792(AX)
+	PREFETCHT0       1856(AX)
+	PREFETCHT0       1920(AX)
+	PREFETCHT0       1984(AX)
+	PREFETCHT0       2048(AX)
 	IMUL3Q           $0x04, CX, R11
 	MOVQ             q+40(FP), R12
 	LEAQ             (R12)(R11*8), R12
@@ -33050,13 +33050,13 @@ tokens5:
 	VCVTDQ2PS        Z12, Z12
 	VMULPS           Z0, Z12, Z12
 	LEAQ             12288(SP), DX
-	PREFETCHT1       2112(AX)
-	PREFETCHT1       2176(AX)
-	PREFETCHT1       2240(AX)
-	PREFETCHT1       2304(AX)
-	PREFETCHT1       2368(AX)
-	PREFETCHT1       2432(AX)
-	PREFETCHT1       2496(AX)
+	PREFETCHT0       2112(AX)
+	PREFETCHT0       2176(AX)
+	PREFETCHT0       2240(AX)
+	PREFETCHT0       2304(AX)
+	PREFETCHT0       2368(AX)
+	PREFETCHT0       2432(AX)
+	PREFETCHT0       2496(AX)
 	IMUL3Q           $0x06, CX, R11
 	MOVQ             q+40(FP), R12
 	LEAQ             (R12)(R11*8), R12
@@ -33190,12 +33190,12 @@ tokens6:
 	VCVTDQ2PS        Z3, Z3
 	VMULPS           Z0, Z3, Z3
 	LEAQ             10240(SP), DX
-	PREFETCHT1       2560(AX)
-	PREFETCHT1       2624(AX)
-	PREFETCHT1       2688(AX)
-	PREFETCHT1       2752(AX)
-	PREFETCHT1       2816(AX)
-	PREFETCHT1       2880(AX)
+	PREFETCHT0       2560(AX)
+	PREFETCHT0       2624(AX)
+	PREFETCHT0       2688(AX)
+	PREFETCHT0       2752(AX)
+	PREFETCHT0       2816(AX)
+	PREFETCHT0       2880(AX)
 	IMUL3Q           $0x05, CX, R11
 	MOVQ             q+40(FP), R12
 	LEAQ             (R12)(R11*8), R12
@@ -33297,13 +33297,13 @@ tokens7:
 	VCVTDQ2PS        Z5, Z5
 	VMULPS           Z0, Z5, Z5
 	LEAQ             14336(SP), DX
-	PREFETCHT1       2944(AX)
-	PREFETCHT1       3008(AX)
-	PREFETCHT1       3072(AX)
-	PREFETCHT1       3136(AX)
-	PREFETCHT1       3200(AX)
-	PREFETCHT1       3264(AX)
-	PREFETCHT1       3328(AX)
+	PREFETCHT0       2944(AX)
+	PREFETCHT0       3008(AX)
+	PREFETCHT0       3072(AX)
+	PREFETCHT0       3136(AX)
+	PREFETCHT0       3200(AX)
+	PREFETCHT0       3264(AX)
+	PREFETCHT0       3328(AX)
 	IMUL3Q           $0x07, CX, R11
 	MOVQ             q+40(FP), R12
 	LEAQ             (R12)(R11*8), R12
@@ -34223,11 +34223,11 @@ group:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            (SP), DX
-	PREFETCHT1      (AX)
-	PREFETCHT1      64(AX)
-	PREFETCHT1      128(AX)
-	PREFETCHT1      192(AX)
-	PREFETCHT1      256(AX)
+	PREFETCHT0      (AX)
+	PREFETCHT0      64(AX)
+	PREFETCHT0      128(AX)
+	PREFETCHT0      192(AX)
+	PREFETCHT0      256(AX)
 	IMUL3Q          $0x00, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -34334,10 +34334,10 @@ tokens1:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            2048(SP), DX
-	PREFETCHT1      320(AX)
-	PREFETCHT1      384(AX)
-	PREFETCHT1      448(AX)
-	PREFETCHT1      512(AX)
+	PREFETCHT0      320(AX)
+	PREFETCHT0      384(AX)
+	PREFETCHT0      448(AX)
+	PREFETCHT0      512(AX)
 	IMUL3Q          $0x01, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -34444,10 +34444,10 @@ tokens2:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            4096(SP), DX
-	PREFETCHT1      576(AX)
-	PREFETCHT1      640(AX)
-	PREFETCHT1      704(AX)
-	PREFETCHT1      768(AX)
+	PREFETCHT0      576(AX)
+	PREFETCHT0      640(AX)
+	PREFETCHT0      704(AX)
+	PREFETCHT0      768(AX)
 	IMUL3Q          $0x02, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -34554,10 +34554,10 @@ tokens3:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            6144(SP), DX
-	PREFETCHT1      832(AX)
-	PREFETCHT1      896(AX)
-	PREFETCHT1      960(AX)
-	PREFETCHT1      1024(AX)
+	PREFETCHT0      832(AX)
+	PREFETCHT0      896(AX)
+	PREFETCHT0      960(AX)
+	PREFETCHT0      1024(AX)
 	IMUL3Q          $0x03, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -34664,11 +34664,11 @@ tokens4:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            8192(SP), DX
-	PREFETCHT1      1088(AX)
-	PREFETCHT1      1152(AX)
-	PREFETCHT1      1216(AX)
-	PREFETCHT1      1280(AX)
-	PREFETCHT1      1344(AX)
+	PREFETCHT0      1088(AX)
+	PREFETCHT0      1152(AX)
+	PREFETCHT0      1216(AX)
+	PREFETCHT0      1280(AX)
+	PREFETCHT0      1344(AX)
 	IMUL3Q          $0x04, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -34775,10 +34775,10 @@ tokens5:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            10240(SP), DX
-	PREFETCHT1      1408(AX)
-	PREFETCHT1      1472(AX)
-	PREFETCHT1      1536(AX)
-	PREFETCHT1      1600(AX)
+	PREFETCHT0      1408(AX)
+	PREFETCHT0      1472(AX)
+	PREFETCHT0      1536(AX)
+	PREFETCHT0      1600(AX)
 	IMUL3Q          $0x05, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -34885,10 +34885,10 @@ tokens6:
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
 	LEAQ            12288(SP), DX
-	PREFETCHT1      1664(AX)
-	PREFETCHT1      1728(AX)
-	PREFETCHT1      1792(AX)
-	PREFETCHT1      1856(AX)
+	PREFETCHT0      1664(AX)
+	PREFETCHT0      1728(AX)
+	PREFETCHT0      1792(AX)
+	PREFETCHT0      1856(AX)
 	IMUL3Q          $0x06, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12
@@ -34995,10 +34995,10 @@ tokens7:
 	VCVTDQ2PS       Z1, Z1
 	VMULPS          Z2, Z1, Z1
 	LEAQ            14336(SP), DX
-	PREFETCHT1      1920(AX)
-	PREFETCHT1      1984(AX)
-	PREFETCHT1      2048(AX)
-	PREFETCHT1      2112(AX)
+	PREFETCHT0      1920(AX)
+	PREFETCHT0      1984(AX)
+	PREFETCHT0      2048(AX)
+	PREFETCHT0      2112(AX)
 	IMUL3Q          $0x07, CX, R11
 	MOVQ            q+40(FP), R12
 	LEAQ            (R12)(R11*8), R12

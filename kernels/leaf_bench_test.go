@@ -178,10 +178,10 @@ func benchDot(b *testing.B, p peak, d dot, ty block.Type, products float64, nb, 
 	for b.Loop() {
 		for i := 0; i < rows; i += item {
 			if d.strip != nil && tokens > d.tokens { // as cpuDevice.byDot chooses
-				a := &stripArgs{w: &w[i*stride], stride: stride, rows: min(item, rows-i), next: item, nb: nb, tokens: tokens, ld: tokens, q: &q[0], scale: &scale[0], sum: &sum[0],
+				a := &stripArgs{w: &w[i*stride], stride: stride, rows: min(item, rows-i), near: &w[0], nb: nb, tokens: tokens, ld: tokens, q: &q[0], scale: &scale[0], sum: &sum[0],
 					scales: 2, init: &half[0], y: &y[0], ldy: item}
-				if i+item+panelRows > rows {
-					a.next = 0
+				if i+item+panelRows <= rows {
+					a.near = &w[(i+item)*stride]
 				}
 				d.strip(a)
 				continue

@@ -202,7 +202,7 @@ func testStrip(m *memory, f *format, a *dotArgs, q []int8, scale, sum []float32,
 	for i := range (nb + stripBlocks - 1) / stripBlocks {
 		in.fillStrip(i, []product{p}, tokens)
 	}
-	args := &stripArgs{w: a.w, stride: a.stride, rows: a.rows, nb: nb, tokens: tokens, ld: ld, q: &in.strip[0], scale: &in.sscale[0], sum: &in.ssum[0], scales: f.scales, y: y, ldy: a.ldy}
+	args := &stripArgs{w: a.w, near: a.w, stride: a.stride, rows: a.rows, nb: nb, tokens: tokens, ld: ld, q: &in.strip[0], scale: &in.sscale[0], sum: &in.ssum[0], scales: f.scales, y: y, ldy: a.ldy}
 	if p.init != nil {
 		args.init = &p.init[0]
 	}

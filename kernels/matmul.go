@@ -305,9 +305,7 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 		a := &s.stripArgs
 		*a = stripArgs{w: p.w.row(first), stride: p.w.stride, rows: rows, nb: in.nb, tokens: n, ld: in.ld,
 			q: &in.strip[32*t], scale: &in.sscale[t], sum: &in.ssum[t], scales: p.w.format.scales, y: y, ldy: ldy}
-		if a.next = rows + d.others(); first+a.next+panelRows > p.w.rows {
-			a.next = 0 // the same again: the end of the weight
-		}
+		a.near = d.after(p, first, rows)
 		if p.init != nil {
 			a.init = &p.init[a.scales*t]
 		}
@@ -326,6 +324,22 @@ func (d *cpuDevice) dot(s *scratch, p *product, first, rows, t, n int, y *float3
 		a.q, a.scale, a.sum, a.half = &p.q[t*in.k], &in.scale[t*in.nb], &in.sum[t*in.nb], &in.half[2*t*in.nb]
 	}
 	p.dot.run(a)
+}
+
+// after is where a worker likely goes on after rows first … first+rows−1 of p: with the same rows of up after those of gate, or else with its next item. At the end of a weight it is where
+// these began, which is near already.
+func (d *cpuDevice) after(p *product, first, rows int) *byte {
+	w := p.w
+	if ps := d.mul.ps; d.mul.swiglu {
+		if p == &ps[0] {
+			return ps[1].w.row(first)
+		}
+		w = ps[0].w
+	}
+	if next := first + rows + d.others(); next+panelRows <= w.rows {
+		return w.row(next)
+	}
+	return p.w.row(first)
 }
 
 // others is how many rows lie between an item and the one that its worker takes next: the other workers take theirs meanwhile.

@@ -190,7 +190,7 @@ func (s *products) block(j int, w, ws []VecVirtual, wo VecVirtual) {
 		LEAQ(s.sums.Offset(j*stripSums), p.Base)
 	}
 	for i := (16*s.bytes*s.used/s.blocks + 63) &^ 63; i < 16*s.bytes*(s.used+1)/s.blocks; i += 64 {
-		PREFETCHT1(s.near.Offset(i))
+		PREFETCHT0(s.near.Offset(i))
 	}
 	s.used++
 	// What the tokens have for this block. Half of its dwords are loaded four at once and then shuffled: a token's 11 loads were the limit, and are 9.
