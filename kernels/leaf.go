@@ -74,8 +74,8 @@ type leaf struct {
 	toF16 func(n int, x *float32, y *uint16)
 	// fromF16 and fromBF16 widen float16 and bfloat16. n is a multiple of 16.
 	fromF16, fromBF16 func(n int, x *uint16, y *float32)
-	// lanes gathers 16 rows of k (a multiple of 16, or of 32 where values have 16 bits) float32, float16 or bfloat16, stride bytes apart, into a float panel [k][16], with k in the order 0, 16, …, 1, 17, …. It is
-	// filled where the instruction set transposes as it reads; others widen rows, interleave them and move the results (gather).
+	// lanes gathers 16 rows of k float32, float16 or bfloat16, stride bytes apart, into a float panel [k][16], with k in the order 0, 16, …, 1, 17, …; it is a multiple of 16, or of 32 where
+	// values have 16 bits. It is filled where the instruction set transposes as it reads; others widen rows, interleave them and move the results (gather).
 	lanes map[block.Type]func(k int, rows *byte, stride int, w *float32)
 }
 
@@ -128,9 +128,8 @@ type dotArgs struct {
 	ldy    int // floats from token to token
 }
 
-// stripArgs is dotArgs for dot.strip, which takes a block of all tokens after the other: those of one token lie 4096 bytes apart or a multiple of that, and many of
-// them do not fit into a cache's sets. On a Zen 5 that, two tokens side by side and fewer loads made 331 GMAC/s of 232
-// with 32 tokens, and 268 of 250 with 8 (Q4_K, from cache).
+// stripArgs is dotArgs for dot.strip. Of a block the values of all tokens lie side by side: in rows, those lie 4096 bytes apart or a multiple of that, and share a few sets
+// of a cache. On a Zen 5 that, two tokens at a time and fewer loads made 331 GMAC/s of 232 with 32 tokens, and 268 of 250 with 8 (Q4_K, from cache).
 type stripArgs struct {
 	w      *byte
 	stride int
