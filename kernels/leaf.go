@@ -179,10 +179,18 @@ const (
 
 // tilesAtOnce is how many tiles of nb blocks mul takes.
 func (l *leaf) tilesAtOnce(nb int) int {
-	switch {
-	case l.centre != nil:
+	if l.centre != nil {
 		return min(max(1, mulBlocks/nb), mulTiles)
-	case l.abreast == 2:
+	}
+	return tilesOf(l.abreast)
+}
+
+// floatTilesAtOnce is how many tiles mulFloat takes.
+func (l *leaf) floatTilesAtOnce() int { return tilesOf(l.abreastFloat) }
+
+// tilesOf is how many tiles so many panels abreast take at once.
+func tilesOf(abreast int) int {
+	if abreast == 2 {
 		return twinTiles
 	}
 	return 1
@@ -217,7 +225,7 @@ type mulFloatArgs struct {
 	k      int
 	w      *float32 // [k][16]
 	apart  int
-	tiles  int      // at most twinTiles, or 1 with one panel abreast
+	tiles  int      // at most leaf.floatTilesAtOnce
 	a      *float32 // [tiles][k][tileFloat]
 	part   *float32 // [tiles][tileFloat][32]
 	c      *float32

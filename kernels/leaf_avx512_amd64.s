@@ -13339,29 +13339,29 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X8
 	VCVTPH2PS       Y8, Z8
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        Z14, Z22, Z7
-	VPDPBUSD        Z15, Z23, Z7
-	VPDPBUSD        Z16, Z24, Z7
+	VPDPBUSD        Z14, Z20, Z7
+	VPDPBUSD        Z15, Z22, Z7
+	VPDPBUSD        Z16, Z23, Z7
 	VPDPBUSD        Z17, Z18, Z7
 	VMOVDQU32       (DI)(BX*1), Z18
 	VMOVDQU32       64(DI)(BX*1), Z19
@@ -13377,29 +13377,29 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X9
 	VCVTPH2PS       Y9, Z9
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        Z14, Z22, Z13
-	VPDPBUSD        Z15, Z23, Z13
-	VPDPBUSD        Z16, Z24, Z13
+	VPDPBUSD        Z14, Z20, Z13
+	VPDPBUSD        Z15, Z22, Z13
+	VPDPBUSD        Z16, Z23, Z13
 	VPDPBUSD        Z17, Z18, Z13
 	VSHUFF64X2      $0x44, Z9, Z8, Z14
 	VBROADCASTF64X4 (R9), Z15
@@ -13448,29 +13448,29 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X10
 	VCVTPH2PS       Y10, Z10
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        Z14, Z22, Z7
-	VPDPBUSD        Z15, Z23, Z7
-	VPDPBUSD        Z16, Z24, Z7
+	VPDPBUSD        Z14, Z20, Z7
+	VPDPBUSD        Z15, Z22, Z7
+	VPDPBUSD        Z16, Z23, Z7
 	VPDPBUSD        Z17, Z18, Z7
 	VMOVDQU32       (DI)(BX*1), Z18
 	VMOVDQU32       64(DI)(BX*1), Z19
@@ -13486,29 +13486,29 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X11
 	VCVTPH2PS       Y11, Z11
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        Z14, Z22, Z13
-	VPDPBUSD        Z15, Z23, Z13
-	VPDPBUSD        Z16, Z24, Z13
+	VPDPBUSD        Z14, Z20, Z13
+	VPDPBUSD        Z15, Z22, Z13
+	VPDPBUSD        Z16, Z23, Z13
 	VPDPBUSD        Z17, Z18, Z13
 	VSHUFF64X2      $0x44, Z11, Z10, Z14
 	VPERMPS         Z6, Z4, Z6
@@ -13756,33 +13756,33 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X8
 	VCVTPH2PS       Y8, Z8
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        (R9), Z22, Z14
-	VPDPBUSD        64(R9), Z23, Z14
-	VPDPBUSD        128(R9), Z24, Z14
+	VPDPBUSD        (R9), Z20, Z14
+	VPDPBUSD        64(R9), Z22, Z14
+	VPDPBUSD        128(R9), Z23, Z14
 	VPDPBUSD        192(R9), Z18, Z14
-	VPDPBUSD        (R9)(BX*8), Z22, Z16
-	VPDPBUSD        64(R9)(BX*8), Z23, Z16
-	VPDPBUSD        128(R9)(BX*8), Z24, Z16
+	VPDPBUSD        (R9)(BX*8), Z20, Z16
+	VPDPBUSD        64(R9)(BX*8), Z22, Z16
+	VPDPBUSD        128(R9)(BX*8), Z23, Z16
 	VPDPBUSD        192(R9)(BX*8), Z18, Z16
 	VMOVDQU32       (R8)(SI*1), Z18
 	VMOVDQU32       64(R8)(SI*1), Z19
@@ -13798,33 +13798,33 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X9
 	VCVTPH2PS       Y9, Z9
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        (R9), Z22, Z15
-	VPDPBUSD        64(R9), Z23, Z15
-	VPDPBUSD        128(R9), Z24, Z15
+	VPDPBUSD        (R9), Z20, Z15
+	VPDPBUSD        64(R9), Z22, Z15
+	VPDPBUSD        128(R9), Z23, Z15
 	VPDPBUSD        192(R9), Z18, Z15
-	VPDPBUSD        (R9)(BX*8), Z22, Z17
-	VPDPBUSD        64(R9)(BX*8), Z23, Z17
-	VPDPBUSD        128(R9)(BX*8), Z24, Z17
+	VPDPBUSD        (R9)(BX*8), Z20, Z17
+	VPDPBUSD        64(R9)(BX*8), Z22, Z17
+	VPDPBUSD        128(R9)(BX*8), Z23, Z17
 	VPDPBUSD        192(R9)(BX*8), Z18, Z17
 	VSHUFF64X2      $0x44, Z9, Z8, Z18
 	VBROADCASTF64X4 (R10), Z19
@@ -13876,51 +13876,51 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X10
 	VCVTPH2PS       Y10, Z10
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
 	LEAQ            (R9), R11
 	VPEXPANDD.Z     (R11), K1, Z19
 	LEAQ            (R11)(AX*8), R11
-	VPEXPANDD.Z     (R11), K1, Z20
-	LEAQ            (R11)(AX*8), R11
 	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z24
 	LEAQ            (R11)(AX*8), R11
 	VPEXPANDD.Z     (R11), K1, Z25
 	LEAQ            (R11)(AX*8), R11
-	VPDPBUSD        Z19, Z22, Z14
-	VPDPBUSD        Z20, Z23, Z14
-	VPDPBUSD        Z21, Z24, Z14
+	VPDPBUSD        Z19, Z20, Z14
+	VPDPBUSD        Z21, Z22, Z14
+	VPDPBUSD        Z24, Z23, Z14
 	VPDPBUSD        Z25, Z18, Z14
 	LEAQ            (R9)(BX*8), R11
 	VPEXPANDD.Z     (R11), K1, Z19
 	LEAQ            (R11)(AX*8), R11
-	VPEXPANDD.Z     (R11), K1, Z20
-	LEAQ            (R11)(AX*8), R11
 	VPEXPANDD.Z     (R11), K1, Z21
+	LEAQ            (R11)(AX*8), R11
+	VPEXPANDD.Z     (R11), K1, Z24
 	LEAQ            (R11)(AX*8), R11
 	VPEXPANDD.Z     (R11), K1, Z25
 	LEAQ            (R11)(AX*8), R11
-	VPDPBUSD        Z19, Z22, Z16
-	VPDPBUSD        Z20, Z23, Z16
-	VPDPBUSD        Z21, Z24, Z16
+	VPDPBUSD        Z19, Z20, Z16
+	VPDPBUSD        Z21, Z22, Z16
+	VPDPBUSD        Z24, Z23, Z16
 	VPDPBUSD        Z25, Z18, Z16
 	VMOVDQU32       (R8)(SI*1), Z18
 	VMOVDQU32       64(R8)(SI*1), Z19
@@ -13936,51 +13936,51 @@ group:
 	VSHUFI32X4      $0x55, Z23, Z22, Z19
 	VPUNPCKLQDQ     X23, X22, X11
 	VCVTPH2PS       Y11, Z11
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
 	LEAQ            (R9), R8
 	VPEXPANDD.Z     (R8), K1, Z19
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z20
-	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z21
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
 	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z25
 	LEAQ            (R8)(AX*8), R8
-	VPDPBUSD        Z19, Z22, Z15
-	VPDPBUSD        Z20, Z23, Z15
-	VPDPBUSD        Z21, Z24, Z15
+	VPDPBUSD        Z19, Z20, Z15
+	VPDPBUSD        Z21, Z22, Z15
+	VPDPBUSD        Z24, Z23, Z15
 	VPDPBUSD        Z25, Z18, Z15
 	LEAQ            (R9)(BX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z19
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z20
-	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z21
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z24
 	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z25
 	LEAQ            (R8)(AX*8), R8
-	VPDPBUSD        Z19, Z22, Z17
-	VPDPBUSD        Z20, Z23, Z17
-	VPDPBUSD        Z21, Z24, Z17
+	VPDPBUSD        Z19, Z20, Z17
+	VPDPBUSD        Z21, Z22, Z17
+	VPDPBUSD        Z24, Z23, Z17
 	VPDPBUSD        Z25, Z18, Z17
 	VSHUFF64X2      $0x44, Z11, Z10, Z18
 	VPERMPS         Z6, Z4, Z6
@@ -14140,29 +14140,29 @@ group:
 	VPUNPCKHQDQ     X23, X22, X22
 	VINSERTI32X4    $0x01, X22, Y7, Y7
 	VCVTPH2PS       Y7, Z7
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        Z14, Z22, Z6
-	VPDPBUSD        Z15, Z23, Z6
-	VPDPBUSD        Z16, Z24, Z6
+	VPDPBUSD        Z14, Z20, Z6
+	VPDPBUSD        Z15, Z22, Z6
+	VPDPBUSD        Z16, Z23, Z6
 	VPDPBUSD        Z17, Z18, Z6
 	VMOVDQU32       (DI)(BX*1), Z18
 	VMOVDQU32       64(DI)(BX*1), Z19
@@ -14180,29 +14180,29 @@ group:
 	VPUNPCKHQDQ     X23, X22, X22
 	VINSERTI32X4    $0x01, X22, Y8, Y8
 	VCVTPH2PS       Y8, Z8
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        Z14, Z22, Z13
-	VPDPBUSD        Z15, Z23, Z13
-	VPDPBUSD        Z16, Z24, Z13
+	VPDPBUSD        Z14, Z20, Z13
+	VPDPBUSD        Z15, Z22, Z13
+	VPDPBUSD        Z16, Z23, Z13
 	VPDPBUSD        Z17, Z18, Z13
 	VSHUFF64X2      $0x44, Z8, Z7, Z14
 	VSHUFF64X2      $0xee, Z8, Z7, Z15
@@ -14253,29 +14253,29 @@ group:
 	VPUNPCKHQDQ     X23, X22, X22
 	VINSERTI32X4    $0x01, X22, Y9, Y9
 	VCVTPH2PS       Y9, Z9
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        Z14, Z22, Z6
-	VPDPBUSD        Z15, Z23, Z6
-	VPDPBUSD        Z16, Z24, Z6
+	VPDPBUSD        Z14, Z20, Z6
+	VPDPBUSD        Z15, Z22, Z6
+	VPDPBUSD        Z16, Z23, Z6
 	VPDPBUSD        Z17, Z18, Z6
 	VMOVDQU32       (DI)(BX*1), Z18
 	VMOVDQU32       64(DI)(BX*1), Z19
@@ -14293,29 +14293,29 @@ group:
 	VPUNPCKHQDQ     X23, X22, X22
 	VINSERTI32X4    $0x01, X22, Y10, Y10
 	VCVTPH2PS       Y10, Z10
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x00, Z18, Z21, Z22
+	VSHUFI32X4      $0x00, Z18, Z21, Z20
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z19, Z22
+	VPERMD          Z2, Z22, Z22
+	VPSRLVD         Z0, Z20, Z20
+	VPTERNLOGD      $0xec, Z1, Z22, Z20
+	VSHUFI32X4      $0x55, Z18, Z21, Z22
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z23
+	VPERMD          Z2, Z23, Z23
 	VPSRLVD         Z0, Z22, Z22
-	VPTERNLOGD      $0xec, Z1, Z20, Z22
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0x55, Z18, Z21, Z23
+	VPTERNLOGD      $0xec, Z1, Z23, Z22
+	VSHUFI32X4      $0xaa, Z18, Z21, Z23
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z20, Z23
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z19, Z20
-	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xaa, Z18, Z21, Z24
-	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z20, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z19, Z19
 	VPERMD          Z2, Z19, Z19
-	VSHUFI32X4      $0xff, Z18, Z21, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPTERNLOGD      $0xec, Z1, Z19, Z18
-	VPDPBUSD        Z14, Z22, Z13
-	VPDPBUSD        Z15, Z23, Z13
-	VPDPBUSD        Z16, Z24, Z13
+	VPDPBUSD        Z14, Z20, Z13
+	VPDPBUSD        Z15, Z22, Z13
+	VPDPBUSD        Z16, Z23, Z13
 	VPDPBUSD        Z17, Z18, Z13
 	VSHUFF64X2      $0x44, Z10, Z9, Z14
 	VSHUFF64X2      $0xee, Z10, Z9, Z15
@@ -14450,33 +14450,33 @@ group:
 	VPUNPCKHQDQ     X24, X23, X23
 	VINSERTI32X4    $0x01, X23, Y7, Y7
 	VCVTPH2PS       Y7, Z7
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0x00, Z19, Z22, Z23
+	VSHUFI32X4      $0x00, Z19, Z22, Z21
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z23
+	VPERMD          Z2, Z23, Z23
+	VPSRLVD         Z0, Z21, Z21
+	VPTERNLOGD      $0xec, Z1, Z23, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z21, Z23
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0x55, Z19, Z22, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z25
+	VPERMD          Z2, Z25, Z25
 	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z21, Z24
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0xaa, Z19, Z22, Z25
-	VPSRLVD         Z0, Z25, Z25
-	VPTERNLOGD      $0xec, Z1, Z21, Z25
+	VPTERNLOGD      $0xec, Z1, Z25, Z24
+	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z20, Z20
 	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPTERNLOGD      $0xec, Z1, Z20, Z19
-	VPDPBUSD        (R9), Z23, Z15
-	VPDPBUSD        64(R9), Z24, Z15
-	VPDPBUSD        128(R9), Z25, Z15
+	VPDPBUSD        (R9), Z21, Z15
+	VPDPBUSD        64(R9), Z23, Z15
+	VPDPBUSD        128(R9), Z24, Z15
 	VPDPBUSD        192(R9), Z19, Z15
-	VPDPBUSD        (R9)(BX*8), Z23, Z17
-	VPDPBUSD        64(R9)(BX*8), Z24, Z17
-	VPDPBUSD        128(R9)(BX*8), Z25, Z17
+	VPDPBUSD        (R9)(BX*8), Z21, Z17
+	VPDPBUSD        64(R9)(BX*8), Z23, Z17
+	VPDPBUSD        128(R9)(BX*8), Z24, Z17
 	VPDPBUSD        192(R9)(BX*8), Z19, Z17
 	VMOVDQU32       (R8)(SI*1), Z19
 	VMOVDQU32       64(R8)(SI*1), Z20
@@ -14494,33 +14494,33 @@ group:
 	VPUNPCKHQDQ     X24, X23, X23
 	VINSERTI32X4    $0x01, X23, Y8, Y8
 	VCVTPH2PS       Y8, Z8
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0x00, Z19, Z22, Z23
+	VSHUFI32X4      $0x00, Z19, Z22, Z21
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z23
+	VPERMD          Z2, Z23, Z23
+	VPSRLVD         Z0, Z21, Z21
+	VPTERNLOGD      $0xec, Z1, Z23, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z21, Z23
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0x55, Z19, Z22, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z25
+	VPERMD          Z2, Z25, Z25
 	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z21, Z24
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0xaa, Z19, Z22, Z25
-	VPSRLVD         Z0, Z25, Z25
-	VPTERNLOGD      $0xec, Z1, Z21, Z25
+	VPTERNLOGD      $0xec, Z1, Z25, Z24
+	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z20, Z20
 	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPTERNLOGD      $0xec, Z1, Z20, Z19
-	VPDPBUSD        (R9), Z23, Z16
-	VPDPBUSD        64(R9), Z24, Z16
-	VPDPBUSD        128(R9), Z25, Z16
+	VPDPBUSD        (R9), Z21, Z16
+	VPDPBUSD        64(R9), Z23, Z16
+	VPDPBUSD        128(R9), Z24, Z16
 	VPDPBUSD        192(R9), Z19, Z16
-	VPDPBUSD        (R9)(BX*8), Z23, Z18
-	VPDPBUSD        64(R9)(BX*8), Z24, Z18
-	VPDPBUSD        128(R9)(BX*8), Z25, Z18
+	VPDPBUSD        (R9)(BX*8), Z21, Z18
+	VPDPBUSD        64(R9)(BX*8), Z23, Z18
+	VPDPBUSD        128(R9)(BX*8), Z24, Z18
 	VPDPBUSD        192(R9)(BX*8), Z19, Z18
 	VSHUFF64X2      $0x44, Z8, Z7, Z19
 	VSHUFF64X2      $0xee, Z8, Z7, Z20
@@ -14573,51 +14573,51 @@ group:
 	VPUNPCKHQDQ     X24, X23, X23
 	VINSERTI32X4    $0x01, X23, Y9, Y9
 	VCVTPH2PS       Y9, Z9
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0x00, Z19, Z22, Z23
+	VSHUFI32X4      $0x00, Z19, Z22, Z21
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z23
+	VPERMD          Z2, Z23, Z23
+	VPSRLVD         Z0, Z21, Z21
+	VPTERNLOGD      $0xec, Z1, Z23, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z21, Z23
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0x55, Z19, Z22, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z25
+	VPERMD          Z2, Z25, Z25
 	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z21, Z24
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0xaa, Z19, Z22, Z25
-	VPSRLVD         Z0, Z25, Z25
-	VPTERNLOGD      $0xec, Z1, Z21, Z25
+	VPTERNLOGD      $0xec, Z1, Z25, Z24
+	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z20, Z20
 	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPTERNLOGD      $0xec, Z1, Z20, Z19
 	LEAQ            (R9), R12
 	VPEXPANDD.Z     (R12), K1, Z20
 	LEAQ            (R12)(AX*8), R12
-	VPEXPANDD.Z     (R12), K1, Z21
-	LEAQ            (R12)(AX*8), R12
 	VPEXPANDD.Z     (R12), K1, Z22
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z25
 	LEAQ            (R12)(AX*8), R12
 	VPEXPANDD.Z     (R12), K1, Z26
 	LEAQ            (R12)(AX*8), R12
-	VPDPBUSD        Z20, Z23, Z15
-	VPDPBUSD        Z21, Z24, Z15
-	VPDPBUSD        Z22, Z25, Z15
+	VPDPBUSD        Z20, Z21, Z15
+	VPDPBUSD        Z22, Z23, Z15
+	VPDPBUSD        Z25, Z24, Z15
 	VPDPBUSD        Z26, Z19, Z15
 	LEAQ            (R9)(BX*8), R12
 	VPEXPANDD.Z     (R12), K1, Z20
 	LEAQ            (R12)(AX*8), R12
-	VPEXPANDD.Z     (R12), K1, Z21
-	LEAQ            (R12)(AX*8), R12
 	VPEXPANDD.Z     (R12), K1, Z22
+	LEAQ            (R12)(AX*8), R12
+	VPEXPANDD.Z     (R12), K1, Z25
 	LEAQ            (R12)(AX*8), R12
 	VPEXPANDD.Z     (R12), K1, Z26
 	LEAQ            (R12)(AX*8), R12
-	VPDPBUSD        Z20, Z23, Z17
-	VPDPBUSD        Z21, Z24, Z17
-	VPDPBUSD        Z22, Z25, Z17
+	VPDPBUSD        Z20, Z21, Z17
+	VPDPBUSD        Z22, Z23, Z17
+	VPDPBUSD        Z25, Z24, Z17
 	VPDPBUSD        Z26, Z19, Z17
 	VMOVDQU32       (R8)(SI*1), Z19
 	VMOVDQU32       64(R8)(SI*1), Z20
@@ -14635,51 +14635,51 @@ group:
 	VPUNPCKHQDQ     X24, X23, X23
 	VINSERTI32X4    $0x01, X23, Y10, Y10
 	VCVTPH2PS       Y10, Z10
-	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0x00, Z19, Z22, Z23
+	VSHUFI32X4      $0x00, Z19, Z22, Z21
+	VPSRLVD         avx512_fifth_0<>+0(SB), Z20, Z23
+	VPERMD          Z2, Z23, Z23
+	VPSRLVD         Z0, Z21, Z21
+	VPTERNLOGD      $0xec, Z1, Z23, Z21
+	VSHUFI32X4      $0x55, Z19, Z22, Z23
+	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z24
+	VPERMD          Z2, Z24, Z24
 	VPSRLVD         Z0, Z23, Z23
-	VPTERNLOGD      $0xec, Z1, Z21, Z23
-	VPSRLVD         avx512_fifth_1<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0x55, Z19, Z22, Z24
+	VPTERNLOGD      $0xec, Z1, Z24, Z23
+	VSHUFI32X4      $0xaa, Z19, Z22, Z24
+	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z25
+	VPERMD          Z2, Z25, Z25
 	VPSRLVD         Z0, Z24, Z24
-	VPTERNLOGD      $0xec, Z1, Z21, Z24
-	VPSRLVD         avx512_fifth_2<>+0(SB), Z20, Z21
-	VPERMD          Z2, Z21, Z21
-	VSHUFI32X4      $0xaa, Z19, Z22, Z25
-	VPSRLVD         Z0, Z25, Z25
-	VPTERNLOGD      $0xec, Z1, Z21, Z25
+	VPTERNLOGD      $0xec, Z1, Z25, Z24
+	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         avx512_fifth_3<>+0(SB), Z20, Z20
 	VPERMD          Z2, Z20, Z20
-	VSHUFI32X4      $0xff, Z19, Z22, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPTERNLOGD      $0xec, Z1, Z20, Z19
 	LEAQ            (R9), R8
 	VPEXPANDD.Z     (R8), K1, Z20
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z21
-	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
 	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z26
 	LEAQ            (R8)(AX*8), R8
-	VPDPBUSD        Z20, Z23, Z16
-	VPDPBUSD        Z21, Z24, Z16
-	VPDPBUSD        Z22, Z25, Z16
+	VPDPBUSD        Z20, Z21, Z16
+	VPDPBUSD        Z22, Z23, Z16
+	VPDPBUSD        Z25, Z24, Z16
 	VPDPBUSD        Z26, Z19, Z16
 	LEAQ            (R9)(BX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z20
 	LEAQ            (R8)(AX*8), R8
-	VPEXPANDD.Z     (R8), K1, Z21
-	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z22
+	LEAQ            (R8)(AX*8), R8
+	VPEXPANDD.Z     (R8), K1, Z25
 	LEAQ            (R8)(AX*8), R8
 	VPEXPANDD.Z     (R8), K1, Z26
 	LEAQ            (R8)(AX*8), R8
-	VPDPBUSD        Z20, Z23, Z18
-	VPDPBUSD        Z21, Z24, Z18
-	VPDPBUSD        Z22, Z25, Z18
+	VPDPBUSD        Z20, Z21, Z18
+	VPDPBUSD        Z22, Z23, Z18
+	VPDPBUSD        Z25, Z24, Z18
 	VPDPBUSD        Z26, Z19, Z18
 	VSHUFF64X2      $0x44, Z10, Z9, Z19
 	VSHUFF64X2      $0xee, Z10, Z9, Z20
@@ -17872,18 +17872,18 @@ group:
 	VSHUFI32X4      $0x00, Z21, Z20, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPANDD          Z1, Z18, Z18
+	VPSHUFB         Z18, Z2, Z18
 	VSHUFI32X4      $0x55, Z21, Z20, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFB         Z19, Z2, Z19
 	VSHUFI32X4      $0xaa, Z21, Z20, Z22
 	VPSRLVD         Z0, Z22, Z22
 	VPANDD          Z1, Z22, Z22
+	VPSHUFB         Z22, Z2, Z22
 	VSHUFI32X4      $0xff, Z21, Z20, Z20
 	VPSRLVD         Z0, Z20, Z20
 	VPANDD          Z1, Z20, Z20
-	VPSHUFB         Z18, Z2, Z18
-	VPSHUFB         Z19, Z2, Z19
-	VPSHUFB         Z22, Z2, Z22
 	VPSHUFB         Z20, Z2, Z20
 	VPDPBUSD        Z13, Z18, Z10
 	VPDPBUSD        Z14, Z19, Z10
@@ -17901,18 +17901,18 @@ group:
 	VSHUFI32X4      $0x00, Z22, Z21, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFB         Z19, Z2, Z19
 	VSHUFI32X4      $0x55, Z22, Z21, Z20
 	VPSRLVD         Z0, Z20, Z20
 	VPANDD          Z1, Z20, Z20
+	VPSHUFB         Z20, Z2, Z20
 	VSHUFI32X4      $0xaa, Z22, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
 	VPANDD          Z1, Z23, Z23
+	VPSHUFB         Z23, Z2, Z23
 	VSHUFI32X4      $0xff, Z22, Z21, Z21
 	VPSRLVD         Z0, Z21, Z21
 	VPANDD          Z1, Z21, Z21
-	VPSHUFB         Z19, Z2, Z19
-	VPSHUFB         Z20, Z2, Z20
-	VPSHUFB         Z23, Z2, Z23
 	VPSHUFB         Z21, Z2, Z21
 	VPDPBUSD        Z13, Z19, Z12
 	VPDPBUSD        Z14, Z20, Z12
@@ -17963,18 +17963,18 @@ group:
 	VSHUFI32X4      $0x00, Z21, Z20, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPANDD          Z1, Z18, Z18
+	VPSHUFB         Z18, Z2, Z18
 	VSHUFI32X4      $0x55, Z21, Z20, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFB         Z19, Z2, Z19
 	VSHUFI32X4      $0xaa, Z21, Z20, Z22
 	VPSRLVD         Z0, Z22, Z22
 	VPANDD          Z1, Z22, Z22
+	VPSHUFB         Z22, Z2, Z22
 	VSHUFI32X4      $0xff, Z21, Z20, Z20
 	VPSRLVD         Z0, Z20, Z20
 	VPANDD          Z1, Z20, Z20
-	VPSHUFB         Z18, Z2, Z18
-	VPSHUFB         Z19, Z2, Z19
-	VPSHUFB         Z22, Z2, Z22
 	VPSHUFB         Z20, Z2, Z20
 	VPDPBUSD        Z13, Z18, Z10
 	VPDPBUSD        Z14, Z19, Z10
@@ -17992,18 +17992,18 @@ group:
 	VSHUFI32X4      $0x00, Z22, Z21, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFB         Z19, Z2, Z19
 	VSHUFI32X4      $0x55, Z22, Z21, Z20
 	VPSRLVD         Z0, Z20, Z20
 	VPANDD          Z1, Z20, Z20
+	VPSHUFB         Z20, Z2, Z20
 	VSHUFI32X4      $0xaa, Z22, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
 	VPANDD          Z1, Z23, Z23
+	VPSHUFB         Z23, Z2, Z23
 	VSHUFI32X4      $0xff, Z22, Z21, Z21
 	VPSRLVD         Z0, Z21, Z21
 	VPANDD          Z1, Z21, Z21
-	VPSHUFB         Z19, Z2, Z19
-	VPSHUFB         Z20, Z2, Z20
-	VPSHUFB         Z23, Z2, Z23
 	VPSHUFB         Z21, Z2, Z21
 	VPDPBUSD        Z13, Z19, Z12
 	VPDPBUSD        Z14, Z20, Z12
@@ -18160,18 +18160,18 @@ group:
 	VSHUFI32X4      $0x00, Z21, Z20, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPANDD          Z1, Z18, Z18
+	VPSHUFB         Z18, Z2, Z18
 	VSHUFI32X4      $0x55, Z21, Z20, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFB         Z19, Z2, Z19
 	VSHUFI32X4      $0xaa, Z21, Z20, Z22
 	VPSRLVD         Z0, Z22, Z22
 	VPANDD          Z1, Z22, Z22
+	VPSHUFB         Z22, Z2, Z22
 	VSHUFI32X4      $0xff, Z21, Z20, Z20
 	VPSRLVD         Z0, Z20, Z20
 	VPANDD          Z1, Z20, Z20
-	VPSHUFB         Z18, Z2, Z18
-	VPSHUFB         Z19, Z2, Z19
-	VPSHUFB         Z22, Z2, Z22
 	VPSHUFB         Z20, Z2, Z20
 	VPDPBUSD        (R9), Z18, Z13
 	VPDPBUSD        64(R9), Z19, Z13
@@ -18193,18 +18193,18 @@ group:
 	VSHUFI32X4      $0x00, Z22, Z21, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFB         Z19, Z2, Z19
 	VSHUFI32X4      $0x55, Z22, Z21, Z20
 	VPSRLVD         Z0, Z20, Z20
 	VPANDD          Z1, Z20, Z20
+	VPSHUFB         Z20, Z2, Z20
 	VSHUFI32X4      $0xaa, Z22, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
 	VPANDD          Z1, Z23, Z23
+	VPSHUFB         Z23, Z2, Z23
 	VSHUFI32X4      $0xff, Z22, Z21, Z21
 	VPSRLVD         Z0, Z21, Z21
 	VPANDD          Z1, Z21, Z21
-	VPSHUFB         Z19, Z2, Z19
-	VPSHUFB         Z20, Z2, Z20
-	VPSHUFB         Z23, Z2, Z23
 	VPSHUFB         Z21, Z2, Z21
 	VPDPBUSD        (R9), Z19, Z14
 	VPDPBUSD        64(R9), Z20, Z14
@@ -18262,18 +18262,18 @@ group:
 	VSHUFI32X4      $0x00, Z21, Z20, Z18
 	VPSRLVD         Z0, Z18, Z18
 	VPANDD          Z1, Z18, Z18
+	VPSHUFB         Z18, Z2, Z18
 	VSHUFI32X4      $0x55, Z21, Z20, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFB         Z19, Z2, Z19
 	VSHUFI32X4      $0xaa, Z21, Z20, Z22
 	VPSRLVD         Z0, Z22, Z22
 	VPANDD          Z1, Z22, Z22
+	VPSHUFB         Z22, Z2, Z22
 	VSHUFI32X4      $0xff, Z21, Z20, Z20
 	VPSRLVD         Z0, Z20, Z20
 	VPANDD          Z1, Z20, Z20
-	VPSHUFB         Z18, Z2, Z18
-	VPSHUFB         Z19, Z2, Z19
-	VPSHUFB         Z22, Z2, Z22
 	VPSHUFB         Z20, Z2, Z20
 	LEAQ            (R9), R11
 	VPEXPANDD.Z     (R11), K1, Z21
@@ -18313,18 +18313,18 @@ group:
 	VSHUFI32X4      $0x00, Z22, Z21, Z19
 	VPSRLVD         Z0, Z19, Z19
 	VPANDD          Z1, Z19, Z19
+	VPSHUFB         Z19, Z2, Z19
 	VSHUFI32X4      $0x55, Z22, Z21, Z20
 	VPSRLVD         Z0, Z20, Z20
 	VPANDD          Z1, Z20, Z20
+	VPSHUFB         Z20, Z2, Z20
 	VSHUFI32X4      $0xaa, Z22, Z21, Z23
 	VPSRLVD         Z0, Z23, Z23
 	VPANDD          Z1, Z23, Z23
+	VPSHUFB         Z23, Z2, Z23
 	VSHUFI32X4      $0xff, Z22, Z21, Z21
 	VPSRLVD         Z0, Z21, Z21
 	VPANDD          Z1, Z21, Z21
-	VPSHUFB         Z19, Z2, Z19
-	VPSHUFB         Z20, Z2, Z20
-	VPSHUFB         Z23, Z2, Z23
 	VPSHUFB         Z21, Z2, Z21
 	LEAQ            (R9), R8
 	VPEXPANDD.Z     (R8), K1, Z22

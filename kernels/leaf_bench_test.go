@@ -103,10 +103,7 @@ func BenchmarkMulFloat(b *testing.B) {
 		run := func(name string, each int, most float64, mul func(*mulFloatArgs)) { // each dword is so many values
 			b.Run(name, func(b *testing.B) {
 				const tiles = 16
-				k, T, abreast, atOnce := 4096/each, l.tileFloat, l.abreastFloat, 1
-				if abreast == 2 {
-					atOnce = twinTiles
-				}
+				k, T, abreast, atOnce := 4096/each, l.tileFloat, l.abreastFloat, l.floatTilesAtOnce()
 				in, s := buffersOf(b, l, T*tiles, 128)
 				w, a, c := s.panels[0].w, in.ftile, make([]float32, 16*T*tiles*abreast)
 				r := newRandom(1, 2)

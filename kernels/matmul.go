@@ -47,7 +47,7 @@ func (d *cpuDevice) prepare() {
 	m := &d.mul
 	m.ps = make([]product, 0, 3)
 	m.rowFn = d.operandRow
-	m.stripFn = func(_, i int) { d.in.fillStrip(i, m.ps, m.columns(d.in.n)) }
+	m.stripFn = func(_, i int) { d.in.fillStrip(i, m.ps, columns(d.in.n, m.wide)) }
 	m.tileFn = func(worker, i int) { d.in.fillTile(d.leaf, i, m.ps, d.work[worker].frow) }
 	m.ftileFn = func(worker, i int) { d.in.fillFloatTile(d.leaf, i, false, d.work[worker].tmp) }
 	m.ptileFn = func(worker, i int) {
@@ -134,15 +134,12 @@ func (d *cpuDevice) multiply() {
 		d.pool.run(n, m.rowFn)
 	}
 	if m.strips {
-		d.in.ld = m.columns(n) + m.columns(n)%2
+		d.in.ld = columns(n, m.wide)
+		d.in.ld += d.in.ld % 2
 		d.pool.run((d.in.nb+stripBlocks-1)/stripBlocks, m.stripFn)
 	}
 	if m.tiles {
-		tiles := d.in.tiles(d.leaf.tile)
-		if m.wide {
-			tiles *= 2
-		}
-		d.pool.run(tiles, m.tileFn)
+		d.pool.run(columns(d.in.tiles(d.leaf.tile), m.wide), m.tileFn)
 	}
 	if m.ftiles {
 		d.pool.run(d.in.tiles(d.leaf.tileFloat), m.ftileFn)
@@ -163,7 +160,7 @@ func (d *cpuDevice) byDot(p *product, i int) bool {
 		p.dot, p.most = dot, dot.tokens
 		return true
 	}
-	if dot.strip != nil && d.columns(p) > dot.tokens && in.n <= d.leaf.strips {
+	if dot.strip != nil && columns(in.n, p.w.wide) > dot.tokens && in.n <= d.leaf.strips {
 		p.dot, p.strip, p.most = dot, true, stripTokens
 		if p.w.format.bias != 0 {
 			p.init = in.init[i]
@@ -180,12 +177,12 @@ func (d *cpuDevice) byDot(p *product, i int) bool {
 	return true
 }
 
-// columns is how many rows of the operand p takes.
-func (d *cpuDevice) columns(p *product) int {
-	if p.w.wide {
-		return 2 * d.in.n
+// columns is how many rows, or tiles, n of the operand are for a product that is wide or not.
+func columns(n int, wide bool) int {
+	if wide {
+		return 2 * n
 	}
-	return d.in.n
+	return n
 }
 
 // The weights that an item reads. Dots want a long run of them, since the processor's prefetching begins anew with each: the 8B Q4_K_M generated
@@ -196,14 +193,6 @@ const (
 	dotBytes   = 1 << 20
 	panelBytes = 128 << 10
 )
-
-// columns is how many rows n rows of the operand are.
-func (m *mulTask) columns(n int) int {
-	if m.wide {
-		return 2 * n
-	}
-	return n
-}
 
 // operandRow norms and quantises one row.
 func (d *cpuDevice) operandRow(worker, r int) {
@@ -227,10 +216,10 @@ func (d *cpuDevice) operandRow(worker, r int) {
 	}
 	for i := range m.ps {
 		p := &m.ps[i]
-		if p.dot == nil || p.strip || p.w.isFloat() || &p.q[0] == &in.q[0] {
+		if p.dot == nil || p.strip || p.dot.arrange == nil {
 			continue
 		}
-		for t := r; t < d.columns(p); t += in.n {
+		for t := r; t < columns(in.n, p.w.wide); t += in.n {
 			p.dot.arrange(in.nb, &in.q[t*in.k], &p.q[t*in.k])
 		}
 	}
@@ -274,9 +263,9 @@ func (d *cpuDevice) productItem(worker, item int) {
 
 // dots runs rows first … first+rows−1 of p against all tokens.
 func (d *cpuDevice) dots(s *scratch, p *product, first, rows int) {
-	columns := d.columns(p)
-	for t := 0; t < columns; t += p.most {
-		n := min(p.most, columns-t)
+	all := columns(d.in.n, p.w.wide)
+	for t := 0; t < all; t += p.most {
+		n := min(p.most, all-t)
 		if !p.add && !p.w.wide {
 			d.dot(s, p, first, rows, t, n, &p.y[t*p.ldy+first], p.ldy)
 			continue
@@ -366,13 +355,10 @@ func (d *cpuDevice) width(p *product) int {
 
 // atOnce is how many tiles p's microkernel takes.
 func (d *cpuDevice) atOnce(p *product) int {
-	switch {
-	case !p.w.isFloat():
-		return d.leaf.tilesAtOnce(d.in.nb)
-	case d.leaf.abreastFloat == 2:
-		return twinTiles
+	if p.w.isFloat() {
+		return d.leaf.floatTilesAtOnce()
 	}
-	return 1
+	return d.leaf.tilesAtOnce(d.in.nb)
 }
 
 // abreast is how many panels p's microkernel takes.
@@ -484,11 +470,7 @@ func (d *cpuDevice) panels(s *scratch, p *product, first, n int) {
 	w, most, abreast := d.width(p), d.atOnce(p), d.abreast(p)
 	ldc := panelRows * abreast
 	tiles := d.in.tiles(w)
-	columns := tiles
-	if p.w.wide {
-		columns *= 2
-	}
-	for i := 0; i < columns; {
+	for i := 0; i < columns(tiles, p.w.wide); {
 		t := i % tiles * w
 		take := min(most, tiles-i%tiles)
 		tokens := min(take*w, d.in.n-t)

@@ -72,11 +72,16 @@ func picked(tables []VecVirtual, m Mem) []VecVirtual {
 
 // spreadLanes takes dwords apart that both halves of a block share: lane d of a has dword d of blocks 0 to 3, lane d of b that of blocks 4 to 7.
 func spreadLanes(a, b, mask VecVirtual) []VecVirtual {
+	return openLanes(a, b, func(_ int, x VecVirtual) { VPANDD(mask, x, x) })
+}
+
+// openLanes is spreadLanes with an own way to open dwords, of register d.
+func openLanes(a, b VecVirtual, open func(d int, x VecVirtual)) []VecVirtual {
 	q := make([]VecVirtual, 4)
 	for d := range q {
 		q[d] = ZMM()
 		VSHUFI32X4(U8(0x55*d), b, a, q[d])
-		VPANDD(mask, q[d], q[d])
+		open(d, q[d])
 	}
 	return q
 }
@@ -145,11 +150,10 @@ func dotIQ4_NL() dotFormat {
 	f.setup = func() { n, levels, g = newNibbles("half", secondHalf), iq4Levels(), newQ4_0Group() }
 	f.decode = func(w Mem) ([]VecVirtual, []VecVirtual) {
 		a, b, s := g.decode(w)
-		q := nibbleLanes(a, b, n)
-		for _, x := range q {
+		return openLanes(a, b, func(_ int, x VecVirtual) {
+			n.apply(x)
 			VPSHUFB(x, levels, x)
-		}
-		return q, one(s)
+		}), one(s)
 	}
 	return f
 }

@@ -8,17 +8,6 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// nibbleLanes is spreadLanes with the nibbles shifted down, for those that are looked up or have a fifth bit.
-func nibbleLanes(a, b VecVirtual, n nibbles) []VecVirtual {
-	q := make([]VecVirtual, 4)
-	for d := range q {
-		q[d] = ZMM()
-		VSHUFI32X4(U8(0x55*d), b, a, q[d])
-		n.apply(q[d])
-	}
-	return q
-}
-
 // dotQ5 is Q5_0, 8 blocks of d, 4 bytes of fifth bits and 16 of nibbles, and Q5_1, which has m behind d.
 func dotQ5(name string, min int) dotFormat {
 	size := 11 + min // words of a block
@@ -78,19 +67,15 @@ func dotQ5(name string, min int) dotFormat {
 		}
 		VCVTPH2PS(s.AsY(), s)
 
-		q := make([]VecVirtual, 4)
-		for d := range q {
-			// The four bits of position i's dword are a nibble of its block's. They are looked up: with a test into a mask for each, a Zen 5 had masks for too few rows under way,
-			// and read 16 GB/s from memory where it reads 31.
+		return openLanes(n[0], n[1], func(d int, x VecVirtual) {
+			// The four bits of position i's dword are a nibble of its block's. They are looked up: with a test into a mask for each a Zen 5 read Q5_0 at 16 GB/s from memory,
+			// whatever was prefetched, where it reads 31 to 44, and at 41 from cache of 49. That masks are few is a guess.
 			t := ZMM()
 			VPSRLVD(vector(fmt.Sprintf("fifth_%d", d), 16, func(i int) uint32 { return uint32(4 * laneDword(d, i)) }), fifth, t)
 			VPERMD(spread, t, t)
-			q[d] = ZMM()
-			VSHUFI32X4(U8(0x55*d), n[1], n[0], q[d])
-			VPSRLVD(nib.shift, q[d], q[d])
-			VPTERNLOGD(U8(0xec), nib.mask, t, q[d]) // q & mask | t
-		}
-		return q, one(s)
+			VPSRLVD(nib.shift, x, x)
+			VPTERNLOGD(U8(0xec), nib.mask, t, x) // x & mask | t
+		}), one(s)
 	}
 	return f
 }

@@ -18,17 +18,8 @@ type floatFormat struct {
 
 var floatFormats = []floatFormat{
 	{name: "F32", size: 4, load: load},
-	{name: "F16", size: 2, load: func(m Mem) VecVirtual {
-		x := ZMM()
-		VCVTPH2PS(m, x)
-		return x
-	}},
-	{name: "BF16", size: 2, load: func(m Mem) VecVirtual {
-		x := ZMM()
-		VPMOVZXWD(m, x)
-		VPSLLD(U8(16), x, x)
-		return x
-	}},
+	{name: "F16", size: 2, load: widenF16},
+	{name: "BF16", size: 2, load: widenBF16},
 	{name: "Pairs", size: 2, load: load, pairs: true},
 }
 

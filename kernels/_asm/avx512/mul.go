@@ -195,7 +195,6 @@ func joinHalves(first, last VecVirtual, w0, w1 Op, acc VecVirtual, times func(m,
 func advance(m Mem, bytes int) { ADDQ(I32(bytes), m.Base) }
 
 const (
-	tileFloat   = 16
 	floatTokens = 8   // of a pass: 16 sums, for which 10 values are loaded. With one panel and 16 tokens it was 17
 	floatChunk  = 128 // values of a row in a pass: 16 KB of the panels
 	floatLines  = 4   // that a pass prefetches
