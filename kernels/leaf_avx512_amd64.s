@@ -18916,16 +18916,23 @@ done:
 
 // func avx512DotIQ2_XXS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 // Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
-TEXT ·avx512DotIQ2_XXS(SB), NOSPLIT, $32-72
-	LEAQ         ·gridIQ2_XXS+0(SB), AX
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	VMOVDQU32    avx512_halves<>+0(SB), Z2
-	MOVQ         rows+16(FP), DX
-	INCQ         DX
-	SHRQ         $0x01, DX
-	MOVQ         DX, CX
-	IMULQ        stride+8(FP), CX
+TEXT ·avx512DotIQ2_XXS(SB), NOSPLIT, $0-72
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ2_XXS+0(SB), AX
+	VBROADCASTI32X4 avx512_levels_IQ2_XXS<>+0(SB), Z0
+	VPBROADCASTD    avx512_splat_02010201<>+0(SB), Z2
+	VPBROADCASTD    avx512_splat_08040804<>+0(SB), Z3
+	VPBROADCASTD    avx512_splat_20102010<>+0(SB), Z4
+	VPBROADCASTD    avx512_splat_80408040<>+0(SB), Z5
+	VMOVDQU32       avx512_pair_order<>+0(SB), Z6
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z7
+	VMOVDQU32       avx512_pair_signs<>+0(SB), Z8
+	VMOVDQU32       avx512_halves<>+0(SB), Z9
+	MOVQ            rows+16(FP), DX
+	INCQ            DX
+	SHRQ            $0x01, DX
+	MOVQ            DX, CX
+	IMULQ           stride+8(FP), CX
 
 row:
 	MOVQ    w+0(FP), BX
@@ -18936,7 +18943,7 @@ row:
 	CMPQ    rows+16(FP), $0x01
 	CMOVQEQ R9, CX
 	MOVQ    nb+24(FP), R9
-	VXORPS  Z3, Z3, Z3
+	VXORPS  Z10, Z10, Z10
 	SHRQ    $0x03, R9
 
 group:
@@ -18944,314 +18951,158 @@ group:
 	PREFETCHT0      6208(BX)
 	PREFETCHT0      6144(BX)(CX*1)
 	PREFETCHT0      6208(BX)(CX*1)
-	VXORPS          Z4, Z4, Z4
-	VPERMD          (R8), Z2, Z5
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z5, Z4
-	VMOVDQA32       Z4, Z5
-	VMOVDQU32       (SI), Z22
-	VMOVDQU32       64(SI), Z23
-	VMOVDQU32       128(SI), Z24
-	VMOVDQU32       192(SI), Z25
-	VMOVDQU32       2(BX), Z26
-	VPSRLQ          $0x20, Z26, Z26
-	VPMOVQD         Z26, Y26
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y26, Y27
-	VPSLLD          $0x01, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y28, Y27
-	VPSLLD          $0x02, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y28, Y27
-	VPSLLD          $0x03, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y28, Y27
-	VMOVDQU32       avx512_odd<>+0(SB), Y28
-	VPSRLW          $0x04, Y27, Y29
-	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
-	VPSHUFB         Y29, Y28, Y29
-	VPSHUFB         Y27, Y28, Y28
-	VPTERNLOGD      $0x96, Y28, Y29, Y27
-	VPERMD          Y27, Y0, Y27
-	VMOVDQU32       Y27, (SP)
-	VPSRLD          $0x1b, Z26, Z26
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
-	MOVL            2(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X7
-	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y6, Y6
-	MOVL            34(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X8
-	VPUNPCKLQDQ     (AX)(R10*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y7, Y7
-	VINSERTI64X4    $0x01, Y7, Z6, Z6
-	MOVL            10(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X8
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X7
-	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y8, Y8
-	MOVL            42(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X9
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X9, X9
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X7
-	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y9, Y9
-	VINSERTI64X4    $0x01, Y9, Z8, Z8
-	MOVL            18(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X10, X10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X7
-	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y10, Y10
-	MOVL            50(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X11
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X11, X11
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X7
-	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y11, Y11
-	VINSERTI64X4    $0x01, Y11, Z10, Z10
-	MOVL            26(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X12
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X12, X12
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X7
-	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y12, Y12
-	MOVL            58(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X13
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X13, X13
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X7
-	VPUNPCKLQDQ     (AX)(R10*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y13, Y13
-	VINSERTI64X4    $0x01, Y13, Z12, Z12
-	KMOVQ           (SP), K1
-	VPSUBB          Z6, Z1, K1, Z6
-	KMOVQ           8(SP), K1
-	VPSUBB          Z8, Z1, K1, Z8
-	KMOVQ           16(SP), K1
-	VPSUBB          Z10, Z1, K1, Z10
-	KMOVQ           24(SP), K1
-	VPSUBB          Z12, Z1, K1, Z12
-	VPBROADCASTW    (BX), Y27
-	VCVTPH2PS       Y27, Z27
-	VCVTDQ2PS       Z26, Z26
-	VMULPS          Z27, Z26, Z26
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
-	VPUNPCKHDQ      Z8, Z6, Z27
-	VPUNPCKLDQ      Z8, Z6, Z6
-	VPUNPCKHDQ      Z12, Z10, Z8
-	VPUNPCKLDQ      Z12, Z10, Z10
-	VPUNPCKLQDQ     Z10, Z6, Z12
-	VPUNPCKHQDQ     Z10, Z6, Z6
-	VPUNPCKLQDQ     Z8, Z27, Z10
-	VPUNPCKHQDQ     Z8, Z27, Z27
-	VPDPBUSD        Z22, Z12, Z4
-	VPDPBUSD        Z23, Z6, Z4
-	VPDPBUSD        Z24, Z10, Z4
-	VPDPBUSD        Z25, Z27, Z4
-	VMOVDQU32       2(BX)(CX*1), Z27
-	VPSRLQ          $0x20, Z27, Z27
-	VPMOVQD         Z27, Y27
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y27, Y28
-	VPSLLD          $0x01, Y27, Y29
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y29, Y28
-	VPSLLD          $0x02, Y27, Y29
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y29, Y28
-	VPSLLD          $0x03, Y27, Y29
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y29, Y28
-	VMOVDQU32       avx512_odd<>+0(SB), Y29
-	VPSRLW          $0x04, Y28, Y30
-	VPANDD          avx512_seven_bytes<>+0(SB), Y30, Y30
-	VPSHUFB         Y30, Y29, Y30
-	VPSHUFB         Y28, Y29, Y29
-	VPTERNLOGD      $0x96, Y29, Y30, Y28
-	VPERMD          Y28, Y0, Y28
-	VMOVDQU32       Y28, (SP)
-	VPSRLD          $0x1b, Z27, Z27
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
-	MOVL            2(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X14
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X14, X14
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
-	VINSERTI32X4    $0x01, X6, Y14, Y14
-	MOVL            34(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X15
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X15, X15
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
-	VINSERTI32X4    $0x01, X6, Y15, Y15
-	VINSERTI64X4    $0x01, Y15, Z14, Z14
-	MOVL            10(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X16
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X16, X16
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
-	VINSERTI32X4    $0x01, X6, Y16, Y16
-	MOVL            42(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X17
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X17, X17
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
-	VINSERTI32X4    $0x01, X6, Y17, Y17
-	VINSERTI64X4    $0x01, Y17, Z16, Z16
-	MOVL            18(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X18
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X18, X18
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
-	VINSERTI32X4    $0x01, X6, Y18, Y18
-	MOVL            50(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X19
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X19, X19
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
-	VINSERTI32X4    $0x01, X6, Y19, Y19
-	VINSERTI64X4    $0x01, Y19, Z18, Z18
-	MOVL            26(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X20
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X20, X20
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
-	VINSERTI32X4    $0x01, X6, Y20, Y20
-	MOVL            58(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X21
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLQDQ     (AX)(R11*8), X21, X21
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVQ           (AX)(R11*8), X6
-	VPUNPCKLQDQ     (AX)(R10*8), X6, X6
-	VINSERTI32X4    $0x01, X6, Y21, Y21
-	VINSERTI64X4    $0x01, Y21, Z20, Z20
-	KMOVQ           (SP), K1
-	VPSUBB          Z14, Z1, K1, Z14
-	KMOVQ           8(SP), K1
-	VPSUBB          Z16, Z1, K1, Z16
-	KMOVQ           16(SP), K1
+	VXORPS          Z11, Z11, Z11
+	VPERMD          (R8), Z9, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	VMOVDQU32       2(BX), Z16
+	VPSRLQ          $0x20, Z16, Z15
+	VPMOVQD         Z15, Y15
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y15, Y13
+	VPSLLD          $0x01, Y15, Y14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y14, Y13
+	VMOVDQU32       2(BX)(CX*1), Z18
+	VPSRLQ          $0x20, Z18, Z17
+	VPMOVQD         Z17, Y17
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y17, Y14
+	VPSLLD          $0x01, Y17, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y19, Y14
+	VPSLLD          $0x02, Y15, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y19, Y13
+	VPSLLD          $0x02, Y17, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y19, Y14
+	VPSLLD          $0x03, Y15, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y19, Y13
+	VPSLLD          $0x03, Y17, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y19, Y14
+	VMOVDQU32       avx512_odd<>+0(SB), Y19
+	VPSRLW          $0x04, Y13, Y20
+	VPANDD          avx512_seven_bytes<>+0(SB), Y20, Y20
+	VPSHUFB         Y20, Y19, Y20
+	VPSHUFB         Y13, Y19, Y19
+	VPTERNLOGD      $0x96, Y19, Y20, Y13
+	VPSRLD          $0x1b, Z15, Z15
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z19
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z19, Z15
+	VPERMD          Z13, Z7, Z19
+	VPSHUFB         Z8, Z19, Z19
+	VPMOVQD         Z16, Y16
+	VPMOVZXBW       Y16, Z16
+	VPERMW          Z16, Z6, Z16
+	VPTESTMW        avx512_bit_64<>+0(SB), Z16, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z16, K2
+	VMOVDQU32       (AX), Z20
+	VPERMT2W        64(AX), Z16, Z20
+	VMOVDQU32       128(AX), Z21
+	VPERMT2W        192(AX), Z16, Z21
+	VPBLENDMW       Z21, Z20, K1, Z20
+	VMOVDQU32       avx512_odd<>+0(SB), Y13
+	VPSRLW          $0x04, Y14, Y21
+	VPANDD          avx512_seven_bytes<>+0(SB), Y21, Y21
+	VPSHUFB         Y21, Y13, Y21
+	VPSHUFB         Y14, Y13, Y13
+	VPTERNLOGD      $0x96, Y13, Y21, Y14
+	VPSRLD          $0x1b, Z17, Z17
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z21
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z21, Z17
+	VPERMD          Z14, Z7, Z21
+	VPSHUFB         Z8, Z21, Z21
+	VPMOVQD         Z18, Y18
+	VPMOVZXBW       Y18, Z18
+	VPERMW          Z18, Z6, Z18
+	VPTESTMW        avx512_bit_64<>+0(SB), Z18, K3
+	VPTESTMW        avx512_bit_128<>+0(SB), Z18, K4
+	VMOVDQU32       (AX), Z22
+	VPERMT2W        64(AX), Z18, Z22
+	VMOVDQU32       128(AX), Z23
+	VPERMT2W        192(AX), Z18, Z23
+	VPBLENDMW       Z23, Z22, K3, Z22
+	VMOVDQU32       256(AX), Z23
+	VPERMT2W        320(AX), Z16, Z23
+	VMOVDQU32       384(AX), Z24
+	VPERMT2W        448(AX), Z16, Z24
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VMOVDQU32       256(AX), Z16
+	VPERMT2W        320(AX), Z18, Z16
+	VMOVDQU32       384(AX), Z24
+	VPERMT2W        448(AX), Z18, Z24
+	VPBLENDMW       Z24, Z16, K3, Z16
+	VPBLENDMW       Z23, Z20, K2, Z20
+	VPBLENDMW       Z16, Z22, K4, Z22
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z16
+	VPANDD          Z16, Z20, Z18
+	VPSHUFB         Z18, Z0, Z18
+	VPTESTMB        Z2, Z19, K1
 	VPSUBB          Z18, Z1, K1, Z18
-	KMOVQ           24(SP), K1
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z23
+	VPANDD          Z23, Z22, Z24
+	VPSHUFB         Z24, Z0, Z24
+	VPTESTMB        Z2, Z21, K1
+	VPSUBB          Z24, Z1, K1, Z24
+	VPSRLW          $0x02, Z20, Z25
+	VPANDD          Z16, Z25, Z25
+	VPSHUFB         Z25, Z0, Z25
+	VPTESTMB        Z3, Z19, K1
+	VPSUBB          Z25, Z1, K1, Z25
+	VPSRLW          $0x02, Z22, Z26
+	VPANDD          Z23, Z26, Z26
+	VPSHUFB         Z26, Z0, Z26
+	VPTESTMB        Z3, Z21, K1
+	VPSUBB          Z26, Z1, K1, Z26
+	VPSRLW          $0x04, Z20, Z27
+	VPANDD          Z16, Z27, Z27
+	VPSHUFB         Z27, Z0, Z27
+	VPTESTMB        Z4, Z19, K1
+	VPSUBB          Z27, Z1, K1, Z27
+	VPSRLW          $0x04, Z22, Z28
+	VPANDD          Z23, Z28, Z28
+	VPSHUFB         Z28, Z0, Z28
+	VPTESTMB        Z4, Z21, K1
+	VPSUBB          Z28, Z1, K1, Z28
+	VPSRLW          $0x06, Z20, Z20
+	VPANDD          Z16, Z20, Z20
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z5, Z19, K1
 	VPSUBB          Z20, Z1, K1, Z20
-	VPBROADCASTW    (BX)(CX*1), Y28
-	VCVTPH2PS       Y28, Z28
-	VCVTDQ2PS       Z27, Z27
-	VMULPS          Z28, Z27, Z27
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
-	VPUNPCKHDQ      Z16, Z14, Z28
-	VPUNPCKLDQ      Z16, Z14, Z14
-	VPUNPCKHDQ      Z20, Z18, Z16
-	VPUNPCKLDQ      Z20, Z18, Z18
-	VPUNPCKLQDQ     Z18, Z14, Z20
-	VPUNPCKHQDQ     Z18, Z14, Z14
-	VPUNPCKLQDQ     Z16, Z28, Z18
-	VPUNPCKHQDQ     Z16, Z28, Z28
-	VPDPBUSD        Z22, Z20, Z5
-	VPDPBUSD        Z23, Z14, Z5
-	VPDPBUSD        Z24, Z18, Z5
-	VPDPBUSD        Z25, Z28, Z5
-	VSHUFF64X2      $0x44, Z27, Z26, Z22
-	VBROADCASTF64X4 (DI), Z23
-	VSHUFI32X4      $0x88, Z5, Z4, Z24
-	VSHUFI32X4      $0xdd, Z5, Z4, Z4
-	VMULPS          Z23, Z22, Z23
-	VPADDD          Z4, Z24, Z24
-	VCVTDQ2PS       Z24, Z24
-	VFMADD231PS     Z23, Z24, Z3
+	VPSRLW          $0x06, Z22, Z16
+	VPANDD          Z23, Z16, Z16
+	VPSHUFB         Z16, Z0, Z16
+	VPTESTMB        Z5, Z21, K1
+	VPSUBB          Z16, Z1, K1, Z16
+	VPUNPCKLWD      Z25, Z18, Z19
+	VPUNPCKLWD      Z20, Z27, Z21
+	VPUNPCKHWD      Z25, Z18, Z18
+	VPUNPCKHWD      Z20, Z27, Z27
+	VPUNPCKLWD      Z26, Z24, Z20
+	VPUNPCKLWD      Z16, Z28, Z22
+	VPUNPCKHWD      Z26, Z24, Z24
+	VPUNPCKHWD      Z16, Z28, Z28
+	VPBROADCASTW    (BX), Y16
+	VCVTPH2PS       Y16, Z16
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z16, Z15, Z15
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z15, Z15
+	VPDPBUSD        (SI), Z19, Z11
+	VPDPBUSD        64(SI), Z21, Z11
+	VPDPBUSD        128(SI), Z18, Z11
+	VPDPBUSD        192(SI), Z27, Z11
+	VPBROADCASTW    (BX)(CX*1), Y16
+	VCVTPH2PS       Y16, Z16
+	VCVTDQ2PS       Z17, Z17
+	VMULPS          Z16, Z17, Z17
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z17, Z17
+	VPDPBUSD        (SI), Z20, Z12
+	VPDPBUSD        64(SI), Z22, Z12
+	VPDPBUSD        128(SI), Z24, Z12
+	VPDPBUSD        192(SI), Z28, Z12
+	VSHUFF64X2      $0x44, Z17, Z15, Z15
+	VBROADCASTF64X4 (DI), Z16
+	VSHUFI32X4      $0x88, Z12, Z11, Z17
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VMULPS          Z16, Z15, Z16
+	VPADDD          Z11, Z17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z16, Z17, Z10
 	ADDQ            $+66, BX
 	ADDQ            $+256, SI
 	ADDQ            $+32, DI
@@ -19259,28 +19110,28 @@ group:
 	DECQ            R9
 	JNZ             group
 	MOVQ            y+64(FP), BX
-	VXORPS          Z5, Z5, Z5
-	VSHUFF32X4      $0xf5, Z3, Z3, Z4
-	VADDPS          Z3, Z5, Z5
-	VPERMILPS       $0x55, Z3, Z22
-	VADDPS          Z22, Z5, Z5
-	VPERMILPS       $0xaa, Z3, Z22
-	VADDPS          Z22, Z5, Z5
-	VPERMILPS       $0xff, Z3, Z3
-	VADDPS          Z3, Z5, Z5
-	VADDPS          Z4, Z5, Z5
-	VPERMILPS       $0x55, Z4, Z3
-	VADDPS          Z3, Z5, Z5
-	VPERMILPS       $0xaa, Z4, Z3
-	VADDPS          Z3, Z5, Z5
-	VPERMILPS       $0xff, Z4, Z3
-	VADDPS          Z3, Z5, Z5
-	VMOVSS          X5, (BX)
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z10, Z10, Z11
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VMOVSS          X12, (BX)
 	CMPQ            rows+16(FP), $0x01
 	JEQ             done
 	LEAQ            (BX)(DX*4), BX
-	VEXTRACTF32X4   $0x02, Z5, X3
-	VMOVSS          X3, (BX)
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (BX)
 	ADDQ            $0x04, y+64(FP)
 	MOVQ            stride+8(FP), BX
 	ADDQ            BX, w+0(FP)
@@ -19291,15 +19142,77 @@ done:
 	VZEROUPPER
 	RET
 
-DATA avx512_blocks<>+0(SB)/4, $0x00000000
-DATA avx512_blocks<>+4(SB)/4, $0x00000004
-DATA avx512_blocks<>+8(SB)/4, $0x00000001
-DATA avx512_blocks<>+12(SB)/4, $0x00000005
-DATA avx512_blocks<>+16(SB)/4, $0x00000002
-DATA avx512_blocks<>+20(SB)/4, $0x00000006
-DATA avx512_blocks<>+24(SB)/4, $0x00000003
-DATA avx512_blocks<>+28(SB)/4, $0x00000007
-GLOBL avx512_blocks<>(SB), RODATA|NOPTR, $32
+DATA avx512_levels_IQ2_XXS<>+0(SB)/4, $0x6b6b5948
+DATA avx512_levels_IQ2_XXS<>+4(SB)/4, $0x6b6b5948
+DATA avx512_levels_IQ2_XXS<>+8(SB)/4, $0x6b6b5948
+DATA avx512_levels_IQ2_XXS<>+12(SB)/4, $0x6b6b5948
+GLOBL avx512_levels_IQ2_XXS<>(SB), RODATA|NOPTR, $16
+
+DATA avx512_splat_02010201<>+0(SB)/4, $0x02010201
+GLOBL avx512_splat_02010201<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_08040804<>+0(SB)/4, $0x08040804
+GLOBL avx512_splat_08040804<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_20102010<>+0(SB)/4, $0x20102010
+GLOBL avx512_splat_20102010<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_splat_80408040<>+0(SB)/4, $0x80408040
+GLOBL avx512_splat_80408040<>(SB), RODATA|NOPTR, $4
+
+DATA avx512_pair_order<>+0(SB)/4, $0x00040000
+DATA avx512_pair_order<>+4(SB)/4, $0x000c0008
+DATA avx512_pair_order<>+8(SB)/4, $0x00050001
+DATA avx512_pair_order<>+12(SB)/4, $0x000d0009
+DATA avx512_pair_order<>+16(SB)/4, $0x00060002
+DATA avx512_pair_order<>+20(SB)/4, $0x000e000a
+DATA avx512_pair_order<>+24(SB)/4, $0x00070003
+DATA avx512_pair_order<>+28(SB)/4, $0x000f000b
+DATA avx512_pair_order<>+32(SB)/4, $0x00140010
+DATA avx512_pair_order<>+36(SB)/4, $0x001c0018
+DATA avx512_pair_order<>+40(SB)/4, $0x00150011
+DATA avx512_pair_order<>+44(SB)/4, $0x001d0019
+DATA avx512_pair_order<>+48(SB)/4, $0x00160012
+DATA avx512_pair_order<>+52(SB)/4, $0x001e001a
+DATA avx512_pair_order<>+56(SB)/4, $0x00170013
+DATA avx512_pair_order<>+60(SB)/4, $0x001f001b
+GLOBL avx512_pair_order<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_sign_order<>+0(SB)/4, $0x00000000
+DATA avx512_sign_order<>+4(SB)/4, $0x00000001
+DATA avx512_sign_order<>+8(SB)/4, $0x00000002
+DATA avx512_sign_order<>+12(SB)/4, $0x00000003
+DATA avx512_sign_order<>+16(SB)/4, $0x00000000
+DATA avx512_sign_order<>+20(SB)/4, $0x00000001
+DATA avx512_sign_order<>+24(SB)/4, $0x00000002
+DATA avx512_sign_order<>+28(SB)/4, $0x00000003
+DATA avx512_sign_order<>+32(SB)/4, $0x00000004
+DATA avx512_sign_order<>+36(SB)/4, $0x00000005
+DATA avx512_sign_order<>+40(SB)/4, $0x00000006
+DATA avx512_sign_order<>+44(SB)/4, $0x00000007
+DATA avx512_sign_order<>+48(SB)/4, $0x00000004
+DATA avx512_sign_order<>+52(SB)/4, $0x00000005
+DATA avx512_sign_order<>+56(SB)/4, $0x00000006
+DATA avx512_sign_order<>+60(SB)/4, $0x00000007
+GLOBL avx512_sign_order<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_pair_signs<>+0(SB)/4, $0x04040000
+DATA avx512_pair_signs<>+4(SB)/4, $0x0c0c0808
+DATA avx512_pair_signs<>+8(SB)/4, $0x05050101
+DATA avx512_pair_signs<>+12(SB)/4, $0x0d0d0909
+DATA avx512_pair_signs<>+16(SB)/4, $0x06060202
+DATA avx512_pair_signs<>+20(SB)/4, $0x0e0e0a0a
+DATA avx512_pair_signs<>+24(SB)/4, $0x07070303
+DATA avx512_pair_signs<>+28(SB)/4, $0x0f0f0b0b
+DATA avx512_pair_signs<>+32(SB)/4, $0x04040000
+DATA avx512_pair_signs<>+36(SB)/4, $0x0c0c0808
+DATA avx512_pair_signs<>+40(SB)/4, $0x05050101
+DATA avx512_pair_signs<>+44(SB)/4, $0x0d0d0909
+DATA avx512_pair_signs<>+48(SB)/4, $0x06060202
+DATA avx512_pair_signs<>+52(SB)/4, $0x0e0e0a0a
+DATA avx512_pair_signs<>+56(SB)/4, $0x07070303
+DATA avx512_pair_signs<>+60(SB)/4, $0x0f0f0b0b
+GLOBL avx512_pair_signs<>(SB), RODATA|NOPTR, $64
 
 DATA avx512_splat_0000ffc0<>+0(SB)/4, $0x0000ffc0
 GLOBL avx512_splat_0000ffc0<>(SB), RODATA|NOPTR, $4
@@ -19339,21 +19252,64 @@ GLOBL avx512_seven_bytes<>(SB), RODATA|NOPTR, $32
 DATA avx512_splat_0000001e<>+0(SB)/4, $0x0000001e
 GLOBL avx512_splat_0000001e<>(SB), RODATA|NOPTR, $4
 
+DATA avx512_bit_64<>+0(SB)/4, $0x00400040
+DATA avx512_bit_64<>+4(SB)/4, $0x00400040
+DATA avx512_bit_64<>+8(SB)/4, $0x00400040
+DATA avx512_bit_64<>+12(SB)/4, $0x00400040
+DATA avx512_bit_64<>+16(SB)/4, $0x00400040
+DATA avx512_bit_64<>+20(SB)/4, $0x00400040
+DATA avx512_bit_64<>+24(SB)/4, $0x00400040
+DATA avx512_bit_64<>+28(SB)/4, $0x00400040
+DATA avx512_bit_64<>+32(SB)/4, $0x00400040
+DATA avx512_bit_64<>+36(SB)/4, $0x00400040
+DATA avx512_bit_64<>+40(SB)/4, $0x00400040
+DATA avx512_bit_64<>+44(SB)/4, $0x00400040
+DATA avx512_bit_64<>+48(SB)/4, $0x00400040
+DATA avx512_bit_64<>+52(SB)/4, $0x00400040
+DATA avx512_bit_64<>+56(SB)/4, $0x00400040
+DATA avx512_bit_64<>+60(SB)/4, $0x00400040
+GLOBL avx512_bit_64<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_bit_128<>+0(SB)/4, $0x00800080
+DATA avx512_bit_128<>+4(SB)/4, $0x00800080
+DATA avx512_bit_128<>+8(SB)/4, $0x00800080
+DATA avx512_bit_128<>+12(SB)/4, $0x00800080
+DATA avx512_bit_128<>+16(SB)/4, $0x00800080
+DATA avx512_bit_128<>+20(SB)/4, $0x00800080
+DATA avx512_bit_128<>+24(SB)/4, $0x00800080
+DATA avx512_bit_128<>+28(SB)/4, $0x00800080
+DATA avx512_bit_128<>+32(SB)/4, $0x00800080
+DATA avx512_bit_128<>+36(SB)/4, $0x00800080
+DATA avx512_bit_128<>+40(SB)/4, $0x00800080
+DATA avx512_bit_128<>+44(SB)/4, $0x00800080
+DATA avx512_bit_128<>+48(SB)/4, $0x00800080
+DATA avx512_bit_128<>+52(SB)/4, $0x00800080
+DATA avx512_bit_128<>+56(SB)/4, $0x00800080
+DATA avx512_bit_128<>+60(SB)/4, $0x00800080
+GLOBL avx512_bit_128<>(SB), RODATA|NOPTR, $64
+
 DATA avx512_splat_3e000000<>+0(SB)/4, $0x3e000000
 GLOBL avx512_splat_3e000000<>(SB), RODATA|NOPTR, $4
 
 // func avx512DotIQ2_XXSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
-TEXT ·avx512DotIQ2_XXSTwo(SB), NOSPLIT, $32-80
-	LEAQ         ·gridIQ2_XXS+0(SB), AX
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	VMOVDQU32    avx512_halves<>+0(SB), Z2
-	MOVQ         rows+16(FP), BX
-	INCQ         BX
-	SHRQ         $0x01, BX
-	MOVQ         BX, DX
-	IMULQ        stride+8(FP), DX
+TEXT ·avx512DotIQ2_XXSTwo(SB), NOSPLIT, $0-80
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ2_XXS+0(SB), AX
+	VBROADCASTI32X4 avx512_levels_IQ2_XXS<>+0(SB), Z0
+	VPBROADCASTD    avx512_splat_02010201<>+0(SB), Z2
+	VPBROADCASTD    avx512_splat_08040804<>+0(SB), Z3
+	VPBROADCASTD    avx512_splat_20102010<>+0(SB), Z4
+	VPBROADCASTD    avx512_splat_80408040<>+0(SB), Z5
+	VMOVDQU32       avx512_pair_order<>+0(SB), Z6
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z7
+	VMOVDQU32       avx512_pair_signs<>+0(SB), Z8
+	VMOVDQU32       avx512_halves<>+0(SB), Z9
+	MOVQ            rows+16(FP), BX
+	INCQ            BX
+	SHRQ            $0x01, BX
+	MOVQ            BX, DX
+	IMULQ           stride+8(FP), DX
 
 row:
 	MOVQ    w+0(FP), SI
@@ -19366,8 +19322,8 @@ row:
 	MOVQ    nb+24(FP), R10
 	MOVQ    R10, CX
 	SHLQ    $0x02, CX
-	VXORPS  Z3, Z3, Z3
-	VXORPS  Z4, Z4, Z4
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
 	SHRQ    $0x03, R10
 
 group:
@@ -19375,329 +19331,177 @@ group:
 	PREFETCHT0      6208(SI)
 	PREFETCHT0      6144(SI)(DX*1)
 	PREFETCHT0      6208(SI)(DX*1)
-	VXORPS          Z5, Z5, Z5
-	VPERMD          (R9), Z2, Z6
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
-	VMOVDQA32       Z5, Z6
-	VXORPS          Z23, Z23, Z23
-	VPERMD          (R9)(CX*2), Z2, Z24
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z24, Z23
-	VMOVDQA32       Z23, Z24
-	VMOVDQU32       2(SI), Z25
-	VPSRLQ          $0x20, Z25, Z25
-	VPMOVQD         Z25, Y25
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y25, Y26
-	VPSLLD          $0x01, Y25, Y27
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y27, Y26
-	VPSLLD          $0x02, Y25, Y27
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y27, Y26
-	VPSLLD          $0x03, Y25, Y27
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y27, Y26
-	VMOVDQU32       avx512_odd<>+0(SB), Y27
-	VPSRLW          $0x04, Y26, Y28
-	VPANDD          avx512_seven_bytes<>+0(SB), Y28, Y28
-	VPSHUFB         Y28, Y27, Y28
-	VPSHUFB         Y26, Y27, Y27
-	VPTERNLOGD      $0x96, Y27, Y28, Y26
-	VPERMD          Y26, Y0, Y26
-	VMOVDQU32       Y26, (SP)
-	VPSRLD          $0x1b, Z25, Z25
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z26
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z26, Z25
-	MOVL            2(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y7, Y7
-	MOVL            34(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X9
-	VPUNPCKLQDQ     (AX)(R11*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y8, Y8
-	VINSERTI64X4    $0x01, Y8, Z7, Z7
-	MOVL            10(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X9
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y9, Y9
-	MOVL            42(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X10
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X10, X10
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y10, Y10
-	VINSERTI64X4    $0x01, Y10, Z9, Z9
-	MOVL            18(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X11, X11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y11, Y11
-	MOVL            50(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X12
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X12, X12
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y12, Y12
-	VINSERTI64X4    $0x01, Y12, Z11, Z11
-	MOVL            26(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X13
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X13, X13
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y13, Y13
-	MOVL            58(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X14
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X14, X14
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y14, Y14
-	VINSERTI64X4    $0x01, Y14, Z13, Z13
-	KMOVQ           (SP), K1
-	VPSUBB          Z7, Z1, K1, Z7
-	KMOVQ           8(SP), K1
-	VPSUBB          Z9, Z1, K1, Z9
-	KMOVQ           16(SP), K1
-	VPSUBB          Z11, Z1, K1, Z11
-	KMOVQ           24(SP), K1
-	VPSUBB          Z13, Z1, K1, Z13
-	VPBROADCASTW    (SI), Y26
-	VCVTPH2PS       Y26, Z26
-	VCVTDQ2PS       Z25, Z25
-	VMULPS          Z26, Z25, Z25
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z25, Z25
-	VPUNPCKHDQ      Z9, Z7, Z26
-	VPUNPCKLDQ      Z9, Z7, Z7
-	VPUNPCKHDQ      Z13, Z11, Z9
-	VPUNPCKLDQ      Z13, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z7, Z13
-	VPUNPCKHQDQ     Z11, Z7, Z7
-	VPUNPCKLQDQ     Z9, Z26, Z11
-	VPUNPCKHQDQ     Z9, Z26, Z26
-	VPDPBUSD        (DI), Z13, Z5
-	VPDPBUSD        64(DI), Z7, Z5
-	VPDPBUSD        128(DI), Z11, Z5
-	VPDPBUSD        192(DI), Z26, Z5
-	VPDPBUSD        (DI)(CX*8), Z13, Z23
-	VPDPBUSD        64(DI)(CX*8), Z7, Z23
-	VPDPBUSD        128(DI)(CX*8), Z11, Z23
-	VPDPBUSD        192(DI)(CX*8), Z26, Z23
-	VMOVDQU32       2(SI)(DX*1), Z26
-	VPSRLQ          $0x20, Z26, Z26
-	VPMOVQD         Z26, Y26
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y26, Y27
-	VPSLLD          $0x01, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y28, Y27
-	VPSLLD          $0x02, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y28, Y27
-	VPSLLD          $0x03, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y28, Y27
-	VMOVDQU32       avx512_odd<>+0(SB), Y28
-	VPSRLW          $0x04, Y27, Y29
-	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
-	VPSHUFB         Y29, Y28, Y29
-	VPSHUFB         Y27, Y28, Y28
-	VPTERNLOGD      $0x96, Y28, Y29, Y27
-	VPERMD          Y27, Y0, Y27
-	VMOVDQU32       Y27, (SP)
-	VPSRLD          $0x1b, Z26, Z26
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
-	MOVL            2(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X15
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X15, X15
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y15, Y15
-	MOVL            34(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X16
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X16, X16
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y16, Y16
-	VINSERTI64X4    $0x01, Y16, Z15, Z15
-	MOVL            10(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X17
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X17, X17
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y17, Y17
-	MOVL            42(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X18
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X18, X18
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y18, Y18
-	VINSERTI64X4    $0x01, Y18, Z17, Z17
-	MOVL            18(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X19
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X19, X19
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y19, Y19
-	MOVL            50(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X20
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X20, X20
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y20, Y20
-	VINSERTI64X4    $0x01, Y20, Z19, Z19
-	MOVL            26(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X21
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X21, X21
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y21, Y21
-	MOVL            58(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X22
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X22, X22
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y22, Y22
-	VINSERTI64X4    $0x01, Y22, Z21, Z21
-	KMOVQ           (SP), K1
-	VPSUBB          Z15, Z1, K1, Z15
-	KMOVQ           8(SP), K1
-	VPSUBB          Z17, Z1, K1, Z17
-	KMOVQ           16(SP), K1
-	VPSUBB          Z19, Z1, K1, Z19
-	KMOVQ           24(SP), K1
+	VXORPS          Z12, Z12, Z12
+	VPERMD          (R9), Z9, Z13
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z13, Z12
+	VMOVDQA32       Z12, Z13
+	VXORPS          Z15, Z15, Z15
+	VPERMD          (R9)(CX*2), Z9, Z16
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z16, Z15
+	VMOVDQA32       Z15, Z16
+	VMOVDQU32       2(SI), Z18
+	VPSRLQ          $0x20, Z18, Z17
+	VPMOVQD         Z17, Y17
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y17, Y14
+	VPSLLD          $0x01, Y17, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y19, Y14
+	VPSLLD          $0x02, Y17, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y19, Y14
+	VPSLLD          $0x03, Y17, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y19, Y14
+	VMOVDQU32       avx512_odd<>+0(SB), Y19
+	VPSRLW          $0x04, Y14, Y20
+	VPANDD          avx512_seven_bytes<>+0(SB), Y20, Y20
+	VPSHUFB         Y20, Y19, Y20
+	VPSHUFB         Y14, Y19, Y19
+	VPTERNLOGD      $0x96, Y19, Y20, Y14
+	VPSRLD          $0x1b, Z17, Z17
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z19
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z19, Z17
+	VPERMD          Z14, Z7, Z19
+	VPSHUFB         Z8, Z19, Z19
+	VPMOVQD         Z18, Y18
+	VPMOVZXBW       Y18, Z18
+	VPERMW          Z18, Z6, Z18
+	VPTESTMW        avx512_bit_64<>+0(SB), Z18, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z18, K2
+	VMOVDQU32       (AX), Z20
+	VPERMT2W        64(AX), Z18, Z20
+	VMOVDQU32       128(AX), Z21
+	VPERMT2W        192(AX), Z18, Z21
+	VPBLENDMW       Z21, Z20, K1, Z20
+	VMOVDQU32       256(AX), Z21
+	VPERMT2W        320(AX), Z18, Z21
+	VMOVDQU32       384(AX), Z22
+	VPERMT2W        448(AX), Z18, Z22
+	VPBLENDMW       Z22, Z21, K1, Z21
+	VPBLENDMW       Z21, Z20, K2, Z20
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z18
+	VPANDD          Z18, Z20, Z21
+	VPSHUFB         Z21, Z0, Z21
+	VPTESTMB        Z2, Z19, K1
 	VPSUBB          Z21, Z1, K1, Z21
-	VPBROADCASTW    (SI)(DX*1), Y27
-	VCVTPH2PS       Y27, Z27
-	VCVTDQ2PS       Z26, Z26
-	VMULPS          Z27, Z26, Z26
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
-	VPUNPCKHDQ      Z17, Z15, Z27
-	VPUNPCKLDQ      Z17, Z15, Z15
-	VPUNPCKHDQ      Z21, Z19, Z17
-	VPUNPCKLDQ      Z21, Z19, Z19
-	VPUNPCKLQDQ     Z19, Z15, Z21
-	VPUNPCKHQDQ     Z19, Z15, Z15
-	VPUNPCKLQDQ     Z17, Z27, Z19
-	VPUNPCKHQDQ     Z17, Z27, Z27
-	VPDPBUSD        (DI), Z21, Z6
-	VPDPBUSD        64(DI), Z15, Z6
-	VPDPBUSD        128(DI), Z19, Z6
-	VPDPBUSD        192(DI), Z27, Z6
-	VPDPBUSD        (DI)(CX*8), Z21, Z24
-	VPDPBUSD        64(DI)(CX*8), Z15, Z24
-	VPDPBUSD        128(DI)(CX*8), Z19, Z24
-	VPDPBUSD        192(DI)(CX*8), Z27, Z24
-	VSHUFF64X2      $0x44, Z26, Z25, Z25
-	VBROADCASTF64X4 (R8), Z26
-	VSHUFI32X4      $0x88, Z6, Z5, Z27
-	VSHUFI32X4      $0xdd, Z6, Z5, Z5
-	VMULPS          Z26, Z25, Z26
-	VPADDD          Z5, Z27, Z27
-	VCVTDQ2PS       Z27, Z27
-	VFMADD231PS     Z26, Z27, Z3
-	VBROADCASTF64X4 (R8)(CX*1), Z5
-	VSHUFI32X4      $0x88, Z24, Z23, Z6
-	VSHUFI32X4      $0xdd, Z24, Z23, Z23
-	VMULPS          Z5, Z25, Z5
-	VPADDD          Z23, Z6, Z6
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z5, Z6, Z4
+	VPSRLW          $0x02, Z20, Z22
+	VPANDD          Z18, Z22, Z22
+	VPSHUFB         Z22, Z0, Z22
+	VPTESTMB        Z3, Z19, K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPSRLW          $0x04, Z20, Z23
+	VPANDD          Z18, Z23, Z23
+	VPSHUFB         Z23, Z0, Z23
+	VPTESTMB        Z4, Z19, K1
+	VPSUBB          Z23, Z1, K1, Z23
+	VPSRLW          $0x06, Z20, Z20
+	VPANDD          Z18, Z20, Z20
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z5, Z19, K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPUNPCKLWD      Z22, Z21, Z18
+	VPUNPCKLWD      Z20, Z23, Z19
+	VPUNPCKHWD      Z22, Z21, Z21
+	VPUNPCKHWD      Z20, Z23, Z23
+	VPBROADCASTW    (SI), Y20
+	VCVTPH2PS       Y20, Z20
+	VCVTDQ2PS       Z17, Z17
+	VMULPS          Z20, Z17, Z17
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z17, Z17
+	VPDPBUSD        (DI), Z18, Z12
+	VPDPBUSD        64(DI), Z19, Z12
+	VPDPBUSD        128(DI), Z21, Z12
+	VPDPBUSD        192(DI), Z23, Z12
+	VPDPBUSD        (DI)(CX*8), Z18, Z15
+	VPDPBUSD        64(DI)(CX*8), Z19, Z15
+	VPDPBUSD        128(DI)(CX*8), Z21, Z15
+	VPDPBUSD        192(DI)(CX*8), Z23, Z15
+	VMOVDQU32       2(SI)(DX*1), Z19
+	VPSRLQ          $0x20, Z19, Z18
+	VPMOVQD         Z18, Y18
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y18, Y14
+	VPSLLD          $0x01, Y18, Y20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y20, Y14
+	VPSLLD          $0x02, Y18, Y20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y20, Y14
+	VPSLLD          $0x03, Y18, Y20
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y20, Y14
+	VMOVDQU32       avx512_odd<>+0(SB), Y20
+	VPSRLW          $0x04, Y14, Y21
+	VPANDD          avx512_seven_bytes<>+0(SB), Y21, Y21
+	VPSHUFB         Y21, Y20, Y21
+	VPSHUFB         Y14, Y20, Y20
+	VPTERNLOGD      $0x96, Y20, Y21, Y14
+	VPSRLD          $0x1b, Z18, Z18
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z20
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z20, Z18
+	VPERMD          Z14, Z7, Z20
+	VPSHUFB         Z8, Z20, Z20
+	VPMOVQD         Z19, Y19
+	VPMOVZXBW       Y19, Z19
+	VPERMW          Z19, Z6, Z19
+	VPTESTMW        avx512_bit_64<>+0(SB), Z19, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z19, K2
+	VMOVDQU32       (AX), Z21
+	VPERMT2W        64(AX), Z19, Z21
+	VMOVDQU32       128(AX), Z22
+	VPERMT2W        192(AX), Z19, Z22
+	VPBLENDMW       Z22, Z21, K1, Z21
+	VMOVDQU32       256(AX), Z22
+	VPERMT2W        320(AX), Z19, Z22
+	VMOVDQU32       384(AX), Z23
+	VPERMT2W        448(AX), Z19, Z23
+	VPBLENDMW       Z23, Z22, K1, Z22
+	VPBLENDMW       Z22, Z21, K2, Z21
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z19
+	VPANDD          Z19, Z21, Z22
+	VPSHUFB         Z22, Z0, Z22
+	VPTESTMB        Z2, Z20, K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPSRLW          $0x02, Z21, Z23
+	VPANDD          Z19, Z23, Z23
+	VPSHUFB         Z23, Z0, Z23
+	VPTESTMB        Z3, Z20, K1
+	VPSUBB          Z23, Z1, K1, Z23
+	VPSRLW          $0x04, Z21, Z24
+	VPANDD          Z19, Z24, Z24
+	VPSHUFB         Z24, Z0, Z24
+	VPTESTMB        Z4, Z20, K1
+	VPSUBB          Z24, Z1, K1, Z24
+	VPSRLW          $0x06, Z21, Z21
+	VPANDD          Z19, Z21, Z21
+	VPSHUFB         Z21, Z0, Z21
+	VPTESTMB        Z5, Z20, K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPUNPCKLWD      Z23, Z22, Z19
+	VPUNPCKLWD      Z21, Z24, Z20
+	VPUNPCKHWD      Z23, Z22, Z22
+	VPUNPCKHWD      Z21, Z24, Z24
+	VPBROADCASTW    (SI)(DX*1), Y21
+	VCVTPH2PS       Y21, Z21
+	VCVTDQ2PS       Z18, Z18
+	VMULPS          Z21, Z18, Z18
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z18, Z18
+	VPDPBUSD        (DI), Z19, Z13
+	VPDPBUSD        64(DI), Z20, Z13
+	VPDPBUSD        128(DI), Z22, Z13
+	VPDPBUSD        192(DI), Z24, Z13
+	VPDPBUSD        (DI)(CX*8), Z19, Z16
+	VPDPBUSD        64(DI)(CX*8), Z20, Z16
+	VPDPBUSD        128(DI)(CX*8), Z22, Z16
+	VPDPBUSD        192(DI)(CX*8), Z24, Z16
+	VSHUFF64X2      $0x44, Z18, Z17, Z17
+	VBROADCASTF64X4 (R8), Z18
+	VSHUFI32X4      $0x88, Z13, Z12, Z19
+	VSHUFI32X4      $0xdd, Z13, Z12, Z12
+	VMULPS          Z18, Z17, Z18
+	VPADDD          Z12, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VFMADD231PS     Z18, Z19, Z10
+	VBROADCASTF64X4 (R8)(CX*1), Z12
+	VSHUFI32X4      $0x88, Z16, Z15, Z13
+	VSHUFI32X4      $0xdd, Z16, Z15, Z15
+	VMULPS          Z12, Z17, Z12
+	VPADDD          Z15, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z12, Z13, Z11
 	ADDQ            $+66, SI
 	ADDQ            $+256, DI
 	ADDQ            $+32, R8
@@ -19705,48 +19509,48 @@ group:
 	DECQ            R10
 	JNZ             group
 	MOVQ            y+64(FP), CX
-	VXORPS          Z6, Z6, Z6
-	VSHUFF32X4      $0xf5, Z3, Z3, Z5
-	VADDPS          Z3, Z6, Z6
-	VPERMILPS       $0x55, Z3, Z23
-	VADDPS          Z23, Z6, Z6
-	VPERMILPS       $0xaa, Z3, Z23
-	VADDPS          Z23, Z6, Z6
-	VPERMILPS       $0xff, Z3, Z3
-	VADDPS          Z3, Z6, Z6
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0x55, Z5, Z3
-	VADDPS          Z3, Z6, Z6
-	VPERMILPS       $0xaa, Z5, Z3
-	VADDPS          Z3, Z6, Z6
-	VPERMILPS       $0xff, Z5, Z3
-	VADDPS          Z3, Z6, Z6
-	VXORPS          Z5, Z5, Z5
-	VSHUFF32X4      $0xf5, Z4, Z4, Z3
-	VADDPS          Z4, Z5, Z5
-	VPERMILPS       $0x55, Z4, Z23
-	VADDPS          Z23, Z5, Z5
-	VPERMILPS       $0xaa, Z4, Z23
-	VADDPS          Z23, Z5, Z5
-	VPERMILPS       $0xff, Z4, Z4
-	VADDPS          Z4, Z5, Z5
-	VADDPS          Z3, Z5, Z5
-	VPERMILPS       $0x55, Z3, Z4
-	VADDPS          Z4, Z5, Z5
-	VPERMILPS       $0xaa, Z3, Z4
-	VADDPS          Z4, Z5, Z5
-	VPERMILPS       $0xff, Z3, Z3
-	VADDPS          Z3, Z5, Z5
+	VXORPS          Z13, Z13, Z13
+	VSHUFF32X4      $0xf5, Z10, Z10, Z12
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0x55, Z10, Z15
+	VADDPS          Z15, Z13, Z13
+	VPERMILPS       $0xaa, Z10, Z15
+	VADDPS          Z15, Z13, Z13
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z13, Z13
+	VADDPS          Z12, Z13, Z13
+	VPERMILPS       $0x55, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xaa, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xff, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z11, Z11, Z10
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z11
+	VADDPS          Z11, Z12, Z12
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
 	MOVQ            ldy+72(FP), SI
-	VMOVSS          X6, (CX)
-	VMOVSS          X5, (CX)(SI*4)
+	VMOVSS          X13, (CX)
+	VMOVSS          X12, (CX)(SI*4)
 	CMPQ            rows+16(FP), $0x01
 	JEQ             done
 	LEAQ            (CX)(BX*4), CX
-	VEXTRACTF32X4   $0x02, Z6, X3
-	VMOVSS          X3, (CX)
-	VEXTRACTF32X4   $0x02, Z5, X3
-	VMOVSS          X3, (CX)(SI*4)
+	VEXTRACTF32X4   $0x02, Z13, X10
+	VMOVSS          X10, (CX)
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (CX)(SI*4)
 	ADDQ            $0x04, y+64(FP)
 	MOVQ            stride+8(FP), CX
 	ADDQ            CX, w+0(FP)
@@ -19759,160 +19563,107 @@ done:
 
 // func avx512UnpackIQ2_XXS(nb int, w *byte, q *byte, scale *float32, off *float32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
-TEXT ·avx512UnpackIQ2_XXS(SB), NOSPLIT, $32-40
-	MOVQ         nb+0(FP), AX
-	MOVQ         w+8(FP), CX
-	MOVQ         q+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	SHRQ         $0x03, AX
-	LEAQ         ·gridIQ2_XXS+0(SB), SI
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+TEXT ·avx512UnpackIQ2_XXS(SB), NOSPLIT, $0-40
+	MOVQ            nb+0(FP), AX
+	MOVQ            w+8(FP), CX
+	MOVQ            q+16(FP), DX
+	MOVQ            scale+24(FP), BX
+	SHRQ            $0x03, AX
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ2_XXS+0(SB), SI
+	VBROADCASTI32X4 avx512_levels_IQ2_XXS<>+0(SB), Z0
+	VPBROADCASTD    avx512_splat_02010201<>+0(SB), Z2
+	VPBROADCASTD    avx512_splat_08040804<>+0(SB), Z3
+	VPBROADCASTD    avx512_splat_20102010<>+0(SB), Z4
+	VPBROADCASTD    avx512_splat_80408040<>+0(SB), Z5
+	VMOVDQU32       avx512_pair_order<>+0(SB), Z6
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z7
+	VMOVDQU32       avx512_pair_signs<>+0(SB), Z8
 
 block:
-	VMOVDQU32       2(CX), Z2
-	VPSRLQ          $0x20, Z2, Z2
-	VPMOVQD         Z2, Y2
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y2, Y3
-	VPSLLD          $0x01, Y2, Y4
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y4, Y3
-	VPSLLD          $0x02, Y2, Y4
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y4, Y3
-	VPSLLD          $0x03, Y2, Y4
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y4, Y3
-	VMOVDQU32       avx512_odd<>+0(SB), Y4
-	VPSRLW          $0x04, Y3, Y13
+	VMOVDQU32       2(CX), Z10
+	VPSRLQ          $0x20, Z10, Z9
+	VPMOVQD         Z9, Y9
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y9, Y11
+	VPSLLD          $0x01, Y9, Y12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y12, Y11
+	VPSLLD          $0x02, Y9, Y12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y12, Y11
+	VPSLLD          $0x03, Y9, Y12
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y12, Y11
+	VMOVDQU32       avx512_odd<>+0(SB), Y12
+	VPSRLW          $0x04, Y11, Y13
 	VPANDD          avx512_seven_bytes<>+0(SB), Y13, Y13
-	VPSHUFB         Y13, Y4, Y13
-	VPSHUFB         Y3, Y4, Y4
-	VPTERNLOGD      $0x96, Y4, Y13, Y3
-	VPERMD          Y3, Y0, Y3
-	VMOVDQU32       Y3, (SP)
-	VPSRLD          $0x1b, Z2, Z2
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z3
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z3, Z2
-	MOVL            2(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X5
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLQDQ     (SI)(R8*8), X5, X5
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X3
-	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
-	VINSERTI32X4    $0x01, X3, Y5, Y5
-	MOVL            34(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X6
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLQDQ     (SI)(R8*8), X6, X6
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X3
-	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
-	VINSERTI32X4    $0x01, X3, Y6, Y6
-	VINSERTI64X4    $0x01, Y6, Z5, Z5
-	MOVL            10(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X7
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLQDQ     (SI)(R8*8), X7, X7
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X3
-	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
-	VINSERTI32X4    $0x01, X3, Y7, Y7
-	MOVL            42(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X8
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLQDQ     (SI)(R8*8), X8, X8
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X3
-	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
-	VINSERTI32X4    $0x01, X3, Y8, Y8
-	VINSERTI64X4    $0x01, Y8, Z7, Z7
-	MOVL            18(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X9
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLQDQ     (SI)(R8*8), X9, X9
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X3
-	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
-	VINSERTI32X4    $0x01, X3, Y9, Y9
-	MOVL            50(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X10
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLQDQ     (SI)(R8*8), X10, X10
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X3
-	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
-	VINSERTI32X4    $0x01, X3, Y10, Y10
-	VINSERTI64X4    $0x01, Y10, Z9, Z9
-	MOVL            26(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X11
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLQDQ     (SI)(R8*8), X11, X11
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X3
-	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
-	VINSERTI32X4    $0x01, X3, Y11, Y11
-	MOVL            58(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X12
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLQDQ     (SI)(R8*8), X12, X12
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVQ           (SI)(R8*8), X3
-	VPUNPCKLQDQ     (SI)(DI*8), X3, X3
-	VINSERTI32X4    $0x01, X3, Y12, Y12
-	VINSERTI64X4    $0x01, Y12, Z11, Z11
-	KMOVQ           (SP), K1
-	VPSUBB          Z5, Z1, K1, Z5
-	KMOVQ           8(SP), K1
-	VPSUBB          Z7, Z1, K1, Z7
-	KMOVQ           16(SP), K1
-	VPSUBB          Z9, Z1, K1, Z9
-	KMOVQ           24(SP), K1
-	VPSUBB          Z11, Z1, K1, Z11
-	VPBROADCASTW    (CX), Y3
-	VCVTPH2PS       Y3, Z3
-	VCVTDQ2PS       Z2, Z2
-	VMULPS          Z3, Z2, Z2
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z2, Z2
-	VMOVDQU32       Y5, (DX)
-	VEXTRACTI64X4   $0x01, Z5, 128(DX)
-	VMOVDQU32       Y7, 32(DX)
-	VEXTRACTI64X4   $0x01, Z7, 160(DX)
-	VMOVDQU32       Y9, 64(DX)
-	VEXTRACTI64X4   $0x01, Z9, 192(DX)
-	VMOVDQU32       Y11, 96(DX)
-	VEXTRACTI64X4   $0x01, Z11, 224(DX)
-	VMOVUPS         Y2, (BX)
+	VPSHUFB         Y13, Y12, Y13
+	VPSHUFB         Y11, Y12, Y12
+	VPTERNLOGD      $0x96, Y12, Y13, Y11
+	VPSRLD          $0x1b, Z9, Z9
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z12
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z12, Z9
+	VPERMD          Z11, Z7, Z12
+	VPSHUFB         Z8, Z12, Z12
+	VPMOVQD         Z10, Y10
+	VPMOVZXBW       Y10, Z10
+	VPERMW          Z10, Z6, Z10
+	VPTESTMW        avx512_bit_64<>+0(SB), Z10, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z10, K2
+	VMOVDQU32       (SI), Z13
+	VPERMT2W        64(SI), Z10, Z13
+	VMOVDQU32       128(SI), Z14
+	VPERMT2W        192(SI), Z10, Z14
+	VPBLENDMW       Z14, Z13, K1, Z13
+	VMOVDQU32       256(SI), Z14
+	VPERMT2W        320(SI), Z10, Z14
+	VMOVDQU32       384(SI), Z15
+	VPERMT2W        448(SI), Z10, Z15
+	VPBLENDMW       Z15, Z14, K1, Z14
+	VPBLENDMW       Z14, Z13, K2, Z13
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z10
+	VPANDD          Z10, Z13, Z14
+	VPSHUFB         Z14, Z0, Z14
+	VPTESTMB        Z2, Z12, K1
+	VPSUBB          Z14, Z1, K1, Z14
+	VPSRLW          $0x02, Z13, Z15
+	VPANDD          Z10, Z15, Z15
+	VPSHUFB         Z15, Z0, Z15
+	VPTESTMB        Z3, Z12, K1
+	VPSUBB          Z15, Z1, K1, Z15
+	VPSRLW          $0x04, Z13, Z16
+	VPANDD          Z10, Z16, Z16
+	VPSHUFB         Z16, Z0, Z16
+	VPTESTMB        Z4, Z12, K1
+	VPSUBB          Z16, Z1, K1, Z16
+	VPSRLW          $0x06, Z13, Z13
+	VPANDD          Z10, Z13, Z13
+	VPSHUFB         Z13, Z0, Z13
+	VPTESTMB        Z5, Z12, K1
+	VPSUBB          Z13, Z1, K1, Z13
+	VPUNPCKLWD      Z15, Z14, Z10
+	VPUNPCKLWD      Z13, Z16, Z12
+	VPUNPCKHWD      Z15, Z14, Z14
+	VPUNPCKHWD      Z13, Z16, Z16
+	VPBROADCASTW    (CX), Y13
+	VCVTPH2PS       Y13, Z13
+	VCVTDQ2PS       Z9, Z9
+	VMULPS          Z13, Z9, Z9
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z9, Z9
+	VPUNPCKHDQ      Z12, Z10, Z13
+	VPUNPCKLDQ      Z12, Z10, Z10
+	VPUNPCKHDQ      Z16, Z14, Z12
+	VPUNPCKLDQ      Z16, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z10, Z16
+	VPUNPCKHQDQ     Z14, Z10, Z10
+	VPUNPCKLQDQ     Z12, Z13, Z14
+	VPUNPCKHQDQ     Z12, Z13, Z13
+	VMOVDQU32       Y16, (DX)
+	VEXTRACTI64X4   $0x01, Z16, 128(DX)
+	VMOVDQU32       Y10, 32(DX)
+	VEXTRACTI64X4   $0x01, Z10, 160(DX)
+	VMOVDQU32       Y14, 64(DX)
+	VEXTRACTI64X4   $0x01, Z14, 192(DX)
+	VMOVDQU32       Y13, 96(DX)
+	VEXTRACTI64X4   $0x01, Z13, 224(DX)
+	VMOVUPS         Y9, (BX)
 	ADDQ            $+66, CX
 	ADDQ            $+256, DX
 	ADDQ            $+32, BX
@@ -19922,391 +19673,244 @@ block:
 	RET
 
 // func avx512DotIQ2_XS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
-TEXT ·avx512DotIQ2_XS(SB), NOSPLIT, $32-72
-	LEAQ         ·gridIQ2_XS+0(SB), AX
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
-	MOVQ         $0x01ff01ff01ff01ff, CX
-	VMOVDQU32    avx512_halves<>+0(SB), Z3
-	MOVQ         rows+16(FP), BX
-	INCQ         BX
-	SHRQ         $0x01, BX
-	MOVQ         BX, DX
-	IMULQ        stride+8(FP), DX
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ2_XS(SB), NOSPLIT, $0-72
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ2_XS+0(SB), AX
+	VBROADCASTI32X4 avx512_levels_IQ2_XS<>+0(SB), Z0
+	VPBROADCASTD    avx512_splat_02010201<>+0(SB), Z2
+	VPBROADCASTD    avx512_splat_08040804<>+0(SB), Z3
+	VPBROADCASTD    avx512_splat_20102010<>+0(SB), Z4
+	VPBROADCASTD    avx512_splat_80408040<>+0(SB), Z5
+	VMOVDQU32       avx512_half_scales<>+0(SB), Z6
+	VMOVDQU32       avx512_pair_order<>+0(SB), Z7
+	VBROADCASTI32X4 avx512_odd<>+0(SB), Z8
+	VMOVDQU32       avx512_halves<>+0(SB), Z9
+	MOVQ            rows+16(FP), DX
+	INCQ            DX
+	SHRQ            $0x01, DX
+	MOVQ            DX, CX
+	IMULQ           stride+8(FP), CX
 
 row:
-	MOVQ    w+0(FP), SI
-	MOVQ    q+32(FP), DI
-	MOVQ    scale+40(FP), R8
-	MOVQ    half+56(FP), R9
-	XORQ    R10, R10
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    R9, R9
 	CMPQ    rows+16(FP), $0x01
-	CMOVQEQ R10, DX
-	MOVQ    nb+24(FP), R10
-	VXORPS  Z4, Z4, Z4
-	SHRQ    $0x03, R10
+	CMOVQEQ R9, CX
+	MOVQ    nb+24(FP), R9
+	VXORPS  Z10, Z10, Z10
+	SHRQ    $0x03, R9
 
 group:
-	PREFETCHT0      6144(SI)
-	PREFETCHT0      6208(SI)
-	PREFETCHT0      6144(SI)(DX*1)
-	PREFETCHT0      6208(SI)(DX*1)
-	VXORPS          Z5, Z5, Z5
-	VPERMD          (R9), Z3, Z6
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
-	VMOVDQA32       Z5, Z6
-	VMOVDQU32       (DI), Z23
-	VMOVDQU32       64(DI), Z24
-	VMOVDQU32       128(DI), Z25
-	VMOVDQU32       192(DI), Z26
-	VMOVDQU32       2(SI), Z27
-	VPSRLW          $0x09, Z27, Z27
-	VPMOVWB         Z27, Y27
-	VMOVDQU32       avx512_odd<>+0(SB), Y28
-	VPSRLW          $0x04, Y27, Y29
-	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
-	VPSHUFB         Y29, Y28, Y29
-	VPSHUFB         Y27, Y28, Y28
-	VPTERNLOGD      $0x96, Y28, Y29, Y27
-	VPERMD          Y27, Y0, Y27
-	VMOVDQU32       Y27, (SP)
-	MOVQ            2(SI), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X7, X7
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y7, Y7
-	MOVQ            34(SI), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X8
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X9
-	VPUNPCKLQDQ     (AX)(R11*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y8, Y8
-	VINSERTI64X4    $0x01, Y8, Z7, Z7
-	MOVQ            10(SI), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X9
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y9, Y9
-	MOVQ            42(SI), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X10
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X10, X10
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y10, Y10
-	VINSERTI64X4    $0x01, Y10, Z9, Z9
-	MOVQ            18(SI), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X11, X11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y11, Y11
-	MOVQ            50(SI), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X12
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X12, X12
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y12, Y12
-	VINSERTI64X4    $0x01, Y12, Z11, Z11
-	MOVQ            26(SI), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X13
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X13, X13
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y13, Y13
-	MOVQ            58(SI), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X14
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X14, X14
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X8
-	VPUNPCKLQDQ     (AX)(R11*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y14, Y14
-	VINSERTI64X4    $0x01, Y14, Z13, Z13
-	KMOVQ           (SP), K1
-	VPSUBB          Z7, Z1, K1, Z7
-	KMOVQ           8(SP), K1
-	VPSUBB          Z9, Z1, K1, Z9
-	KMOVQ           16(SP), K1
-	VPSUBB          Z11, Z1, K1, Z11
-	KMOVQ           24(SP), K1
-	VPSUBB          Z13, Z1, K1, Z13
-	VPBROADCASTQ    66(SI), X27
-	VPMOVZXBD       X27, Z27
-	VPRORVD         Z2, Z27, Z27
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
-	VPBROADCASTW    (SI), Y28
-	VCVTPH2PS       Y28, Z28
-	VCVTDQ2PS       Z27, Z27
-	VMULPS          Z28, Z27, Z27
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
-	VPUNPCKHDQ      Z9, Z7, Z28
-	VPUNPCKLDQ      Z9, Z7, Z7
-	VPUNPCKHDQ      Z13, Z11, Z9
-	VPUNPCKLDQ      Z13, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z7, Z13
-	VPUNPCKHQDQ     Z11, Z7, Z7
-	VPUNPCKLQDQ     Z9, Z28, Z11
-	VPUNPCKHQDQ     Z9, Z28, Z28
-	VPDPBUSD        Z23, Z13, Z5
-	VPDPBUSD        Z24, Z7, Z5
-	VPDPBUSD        Z25, Z11, Z5
-	VPDPBUSD        Z26, Z28, Z5
-	VMOVDQU32       2(SI)(DX*1), Z28
-	VPSRLW          $0x09, Z28, Z28
-	VPMOVWB         Z28, Y28
-	VMOVDQU32       avx512_odd<>+0(SB), Y29
-	VPSRLW          $0x04, Y28, Y30
-	VPANDD          avx512_seven_bytes<>+0(SB), Y30, Y30
-	VPSHUFB         Y30, Y29, Y30
-	VPSHUFB         Y28, Y29, Y29
-	VPTERNLOGD      $0x96, Y29, Y30, Y28
-	VPERMD          Y28, Y0, Y28
-	VMOVDQU32       Y28, (SP)
-	MOVQ            2(SI)(DX*1), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X15
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X15, X15
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y15, Y15
-	MOVQ            34(SI)(DX*1), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X16
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X16, X16
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y16, Y16
-	VINSERTI64X4    $0x01, Y16, Z15, Z15
-	MOVQ            10(SI)(DX*1), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X17
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X17, X17
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y17, Y17
-	MOVQ            42(SI)(DX*1), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X18
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X18, X18
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y18, Y18
-	VINSERTI64X4    $0x01, Y18, Z17, Z17
-	MOVQ            18(SI)(DX*1), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X19
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X19, X19
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y19, Y19
-	MOVQ            50(SI)(DX*1), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X20
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X20, X20
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y20, Y20
-	VINSERTI64X4    $0x01, Y20, Z19, Z19
-	MOVQ            26(SI)(DX*1), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X21
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X21, X21
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y21, Y21
-	MOVQ            58(SI)(DX*1), R11
-	ANDQ            CX, R11
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X22
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VPUNPCKLQDQ     (AX)(R12*8), X22, X22
-	MOVWLZX         R11, R12
-	SHRQ            $0x10, R11
-	VMOVQ           (AX)(R12*8), X7
-	VPUNPCKLQDQ     (AX)(R11*8), X7, X7
-	VINSERTI32X4    $0x01, X7, Y22, Y22
-	VINSERTI64X4    $0x01, Y22, Z21, Z21
-	KMOVQ           (SP), K1
-	VPSUBB          Z15, Z1, K1, Z15
-	KMOVQ           8(SP), K1
-	VPSUBB          Z17, Z1, K1, Z17
-	KMOVQ           16(SP), K1
-	VPSUBB          Z19, Z1, K1, Z19
-	KMOVQ           24(SP), K1
+	PREFETCHT0      6144(BX)
+	PREFETCHT0      6208(BX)
+	PREFETCHT0      6144(BX)(CX*1)
+	PREFETCHT0      6208(BX)(CX*1)
+	VXORPS          Z11, Z11, Z11
+	VPERMD          (R8), Z9, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	VPERMW          2(BX), Z7, Z13
+	VPSRLW          $0x09, Z13, Z14
+	VPSRLW          $0x04, Z14, Z15
+	VPSHUFB         Z15, Z8, Z15
+	VPSHUFB         Z14, Z8, Z16
+	VPTERNLOGD      $0x96, Z16, Z15, Z14
+	VPSLLW          $0x08, Z14, Z15
+	VPORD           Z15, Z14, Z14
+	VPTESTMW        avx512_bit_64<>+0(SB), Z13, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z13, K2
+	VMOVDQU32       (AX), Z15
+	VPERMT2W        64(AX), Z13, Z15
+	VMOVDQU32       128(AX), Z16
+	VPERMT2W        192(AX), Z13, Z16
+	VPBLENDMW       Z16, Z15, K1, Z15
+	VPERMW          2(BX)(CX*1), Z7, Z16
+	VPSRLW          $0x09, Z16, Z17
+	VPSRLW          $0x04, Z17, Z18
+	VPSHUFB         Z18, Z8, Z18
+	VPSHUFB         Z17, Z8, Z19
+	VPTERNLOGD      $0x96, Z19, Z18, Z17
+	VPSLLW          $0x08, Z17, Z18
+	VPORD           Z18, Z17, Z17
+	VPTESTMW        avx512_bit_64<>+0(SB), Z16, K3
+	VPTESTMW        avx512_bit_128<>+0(SB), Z16, K4
+	VMOVDQU32       (AX), Z18
+	VPERMT2W        64(AX), Z16, Z18
+	VMOVDQU32       128(AX), Z19
+	VPERMT2W        192(AX), Z16, Z19
+	VPBLENDMW       Z19, Z18, K3, Z18
+	VMOVDQU32       256(AX), Z19
+	VPERMT2W        320(AX), Z13, Z19
+	VMOVDQU32       384(AX), Z20
+	VPERMT2W        448(AX), Z13, Z20
+	VPBLENDMW       Z20, Z19, K1, Z19
+	VMOVDQU32       256(AX), Z20
+	VPERMT2W        320(AX), Z16, Z20
+	VMOVDQU32       384(AX), Z21
+	VPERMT2W        448(AX), Z16, Z21
+	VPBLENDMW       Z21, Z20, K3, Z20
+	VPBLENDMW       Z19, Z15, K2, Z15
+	VPBLENDMW       Z20, Z18, K4, Z18
+	VMOVDQU32       512(AX), Z19
+	VPERMT2W        576(AX), Z13, Z19
+	VMOVDQU32       640(AX), Z20
+	VPERMT2W        704(AX), Z13, Z20
+	VPBLENDMW       Z20, Z19, K1, Z19
+	VMOVDQU32       512(AX), Z20
+	VPERMT2W        576(AX), Z16, Z20
+	VMOVDQU32       640(AX), Z21
+	VPERMT2W        704(AX), Z16, Z21
+	VPBLENDMW       Z21, Z20, K3, Z20
+	VMOVDQU32       768(AX), Z21
+	VPERMT2W        832(AX), Z13, Z21
+	VMOVDQU32       896(AX), Z22
+	VPERMT2W        960(AX), Z13, Z22
+	VPBLENDMW       Z22, Z21, K1, Z21
+	VMOVDQU32       768(AX), Z22
+	VPERMT2W        832(AX), Z16, Z22
+	VMOVDQU32       896(AX), Z23
+	VPERMT2W        960(AX), Z16, Z23
+	VPBLENDMW       Z23, Z22, K3, Z22
+	VPBLENDMW       Z21, Z19, K2, Z19
+	VPBLENDMW       Z22, Z20, K4, Z20
+	VPTESTMW        avx512_bit_256<>+0(SB), Z13, K1
+	VPBLENDMW       Z19, Z15, K1, Z15
+	VPTESTMW        avx512_bit_256<>+0(SB), Z16, K1
+	VPBLENDMW       Z20, Z18, K1, Z18
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z13
+	VPANDD          Z13, Z15, Z16
+	VPSHUFB         Z16, Z0, Z16
+	VPTESTMB        Z2, Z14, K1
+	VPSUBB          Z16, Z1, K1, Z16
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z19
+	VPANDD          Z19, Z18, Z20
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z2, Z17, K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPSRLW          $0x02, Z15, Z21
+	VPANDD          Z13, Z21, Z21
+	VPSHUFB         Z21, Z0, Z21
+	VPTESTMB        Z3, Z14, K1
 	VPSUBB          Z21, Z1, K1, Z21
-	VPBROADCASTQ    66(SI)(DX*1), X28
-	VPMOVZXBD       X28, Z28
-	VPRORVD         Z2, Z28, Z28
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z29
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z29, Z28
-	VPBROADCASTW    (SI)(DX*1), Y29
-	VCVTPH2PS       Y29, Z29
-	VCVTDQ2PS       Z28, Z28
-	VMULPS          Z29, Z28, Z28
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z28, Z28
-	VPUNPCKHDQ      Z17, Z15, Z29
-	VPUNPCKLDQ      Z17, Z15, Z15
-	VPUNPCKHDQ      Z21, Z19, Z17
-	VPUNPCKLDQ      Z21, Z19, Z19
-	VPUNPCKLQDQ     Z19, Z15, Z21
-	VPUNPCKHQDQ     Z19, Z15, Z15
-	VPUNPCKLQDQ     Z17, Z29, Z19
-	VPUNPCKHQDQ     Z17, Z29, Z29
-	VPDPBUSD        Z23, Z21, Z6
-	VPDPBUSD        Z24, Z15, Z6
-	VPDPBUSD        Z25, Z19, Z6
-	VPDPBUSD        Z26, Z29, Z6
-	VSHUFF64X2      $0x44, Z28, Z27, Z23
-	VSHUFF64X2      $0xee, Z28, Z27, Z24
-	VBROADCASTF64X4 (R8), Z25
-	VSHUFI32X4      $0x88, Z6, Z5, Z26
-	VSHUFI32X4      $0xdd, Z6, Z5, Z5
-	VCVTDQ2PS       Z26, Z26
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z23, Z26, Z26
-	VFMADD231PS     Z24, Z5, Z26
-	VFMADD231PS     Z25, Z26, Z4
-	ADDQ            $+74, SI
-	ADDQ            $+256, DI
-	ADDQ            $+32, R8
-	ADDQ            $+64, R9
-	DECQ            R10
+	VPSRLW          $0x02, Z18, Z22
+	VPANDD          Z19, Z22, Z22
+	VPSHUFB         Z22, Z0, Z22
+	VPTESTMB        Z3, Z17, K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPSRLW          $0x04, Z15, Z23
+	VPANDD          Z13, Z23, Z23
+	VPSHUFB         Z23, Z0, Z23
+	VPTESTMB        Z4, Z14, K1
+	VPSUBB          Z23, Z1, K1, Z23
+	VPSRLW          $0x04, Z18, Z24
+	VPANDD          Z19, Z24, Z24
+	VPSHUFB         Z24, Z0, Z24
+	VPTESTMB        Z4, Z17, K1
+	VPSUBB          Z24, Z1, K1, Z24
+	VPSRLW          $0x06, Z15, Z15
+	VPANDD          Z13, Z15, Z15
+	VPSHUFB         Z15, Z0, Z15
+	VPTESTMB        Z5, Z14, K1
+	VPSUBB          Z15, Z1, K1, Z15
+	VPSRLW          $0x06, Z18, Z13
+	VPANDD          Z19, Z13, Z13
+	VPSHUFB         Z13, Z0, Z13
+	VPTESTMB        Z5, Z17, K1
+	VPSUBB          Z13, Z1, K1, Z13
+	VPUNPCKLWD      Z21, Z16, Z14
+	VPUNPCKLWD      Z15, Z23, Z17
+	VPUNPCKHWD      Z21, Z16, Z16
+	VPUNPCKHWD      Z15, Z23, Z23
+	VPUNPCKLWD      Z22, Z20, Z15
+	VPUNPCKLWD      Z13, Z24, Z18
+	VPUNPCKHWD      Z22, Z20, Z20
+	VPUNPCKHWD      Z13, Z24, Z24
+	VPBROADCASTQ    66(BX), X13
+	VPMOVZXBD       X13, Z13
+	VPRORVD         Z6, Z13, Z13
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z19
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z19, Z13
+	VPBROADCASTW    (BX), Y19
+	VCVTPH2PS       Y19, Z19
+	VCVTDQ2PS       Z13, Z13
+	VMULPS          Z19, Z13, Z13
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z13, Z13
+	VPDPBUSD        (SI), Z14, Z11
+	VPDPBUSD        64(SI), Z17, Z11
+	VPDPBUSD        128(SI), Z16, Z11
+	VPDPBUSD        192(SI), Z23, Z11
+	VPBROADCASTQ    66(BX)(CX*1), X14
+	VPMOVZXBD       X14, Z14
+	VPRORVD         Z6, Z14, Z14
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z16
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z16, Z14
+	VPBROADCASTW    (BX)(CX*1), Y16
+	VCVTPH2PS       Y16, Z16
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z16, Z14, Z14
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z14, Z14
+	VPDPBUSD        (SI), Z15, Z12
+	VPDPBUSD        64(SI), Z18, Z12
+	VPDPBUSD        128(SI), Z20, Z12
+	VPDPBUSD        192(SI), Z24, Z12
+	VSHUFF64X2      $0x44, Z14, Z13, Z15
+	VSHUFF64X2      $0xee, Z14, Z13, Z13
+	VBROADCASTF64X4 (DI), Z14
+	VSHUFI32X4      $0x88, Z12, Z11, Z16
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VCVTDQ2PS       Z16, Z16
+	VCVTDQ2PS       Z11, Z11
+	VMULPS          Z15, Z16, Z16
+	VFMADD231PS     Z13, Z11, Z16
+	VFMADD231PS     Z14, Z16, Z10
+	ADDQ            $+74, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
 	JNZ             group
-	MOVQ            y+64(FP), SI
-	VXORPS          Z6, Z6, Z6
-	VSHUFF32X4      $0xf5, Z4, Z4, Z5
-	VADDPS          Z4, Z6, Z6
-	VPERMILPS       $0x55, Z4, Z23
-	VADDPS          Z23, Z6, Z6
-	VPERMILPS       $0xaa, Z4, Z23
-	VADDPS          Z23, Z6, Z6
-	VPERMILPS       $0xff, Z4, Z4
-	VADDPS          Z4, Z6, Z6
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0x55, Z5, Z4
-	VADDPS          Z4, Z6, Z6
-	VPERMILPS       $0xaa, Z5, Z4
-	VADDPS          Z4, Z6, Z6
-	VPERMILPS       $0xff, Z5, Z4
-	VADDPS          Z4, Z6, Z6
-	VMOVSS          X6, (SI)
+	MOVQ            y+64(FP), BX
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z10, Z10, Z11
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z13
+	VADDPS          Z13, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z13
+	VADDPS          Z13, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VMOVSS          X12, (BX)
 	CMPQ            rows+16(FP), $0x01
 	JEQ             done
-	LEAQ            (SI)(BX*4), SI
-	VEXTRACTF32X4   $0x02, Z6, X4
-	VMOVSS          X4, (SI)
+	LEAQ            (BX)(DX*4), BX
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (BX)
 	ADDQ            $0x04, y+64(FP)
-	MOVQ            stride+8(FP), SI
-	ADDQ            SI, w+0(FP)
+	MOVQ            stride+8(FP), BX
+	ADDQ            BX, w+0(FP)
 	SUBQ            $0x02, rows+16(FP)
 	JNZ             row
 
 done:
 	VZEROUPPER
 	RET
+
+DATA avx512_levels_IQ2_XS<>+0(SB)/4, $0x6b6b5948
+DATA avx512_levels_IQ2_XS<>+4(SB)/4, $0x6b6b5948
+DATA avx512_levels_IQ2_XS<>+8(SB)/4, $0x6b6b5948
+DATA avx512_levels_IQ2_XS<>+12(SB)/4, $0x6b6b5948
+GLOBL avx512_levels_IQ2_XS<>(SB), RODATA|NOPTR, $16
 
 DATA avx512_half_scales<>+0(SB)/4, $0x0000001f
 DATA avx512_half_scales<>+4(SB)/4, $0x0000001f
@@ -20326,425 +19930,294 @@ DATA avx512_half_scales<>+56(SB)/4, $0x00000003
 DATA avx512_half_scales<>+60(SB)/4, $0x00000003
 GLOBL avx512_half_scales<>(SB), RODATA|NOPTR, $64
 
+DATA avx512_bit_256<>+0(SB)/4, $0x01000100
+DATA avx512_bit_256<>+4(SB)/4, $0x01000100
+DATA avx512_bit_256<>+8(SB)/4, $0x01000100
+DATA avx512_bit_256<>+12(SB)/4, $0x01000100
+DATA avx512_bit_256<>+16(SB)/4, $0x01000100
+DATA avx512_bit_256<>+20(SB)/4, $0x01000100
+DATA avx512_bit_256<>+24(SB)/4, $0x01000100
+DATA avx512_bit_256<>+28(SB)/4, $0x01000100
+DATA avx512_bit_256<>+32(SB)/4, $0x01000100
+DATA avx512_bit_256<>+36(SB)/4, $0x01000100
+DATA avx512_bit_256<>+40(SB)/4, $0x01000100
+DATA avx512_bit_256<>+44(SB)/4, $0x01000100
+DATA avx512_bit_256<>+48(SB)/4, $0x01000100
+DATA avx512_bit_256<>+52(SB)/4, $0x01000100
+DATA avx512_bit_256<>+56(SB)/4, $0x01000100
+DATA avx512_bit_256<>+60(SB)/4, $0x01000100
+GLOBL avx512_bit_256<>(SB), RODATA|NOPTR, $64
+
 // func avx512DotIQ2_XSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
-TEXT ·avx512DotIQ2_XSTwo(SB), NOSPLIT, $32-80
-	LEAQ         ·gridIQ2_XS+0(SB), AX
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
-	MOVQ         $0x01ff01ff01ff01ff, CX
-	VMOVDQU32    avx512_halves<>+0(SB), Z3
-	MOVQ         rows+16(FP), SI
-	INCQ         SI
-	SHRQ         $0x01, SI
-	MOVQ         SI, BX
-	IMULQ        stride+8(FP), BX
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ2_XSTwo(SB), NOSPLIT, $0-80
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ2_XS+0(SB), AX
+	VBROADCASTI32X4 avx512_levels_IQ2_XS<>+0(SB), Z0
+	VPBROADCASTD    avx512_splat_02010201<>+0(SB), Z2
+	VPBROADCASTD    avx512_splat_08040804<>+0(SB), Z3
+	VPBROADCASTD    avx512_splat_20102010<>+0(SB), Z4
+	VPBROADCASTD    avx512_splat_80408040<>+0(SB), Z5
+	VMOVDQU32       avx512_half_scales<>+0(SB), Z6
+	VMOVDQU32       avx512_pair_order<>+0(SB), Z7
+	VBROADCASTI32X4 avx512_odd<>+0(SB), Z8
+	VMOVDQU32       avx512_halves<>+0(SB), Z9
+	MOVQ            rows+16(FP), BX
+	INCQ            BX
+	SHRQ            $0x01, BX
+	MOVQ            BX, DX
+	IMULQ           stride+8(FP), DX
 
 row:
-	MOVQ    w+0(FP), DI
-	MOVQ    q+32(FP), R8
-	MOVQ    scale+40(FP), R9
-	MOVQ    half+56(FP), R10
-	XORQ    DX, DX
+	MOVQ    w+0(FP), SI
+	MOVQ    q+32(FP), DI
+	MOVQ    scale+40(FP), R8
+	MOVQ    half+56(FP), R9
+	XORQ    CX, CX
 	CMPQ    rows+16(FP), $0x01
-	CMOVQEQ DX, BX
-	MOVQ    nb+24(FP), R11
-	MOVQ    R11, DX
-	SHLQ    $0x02, DX
-	VXORPS  Z4, Z4, Z4
-	VXORPS  Z5, Z5, Z5
-	SHRQ    $0x03, R11
+	CMOVQEQ CX, DX
+	MOVQ    nb+24(FP), R10
+	MOVQ    R10, CX
+	SHLQ    $0x02, CX
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
+	SHRQ    $0x03, R10
 
 group:
-	PREFETCHT0      6144(DI)
-	PREFETCHT0      6208(DI)
-	PREFETCHT0      6144(DI)(BX*1)
-	PREFETCHT0      6208(DI)(BX*1)
-	VXORPS          Z6, Z6, Z6
-	VPERMD          (R10), Z3, Z7
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z7, Z6
-	VMOVDQA32       Z6, Z7
-	VXORPS          Z24, Z24, Z24
-	VPERMD          (R10)(DX*2), Z3, Z25
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z25, Z24
-	VMOVDQA32       Z24, Z25
-	VMOVDQU32       2(DI), Z26
-	VPSRLW          $0x09, Z26, Z26
-	VPMOVWB         Z26, Y26
-	VMOVDQU32       avx512_odd<>+0(SB), Y27
-	VPSRLW          $0x04, Y26, Y28
-	VPANDD          avx512_seven_bytes<>+0(SB), Y28, Y28
-	VPSHUFB         Y28, Y27, Y28
-	VPSHUFB         Y26, Y27, Y27
-	VPTERNLOGD      $0x96, Y27, Y28, Y26
-	VPERMD          Y26, Y0, Y26
-	VMOVDQU32       Y26, (SP)
-	MOVQ            2(DI), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X9
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y8, Y8
-	MOVQ            34(DI), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X9
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X9, X9
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X10
-	VPUNPCKLQDQ     (AX)(R12*8), X10, X10
-	VINSERTI32X4    $0x01, X10, Y9, Y9
-	VINSERTI64X4    $0x01, Y9, Z8, Z8
-	MOVQ            10(DI), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X10
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X10, X10
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X9
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y10, Y10
-	MOVQ            42(DI), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X11
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X11, X11
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X9
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y11, Y11
-	VINSERTI64X4    $0x01, Y11, Z10, Z10
-	MOVQ            18(DI), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X12, X12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X9
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y12, Y12
-	MOVQ            50(DI), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X13
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X13, X13
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X9
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y13, Y13
-	VINSERTI64X4    $0x01, Y13, Z12, Z12
-	MOVQ            26(DI), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X14
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X14, X14
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X9
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y14, Y14
-	MOVQ            58(DI), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X15
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X15, X15
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X9
-	VPUNPCKLQDQ     (AX)(R12*8), X9, X9
-	VINSERTI32X4    $0x01, X9, Y15, Y15
-	VINSERTI64X4    $0x01, Y15, Z14, Z14
-	KMOVQ           (SP), K1
-	VPSUBB          Z8, Z1, K1, Z8
-	KMOVQ           8(SP), K1
-	VPSUBB          Z10, Z1, K1, Z10
-	KMOVQ           16(SP), K1
-	VPSUBB          Z12, Z1, K1, Z12
-	KMOVQ           24(SP), K1
-	VPSUBB          Z14, Z1, K1, Z14
-	VPBROADCASTQ    66(DI), X26
-	VPMOVZXBD       X26, Z26
-	VPRORVD         Z2, Z26, Z26
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
-	VPBROADCASTW    (DI), Y27
-	VCVTPH2PS       Y27, Z27
-	VCVTDQ2PS       Z26, Z26
-	VMULPS          Z27, Z26, Z26
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z26, Z26
-	VPUNPCKHDQ      Z10, Z8, Z27
-	VPUNPCKLDQ      Z10, Z8, Z8
-	VPUNPCKHDQ      Z14, Z12, Z10
-	VPUNPCKLDQ      Z14, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z8, Z14
-	VPUNPCKHQDQ     Z12, Z8, Z8
-	VPUNPCKLQDQ     Z10, Z27, Z12
-	VPUNPCKHQDQ     Z10, Z27, Z27
-	VPDPBUSD        (R8), Z14, Z6
-	VPDPBUSD        64(R8), Z8, Z6
-	VPDPBUSD        128(R8), Z12, Z6
-	VPDPBUSD        192(R8), Z27, Z6
-	VPDPBUSD        (R8)(DX*8), Z14, Z24
-	VPDPBUSD        64(R8)(DX*8), Z8, Z24
-	VPDPBUSD        128(R8)(DX*8), Z12, Z24
-	VPDPBUSD        192(R8)(DX*8), Z27, Z24
-	VMOVDQU32       2(DI)(BX*1), Z27
-	VPSRLW          $0x09, Z27, Z27
-	VPMOVWB         Z27, Y27
-	VMOVDQU32       avx512_odd<>+0(SB), Y28
-	VPSRLW          $0x04, Y27, Y29
-	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
-	VPSHUFB         Y29, Y28, Y29
-	VPSHUFB         Y27, Y28, Y28
-	VPTERNLOGD      $0x96, Y28, Y29, Y27
-	VPERMD          Y27, Y0, Y27
-	VMOVDQU32       Y27, (SP)
-	MOVQ            2(DI)(BX*1), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X16
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X16, X16
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y16, Y16
-	MOVQ            34(DI)(BX*1), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X17
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X17, X17
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y17, Y17
-	VINSERTI64X4    $0x01, Y17, Z16, Z16
-	MOVQ            10(DI)(BX*1), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X18
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X18, X18
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y18, Y18
-	MOVQ            42(DI)(BX*1), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X19
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X19, X19
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y19, Y19
-	VINSERTI64X4    $0x01, Y19, Z18, Z18
-	MOVQ            18(DI)(BX*1), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X20
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X20, X20
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y20, Y20
-	MOVQ            50(DI)(BX*1), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X21
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X21, X21
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y21, Y21
-	VINSERTI64X4    $0x01, Y21, Z20, Z20
-	MOVQ            26(DI)(BX*1), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X22
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X22, X22
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y22, Y22
-	MOVQ            58(DI)(BX*1), R12
-	ANDQ            CX, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X23
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLQDQ     (AX)(R13*8), X23, X23
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVQ           (AX)(R13*8), X8
-	VPUNPCKLQDQ     (AX)(R12*8), X8, X8
-	VINSERTI32X4    $0x01, X8, Y23, Y23
-	VINSERTI64X4    $0x01, Y23, Z22, Z22
-	KMOVQ           (SP), K1
-	VPSUBB          Z16, Z1, K1, Z16
-	KMOVQ           8(SP), K1
-	VPSUBB          Z18, Z1, K1, Z18
-	KMOVQ           16(SP), K1
+	PREFETCHT0      6144(SI)
+	PREFETCHT0      6208(SI)
+	PREFETCHT0      6144(SI)(DX*1)
+	PREFETCHT0      6208(SI)(DX*1)
+	VXORPS          Z12, Z12, Z12
+	VPERMD          (R9), Z9, Z13
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z13, Z12
+	VMOVDQA32       Z12, Z13
+	VXORPS          Z14, Z14, Z14
+	VPERMD          (R9)(CX*2), Z9, Z15
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z15, Z14
+	VMOVDQA32       Z14, Z15
+	VPERMW          2(SI), Z7, Z16
+	VPSRLW          $0x09, Z16, Z17
+	VPSRLW          $0x04, Z17, Z18
+	VPSHUFB         Z18, Z8, Z18
+	VPSHUFB         Z17, Z8, Z19
+	VPTERNLOGD      $0x96, Z19, Z18, Z17
+	VPSLLW          $0x08, Z17, Z18
+	VPORD           Z18, Z17, Z17
+	VPTESTMW        avx512_bit_64<>+0(SB), Z16, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z16, K2
+	VMOVDQU32       (AX), Z18
+	VPERMT2W        64(AX), Z16, Z18
+	VMOVDQU32       128(AX), Z19
+	VPERMT2W        192(AX), Z16, Z19
+	VPBLENDMW       Z19, Z18, K1, Z18
+	VMOVDQU32       256(AX), Z19
+	VPERMT2W        320(AX), Z16, Z19
+	VMOVDQU32       384(AX), Z20
+	VPERMT2W        448(AX), Z16, Z20
+	VPBLENDMW       Z20, Z19, K1, Z19
+	VPBLENDMW       Z19, Z18, K2, Z18
+	VMOVDQU32       512(AX), Z19
+	VPERMT2W        576(AX), Z16, Z19
+	VMOVDQU32       640(AX), Z20
+	VPERMT2W        704(AX), Z16, Z20
+	VPBLENDMW       Z20, Z19, K1, Z19
+	VMOVDQU32       768(AX), Z20
+	VPERMT2W        832(AX), Z16, Z20
+	VMOVDQU32       896(AX), Z21
+	VPERMT2W        960(AX), Z16, Z21
+	VPBLENDMW       Z21, Z20, K1, Z20
+	VPBLENDMW       Z20, Z19, K2, Z19
+	VPTESTMW        avx512_bit_256<>+0(SB), Z16, K1
+	VPBLENDMW       Z19, Z18, K1, Z18
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z16
+	VPANDD          Z16, Z18, Z19
+	VPSHUFB         Z19, Z0, Z19
+	VPTESTMB        Z2, Z17, K1
+	VPSUBB          Z19, Z1, K1, Z19
+	VPSRLW          $0x02, Z18, Z20
+	VPANDD          Z16, Z20, Z20
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z3, Z17, K1
 	VPSUBB          Z20, Z1, K1, Z20
-	KMOVQ           24(SP), K1
+	VPSRLW          $0x04, Z18, Z21
+	VPANDD          Z16, Z21, Z21
+	VPSHUFB         Z21, Z0, Z21
+	VPTESTMB        Z4, Z17, K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPSRLW          $0x06, Z18, Z18
+	VPANDD          Z16, Z18, Z18
+	VPSHUFB         Z18, Z0, Z18
+	VPTESTMB        Z5, Z17, K1
+	VPSUBB          Z18, Z1, K1, Z18
+	VPUNPCKLWD      Z20, Z19, Z16
+	VPUNPCKLWD      Z18, Z21, Z17
+	VPUNPCKHWD      Z20, Z19, Z19
+	VPUNPCKHWD      Z18, Z21, Z21
+	VPBROADCASTQ    66(SI), X18
+	VPMOVZXBD       X18, Z18
+	VPRORVD         Z6, Z18, Z18
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z20
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z20, Z18
+	VPBROADCASTW    (SI), Y20
+	VCVTPH2PS       Y20, Z20
+	VCVTDQ2PS       Z18, Z18
+	VMULPS          Z20, Z18, Z18
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z18, Z18
+	VPDPBUSD        (DI), Z16, Z12
+	VPDPBUSD        64(DI), Z17, Z12
+	VPDPBUSD        128(DI), Z19, Z12
+	VPDPBUSD        192(DI), Z21, Z12
+	VPDPBUSD        (DI)(CX*8), Z16, Z14
+	VPDPBUSD        64(DI)(CX*8), Z17, Z14
+	VPDPBUSD        128(DI)(CX*8), Z19, Z14
+	VPDPBUSD        192(DI)(CX*8), Z21, Z14
+	VPERMW          2(SI)(DX*1), Z7, Z16
+	VPSRLW          $0x09, Z16, Z17
+	VPSRLW          $0x04, Z17, Z19
+	VPSHUFB         Z19, Z8, Z19
+	VPSHUFB         Z17, Z8, Z20
+	VPTERNLOGD      $0x96, Z20, Z19, Z17
+	VPSLLW          $0x08, Z17, Z19
+	VPORD           Z19, Z17, Z17
+	VPTESTMW        avx512_bit_64<>+0(SB), Z16, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z16, K2
+	VMOVDQU32       (AX), Z19
+	VPERMT2W        64(AX), Z16, Z19
+	VMOVDQU32       128(AX), Z20
+	VPERMT2W        192(AX), Z16, Z20
+	VPBLENDMW       Z20, Z19, K1, Z19
+	VMOVDQU32       256(AX), Z20
+	VPERMT2W        320(AX), Z16, Z20
+	VMOVDQU32       384(AX), Z21
+	VPERMT2W        448(AX), Z16, Z21
+	VPBLENDMW       Z21, Z20, K1, Z20
+	VPBLENDMW       Z20, Z19, K2, Z19
+	VMOVDQU32       512(AX), Z20
+	VPERMT2W        576(AX), Z16, Z20
+	VMOVDQU32       640(AX), Z21
+	VPERMT2W        704(AX), Z16, Z21
+	VPBLENDMW       Z21, Z20, K1, Z20
+	VMOVDQU32       768(AX), Z21
+	VPERMT2W        832(AX), Z16, Z21
+	VMOVDQU32       896(AX), Z22
+	VPERMT2W        960(AX), Z16, Z22
+	VPBLENDMW       Z22, Z21, K1, Z21
+	VPBLENDMW       Z21, Z20, K2, Z20
+	VPTESTMW        avx512_bit_256<>+0(SB), Z16, K1
+	VPBLENDMW       Z20, Z19, K1, Z19
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z16
+	VPANDD          Z16, Z19, Z20
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z2, Z17, K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPSRLW          $0x02, Z19, Z21
+	VPANDD          Z16, Z21, Z21
+	VPSHUFB         Z21, Z0, Z21
+	VPTESTMB        Z3, Z17, K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPSRLW          $0x04, Z19, Z22
+	VPANDD          Z16, Z22, Z22
+	VPSHUFB         Z22, Z0, Z22
+	VPTESTMB        Z4, Z17, K1
 	VPSUBB          Z22, Z1, K1, Z22
-	VPBROADCASTQ    66(DI)(BX*1), X27
-	VPMOVZXBD       X27, Z27
-	VPRORVD         Z2, Z27, Z27
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
-	VPBROADCASTW    (DI)(BX*1), Y28
-	VCVTPH2PS       Y28, Z28
-	VCVTDQ2PS       Z27, Z27
-	VMULPS          Z28, Z27, Z27
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z27, Z27
-	VPUNPCKHDQ      Z18, Z16, Z28
-	VPUNPCKLDQ      Z18, Z16, Z16
-	VPUNPCKHDQ      Z22, Z20, Z18
-	VPUNPCKLDQ      Z22, Z20, Z20
-	VPUNPCKLQDQ     Z20, Z16, Z22
-	VPUNPCKHQDQ     Z20, Z16, Z16
-	VPUNPCKLQDQ     Z18, Z28, Z20
-	VPUNPCKHQDQ     Z18, Z28, Z28
-	VPDPBUSD        (R8), Z22, Z7
-	VPDPBUSD        64(R8), Z16, Z7
-	VPDPBUSD        128(R8), Z20, Z7
-	VPDPBUSD        192(R8), Z28, Z7
-	VPDPBUSD        (R8)(DX*8), Z22, Z25
-	VPDPBUSD        64(R8)(DX*8), Z16, Z25
-	VPDPBUSD        128(R8)(DX*8), Z20, Z25
-	VPDPBUSD        192(R8)(DX*8), Z28, Z25
-	VSHUFF64X2      $0x44, Z27, Z26, Z28
-	VSHUFF64X2      $0xee, Z27, Z26, Z26
-	VBROADCASTF64X4 (R9), Z27
-	VSHUFI32X4      $0x88, Z7, Z6, Z29
-	VSHUFI32X4      $0xdd, Z7, Z6, Z6
-	VCVTDQ2PS       Z29, Z29
-	VCVTDQ2PS       Z6, Z6
-	VMULPS          Z28, Z29, Z29
-	VFMADD231PS     Z26, Z6, Z29
-	VFMADD231PS     Z27, Z29, Z4
-	VBROADCASTF64X4 (R9)(DX*1), Z6
-	VSHUFI32X4      $0x88, Z25, Z24, Z7
-	VSHUFI32X4      $0xdd, Z25, Z24, Z24
-	VCVTDQ2PS       Z7, Z7
-	VCVTDQ2PS       Z24, Z24
-	VMULPS          Z28, Z7, Z7
-	VFMADD231PS     Z26, Z24, Z7
-	VFMADD231PS     Z6, Z7, Z5
-	ADDQ            $+74, DI
-	ADDQ            $+256, R8
-	ADDQ            $+32, R9
-	ADDQ            $+64, R10
-	DECQ            R11
+	VPSRLW          $0x06, Z19, Z19
+	VPANDD          Z16, Z19, Z19
+	VPSHUFB         Z19, Z0, Z19
+	VPTESTMB        Z5, Z17, K1
+	VPSUBB          Z19, Z1, K1, Z19
+	VPUNPCKLWD      Z21, Z20, Z16
+	VPUNPCKLWD      Z19, Z22, Z17
+	VPUNPCKHWD      Z21, Z20, Z20
+	VPUNPCKHWD      Z19, Z22, Z22
+	VPBROADCASTQ    66(SI)(DX*1), X19
+	VPMOVZXBD       X19, Z19
+	VPRORVD         Z6, Z19, Z19
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z21
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z21, Z19
+	VPBROADCASTW    (SI)(DX*1), Y21
+	VCVTPH2PS       Y21, Z21
+	VCVTDQ2PS       Z19, Z19
+	VMULPS          Z21, Z19, Z19
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z19, Z19
+	VPDPBUSD        (DI), Z16, Z13
+	VPDPBUSD        64(DI), Z17, Z13
+	VPDPBUSD        128(DI), Z20, Z13
+	VPDPBUSD        192(DI), Z22, Z13
+	VPDPBUSD        (DI)(CX*8), Z16, Z15
+	VPDPBUSD        64(DI)(CX*8), Z17, Z15
+	VPDPBUSD        128(DI)(CX*8), Z20, Z15
+	VPDPBUSD        192(DI)(CX*8), Z22, Z15
+	VSHUFF64X2      $0x44, Z19, Z18, Z16
+	VSHUFF64X2      $0xee, Z19, Z18, Z17
+	VBROADCASTF64X4 (R8), Z18
+	VSHUFI32X4      $0x88, Z13, Z12, Z19
+	VSHUFI32X4      $0xdd, Z13, Z12, Z12
+	VCVTDQ2PS       Z19, Z19
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z16, Z19, Z19
+	VFMADD231PS     Z17, Z12, Z19
+	VFMADD231PS     Z18, Z19, Z10
+	VBROADCASTF64X4 (R8)(CX*1), Z12
+	VSHUFI32X4      $0x88, Z15, Z14, Z13
+	VSHUFI32X4      $0xdd, Z15, Z14, Z14
+	VCVTDQ2PS       Z13, Z13
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z16, Z13, Z13
+	VFMADD231PS     Z17, Z14, Z13
+	VFMADD231PS     Z12, Z13, Z11
+	ADDQ            $+74, SI
+	ADDQ            $+256, DI
+	ADDQ            $+32, R8
+	ADDQ            $+64, R9
+	DECQ            R10
 	JNZ             group
-	MOVQ            y+64(FP), DX
-	VXORPS          Z7, Z7, Z7
-	VSHUFF32X4      $0xf5, Z4, Z4, Z6
-	VADDPS          Z4, Z7, Z7
-	VPERMILPS       $0x55, Z4, Z24
-	VADDPS          Z24, Z7, Z7
-	VPERMILPS       $0xaa, Z4, Z24
-	VADDPS          Z24, Z7, Z7
-	VPERMILPS       $0xff, Z4, Z4
-	VADDPS          Z4, Z7, Z7
-	VADDPS          Z6, Z7, Z7
-	VPERMILPS       $0x55, Z6, Z4
-	VADDPS          Z4, Z7, Z7
-	VPERMILPS       $0xaa, Z6, Z4
-	VADDPS          Z4, Z7, Z7
-	VPERMILPS       $0xff, Z6, Z4
-	VADDPS          Z4, Z7, Z7
-	VXORPS          Z6, Z6, Z6
-	VSHUFF32X4      $0xf5, Z5, Z5, Z4
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0x55, Z5, Z24
-	VADDPS          Z24, Z6, Z6
-	VPERMILPS       $0xaa, Z5, Z24
-	VADDPS          Z24, Z6, Z6
-	VPERMILPS       $0xff, Z5, Z5
-	VADDPS          Z5, Z6, Z6
-	VADDPS          Z4, Z6, Z6
-	VPERMILPS       $0x55, Z4, Z5
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0xaa, Z4, Z5
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0xff, Z4, Z4
-	VADDPS          Z4, Z6, Z6
-	MOVQ            ldy+72(FP), DI
-	VMOVSS          X7, (DX)
-	VMOVSS          X6, (DX)(DI*4)
+	MOVQ            y+64(FP), CX
+	VXORPS          Z13, Z13, Z13
+	VSHUFF32X4      $0xf5, Z10, Z10, Z12
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0x55, Z10, Z14
+	VADDPS          Z14, Z13, Z13
+	VPERMILPS       $0xaa, Z10, Z14
+	VADDPS          Z14, Z13, Z13
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z13, Z13
+	VADDPS          Z12, Z13, Z13
+	VPERMILPS       $0x55, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xaa, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xff, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z11, Z11, Z10
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z14
+	VADDPS          Z14, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z14
+	VADDPS          Z14, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z11
+	VADDPS          Z11, Z12, Z12
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	MOVQ            ldy+72(FP), SI
+	VMOVSS          X13, (CX)
+	VMOVSS          X12, (CX)(SI*4)
 	CMPQ            rows+16(FP), $0x01
 	JEQ             done
-	LEAQ            (DX)(SI*4), DX
-	VEXTRACTF32X4   $0x02, Z7, X4
-	VMOVSS          X4, (DX)
-	VEXTRACTF32X4   $0x02, Z6, X4
-	VMOVSS          X4, (DX)(DI*4)
+	LEAQ            (CX)(BX*4), CX
+	VEXTRACTF32X4   $0x02, Z13, X10
+	VMOVSS          X10, (CX)
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (CX)(SI*4)
 	ADDQ            $0x04, y+64(FP)
-	MOVQ            stride+8(FP), DX
-	ADDQ            DX, w+0(FP)
+	MOVQ            stride+8(FP), CX
+	ADDQ            CX, w+0(FP)
 	SUBQ            $0x02, rows+16(FP)
 	JNZ             row
 
@@ -20754,167 +20227,111 @@ done:
 
 // func avx512UnpackIQ2_XS(nb int, w *byte, q *byte, scale *float32, off *float32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
-TEXT ·avx512UnpackIQ2_XS(SB), NOSPLIT, $32-40
-	MOVQ         nb+0(FP), AX
-	MOVQ         w+8(FP), CX
-	MOVQ         q+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	SHRQ         $0x03, AX
-	LEAQ         ·gridIQ2_XS+0(SB), SI
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	VMOVDQU32    avx512_half_scales<>+0(SB), Z2
-	MOVQ         $0x01ff01ff01ff01ff, DI
-	VMOVDQU32    avx512_in_order<>+0(SB), Z3
+TEXT ·avx512UnpackIQ2_XS(SB), NOSPLIT, $0-40
+	MOVQ            nb+0(FP), AX
+	MOVQ            w+8(FP), CX
+	MOVQ            q+16(FP), DX
+	MOVQ            scale+24(FP), BX
+	SHRQ            $0x03, AX
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ2_XS+0(SB), SI
+	VBROADCASTI32X4 avx512_levels_IQ2_XS<>+0(SB), Z0
+	VPBROADCASTD    avx512_splat_02010201<>+0(SB), Z2
+	VPBROADCASTD    avx512_splat_08040804<>+0(SB), Z3
+	VPBROADCASTD    avx512_splat_20102010<>+0(SB), Z4
+	VPBROADCASTD    avx512_splat_80408040<>+0(SB), Z5
+	VMOVDQU32       avx512_half_scales<>+0(SB), Z6
+	VMOVDQU32       avx512_pair_order<>+0(SB), Z7
+	VBROADCASTI32X4 avx512_odd<>+0(SB), Z8
+	VMOVDQU32       avx512_in_order<>+0(SB), Z9
 
 block:
-	VMOVDQU32       2(CX), Z4
-	VPSRLW          $0x09, Z4, Z4
-	VPMOVWB         Z4, Y4
-	VMOVDQU32       avx512_odd<>+0(SB), Y5
-	VPSRLW          $0x04, Y4, Y6
-	VPANDD          avx512_seven_bytes<>+0(SB), Y6, Y6
-	VPSHUFB         Y6, Y5, Y6
-	VPSHUFB         Y4, Y5, Y5
-	VPTERNLOGD      $0x96, Y5, Y6, Y4
-	VPERMD          Y4, Y0, Y4
-	VMOVDQU32       Y4, (SP)
-	MOVQ            2(CX), R8
-	ANDQ            DI, R8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X7
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VPUNPCKLQDQ     (SI)(R9*8), X7, X7
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X4
-	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
-	VINSERTI32X4    $0x01, X4, Y7, Y7
-	MOVQ            34(CX), R8
-	ANDQ            DI, R8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VPUNPCKLQDQ     (SI)(R9*8), X8, X8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X4
-	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
-	VINSERTI32X4    $0x01, X4, Y8, Y8
-	VINSERTI64X4    $0x01, Y8, Z7, Z7
-	MOVQ            10(CX), R8
-	ANDQ            DI, R8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X9
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VPUNPCKLQDQ     (SI)(R9*8), X9, X9
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X4
-	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
-	VINSERTI32X4    $0x01, X4, Y9, Y9
-	MOVQ            42(CX), R8
-	ANDQ            DI, R8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X10
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VPUNPCKLQDQ     (SI)(R9*8), X10, X10
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X4
-	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
-	VINSERTI32X4    $0x01, X4, Y10, Y10
-	VINSERTI64X4    $0x01, Y10, Z9, Z9
-	MOVQ            18(CX), R8
-	ANDQ            DI, R8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X11
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VPUNPCKLQDQ     (SI)(R9*8), X11, X11
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X4
-	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
-	VINSERTI32X4    $0x01, X4, Y11, Y11
-	MOVQ            50(CX), R8
-	ANDQ            DI, R8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X12
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VPUNPCKLQDQ     (SI)(R9*8), X12, X12
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X4
-	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
-	VINSERTI32X4    $0x01, X4, Y12, Y12
-	VINSERTI64X4    $0x01, Y12, Z11, Z11
-	MOVQ            26(CX), R8
-	ANDQ            DI, R8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X13
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VPUNPCKLQDQ     (SI)(R9*8), X13, X13
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X4
-	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
-	VINSERTI32X4    $0x01, X4, Y13, Y13
-	MOVQ            58(CX), R8
-	ANDQ            DI, R8
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X14
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VPUNPCKLQDQ     (SI)(R9*8), X14, X14
-	MOVWLZX         R8, R9
-	SHRQ            $0x10, R8
-	VMOVQ           (SI)(R9*8), X4
-	VPUNPCKLQDQ     (SI)(R8*8), X4, X4
-	VINSERTI32X4    $0x01, X4, Y14, Y14
-	VINSERTI64X4    $0x01, Y14, Z13, Z13
-	KMOVQ           (SP), K1
-	VPSUBB          Z7, Z1, K1, Z7
-	KMOVQ           8(SP), K1
-	VPSUBB          Z9, Z1, K1, Z9
-	KMOVQ           16(SP), K1
-	VPSUBB          Z11, Z1, K1, Z11
-	KMOVQ           24(SP), K1
+	VPERMW          2(CX), Z7, Z10
+	VPSRLW          $0x09, Z10, Z11
+	VPSRLW          $0x04, Z11, Z12
+	VPSHUFB         Z12, Z8, Z12
+	VPSHUFB         Z11, Z8, Z13
+	VPTERNLOGD      $0x96, Z13, Z12, Z11
+	VPSLLW          $0x08, Z11, Z12
+	VPORD           Z12, Z11, Z11
+	VPTESTMW        avx512_bit_64<>+0(SB), Z10, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z10, K2
+	VMOVDQU32       (SI), Z12
+	VPERMT2W        64(SI), Z10, Z12
+	VMOVDQU32       128(SI), Z13
+	VPERMT2W        192(SI), Z10, Z13
+	VPBLENDMW       Z13, Z12, K1, Z12
+	VMOVDQU32       256(SI), Z13
+	VPERMT2W        320(SI), Z10, Z13
+	VMOVDQU32       384(SI), Z14
+	VPERMT2W        448(SI), Z10, Z14
+	VPBLENDMW       Z14, Z13, K1, Z13
+	VPBLENDMW       Z13, Z12, K2, Z12
+	VMOVDQU32       512(SI), Z13
+	VPERMT2W        576(SI), Z10, Z13
+	VMOVDQU32       640(SI), Z14
+	VPERMT2W        704(SI), Z10, Z14
+	VPBLENDMW       Z14, Z13, K1, Z13
+	VMOVDQU32       768(SI), Z14
+	VPERMT2W        832(SI), Z10, Z14
+	VMOVDQU32       896(SI), Z15
+	VPERMT2W        960(SI), Z10, Z15
+	VPBLENDMW       Z15, Z14, K1, Z14
+	VPBLENDMW       Z14, Z13, K2, Z13
+	VPTESTMW        avx512_bit_256<>+0(SB), Z10, K1
+	VPBLENDMW       Z13, Z12, K1, Z12
+	VPBROADCASTD    avx512_splat_0f0f0f0f<>+0(SB), Z10
+	VPANDD          Z10, Z12, Z13
+	VPSHUFB         Z13, Z0, Z13
+	VPTESTMB        Z2, Z11, K1
 	VPSUBB          Z13, Z1, K1, Z13
-	VPBROADCASTQ    66(CX), X4
-	VPMOVZXBD       X4, Z4
-	VPRORVD         Z2, Z4, Z4
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z5
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z5, Z4
-	VPBROADCASTW    (CX), Y5
-	VCVTPH2PS       Y5, Z5
-	VCVTDQ2PS       Z4, Z4
-	VMULPS          Z5, Z4, Z4
-	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z4, Z4
-	VMOVDQU32       Y7, (DX)
-	VEXTRACTI64X4   $0x01, Z7, 128(DX)
-	VMOVDQU32       Y9, 32(DX)
-	VEXTRACTI64X4   $0x01, Z9, 160(DX)
-	VMOVDQU32       Y11, 64(DX)
-	VEXTRACTI64X4   $0x01, Z11, 192(DX)
-	VMOVDQU32       Y13, 96(DX)
-	VEXTRACTI64X4   $0x01, Z13, 224(DX)
-	VPERMPS         Z4, Z3, Z4
-	VMOVUPS         Z4, (BX)
+	VPSRLW          $0x02, Z12, Z14
+	VPANDD          Z10, Z14, Z14
+	VPSHUFB         Z14, Z0, Z14
+	VPTESTMB        Z3, Z11, K1
+	VPSUBB          Z14, Z1, K1, Z14
+	VPSRLW          $0x04, Z12, Z15
+	VPANDD          Z10, Z15, Z15
+	VPSHUFB         Z15, Z0, Z15
+	VPTESTMB        Z4, Z11, K1
+	VPSUBB          Z15, Z1, K1, Z15
+	VPSRLW          $0x06, Z12, Z12
+	VPANDD          Z10, Z12, Z12
+	VPSHUFB         Z12, Z0, Z12
+	VPTESTMB        Z5, Z11, K1
+	VPSUBB          Z12, Z1, K1, Z12
+	VPUNPCKLWD      Z14, Z13, Z10
+	VPUNPCKLWD      Z12, Z15, Z11
+	VPUNPCKHWD      Z14, Z13, Z13
+	VPUNPCKHWD      Z12, Z15, Z15
+	VPBROADCASTQ    66(CX), X12
+	VPMOVZXBD       X12, Z12
+	VPRORVD         Z6, Z12, Z12
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z14
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z14, Z12
+	VPBROADCASTW    (CX), Y14
+	VCVTPH2PS       Y14, Z14
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z14, Z12, Z12
+	VMULPS.BCST     avx512_splat_3e000000<>+0(SB), Z12, Z12
+	VPUNPCKHDQ      Z11, Z10, Z14
+	VPUNPCKLDQ      Z11, Z10, Z10
+	VPUNPCKHDQ      Z15, Z13, Z11
+	VPUNPCKLDQ      Z15, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z10, Z15
+	VPUNPCKHQDQ     Z13, Z10, Z10
+	VPUNPCKLQDQ     Z11, Z14, Z13
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VMOVDQU32       Y15, (DX)
+	VEXTRACTI64X4   $0x01, Z15, 128(DX)
+	VMOVDQU32       Y10, 32(DX)
+	VEXTRACTI64X4   $0x01, Z10, 160(DX)
+	VMOVDQU32       Y13, 64(DX)
+	VEXTRACTI64X4   $0x01, Z13, 192(DX)
+	VMOVDQU32       Y14, 96(DX)
+	VEXTRACTI64X4   $0x01, Z14, 224(DX)
+	VPERMPS         Z12, Z9, Z12
+	VMOVUPS         Z12, (BX)
 	ADDQ            $+74, CX
 	ADDQ            $+256, DX
 	ADDQ            $+64, BX
@@ -21358,6 +20775,16 @@ group:
 done:
 	VZEROUPPER
 	RET
+
+DATA avx512_blocks<>+0(SB)/4, $0x00000000
+DATA avx512_blocks<>+4(SB)/4, $0x00000004
+DATA avx512_blocks<>+8(SB)/4, $0x00000001
+DATA avx512_blocks<>+12(SB)/4, $0x00000005
+DATA avx512_blocks<>+16(SB)/4, $0x00000002
+DATA avx512_blocks<>+20(SB)/4, $0x00000006
+DATA avx512_blocks<>+24(SB)/4, $0x00000003
+DATA avx512_blocks<>+28(SB)/4, $0x00000007
+GLOBL avx512_blocks<>(SB), RODATA|NOPTR, $32
 
 // func avx512DotIQ2_STwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
@@ -22005,16 +21432,23 @@ block:
 
 // func avx512DotIQ3_XXS(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
 // Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
-TEXT ·avx512DotIQ3_XXS(SB), NOSPLIT, $32-72
-	LEAQ         ·gridIQ3_XXS+0(SB), AX
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	VMOVDQU32    avx512_halves<>+0(SB), Z2
-	MOVQ         rows+16(FP), DX
-	INCQ         DX
-	SHRQ         $0x01, DX
-	MOVQ         DX, CX
-	IMULQ        stride+8(FP), CX
+TEXT ·avx512DotIQ3_XXS(SB), NOSPLIT, $0-72
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ3_XXS+0(SB), AX
+	VBROADCASTI32X4 avx512_levels_IQ3_XXS<>+0(SB), Z0
+	VMOVDQU32       avx512_signs_0<>+0(SB), Z2
+	VMOVDQU32       avx512_signs_1<>+0(SB), Z3
+	VMOVDQU32       avx512_four_order<>+0(SB), Z4
+	VMOVDQU32       avx512_four_transpose<>+0(SB), Z5
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z6
+	VMOVDQU32       avx512_four_signs_0<>+0(SB), Z7
+	VMOVDQU32       avx512_four_signs_1<>+0(SB), Z8
+	VMOVDQU32       avx512_halves<>+0(SB), Z9
+	MOVQ            rows+16(FP), DX
+	INCQ            DX
+	SHRQ            $0x01, DX
+	MOVQ            DX, CX
+	IMULQ           stride+8(FP), CX
 
 row:
 	MOVQ    w+0(FP), BX
@@ -22025,7 +21459,7 @@ row:
 	CMPQ    rows+16(FP), $0x01
 	CMOVQEQ R9, CX
 	MOVQ    nb+24(FP), R9
-	VXORPS  Z3, Z3, Z3
+	VXORPS  Z10, Z10, Z10
 	SHRQ    $0x03, R9
 
 group:
@@ -22033,518 +21467,172 @@ group:
 	PREFETCHT0      6208(BX)
 	PREFETCHT0      6144(BX)(CX*1)
 	PREFETCHT0      6208(BX)(CX*1)
-	VXORPS          Z4, Z4, Z4
-	VPERMD          (R8), Z2, Z5
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z5, Z4
-	VMOVDQA32       Z4, Z5
-	VMOVDQU32       (SI), Z22
-	VMOVDQU32       64(SI), Z23
-	VMOVDQU32       128(SI), Z24
-	VMOVDQU32       192(SI), Z25
-	VBROADCASTI64X4 66(BX), Z26
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y26, Y27
-	VPSLLD          $0x01, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y28, Y27
-	VPSLLD          $0x02, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y28, Y27
-	VPSLLD          $0x03, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y28, Y27
-	VMOVDQU32       avx512_odd<>+0(SB), Y28
-	VPSRLW          $0x04, Y27, Y29
-	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
-	VPSHUFB         Y29, Y28, Y29
-	VPSHUFB         Y27, Y28, Y28
-	VPTERNLOGD      $0x96, Y28, Y29, Y27
-	VPERMD          Y27, Y0, Y27
-	VMOVDQU32       Y27, (SP)
-	VPSRLD          $0x1b, Z26, Z26
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
-	MOVL            2(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	MOVL            6(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X8
-	VPUNPCKLDQ      (AX)(R10*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y6, Y6
-	MOVL            34(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X8
-	VPUNPCKLDQ      (AX)(R10*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	MOVL            38(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X8
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X9
-	VPUNPCKLDQ      (AX)(R10*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y7, Y7
-	VINSERTI64X4    $0x01, Y7, Z6, Z6
-	MOVL            10(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X8
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X8, X8
-	MOVL            14(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X9
-	VPUNPCKLDQ      (AX)(R10*4), X9, X9
-	VPUNPCKLQDQ     X9, X7, X7
-	VINSERTI32X4    $0x01, X7, Y8, Y8
-	MOVL            42(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X9
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X9, X9
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X9, X9
-	MOVL            46(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X10
-	VPUNPCKLDQ      (AX)(R10*4), X10, X10
-	VPUNPCKLQDQ     X10, X7, X7
-	VINSERTI32X4    $0x01, X7, Y9, Y9
-	VINSERTI64X4    $0x01, Y9, Z8, Z8
-	MOVL            18(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X10, X10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X10, X10
-	MOVL            22(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X9
-	VPUNPCKLDQ      (AX)(R10*4), X9, X9
-	VPUNPCKLQDQ     X9, X7, X7
-	VINSERTI32X4    $0x01, X7, Y10, Y10
-	MOVL            50(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X11
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X11, X11
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X11, X11
-	MOVL            54(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X9
-	VPUNPCKLDQ      (AX)(R10*4), X9, X9
-	VPUNPCKLQDQ     X9, X7, X7
-	VINSERTI32X4    $0x01, X7, Y11, Y11
-	VINSERTI64X4    $0x01, Y11, Z10, Z10
-	MOVL            26(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X12
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X12, X12
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X12, X12
-	MOVL            30(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X9
-	VPUNPCKLDQ      (AX)(R10*4), X9, X9
-	VPUNPCKLQDQ     X9, X7, X7
-	VINSERTI32X4    $0x01, X7, Y12, Y12
-	MOVL            58(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X13
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X13, X13
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X13, X13
-	MOVL            62(BX), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X9
-	VPUNPCKLDQ      (AX)(R10*4), X9, X9
-	VPUNPCKLQDQ     X9, X7, X7
-	VINSERTI32X4    $0x01, X7, Y13, Y13
-	VINSERTI64X4    $0x01, Y13, Z12, Z12
-	KMOVQ           (SP), K1
-	VPSUBB          Z6, Z1, K1, Z6
-	KMOVQ           8(SP), K1
-	VPSUBB          Z8, Z1, K1, Z8
-	KMOVQ           16(SP), K1
-	VPSUBB          Z10, Z1, K1, Z10
-	KMOVQ           24(SP), K1
-	VPSUBB          Z12, Z1, K1, Z12
-	VPBROADCASTW    (BX), Y27
-	VCVTPH2PS       Y27, Z27
-	VCVTDQ2PS       Z26, Z26
-	VMULPS          Z27, Z26, Z26
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z26, Z26
-	VPUNPCKHDQ      Z8, Z6, Z27
-	VPUNPCKLDQ      Z8, Z6, Z6
-	VPUNPCKHDQ      Z12, Z10, Z8
-	VPUNPCKLDQ      Z12, Z10, Z10
-	VPUNPCKLQDQ     Z10, Z6, Z12
-	VPUNPCKHQDQ     Z10, Z6, Z6
-	VPUNPCKLQDQ     Z8, Z27, Z10
-	VPUNPCKHQDQ     Z8, Z27, Z27
-	VPDPBUSD        Z22, Z12, Z4
-	VPDPBUSD        Z23, Z6, Z4
-	VPDPBUSD        Z24, Z10, Z4
-	VPDPBUSD        Z25, Z27, Z4
-	VBROADCASTI64X4 66(BX)(CX*1), Z27
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y27, Y28
-	VPSLLD          $0x01, Y27, Y29
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y29, Y28
-	VPSLLD          $0x02, Y27, Y29
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y29, Y28
-	VPSLLD          $0x03, Y27, Y29
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y29, Y28
-	VMOVDQU32       avx512_odd<>+0(SB), Y29
-	VPSRLW          $0x04, Y28, Y30
-	VPANDD          avx512_seven_bytes<>+0(SB), Y30, Y30
-	VPSHUFB         Y30, Y29, Y30
-	VPSHUFB         Y28, Y29, Y29
-	VPTERNLOGD      $0x96, Y29, Y30, Y28
-	VPERMD          Y28, Y0, Y28
-	VMOVDQU32       Y28, (SP)
-	VPSRLD          $0x1b, Z27, Z27
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
-	MOVL            2(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X14
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X14, X14
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	VPUNPCKLDQ      (AX)(R10*4), X6, X6
-	VPUNPCKLQDQ     X6, X14, X14
-	MOVL            6(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	VINSERTI32X4    $0x01, X6, Y14, Y14
-	MOVL            34(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X15
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X15, X15
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	VPUNPCKLDQ      (AX)(R10*4), X6, X6
-	VPUNPCKLQDQ     X6, X15, X15
-	MOVL            38(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	VINSERTI32X4    $0x01, X6, Y15, Y15
-	VINSERTI64X4    $0x01, Y15, Z14, Z14
-	MOVL            10(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X16
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X16, X16
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	VPUNPCKLDQ      (AX)(R10*4), X6, X6
-	VPUNPCKLQDQ     X6, X16, X16
-	MOVL            14(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	VINSERTI32X4    $0x01, X6, Y16, Y16
-	MOVL            42(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X17
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X17, X17
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	VPUNPCKLDQ      (AX)(R10*4), X6, X6
-	VPUNPCKLQDQ     X6, X17, X17
-	MOVL            46(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	VINSERTI32X4    $0x01, X6, Y17, Y17
-	VINSERTI64X4    $0x01, Y17, Z16, Z16
-	MOVL            18(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X18
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X18, X18
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	VPUNPCKLDQ      (AX)(R10*4), X6, X6
-	VPUNPCKLQDQ     X6, X18, X18
-	MOVL            22(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	VINSERTI32X4    $0x01, X6, Y18, Y18
-	MOVL            50(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X19
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X19, X19
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	VPUNPCKLDQ      (AX)(R10*4), X6, X6
-	VPUNPCKLQDQ     X6, X19, X19
-	MOVL            54(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	VINSERTI32X4    $0x01, X6, Y19, Y19
-	VINSERTI64X4    $0x01, Y19, Z18, Z18
-	MOVL            26(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X20
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X20, X20
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	VPUNPCKLDQ      (AX)(R10*4), X6, X6
-	VPUNPCKLQDQ     X6, X20, X20
-	MOVL            30(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	VINSERTI32X4    $0x01, X6, Y20, Y20
-	MOVL            58(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X21
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X21, X21
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	VPUNPCKLDQ      (AX)(R10*4), X6, X6
-	VPUNPCKLQDQ     X6, X21, X21
-	MOVL            62(BX)(CX*1), R10
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VPUNPCKLDQ      (AX)(R11*4), X6, X6
-	MOVBLZX         R10, R11
-	SHRQ            $0x08, R10
-	VMOVD           (AX)(R11*4), X7
-	VPUNPCKLDQ      (AX)(R10*4), X7, X7
-	VPUNPCKLQDQ     X7, X6, X6
-	VINSERTI32X4    $0x01, X6, Y21, Y21
-	VINSERTI64X4    $0x01, Y21, Z20, Z20
-	KMOVQ           (SP), K1
-	VPSUBB          Z14, Z1, K1, Z14
-	KMOVQ           8(SP), K1
-	VPSUBB          Z16, Z1, K1, Z16
-	KMOVQ           16(SP), K1
+	VXORPS          Z11, Z11, Z11
+	VPERMD          (R8), Z9, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	VBROADCASTI64X4 66(BX), Z15
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y15, Y13
+	VPSLLD          $0x01, Y15, Y14
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y14, Y13
+	VBROADCASTI64X4 66(BX)(CX*1), Z16
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y16, Y14
+	VPSLLD          $0x01, Y16, Y17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y17, Y14
+	VPSLLD          $0x02, Y15, Y17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y17, Y13
+	VPSLLD          $0x02, Y16, Y17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y17, Y14
+	VPSLLD          $0x03, Y15, Y17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y17, Y13
+	VPSLLD          $0x03, Y16, Y17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y17, Y14
+	VMOVDQU32       avx512_odd<>+0(SB), Y17
+	VPSRLW          $0x04, Y13, Y18
+	VPANDD          avx512_seven_bytes<>+0(SB), Y18, Y18
+	VPSHUFB         Y18, Y17, Y18
+	VPSHUFB         Y13, Y17, Y17
+	VPTERNLOGD      $0x96, Y17, Y18, Y13
+	VPSRLD          $0x1b, Z15, Z15
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z17
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z17, Z15
+	VPERMD          2(BX), Z4, Z17
+	VPSHUFB         Z5, Z17, Z17
+	VPERMD          Z13, Z6, Z19
+	VPUNPCKLBW      Z17, Z17, Z18
+	VPSHUFB         Z7, Z19, Z20
+	VPTESTMW        avx512_bit_64<>+0(SB), Z18, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z18, K2
+	VMOVDQU32       (AX), Z21
+	VPERMT2W        64(AX), Z18, Z21
+	VMOVDQU32       128(AX), Z22
+	VPERMT2W        192(AX), Z18, Z22
+	VPBLENDMW       Z22, Z21, K1, Z21
+	VMOVDQU32       avx512_odd<>+0(SB), Y13
+	VPSRLW          $0x04, Y14, Y22
+	VPANDD          avx512_seven_bytes<>+0(SB), Y22, Y22
+	VPSHUFB         Y22, Y13, Y22
+	VPSHUFB         Y14, Y13, Y13
+	VPTERNLOGD      $0x96, Y13, Y22, Y14
+	VPSRLD          $0x1b, Z16, Z16
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z22
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z22, Z16
+	VPERMD          2(BX)(CX*1), Z4, Z22
+	VPSHUFB         Z5, Z22, Z22
+	VPERMD          Z14, Z6, Z24
+	VPUNPCKLBW      Z22, Z22, Z23
+	VPSHUFB         Z7, Z24, Z25
+	VPTESTMW        avx512_bit_64<>+0(SB), Z23, K3
+	VPTESTMW        avx512_bit_128<>+0(SB), Z23, K4
+	VMOVDQU32       (AX), Z26
+	VPERMT2W        64(AX), Z23, Z26
+	VMOVDQU32       128(AX), Z27
+	VPERMT2W        192(AX), Z23, Z27
+	VPBLENDMW       Z27, Z26, K3, Z26
+	VMOVDQU32       256(AX), Z27
+	VPERMT2W        320(AX), Z18, Z27
+	VMOVDQU32       384(AX), Z28
+	VPERMT2W        448(AX), Z18, Z28
+	VPBLENDMW       Z28, Z27, K1, Z27
+	VMOVDQU32       256(AX), Z18
+	VPERMT2W        320(AX), Z23, Z18
+	VMOVDQU32       384(AX), Z28
+	VPERMT2W        448(AX), Z23, Z28
+	VPBLENDMW       Z28, Z18, K3, Z18
+	VPBLENDMW       Z27, Z21, K2, Z21
+	VPBLENDMW       Z18, Z26, K4, Z26
+	VPSRLW          $0x04, Z21, Z18
+	VPSHUFB         Z21, Z0, Z21
+	VPTESTMB        Z2, Z20, K1
+	VPSUBB          Z21, Z1, K1, Z21
+	VPSRLW          $0x04, Z26, Z23
+	VPSHUFB         Z26, Z0, Z26
+	VPTESTMB        Z2, Z25, K1
+	VPSUBB          Z26, Z1, K1, Z26
+	VPSHUFB         Z18, Z0, Z18
+	VPTESTMB        Z3, Z20, K1
 	VPSUBB          Z18, Z1, K1, Z18
-	KMOVQ           24(SP), K1
-	VPSUBB          Z20, Z1, K1, Z20
-	VPBROADCASTW    (BX)(CX*1), Y28
-	VCVTPH2PS       Y28, Z28
-	VCVTDQ2PS       Z27, Z27
-	VMULPS          Z28, Z27, Z27
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z27, Z27
-	VPUNPCKHDQ      Z16, Z14, Z28
-	VPUNPCKLDQ      Z16, Z14, Z14
-	VPUNPCKHDQ      Z20, Z18, Z16
-	VPUNPCKLDQ      Z20, Z18, Z18
-	VPUNPCKLQDQ     Z18, Z14, Z20
-	VPUNPCKHQDQ     Z18, Z14, Z14
-	VPUNPCKLQDQ     Z16, Z28, Z18
-	VPUNPCKHQDQ     Z16, Z28, Z28
-	VPDPBUSD        Z22, Z20, Z5
-	VPDPBUSD        Z23, Z14, Z5
-	VPDPBUSD        Z24, Z18, Z5
-	VPDPBUSD        Z25, Z28, Z5
-	VSHUFF64X2      $0x44, Z27, Z26, Z22
-	VBROADCASTF64X4 (DI), Z23
-	VSHUFI32X4      $0x88, Z5, Z4, Z24
-	VSHUFI32X4      $0xdd, Z5, Z4, Z4
-	VMULPS          Z23, Z22, Z23
-	VPADDD          Z4, Z24, Z24
-	VCVTDQ2PS       Z24, Z24
-	VFMADD231PS     Z23, Z24, Z3
+	VPSHUFB         Z23, Z0, Z23
+	VPTESTMB        Z3, Z25, K1
+	VPSUBB          Z23, Z1, K1, Z23
+	VPUNPCKLWD      Z18, Z21, Z20
+	VPUNPCKHWD      Z18, Z21, Z21
+	VPUNPCKHBW      Z17, Z17, Z18
+	VPSHUFB         Z8, Z19, Z19
+	VPTESTMW        avx512_bit_64<>+0(SB), Z18, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z18, K2
+	VMOVDQU32       (AX), Z25
+	VPERMT2W        64(AX), Z18, Z25
+	VMOVDQU32       128(AX), Z17
+	VPERMT2W        192(AX), Z18, Z17
+	VPBLENDMW       Z17, Z25, K1, Z25
+	VPUNPCKLWD      Z23, Z26, Z17
+	VPUNPCKHWD      Z23, Z26, Z26
+	VPUNPCKHBW      Z22, Z22, Z23
+	VPSHUFB         Z8, Z24, Z24
+	VPTESTMW        avx512_bit_64<>+0(SB), Z23, K3
+	VPTESTMW        avx512_bit_128<>+0(SB), Z23, K4
+	VMOVDQU32       (AX), Z22
+	VPERMT2W        64(AX), Z23, Z22
+	VMOVDQU32       128(AX), Z27
+	VPERMT2W        192(AX), Z23, Z27
+	VPBLENDMW       Z27, Z22, K3, Z22
+	VMOVDQU32       256(AX), Z27
+	VPERMT2W        320(AX), Z18, Z27
+	VMOVDQU32       384(AX), Z28
+	VPERMT2W        448(AX), Z18, Z28
+	VPBLENDMW       Z28, Z27, K1, Z27
+	VMOVDQU32       256(AX), Z18
+	VPERMT2W        320(AX), Z23, Z18
+	VMOVDQU32       384(AX), Z28
+	VPERMT2W        448(AX), Z23, Z28
+	VPBLENDMW       Z28, Z18, K3, Z18
+	VPBLENDMW       Z27, Z25, K2, Z25
+	VPBLENDMW       Z18, Z22, K4, Z22
+	VPSRLW          $0x04, Z25, Z18
+	VPSHUFB         Z25, Z0, Z25
+	VPTESTMB        Z2, Z19, K1
+	VPSUBB          Z25, Z1, K1, Z25
+	VPSRLW          $0x04, Z22, Z23
+	VPSHUFB         Z22, Z0, Z22
+	VPTESTMB        Z2, Z24, K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPSHUFB         Z18, Z0, Z18
+	VPTESTMB        Z3, Z19, K1
+	VPSUBB          Z18, Z1, K1, Z18
+	VPSHUFB         Z23, Z0, Z23
+	VPTESTMB        Z3, Z24, K1
+	VPSUBB          Z23, Z1, K1, Z23
+	VPUNPCKLWD      Z18, Z25, Z19
+	VPUNPCKHWD      Z18, Z25, Z25
+	VPBROADCASTW    (BX), Y18
+	VCVTPH2PS       Y18, Z18
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z18, Z15, Z15
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z15, Z15
+	VPDPBUSD        (SI), Z20, Z11
+	VPDPBUSD        64(SI), Z21, Z11
+	VPDPBUSD        128(SI), Z19, Z11
+	VPDPBUSD        192(SI), Z25, Z11
+	VPUNPCKLWD      Z23, Z22, Z18
+	VPUNPCKHWD      Z23, Z22, Z22
+	VPBROADCASTW    (BX)(CX*1), Y19
+	VCVTPH2PS       Y19, Z19
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z19, Z16, Z16
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z16, Z16
+	VPDPBUSD        (SI), Z17, Z12
+	VPDPBUSD        64(SI), Z26, Z12
+	VPDPBUSD        128(SI), Z18, Z12
+	VPDPBUSD        192(SI), Z22, Z12
+	VSHUFF64X2      $0x44, Z16, Z15, Z15
+	VBROADCASTF64X4 (DI), Z16
+	VSHUFI32X4      $0x88, Z12, Z11, Z17
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VMULPS          Z16, Z15, Z16
+	VPADDD          Z11, Z17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VFMADD231PS     Z16, Z17, Z10
 	ADDQ            $+98, BX
 	ADDQ            $+256, SI
 	ADDQ            $+32, DI
@@ -22552,28 +21640,28 @@ group:
 	DECQ            R9
 	JNZ             group
 	MOVQ            y+64(FP), BX
-	VXORPS          Z5, Z5, Z5
-	VSHUFF32X4      $0xf5, Z3, Z3, Z4
-	VADDPS          Z3, Z5, Z5
-	VPERMILPS       $0x55, Z3, Z22
-	VADDPS          Z22, Z5, Z5
-	VPERMILPS       $0xaa, Z3, Z22
-	VADDPS          Z22, Z5, Z5
-	VPERMILPS       $0xff, Z3, Z3
-	VADDPS          Z3, Z5, Z5
-	VADDPS          Z4, Z5, Z5
-	VPERMILPS       $0x55, Z4, Z3
-	VADDPS          Z3, Z5, Z5
-	VPERMILPS       $0xaa, Z4, Z3
-	VADDPS          Z3, Z5, Z5
-	VPERMILPS       $0xff, Z4, Z3
-	VADDPS          Z3, Z5, Z5
-	VMOVSS          X5, (BX)
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z10, Z10, Z11
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VMOVSS          X12, (BX)
 	CMPQ            rows+16(FP), $0x01
 	JEQ             done
 	LEAQ            (BX)(DX*4), BX
-	VEXTRACTF32X4   $0x02, Z5, X3
-	VMOVSS          X3, (BX)
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (BX)
 	ADDQ            $0x04, y+64(FP)
 	MOVQ            stride+8(FP), BX
 	ADDQ            BX, w+0(FP)
@@ -22584,21 +21672,142 @@ done:
 	VZEROUPPER
 	RET
 
+DATA avx512_levels_IQ3_XXS<>+0(SB)/4, $0x5c544c44
+DATA avx512_levels_IQ3_XXS<>+4(SB)/4, $0x7e746c64
+DATA avx512_levels_IQ3_XXS<>+8(SB)/4, $0x5c544c44
+DATA avx512_levels_IQ3_XXS<>+12(SB)/4, $0x7e746c64
+GLOBL avx512_levels_IQ3_XXS<>(SB), RODATA|NOPTR, $16
+
+DATA avx512_signs_0<>+0(SB)/4, $0x02010201
+DATA avx512_signs_0<>+4(SB)/4, $0x02010201
+DATA avx512_signs_0<>+8(SB)/4, $0x20102010
+DATA avx512_signs_0<>+12(SB)/4, $0x20102010
+DATA avx512_signs_0<>+16(SB)/4, $0x02010201
+DATA avx512_signs_0<>+20(SB)/4, $0x02010201
+DATA avx512_signs_0<>+24(SB)/4, $0x20102010
+DATA avx512_signs_0<>+28(SB)/4, $0x20102010
+DATA avx512_signs_0<>+32(SB)/4, $0x02010201
+DATA avx512_signs_0<>+36(SB)/4, $0x02010201
+DATA avx512_signs_0<>+40(SB)/4, $0x20102010
+DATA avx512_signs_0<>+44(SB)/4, $0x20102010
+DATA avx512_signs_0<>+48(SB)/4, $0x02010201
+DATA avx512_signs_0<>+52(SB)/4, $0x02010201
+DATA avx512_signs_0<>+56(SB)/4, $0x20102010
+DATA avx512_signs_0<>+60(SB)/4, $0x20102010
+GLOBL avx512_signs_0<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_signs_1<>+0(SB)/4, $0x08040804
+DATA avx512_signs_1<>+4(SB)/4, $0x08040804
+DATA avx512_signs_1<>+8(SB)/4, $0x80408040
+DATA avx512_signs_1<>+12(SB)/4, $0x80408040
+DATA avx512_signs_1<>+16(SB)/4, $0x08040804
+DATA avx512_signs_1<>+20(SB)/4, $0x08040804
+DATA avx512_signs_1<>+24(SB)/4, $0x80408040
+DATA avx512_signs_1<>+28(SB)/4, $0x80408040
+DATA avx512_signs_1<>+32(SB)/4, $0x08040804
+DATA avx512_signs_1<>+36(SB)/4, $0x08040804
+DATA avx512_signs_1<>+40(SB)/4, $0x80408040
+DATA avx512_signs_1<>+44(SB)/4, $0x80408040
+DATA avx512_signs_1<>+48(SB)/4, $0x08040804
+DATA avx512_signs_1<>+52(SB)/4, $0x08040804
+DATA avx512_signs_1<>+56(SB)/4, $0x80408040
+DATA avx512_signs_1<>+60(SB)/4, $0x80408040
+GLOBL avx512_signs_1<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_four_order<>+0(SB)/4, $0x00000000
+DATA avx512_four_order<>+4(SB)/4, $0x00000002
+DATA avx512_four_order<>+8(SB)/4, $0x00000004
+DATA avx512_four_order<>+12(SB)/4, $0x00000006
+DATA avx512_four_order<>+16(SB)/4, $0x00000001
+DATA avx512_four_order<>+20(SB)/4, $0x00000003
+DATA avx512_four_order<>+24(SB)/4, $0x00000005
+DATA avx512_four_order<>+28(SB)/4, $0x00000007
+DATA avx512_four_order<>+32(SB)/4, $0x00000008
+DATA avx512_four_order<>+36(SB)/4, $0x0000000a
+DATA avx512_four_order<>+40(SB)/4, $0x0000000c
+DATA avx512_four_order<>+44(SB)/4, $0x0000000e
+DATA avx512_four_order<>+48(SB)/4, $0x00000009
+DATA avx512_four_order<>+52(SB)/4, $0x0000000b
+DATA avx512_four_order<>+56(SB)/4, $0x0000000d
+DATA avx512_four_order<>+60(SB)/4, $0x0000000f
+GLOBL avx512_four_order<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_four_transpose<>+0(SB)/4, $0x0c080400
+DATA avx512_four_transpose<>+4(SB)/4, $0x0d090501
+DATA avx512_four_transpose<>+8(SB)/4, $0x0e0a0602
+DATA avx512_four_transpose<>+12(SB)/4, $0x0f0b0703
+DATA avx512_four_transpose<>+16(SB)/4, $0x0c080400
+DATA avx512_four_transpose<>+20(SB)/4, $0x0d090501
+DATA avx512_four_transpose<>+24(SB)/4, $0x0e0a0602
+DATA avx512_four_transpose<>+28(SB)/4, $0x0f0b0703
+DATA avx512_four_transpose<>+32(SB)/4, $0x0c080400
+DATA avx512_four_transpose<>+36(SB)/4, $0x0d090501
+DATA avx512_four_transpose<>+40(SB)/4, $0x0e0a0602
+DATA avx512_four_transpose<>+44(SB)/4, $0x0f0b0703
+DATA avx512_four_transpose<>+48(SB)/4, $0x0c080400
+DATA avx512_four_transpose<>+52(SB)/4, $0x0d090501
+DATA avx512_four_transpose<>+56(SB)/4, $0x0e0a0602
+DATA avx512_four_transpose<>+60(SB)/4, $0x0f0b0703
+GLOBL avx512_four_transpose<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_four_signs_0<>+0(SB)/4, $0x04040000
+DATA avx512_four_signs_0<>+4(SB)/4, $0x0c0c0808
+DATA avx512_four_signs_0<>+8(SB)/4, $0x04040000
+DATA avx512_four_signs_0<>+12(SB)/4, $0x0c0c0808
+DATA avx512_four_signs_0<>+16(SB)/4, $0x06060202
+DATA avx512_four_signs_0<>+20(SB)/4, $0x0e0e0a0a
+DATA avx512_four_signs_0<>+24(SB)/4, $0x06060202
+DATA avx512_four_signs_0<>+28(SB)/4, $0x0e0e0a0a
+DATA avx512_four_signs_0<>+32(SB)/4, $0x04040000
+DATA avx512_four_signs_0<>+36(SB)/4, $0x0c0c0808
+DATA avx512_four_signs_0<>+40(SB)/4, $0x04040000
+DATA avx512_four_signs_0<>+44(SB)/4, $0x0c0c0808
+DATA avx512_four_signs_0<>+48(SB)/4, $0x06060202
+DATA avx512_four_signs_0<>+52(SB)/4, $0x0e0e0a0a
+DATA avx512_four_signs_0<>+56(SB)/4, $0x06060202
+DATA avx512_four_signs_0<>+60(SB)/4, $0x0e0e0a0a
+GLOBL avx512_four_signs_0<>(SB), RODATA|NOPTR, $64
+
+DATA avx512_four_signs_1<>+0(SB)/4, $0x05050101
+DATA avx512_four_signs_1<>+4(SB)/4, $0x0d0d0909
+DATA avx512_four_signs_1<>+8(SB)/4, $0x05050101
+DATA avx512_four_signs_1<>+12(SB)/4, $0x0d0d0909
+DATA avx512_four_signs_1<>+16(SB)/4, $0x07070303
+DATA avx512_four_signs_1<>+20(SB)/4, $0x0f0f0b0b
+DATA avx512_four_signs_1<>+24(SB)/4, $0x07070303
+DATA avx512_four_signs_1<>+28(SB)/4, $0x0f0f0b0b
+DATA avx512_four_signs_1<>+32(SB)/4, $0x05050101
+DATA avx512_four_signs_1<>+36(SB)/4, $0x0d0d0909
+DATA avx512_four_signs_1<>+40(SB)/4, $0x05050101
+DATA avx512_four_signs_1<>+44(SB)/4, $0x0d0d0909
+DATA avx512_four_signs_1<>+48(SB)/4, $0x07070303
+DATA avx512_four_signs_1<>+52(SB)/4, $0x0f0f0b0b
+DATA avx512_four_signs_1<>+56(SB)/4, $0x07070303
+DATA avx512_four_signs_1<>+60(SB)/4, $0x0f0f0b0b
+GLOBL avx512_four_signs_1<>(SB), RODATA|NOPTR, $64
+
 DATA avx512_splat_3e800000<>+0(SB)/4, $0x3e800000
 GLOBL avx512_splat_3e800000<>(SB), RODATA|NOPTR, $4
 
 // func avx512DotIQ3_XXSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
-TEXT ·avx512DotIQ3_XXSTwo(SB), NOSPLIT, $32-80
-	LEAQ         ·gridIQ3_XXS+0(SB), AX
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	VMOVDQU32    avx512_halves<>+0(SB), Z2
-	MOVQ         rows+16(FP), BX
-	INCQ         BX
-	SHRQ         $0x01, BX
-	MOVQ         BX, DX
-	IMULQ        stride+8(FP), DX
+TEXT ·avx512DotIQ3_XXSTwo(SB), NOSPLIT, $0-80
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ3_XXS+0(SB), AX
+	VBROADCASTI32X4 avx512_levels_IQ3_XXS<>+0(SB), Z0
+	VMOVDQU32       avx512_signs_0<>+0(SB), Z2
+	VMOVDQU32       avx512_signs_1<>+0(SB), Z3
+	VMOVDQU32       avx512_four_order<>+0(SB), Z4
+	VMOVDQU32       avx512_four_transpose<>+0(SB), Z5
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z6
+	VMOVDQU32       avx512_four_signs_0<>+0(SB), Z7
+	VMOVDQU32       avx512_four_signs_1<>+0(SB), Z8
+	VMOVDQU32       avx512_halves<>+0(SB), Z9
+	MOVQ            rows+16(FP), BX
+	INCQ            BX
+	SHRQ            $0x01, BX
+	MOVQ            BX, DX
+	IMULQ           stride+8(FP), DX
 
 row:
 	MOVQ    w+0(FP), SI
@@ -22611,8 +21820,8 @@ row:
 	MOVQ    nb+24(FP), R10
 	MOVQ    R10, CX
 	SHLQ    $0x02, CX
-	VXORPS  Z3, Z3, Z3
-	VXORPS  Z4, Z4, Z4
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
 	SHRQ    $0x03, R10
 
 group:
@@ -22620,533 +21829,191 @@ group:
 	PREFETCHT0      6208(SI)
 	PREFETCHT0      6144(SI)(DX*1)
 	PREFETCHT0      6208(SI)(DX*1)
-	VXORPS          Z5, Z5, Z5
-	VPERMD          (R9), Z2, Z6
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
-	VMOVDQA32       Z5, Z6
-	VXORPS          Z23, Z23, Z23
-	VPERMD          (R9)(CX*2), Z2, Z24
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z24, Z23
-	VMOVDQA32       Z23, Z24
-	VBROADCASTI64X4 66(SI), Z25
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y25, Y26
-	VPSLLD          $0x01, Y25, Y27
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y27, Y26
-	VPSLLD          $0x02, Y25, Y27
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y27, Y26
-	VPSLLD          $0x03, Y25, Y27
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y27, Y26
-	VMOVDQU32       avx512_odd<>+0(SB), Y27
-	VPSRLW          $0x04, Y26, Y28
-	VPANDD          avx512_seven_bytes<>+0(SB), Y28, Y28
-	VPSHUFB         Y28, Y27, Y28
-	VPSHUFB         Y26, Y27, Y27
-	VPTERNLOGD      $0x96, Y27, Y28, Y26
-	VPERMD          Y26, Y0, Y26
-	VMOVDQU32       Y26, (SP)
-	VPSRLD          $0x1b, Z25, Z25
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z26
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z26, Z25
-	MOVL            2(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	MOVL            6(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X9
-	VPUNPCKLDQ      (AX)(R11*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y7, Y7
-	MOVL            34(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X9
-	VPUNPCKLDQ      (AX)(R11*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	MOVL            38(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X9
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X9, X9
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X10
-	VPUNPCKLDQ      (AX)(R11*4), X10, X10
-	VPUNPCKLQDQ     X10, X9, X9
-	VINSERTI32X4    $0x01, X9, Y8, Y8
-	VINSERTI64X4    $0x01, Y8, Z7, Z7
-	MOVL            10(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X9
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X9, X9
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X9, X9
-	MOVL            14(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X10
-	VPUNPCKLDQ      (AX)(R11*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y9, Y9
-	MOVL            42(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X10
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X10, X10
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X10, X10
-	MOVL            46(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X11
-	VPUNPCKLDQ      (AX)(R11*4), X11, X11
-	VPUNPCKLQDQ     X11, X8, X8
-	VINSERTI32X4    $0x01, X8, Y10, Y10
-	VINSERTI64X4    $0x01, Y10, Z9, Z9
-	MOVL            18(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X11, X11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X11, X11
-	MOVL            22(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X10
-	VPUNPCKLDQ      (AX)(R11*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y11, Y11
-	MOVL            50(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X12
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X12, X12
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X12, X12
-	MOVL            54(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X10
-	VPUNPCKLDQ      (AX)(R11*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y12, Y12
-	VINSERTI64X4    $0x01, Y12, Z11, Z11
-	MOVL            26(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X13
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X13, X13
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X13, X13
-	MOVL            30(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X10
-	VPUNPCKLDQ      (AX)(R11*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y13, Y13
-	MOVL            58(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X14
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X14, X14
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X14, X14
-	MOVL            62(SI), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X10
-	VPUNPCKLDQ      (AX)(R11*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y14, Y14
-	VINSERTI64X4    $0x01, Y14, Z13, Z13
-	KMOVQ           (SP), K1
-	VPSUBB          Z7, Z1, K1, Z7
-	KMOVQ           8(SP), K1
-	VPSUBB          Z9, Z1, K1, Z9
-	KMOVQ           16(SP), K1
-	VPSUBB          Z11, Z1, K1, Z11
-	KMOVQ           24(SP), K1
-	VPSUBB          Z13, Z1, K1, Z13
-	VPBROADCASTW    (SI), Y26
-	VCVTPH2PS       Y26, Z26
-	VCVTDQ2PS       Z25, Z25
-	VMULPS          Z26, Z25, Z25
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z25, Z25
-	VPUNPCKHDQ      Z9, Z7, Z26
-	VPUNPCKLDQ      Z9, Z7, Z7
-	VPUNPCKHDQ      Z13, Z11, Z9
-	VPUNPCKLDQ      Z13, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z7, Z13
-	VPUNPCKHQDQ     Z11, Z7, Z7
-	VPUNPCKLQDQ     Z9, Z26, Z11
-	VPUNPCKHQDQ     Z9, Z26, Z26
-	VPDPBUSD        (DI), Z13, Z5
-	VPDPBUSD        64(DI), Z7, Z5
-	VPDPBUSD        128(DI), Z11, Z5
-	VPDPBUSD        192(DI), Z26, Z5
-	VPDPBUSD        (DI)(CX*8), Z13, Z23
-	VPDPBUSD        64(DI)(CX*8), Z7, Z23
-	VPDPBUSD        128(DI)(CX*8), Z11, Z23
-	VPDPBUSD        192(DI)(CX*8), Z26, Z23
-	VBROADCASTI64X4 66(SI)(DX*1), Z26
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y26, Y27
-	VPSLLD          $0x01, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y28, Y27
-	VPSLLD          $0x02, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y28, Y27
-	VPSLLD          $0x03, Y26, Y28
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y28, Y27
-	VMOVDQU32       avx512_odd<>+0(SB), Y28
-	VPSRLW          $0x04, Y27, Y29
-	VPANDD          avx512_seven_bytes<>+0(SB), Y29, Y29
-	VPSHUFB         Y29, Y28, Y29
-	VPSHUFB         Y27, Y28, Y28
-	VPTERNLOGD      $0x96, Y28, Y29, Y27
-	VPERMD          Y27, Y0, Y27
-	VMOVDQU32       Y27, (SP)
-	VPSRLD          $0x1b, Z26, Z26
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
-	MOVL            2(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X15
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X15, X15
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	VPUNPCKLQDQ     X7, X15, X15
-	MOVL            6(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y15, Y15
-	MOVL            34(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X16
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X16, X16
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	VPUNPCKLQDQ     X7, X16, X16
-	MOVL            38(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y16, Y16
-	VINSERTI64X4    $0x01, Y16, Z15, Z15
-	MOVL            10(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X17
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X17, X17
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	VPUNPCKLQDQ     X7, X17, X17
-	MOVL            14(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y17, Y17
-	MOVL            42(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X18
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X18, X18
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	VPUNPCKLQDQ     X7, X18, X18
-	MOVL            46(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y18, Y18
-	VINSERTI64X4    $0x01, Y18, Z17, Z17
-	MOVL            18(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X19
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X19, X19
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	VPUNPCKLQDQ     X7, X19, X19
-	MOVL            22(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y19, Y19
-	MOVL            50(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X20
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X20, X20
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	VPUNPCKLQDQ     X7, X20, X20
-	MOVL            54(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y20, Y20
-	VINSERTI64X4    $0x01, Y20, Z19, Z19
-	MOVL            26(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X21
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X21, X21
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	VPUNPCKLQDQ     X7, X21, X21
-	MOVL            30(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y21, Y21
-	MOVL            58(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X22
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X22, X22
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	VPUNPCKLDQ      (AX)(R11*4), X7, X7
-	VPUNPCKLQDQ     X7, X22, X22
-	MOVL            62(SI)(DX*1), R11
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	MOVBLZX         R11, R12
-	SHRQ            $0x08, R11
-	VMOVD           (AX)(R12*4), X8
-	VPUNPCKLDQ      (AX)(R11*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y22, Y22
-	VINSERTI64X4    $0x01, Y22, Z21, Z21
-	KMOVQ           (SP), K1
-	VPSUBB          Z15, Z1, K1, Z15
-	KMOVQ           8(SP), K1
-	VPSUBB          Z17, Z1, K1, Z17
-	KMOVQ           16(SP), K1
+	VXORPS          Z12, Z12, Z12
+	VPERMD          (R9), Z9, Z13
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z13, Z12
+	VMOVDQA32       Z12, Z13
+	VXORPS          Z15, Z15, Z15
+	VPERMD          (R9)(CX*2), Z9, Z16
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z16, Z15
+	VMOVDQA32       Z15, Z16
+	VBROADCASTI64X4 66(SI), Z17
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y17, Y14
+	VPSLLD          $0x01, Y17, Y18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y18, Y14
+	VPSLLD          $0x02, Y17, Y18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y18, Y14
+	VPSLLD          $0x03, Y17, Y18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y18, Y14
+	VMOVDQU32       avx512_odd<>+0(SB), Y18
+	VPSRLW          $0x04, Y14, Y19
+	VPANDD          avx512_seven_bytes<>+0(SB), Y19, Y19
+	VPSHUFB         Y19, Y18, Y19
+	VPSHUFB         Y14, Y18, Y18
+	VPTERNLOGD      $0x96, Y18, Y19, Y14
+	VPSRLD          $0x1b, Z17, Z17
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z18
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z18, Z17
+	VPERMD          2(SI), Z4, Z18
+	VPSHUFB         Z5, Z18, Z18
+	VPERMD          Z14, Z6, Z20
+	VPUNPCKLBW      Z18, Z18, Z19
+	VPSHUFB         Z7, Z20, Z21
+	VPTESTMW        avx512_bit_64<>+0(SB), Z19, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z19, K2
+	VMOVDQU32       (AX), Z22
+	VPERMT2W        64(AX), Z19, Z22
+	VMOVDQU32       128(AX), Z23
+	VPERMT2W        192(AX), Z19, Z23
+	VPBLENDMW       Z23, Z22, K1, Z22
+	VMOVDQU32       256(AX), Z23
+	VPERMT2W        320(AX), Z19, Z23
+	VMOVDQU32       384(AX), Z24
+	VPERMT2W        448(AX), Z19, Z24
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VPBLENDMW       Z23, Z22, K2, Z22
+	VPSRLW          $0x04, Z22, Z19
+	VPSHUFB         Z22, Z0, Z22
+	VPTESTMB        Z2, Z21, K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPSHUFB         Z19, Z0, Z19
+	VPTESTMB        Z3, Z21, K1
 	VPSUBB          Z19, Z1, K1, Z19
-	KMOVQ           24(SP), K1
-	VPSUBB          Z21, Z1, K1, Z21
-	VPBROADCASTW    (SI)(DX*1), Y27
-	VCVTPH2PS       Y27, Z27
-	VCVTDQ2PS       Z26, Z26
-	VMULPS          Z27, Z26, Z26
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z26, Z26
-	VPUNPCKHDQ      Z17, Z15, Z27
-	VPUNPCKLDQ      Z17, Z15, Z15
-	VPUNPCKHDQ      Z21, Z19, Z17
-	VPUNPCKLDQ      Z21, Z19, Z19
-	VPUNPCKLQDQ     Z19, Z15, Z21
-	VPUNPCKHQDQ     Z19, Z15, Z15
-	VPUNPCKLQDQ     Z17, Z27, Z19
-	VPUNPCKHQDQ     Z17, Z27, Z27
-	VPDPBUSD        (DI), Z21, Z6
-	VPDPBUSD        64(DI), Z15, Z6
-	VPDPBUSD        128(DI), Z19, Z6
-	VPDPBUSD        192(DI), Z27, Z6
-	VPDPBUSD        (DI)(CX*8), Z21, Z24
-	VPDPBUSD        64(DI)(CX*8), Z15, Z24
-	VPDPBUSD        128(DI)(CX*8), Z19, Z24
-	VPDPBUSD        192(DI)(CX*8), Z27, Z24
-	VSHUFF64X2      $0x44, Z26, Z25, Z25
-	VBROADCASTF64X4 (R8), Z26
-	VSHUFI32X4      $0x88, Z6, Z5, Z27
-	VSHUFI32X4      $0xdd, Z6, Z5, Z5
-	VMULPS          Z26, Z25, Z26
-	VPADDD          Z5, Z27, Z27
-	VCVTDQ2PS       Z27, Z27
-	VFMADD231PS     Z26, Z27, Z3
-	VBROADCASTF64X4 (R8)(CX*1), Z5
-	VSHUFI32X4      $0x88, Z24, Z23, Z6
-	VSHUFI32X4      $0xdd, Z24, Z23, Z23
-	VMULPS          Z5, Z25, Z5
-	VPADDD          Z23, Z6, Z6
-	VCVTDQ2PS       Z6, Z6
-	VFMADD231PS     Z5, Z6, Z4
+	VPUNPCKLWD      Z19, Z22, Z21
+	VPUNPCKHWD      Z19, Z22, Z22
+	VPUNPCKHBW      Z18, Z18, Z19
+	VPSHUFB         Z8, Z20, Z20
+	VPTESTMW        avx512_bit_64<>+0(SB), Z19, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z19, K2
+	VMOVDQU32       (AX), Z18
+	VPERMT2W        64(AX), Z19, Z18
+	VMOVDQU32       128(AX), Z23
+	VPERMT2W        192(AX), Z19, Z23
+	VPBLENDMW       Z23, Z18, K1, Z18
+	VMOVDQU32       256(AX), Z23
+	VPERMT2W        320(AX), Z19, Z23
+	VMOVDQU32       384(AX), Z24
+	VPERMT2W        448(AX), Z19, Z24
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VPBLENDMW       Z23, Z18, K2, Z18
+	VPSRLW          $0x04, Z18, Z19
+	VPSHUFB         Z18, Z0, Z18
+	VPTESTMB        Z2, Z20, K1
+	VPSUBB          Z18, Z1, K1, Z18
+	VPSHUFB         Z19, Z0, Z19
+	VPTESTMB        Z3, Z20, K1
+	VPSUBB          Z19, Z1, K1, Z19
+	VPUNPCKLWD      Z19, Z18, Z20
+	VPUNPCKHWD      Z19, Z18, Z18
+	VPBROADCASTW    (SI), Y19
+	VCVTPH2PS       Y19, Z19
+	VCVTDQ2PS       Z17, Z17
+	VMULPS          Z19, Z17, Z17
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z17, Z17
+	VPDPBUSD        (DI), Z21, Z12
+	VPDPBUSD        64(DI), Z22, Z12
+	VPDPBUSD        128(DI), Z20, Z12
+	VPDPBUSD        192(DI), Z18, Z12
+	VPDPBUSD        (DI)(CX*8), Z21, Z15
+	VPDPBUSD        64(DI)(CX*8), Z22, Z15
+	VPDPBUSD        128(DI)(CX*8), Z20, Z15
+	VPDPBUSD        192(DI)(CX*8), Z18, Z15
+	VBROADCASTI64X4 66(SI)(DX*1), Z18
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y18, Y14
+	VPSLLD          $0x01, Y18, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y19, Y14
+	VPSLLD          $0x02, Y18, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y19, Y14
+	VPSLLD          $0x03, Y18, Y19
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y19, Y14
+	VMOVDQU32       avx512_odd<>+0(SB), Y19
+	VPSRLW          $0x04, Y14, Y20
+	VPANDD          avx512_seven_bytes<>+0(SB), Y20, Y20
+	VPSHUFB         Y20, Y19, Y20
+	VPSHUFB         Y14, Y19, Y19
+	VPTERNLOGD      $0x96, Y19, Y20, Y14
+	VPSRLD          $0x1b, Z18, Z18
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z19
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z19, Z18
+	VPERMD          2(SI)(DX*1), Z4, Z19
+	VPSHUFB         Z5, Z19, Z19
+	VPERMD          Z14, Z6, Z21
+	VPUNPCKLBW      Z19, Z19, Z20
+	VPSHUFB         Z7, Z21, Z22
+	VPTESTMW        avx512_bit_64<>+0(SB), Z20, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z20, K2
+	VMOVDQU32       (AX), Z23
+	VPERMT2W        64(AX), Z20, Z23
+	VMOVDQU32       128(AX), Z24
+	VPERMT2W        192(AX), Z20, Z24
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VMOVDQU32       256(AX), Z24
+	VPERMT2W        320(AX), Z20, Z24
+	VMOVDQU32       384(AX), Z25
+	VPERMT2W        448(AX), Z20, Z25
+	VPBLENDMW       Z25, Z24, K1, Z24
+	VPBLENDMW       Z24, Z23, K2, Z23
+	VPSRLW          $0x04, Z23, Z20
+	VPSHUFB         Z23, Z0, Z23
+	VPTESTMB        Z2, Z22, K1
+	VPSUBB          Z23, Z1, K1, Z23
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z3, Z22, K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPUNPCKLWD      Z20, Z23, Z22
+	VPUNPCKHWD      Z20, Z23, Z23
+	VPUNPCKHBW      Z19, Z19, Z20
+	VPSHUFB         Z8, Z21, Z21
+	VPTESTMW        avx512_bit_64<>+0(SB), Z20, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z20, K2
+	VMOVDQU32       (AX), Z19
+	VPERMT2W        64(AX), Z20, Z19
+	VMOVDQU32       128(AX), Z24
+	VPERMT2W        192(AX), Z20, Z24
+	VPBLENDMW       Z24, Z19, K1, Z19
+	VMOVDQU32       256(AX), Z24
+	VPERMT2W        320(AX), Z20, Z24
+	VMOVDQU32       384(AX), Z25
+	VPERMT2W        448(AX), Z20, Z25
+	VPBLENDMW       Z25, Z24, K1, Z24
+	VPBLENDMW       Z24, Z19, K2, Z19
+	VPSRLW          $0x04, Z19, Z20
+	VPSHUFB         Z19, Z0, Z19
+	VPTESTMB        Z2, Z21, K1
+	VPSUBB          Z19, Z1, K1, Z19
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z3, Z21, K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPUNPCKLWD      Z20, Z19, Z21
+	VPUNPCKHWD      Z20, Z19, Z19
+	VPBROADCASTW    (SI)(DX*1), Y20
+	VCVTPH2PS       Y20, Z20
+	VCVTDQ2PS       Z18, Z18
+	VMULPS          Z20, Z18, Z18
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z18, Z18
+	VPDPBUSD        (DI), Z22, Z13
+	VPDPBUSD        64(DI), Z23, Z13
+	VPDPBUSD        128(DI), Z21, Z13
+	VPDPBUSD        192(DI), Z19, Z13
+	VPDPBUSD        (DI)(CX*8), Z22, Z16
+	VPDPBUSD        64(DI)(CX*8), Z23, Z16
+	VPDPBUSD        128(DI)(CX*8), Z21, Z16
+	VPDPBUSD        192(DI)(CX*8), Z19, Z16
+	VSHUFF64X2      $0x44, Z18, Z17, Z17
+	VBROADCASTF64X4 (R8), Z18
+	VSHUFI32X4      $0x88, Z13, Z12, Z19
+	VSHUFI32X4      $0xdd, Z13, Z12, Z12
+	VMULPS          Z18, Z17, Z18
+	VPADDD          Z12, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VFMADD231PS     Z18, Z19, Z10
+	VBROADCASTF64X4 (R8)(CX*1), Z12
+	VSHUFI32X4      $0x88, Z16, Z15, Z13
+	VSHUFI32X4      $0xdd, Z16, Z15, Z15
+	VMULPS          Z12, Z17, Z12
+	VPADDD          Z15, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z12, Z13, Z11
 	ADDQ            $+98, SI
 	ADDQ            $+256, DI
 	ADDQ            $+32, R8
@@ -23154,48 +22021,48 @@ group:
 	DECQ            R10
 	JNZ             group
 	MOVQ            y+64(FP), CX
-	VXORPS          Z6, Z6, Z6
-	VSHUFF32X4      $0xf5, Z3, Z3, Z5
-	VADDPS          Z3, Z6, Z6
-	VPERMILPS       $0x55, Z3, Z23
-	VADDPS          Z23, Z6, Z6
-	VPERMILPS       $0xaa, Z3, Z23
-	VADDPS          Z23, Z6, Z6
-	VPERMILPS       $0xff, Z3, Z3
-	VADDPS          Z3, Z6, Z6
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0x55, Z5, Z3
-	VADDPS          Z3, Z6, Z6
-	VPERMILPS       $0xaa, Z5, Z3
-	VADDPS          Z3, Z6, Z6
-	VPERMILPS       $0xff, Z5, Z3
-	VADDPS          Z3, Z6, Z6
-	VXORPS          Z5, Z5, Z5
-	VSHUFF32X4      $0xf5, Z4, Z4, Z3
-	VADDPS          Z4, Z5, Z5
-	VPERMILPS       $0x55, Z4, Z23
-	VADDPS          Z23, Z5, Z5
-	VPERMILPS       $0xaa, Z4, Z23
-	VADDPS          Z23, Z5, Z5
-	VPERMILPS       $0xff, Z4, Z4
-	VADDPS          Z4, Z5, Z5
-	VADDPS          Z3, Z5, Z5
-	VPERMILPS       $0x55, Z3, Z4
-	VADDPS          Z4, Z5, Z5
-	VPERMILPS       $0xaa, Z3, Z4
-	VADDPS          Z4, Z5, Z5
-	VPERMILPS       $0xff, Z3, Z3
-	VADDPS          Z3, Z5, Z5
+	VXORPS          Z13, Z13, Z13
+	VSHUFF32X4      $0xf5, Z10, Z10, Z12
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0x55, Z10, Z15
+	VADDPS          Z15, Z13, Z13
+	VPERMILPS       $0xaa, Z10, Z15
+	VADDPS          Z15, Z13, Z13
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z13, Z13
+	VADDPS          Z12, Z13, Z13
+	VPERMILPS       $0x55, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xaa, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xff, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z11, Z11, Z10
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z11
+	VADDPS          Z11, Z12, Z12
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
 	MOVQ            ldy+72(FP), SI
-	VMOVSS          X6, (CX)
-	VMOVSS          X5, (CX)(SI*4)
+	VMOVSS          X13, (CX)
+	VMOVSS          X12, (CX)(SI*4)
 	CMPQ            rows+16(FP), $0x01
 	JEQ             done
 	LEAQ            (CX)(BX*4), CX
-	VEXTRACTF32X4   $0x02, Z6, X3
-	VMOVSS          X3, (CX)
-	VEXTRACTF32X4   $0x02, Z5, X3
-	VMOVSS          X3, (CX)(SI*4)
+	VEXTRACTF32X4   $0x02, Z13, X10
+	VMOVSS          X10, (CX)
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (CX)(SI*4)
 	ADDQ            $0x04, y+64(FP)
 	MOVQ            stride+8(FP), CX
 	ADDQ            CX, w+0(FP)
@@ -23208,262 +22075,114 @@ done:
 
 // func avx512UnpackIQ3_XXS(nb int, w *byte, q *byte, scale *float32, off *float32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
-TEXT ·avx512UnpackIQ3_XXS(SB), NOSPLIT, $32-40
-	MOVQ         nb+0(FP), AX
-	MOVQ         w+8(FP), CX
-	MOVQ         q+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	SHRQ         $0x03, AX
-	LEAQ         ·gridIQ3_XXS+0(SB), SI
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
+TEXT ·avx512UnpackIQ3_XXS(SB), NOSPLIT, $0-40
+	MOVQ            nb+0(FP), AX
+	MOVQ            w+8(FP), CX
+	MOVQ            q+16(FP), DX
+	MOVQ            scale+24(FP), BX
+	SHRQ            $0x03, AX
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ3_XXS+0(SB), SI
+	VBROADCASTI32X4 avx512_levels_IQ3_XXS<>+0(SB), Z0
+	VMOVDQU32       avx512_signs_0<>+0(SB), Z2
+	VMOVDQU32       avx512_signs_1<>+0(SB), Z3
+	VMOVDQU32       avx512_four_order<>+0(SB), Z4
+	VMOVDQU32       avx512_four_transpose<>+0(SB), Z5
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z6
+	VMOVDQU32       avx512_four_signs_0<>+0(SB), Z7
+	VMOVDQU32       avx512_four_signs_1<>+0(SB), Z8
 
 block:
-	VBROADCASTI64X4 66(CX), Z2
-	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y2, Y3
-	VPSLLD          $0x01, Y2, Y4
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y4, Y3
-	VPSLLD          $0x02, Y2, Y4
-	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y4, Y3
-	VPSLLD          $0x03, Y2, Y4
-	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y4, Y3
-	VMOVDQU32       avx512_odd<>+0(SB), Y4
-	VPSRLW          $0x04, Y3, Y13
-	VPANDD          avx512_seven_bytes<>+0(SB), Y13, Y13
-	VPSHUFB         Y13, Y4, Y13
-	VPSHUFB         Y3, Y4, Y4
-	VPTERNLOGD      $0x96, Y4, Y13, Y3
-	VPERMD          Y3, Y0, Y3
-	VMOVDQU32       Y3, (SP)
-	VPSRLD          $0x1b, Z2, Z2
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z3
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z3, Z2
-	MOVL            2(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X5
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X5, X5
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	VPUNPCKLDQ      (SI)(DI*4), X3, X3
-	VPUNPCKLQDQ     X3, X5, X5
-	MOVL            6(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X3, X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X4
-	VPUNPCKLDQ      (SI)(DI*4), X4, X4
-	VPUNPCKLQDQ     X4, X3, X3
-	VINSERTI32X4    $0x01, X3, Y5, Y5
-	MOVL            34(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X6
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X6, X6
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	VPUNPCKLDQ      (SI)(DI*4), X3, X3
-	VPUNPCKLQDQ     X3, X6, X6
-	MOVL            38(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X3, X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X4
-	VPUNPCKLDQ      (SI)(DI*4), X4, X4
-	VPUNPCKLQDQ     X4, X3, X3
-	VINSERTI32X4    $0x01, X3, Y6, Y6
-	VINSERTI64X4    $0x01, Y6, Z5, Z5
-	MOVL            10(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X7
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X7, X7
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	VPUNPCKLDQ      (SI)(DI*4), X3, X3
-	VPUNPCKLQDQ     X3, X7, X7
-	MOVL            14(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X3, X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X4
-	VPUNPCKLDQ      (SI)(DI*4), X4, X4
-	VPUNPCKLQDQ     X4, X3, X3
-	VINSERTI32X4    $0x01, X3, Y7, Y7
-	MOVL            42(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X8
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X8, X8
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	VPUNPCKLDQ      (SI)(DI*4), X3, X3
-	VPUNPCKLQDQ     X3, X8, X8
-	MOVL            46(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X3, X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X4
-	VPUNPCKLDQ      (SI)(DI*4), X4, X4
-	VPUNPCKLQDQ     X4, X3, X3
-	VINSERTI32X4    $0x01, X3, Y8, Y8
-	VINSERTI64X4    $0x01, Y8, Z7, Z7
-	MOVL            18(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X9
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X9, X9
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	VPUNPCKLDQ      (SI)(DI*4), X3, X3
-	VPUNPCKLQDQ     X3, X9, X9
-	MOVL            22(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X3, X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X4
-	VPUNPCKLDQ      (SI)(DI*4), X4, X4
-	VPUNPCKLQDQ     X4, X3, X3
-	VINSERTI32X4    $0x01, X3, Y9, Y9
-	MOVL            50(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X10
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X10, X10
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	VPUNPCKLDQ      (SI)(DI*4), X3, X3
-	VPUNPCKLQDQ     X3, X10, X10
-	MOVL            54(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X3, X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X4
-	VPUNPCKLDQ      (SI)(DI*4), X4, X4
-	VPUNPCKLQDQ     X4, X3, X3
-	VINSERTI32X4    $0x01, X3, Y10, Y10
-	VINSERTI64X4    $0x01, Y10, Z9, Z9
-	MOVL            26(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X11
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X11, X11
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	VPUNPCKLDQ      (SI)(DI*4), X3, X3
-	VPUNPCKLQDQ     X3, X11, X11
-	MOVL            30(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X3, X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X4
-	VPUNPCKLDQ      (SI)(DI*4), X4, X4
-	VPUNPCKLQDQ     X4, X3, X3
-	VINSERTI32X4    $0x01, X3, Y11, Y11
-	MOVL            58(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X12
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X12, X12
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	VPUNPCKLDQ      (SI)(DI*4), X3, X3
-	VPUNPCKLQDQ     X3, X12, X12
-	MOVL            62(CX), DI
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VPUNPCKLDQ      (SI)(R8*4), X3, X3
-	MOVBLZX         DI, R8
-	SHRQ            $0x08, DI
-	VMOVD           (SI)(R8*4), X4
-	VPUNPCKLDQ      (SI)(DI*4), X4, X4
-	VPUNPCKLQDQ     X4, X3, X3
-	VINSERTI32X4    $0x01, X3, Y12, Y12
-	VINSERTI64X4    $0x01, Y12, Z11, Z11
-	KMOVQ           (SP), K1
-	VPSUBB          Z5, Z1, K1, Z5
-	KMOVQ           8(SP), K1
-	VPSUBB          Z7, Z1, K1, Z7
-	KMOVQ           16(SP), K1
-	VPSUBB          Z9, Z1, K1, Z9
-	KMOVQ           24(SP), K1
+	VBROADCASTI64X4 66(CX), Z9
+	VPANDD.BCST     avx512_splat_0000007f<>+0(SB), Y9, Y10
+	VPSLLD          $0x01, Y9, Y11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00007f00<>+0(SB), Y11, Y10
+	VPSLLD          $0x02, Y9, Y11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_007f0000<>+0(SB), Y11, Y10
+	VPSLLD          $0x03, Y9, Y11
+	VPTERNLOGD.BCST $0xf8, avx512_splat_7f000000<>+0(SB), Y11, Y10
+	VMOVDQU32       avx512_odd<>+0(SB), Y11
+	VPSRLW          $0x04, Y10, Y12
+	VPANDD          avx512_seven_bytes<>+0(SB), Y12, Y12
+	VPSHUFB         Y12, Y11, Y12
+	VPSHUFB         Y10, Y11, Y11
+	VPTERNLOGD      $0x96, Y11, Y12, Y10
+	VPSRLD          $0x1b, Z9, Z9
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z11
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z11, Z9
+	VPERMD          2(CX), Z4, Z11
+	VPSHUFB         Z5, Z11, Z11
+	VPERMD          Z10, Z6, Z13
+	VPUNPCKLBW      Z11, Z11, Z12
+	VPSHUFB         Z7, Z13, Z14
+	VPTESTMW        avx512_bit_64<>+0(SB), Z12, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z12, K2
+	VMOVDQU32       (SI), Z15
+	VPERMT2W        64(SI), Z12, Z15
+	VMOVDQU32       128(SI), Z16
+	VPERMT2W        192(SI), Z12, Z16
+	VPBLENDMW       Z16, Z15, K1, Z15
+	VMOVDQU32       256(SI), Z16
+	VPERMT2W        320(SI), Z12, Z16
+	VMOVDQU32       384(SI), Z17
+	VPERMT2W        448(SI), Z12, Z17
+	VPBLENDMW       Z17, Z16, K1, Z16
+	VPBLENDMW       Z16, Z15, K2, Z15
+	VPSRLW          $0x04, Z15, Z12
+	VPSHUFB         Z15, Z0, Z15
+	VPTESTMB        Z2, Z14, K1
+	VPSUBB          Z15, Z1, K1, Z15
+	VPSHUFB         Z12, Z0, Z12
+	VPTESTMB        Z3, Z14, K1
+	VPSUBB          Z12, Z1, K1, Z12
+	VPUNPCKLWD      Z12, Z15, Z14
+	VPUNPCKHWD      Z12, Z15, Z15
+	VPUNPCKHBW      Z11, Z11, Z12
+	VPSHUFB         Z8, Z13, Z13
+	VPTESTMW        avx512_bit_64<>+0(SB), Z12, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z12, K2
+	VMOVDQU32       (SI), Z11
+	VPERMT2W        64(SI), Z12, Z11
+	VMOVDQU32       128(SI), Z16
+	VPERMT2W        192(SI), Z12, Z16
+	VPBLENDMW       Z16, Z11, K1, Z11
+	VMOVDQU32       256(SI), Z16
+	VPERMT2W        320(SI), Z12, Z16
+	VMOVDQU32       384(SI), Z17
+	VPERMT2W        448(SI), Z12, Z17
+	VPBLENDMW       Z17, Z16, K1, Z16
+	VPBLENDMW       Z16, Z11, K2, Z11
+	VPSRLW          $0x04, Z11, Z12
+	VPSHUFB         Z11, Z0, Z11
+	VPTESTMB        Z2, Z13, K1
 	VPSUBB          Z11, Z1, K1, Z11
-	VPBROADCASTW    (CX), Y3
-	VCVTPH2PS       Y3, Z3
-	VCVTDQ2PS       Z2, Z2
-	VMULPS          Z3, Z2, Z2
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z2, Z2
-	VMOVDQU32       Y5, (DX)
-	VEXTRACTI64X4   $0x01, Z5, 128(DX)
-	VMOVDQU32       Y7, 32(DX)
-	VEXTRACTI64X4   $0x01, Z7, 160(DX)
-	VMOVDQU32       Y9, 64(DX)
-	VEXTRACTI64X4   $0x01, Z9, 192(DX)
-	VMOVDQU32       Y11, 96(DX)
-	VEXTRACTI64X4   $0x01, Z11, 224(DX)
-	VMOVUPS         Y2, (BX)
+	VPSHUFB         Z12, Z0, Z12
+	VPTESTMB        Z3, Z13, K1
+	VPSUBB          Z12, Z1, K1, Z12
+	VPUNPCKLWD      Z12, Z11, Z13
+	VPUNPCKHWD      Z12, Z11, Z11
+	VPBROADCASTW    (CX), Y12
+	VCVTPH2PS       Y12, Z12
+	VCVTDQ2PS       Z9, Z9
+	VMULPS          Z12, Z9, Z9
+	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z9, Z9
+	VPUNPCKHDQ      Z15, Z14, Z12
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKHDQ      Z11, Z13, Z15
+	VPUNPCKLDQ      Z11, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z14, Z11
+	VPUNPCKHQDQ     Z13, Z14, Z14
+	VPUNPCKLQDQ     Z15, Z12, Z13
+	VPUNPCKHQDQ     Z15, Z12, Z12
+	VMOVDQU32       Y11, (DX)
+	VEXTRACTI64X4   $0x01, Z11, 128(DX)
+	VMOVDQU32       Y14, 32(DX)
+	VEXTRACTI64X4   $0x01, Z14, 160(DX)
+	VMOVDQU32       Y13, 64(DX)
+	VEXTRACTI64X4   $0x01, Z13, 192(DX)
+	VMOVDQU32       Y12, 96(DX)
+	VEXTRACTI64X4   $0x01, Z12, 224(DX)
+	VMOVUPS         Y9, (BX)
 	ADDQ            $+98, CX
 	ADDQ            $+256, DX
 	ADDQ            $+32, BX
@@ -23473,704 +22192,286 @@ block:
 	RET
 
 // func avx512DotIQ3_S(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
-TEXT ·avx512DotIQ3_S(SB), NOSPLIT, $32-72
-	LEAQ         ·gridIQ3_S+0(SB), AX
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	MOVQ         $0x00ff00ff00ff00ff, CX
-	MOVQ         $0x0100010001000100, DX
-	VMOVDQU32    avx512_nibble_scales<>+0(SB), Z2
-	VMOVDQU32    avx512_halves<>+0(SB), Z3
-	MOVQ         rows+16(FP), SI
-	INCQ         SI
-	SHRQ         $0x01, SI
-	MOVQ         SI, BX
-	IMULQ        stride+8(FP), BX
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ3_S(SB), NOSPLIT, $0-72
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ3_S+0(SB), AX
+	VBROADCASTI32X4 avx512_levels_IQ3_S<>+0(SB), Z0
+	VMOVDQU32       avx512_signs_0<>+0(SB), Z2
+	VMOVDQU32       avx512_signs_1<>+0(SB), Z3
+	VMOVDQU32       avx512_four_order<>+0(SB), Z4
+	VMOVDQU32       avx512_four_transpose<>+0(SB), Z5
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z6
+	VMOVDQU32       avx512_four_signs_0<>+0(SB), Z7
+	VMOVDQU32       avx512_four_signs_1<>+0(SB), Z8
+	VMOVDQU32       avx512_halves<>+0(SB), Z9
+	MOVQ            rows+16(FP), DX
+	INCQ            DX
+	SHRQ            $0x01, DX
+	MOVQ            DX, CX
+	IMULQ           stride+8(FP), CX
 
 row:
-	MOVQ    w+0(FP), DI
-	MOVQ    q+32(FP), R8
-	MOVQ    scale+40(FP), R9
-	MOVQ    half+56(FP), R10
-	XORQ    R11, R11
+	MOVQ    w+0(FP), BX
+	MOVQ    q+32(FP), SI
+	MOVQ    scale+40(FP), DI
+	MOVQ    half+56(FP), R8
+	XORQ    R9, R9
 	CMPQ    rows+16(FP), $0x01
-	CMOVQEQ R11, BX
-	MOVQ    nb+24(FP), R11
-	VXORPS  Z4, Z4, Z4
-	SHRQ    $0x03, R11
+	CMOVQEQ R9, CX
+	MOVQ    nb+24(FP), R9
+	VXORPS  Z10, Z10, Z10
+	SHRQ    $0x03, R9
 
 group:
-	PREFETCHT0      6144(DI)
-	PREFETCHT0      6208(DI)
-	PREFETCHT0      6144(DI)(BX*1)
-	PREFETCHT0      6208(DI)(BX*1)
-	VXORPS          Z5, Z5, Z5
-	VPERMD          (R10), Z3, Z6
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z6, Z5
-	VMOVDQA32       Z5, Z6
-	VMOVDQU32       (R8), Z23
-	VMOVDQU32       64(R8), Z24
-	VMOVDQU32       128(R8), Z25
-	VMOVDQU32       192(R8), Z26
-	VPERMD          74(DI), Y0, Y27
-	VMOVDQU32       Y27, (SP)
-	MOVL            2(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         66(DI), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	MOVL            6(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         66(DI), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X9
-	VPUNPCKLDQ      (AX)(R12*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y7, Y7
-	MOVL            34(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         70(DI), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X9
-	VPUNPCKLDQ      (AX)(R12*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	MOVL            38(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         70(DI), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X9
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X10
-	VPUNPCKLDQ      (AX)(R12*4), X10, X10
-	VPUNPCKLQDQ     X10, X9, X9
-	VINSERTI32X4    $0x01, X9, Y8, Y8
-	VINSERTI64X4    $0x01, Y8, Z7, Z7
-	MOVL            10(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         67(DI), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X9
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X9, X9
-	MOVL            14(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         67(DI), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X10
-	VPUNPCKLDQ      (AX)(R12*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y9, Y9
-	MOVL            42(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         71(DI), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X10
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X10, X10
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X10, X10
-	MOVL            46(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         71(DI), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X11
-	VPUNPCKLDQ      (AX)(R12*4), X11, X11
-	VPUNPCKLQDQ     X11, X8, X8
-	VINSERTI32X4    $0x01, X8, Y10, Y10
-	VINSERTI64X4    $0x01, Y10, Z9, Z9
-	MOVL            18(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         68(DI), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X11
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X11, X11
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X11, X11
-	MOVL            22(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         68(DI), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X10
-	VPUNPCKLDQ      (AX)(R12*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y11, Y11
-	MOVL            50(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         72(DI), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X12, X12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X12, X12
-	MOVL            54(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         72(DI), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X10
-	VPUNPCKLDQ      (AX)(R12*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y12, Y12
-	VINSERTI64X4    $0x01, Y12, Z11, Z11
-	MOVL            26(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         69(DI), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X13
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X13, X13
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X13, X13
-	MOVL            30(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         69(DI), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X10
-	VPUNPCKLDQ      (AX)(R12*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y13, Y13
-	MOVL            58(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         73(DI), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X14
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X14, X14
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X14, X14
-	MOVL            62(DI), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         73(DI), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X10
-	VPUNPCKLDQ      (AX)(R12*4), X10, X10
-	VPUNPCKLQDQ     X10, X8, X8
-	VINSERTI32X4    $0x01, X8, Y14, Y14
-	VINSERTI64X4    $0x01, Y14, Z13, Z13
-	KMOVQ           (SP), K1
-	VPSUBB          Z7, Z1, K1, Z7
-	KMOVQ           8(SP), K1
-	VPSUBB          Z9, Z1, K1, Z9
-	KMOVQ           16(SP), K1
-	VPSUBB          Z11, Z1, K1, Z11
-	KMOVQ           24(SP), K1
-	VPSUBB          Z13, Z1, K1, Z13
-	VPBROADCASTD    106(DI), Z27
-	VPRORVD         Z2, Z27, Z27
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
-	VPBROADCASTW    (DI), Y28
-	VCVTPH2PS       Y28, Z28
-	VCVTDQ2PS       Z27, Z27
-	VMULPS          Z28, Z27, Z27
-	VPUNPCKHDQ      Z9, Z7, Z28
-	VPUNPCKLDQ      Z9, Z7, Z7
-	VPUNPCKHDQ      Z13, Z11, Z9
-	VPUNPCKLDQ      Z13, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z7, Z13
-	VPUNPCKHQDQ     Z11, Z7, Z7
-	VPUNPCKLQDQ     Z9, Z28, Z11
-	VPUNPCKHQDQ     Z9, Z28, Z28
-	VPDPBUSD        Z23, Z13, Z5
-	VPDPBUSD        Z24, Z7, Z5
-	VPDPBUSD        Z25, Z11, Z5
-	VPDPBUSD        Z26, Z28, Z5
-	VPERMD          74(DI)(BX*1), Y0, Y28
-	VMOVDQU32       Y28, (SP)
-	MOVL            2(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         66(DI)(BX*1), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X15
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X15, X15
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	VPUNPCKLQDQ     X7, X15, X15
-	MOVL            6(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         66(DI)(BX*1), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y15, Y15
-	MOVL            34(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         70(DI)(BX*1), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X16
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X16, X16
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	VPUNPCKLQDQ     X7, X16, X16
-	MOVL            38(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         70(DI)(BX*1), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y16, Y16
-	VINSERTI64X4    $0x01, Y16, Z15, Z15
-	MOVL            10(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         67(DI)(BX*1), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X17
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X17, X17
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	VPUNPCKLQDQ     X7, X17, X17
-	MOVL            14(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         67(DI)(BX*1), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y17, Y17
-	MOVL            42(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         71(DI)(BX*1), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X18
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X18, X18
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	VPUNPCKLQDQ     X7, X18, X18
-	MOVL            46(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         71(DI)(BX*1), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y18, Y18
-	VINSERTI64X4    $0x01, Y18, Z17, Z17
-	MOVL            18(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         68(DI)(BX*1), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X19
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X19, X19
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	VPUNPCKLQDQ     X7, X19, X19
-	MOVL            22(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         68(DI)(BX*1), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y19, Y19
-	MOVL            50(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         72(DI)(BX*1), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X20
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X20, X20
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	VPUNPCKLQDQ     X7, X20, X20
-	MOVL            54(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         72(DI)(BX*1), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y20, Y20
-	VINSERTI64X4    $0x01, Y20, Z19, Z19
-	MOVL            26(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         69(DI)(BX*1), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X21
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X21, X21
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	VPUNPCKLQDQ     X7, X21, X21
-	MOVL            30(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         69(DI)(BX*1), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y21, Y21
-	MOVL            58(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         73(DI)(BX*1), R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X22
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X22, X22
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	VPUNPCKLDQ      (AX)(R12*4), X7, X7
-	VPUNPCKLQDQ     X7, X22, X22
-	MOVL            62(DI)(BX*1), R12
-	PDEPQ           CX, R12, R12
-	MOVBLZX         73(DI)(BX*1), R13
-	SHRL            $0x04, R13
-	PDEPQ           DX, R13, R13
-	ORQ             R13, R12
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VPUNPCKLDQ      (AX)(R13*4), X7, X7
-	MOVWLZX         R12, R13
-	SHRQ            $0x10, R12
-	VMOVD           (AX)(R13*4), X8
-	VPUNPCKLDQ      (AX)(R12*4), X8, X8
-	VPUNPCKLQDQ     X8, X7, X7
-	VINSERTI32X4    $0x01, X7, Y22, Y22
-	VINSERTI64X4    $0x01, Y22, Z21, Z21
-	KMOVQ           (SP), K1
-	VPSUBB          Z15, Z1, K1, Z15
-	KMOVQ           8(SP), K1
-	VPSUBB          Z17, Z1, K1, Z17
-	KMOVQ           16(SP), K1
+	PREFETCHT0      6144(BX)
+	PREFETCHT0      6208(BX)
+	PREFETCHT0      6144(BX)(CX*1)
+	PREFETCHT0      6208(BX)(CX*1)
+	VXORPS          Z11, Z11, Z11
+	VPERMD          (R8), Z9, Z12
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z12, Z11
+	VMOVDQA32       Z11, Z12
+	KMOVQ           66(BX), K1
+	VPMOVM2B        K1, Z14
+	VMOVDQU32       74(BX), Y13
+	VPERMD          2(BX), Z4, Z15
+	VPSHUFB         Z5, Z15, Z15
+	VPERMD          Z14, Z4, Z14
+	VPSHUFB         Z5, Z14, Z14
+	VPERMD          Z13, Z6, Z17
+	VPUNPCKLBW      Z14, Z15, Z16
+	VPSHUFB         Z7, Z17, Z18
+	VPTESTMW        avx512_bit_64<>+0(SB), Z16, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z16, K2
+	VMOVDQU32       (AX), Z19
+	VPERMT2W        64(AX), Z16, Z19
+	VMOVDQU32       128(AX), Z20
+	VPERMT2W        192(AX), Z16, Z20
+	VPBLENDMW       Z20, Z19, K1, Z19
+	KMOVQ           66(BX)(CX*1), K3
+	VPMOVM2B        K3, Z20
+	VMOVDQU32       74(BX)(CX*1), Y13
+	VPERMD          2(BX)(CX*1), Z4, Z21
+	VPSHUFB         Z5, Z21, Z21
+	VPERMD          Z20, Z4, Z20
+	VPSHUFB         Z5, Z20, Z20
+	VPERMD          Z13, Z6, Z23
+	VPUNPCKLBW      Z20, Z21, Z22
+	VPSHUFB         Z7, Z23, Z24
+	VPTESTMW        avx512_bit_64<>+0(SB), Z22, K3
+	VPTESTMW        avx512_bit_128<>+0(SB), Z22, K4
+	VMOVDQU32       (AX), Z25
+	VPERMT2W        64(AX), Z22, Z25
+	VMOVDQU32       128(AX), Z26
+	VPERMT2W        192(AX), Z22, Z26
+	VPBLENDMW       Z26, Z25, K3, Z25
+	VMOVDQU32       256(AX), Z26
+	VPERMT2W        320(AX), Z16, Z26
+	VMOVDQU32       384(AX), Z27
+	VPERMT2W        448(AX), Z16, Z27
+	VPBLENDMW       Z27, Z26, K1, Z26
+	VMOVDQU32       256(AX), Z27
+	VPERMT2W        320(AX), Z22, Z27
+	VMOVDQU32       384(AX), Z28
+	VPERMT2W        448(AX), Z22, Z28
+	VPBLENDMW       Z28, Z27, K3, Z27
+	VPBLENDMW       Z26, Z19, K2, Z19
+	VPBLENDMW       Z27, Z25, K4, Z25
+	VMOVDQU32       512(AX), Z26
+	VPERMT2W        576(AX), Z16, Z26
+	VMOVDQU32       640(AX), Z27
+	VPERMT2W        704(AX), Z16, Z27
+	VPBLENDMW       Z27, Z26, K1, Z26
+	VMOVDQU32       512(AX), Z27
+	VPERMT2W        576(AX), Z22, Z27
+	VMOVDQU32       640(AX), Z28
+	VPERMT2W        704(AX), Z22, Z28
+	VPBLENDMW       Z28, Z27, K3, Z27
+	VMOVDQU32       768(AX), Z28
+	VPERMT2W        832(AX), Z16, Z28
+	VMOVDQU32       896(AX), Z29
+	VPERMT2W        960(AX), Z16, Z29
+	VPBLENDMW       Z29, Z28, K1, Z28
+	VMOVDQU32       768(AX), Z29
+	VPERMT2W        832(AX), Z22, Z29
+	VMOVDQU32       896(AX), Z30
+	VPERMT2W        960(AX), Z22, Z30
+	VPBLENDMW       Z30, Z29, K3, Z29
+	VPBLENDMW       Z28, Z26, K2, Z26
+	VPBLENDMW       Z29, Z27, K4, Z27
+	VPTESTMW        avx512_bit_256<>+0(SB), Z16, K1
+	VPBLENDMW       Z26, Z19, K1, Z19
+	VPTESTMW        avx512_bit_256<>+0(SB), Z22, K1
+	VPBLENDMW       Z27, Z25, K1, Z25
+	VPSRLW          $0x04, Z19, Z16
+	VPSHUFB         Z19, Z0, Z19
+	VPTESTMB        Z2, Z18, K1
 	VPSUBB          Z19, Z1, K1, Z19
-	KMOVQ           24(SP), K1
+	VPSRLW          $0x04, Z25, Z22
+	VPSHUFB         Z25, Z0, Z25
+	VPTESTMB        Z2, Z24, K1
+	VPSUBB          Z25, Z1, K1, Z25
+	VPSHUFB         Z16, Z0, Z16
+	VPTESTMB        Z3, Z18, K1
+	VPSUBB          Z16, Z1, K1, Z16
+	VPSHUFB         Z22, Z0, Z22
+	VPTESTMB        Z3, Z24, K1
+	VPSUBB          Z22, Z1, K1, Z22
+	VPUNPCKLWD      Z16, Z19, Z18
+	VPUNPCKHWD      Z16, Z19, Z19
+	VPUNPCKHBW      Z14, Z15, Z16
+	VPSHUFB         Z8, Z17, Z17
+	VPTESTMW        avx512_bit_64<>+0(SB), Z16, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z16, K2
+	VMOVDQU32       (AX), Z15
+	VPERMT2W        64(AX), Z16, Z15
+	VMOVDQU32       128(AX), Z14
+	VPERMT2W        192(AX), Z16, Z14
+	VPBLENDMW       Z14, Z15, K1, Z15
+	VPUNPCKLWD      Z22, Z25, Z14
+	VPUNPCKHWD      Z22, Z25, Z25
+	VPUNPCKHBW      Z20, Z21, Z22
+	VPSHUFB         Z8, Z23, Z23
+	VPTESTMW        avx512_bit_64<>+0(SB), Z22, K3
+	VPTESTMW        avx512_bit_128<>+0(SB), Z22, K4
+	VMOVDQU32       (AX), Z20
+	VPERMT2W        64(AX), Z22, Z20
+	VMOVDQU32       128(AX), Z21
+	VPERMT2W        192(AX), Z22, Z21
+	VPBLENDMW       Z21, Z20, K3, Z20
+	VMOVDQU32       256(AX), Z21
+	VPERMT2W        320(AX), Z16, Z21
+	VMOVDQU32       384(AX), Z24
+	VPERMT2W        448(AX), Z16, Z24
+	VPBLENDMW       Z24, Z21, K1, Z21
+	VMOVDQU32       256(AX), Z24
+	VPERMT2W        320(AX), Z22, Z24
+	VMOVDQU32       384(AX), Z26
+	VPERMT2W        448(AX), Z22, Z26
+	VPBLENDMW       Z26, Z24, K3, Z24
+	VPBLENDMW       Z21, Z15, K2, Z15
+	VPBLENDMW       Z24, Z20, K4, Z20
+	VMOVDQU32       512(AX), Z21
+	VPERMT2W        576(AX), Z16, Z21
+	VMOVDQU32       640(AX), Z24
+	VPERMT2W        704(AX), Z16, Z24
+	VPBLENDMW       Z24, Z21, K1, Z21
+	VMOVDQU32       512(AX), Z24
+	VPERMT2W        576(AX), Z22, Z24
+	VMOVDQU32       640(AX), Z26
+	VPERMT2W        704(AX), Z22, Z26
+	VPBLENDMW       Z26, Z24, K3, Z24
+	VMOVDQU32       768(AX), Z26
+	VPERMT2W        832(AX), Z16, Z26
+	VMOVDQU32       896(AX), Z27
+	VPERMT2W        960(AX), Z16, Z27
+	VPBLENDMW       Z27, Z26, K1, Z26
+	VMOVDQU32       768(AX), Z27
+	VPERMT2W        832(AX), Z22, Z27
+	VMOVDQU32       896(AX), Z28
+	VPERMT2W        960(AX), Z22, Z28
+	VPBLENDMW       Z28, Z27, K3, Z27
+	VPBLENDMW       Z26, Z21, K2, Z21
+	VPBLENDMW       Z27, Z24, K4, Z24
+	VPTESTMW        avx512_bit_256<>+0(SB), Z16, K1
+	VPBLENDMW       Z21, Z15, K1, Z15
+	VPTESTMW        avx512_bit_256<>+0(SB), Z22, K1
+	VPBLENDMW       Z24, Z20, K1, Z20
+	VPSRLW          $0x04, Z15, Z16
+	VPSHUFB         Z15, Z0, Z15
+	VPTESTMB        Z2, Z17, K1
+	VPSUBB          Z15, Z1, K1, Z15
+	VPSRLW          $0x04, Z20, Z21
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z2, Z23, K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPSHUFB         Z16, Z0, Z16
+	VPTESTMB        Z3, Z17, K1
+	VPSUBB          Z16, Z1, K1, Z16
+	VPSHUFB         Z21, Z0, Z21
+	VPTESTMB        Z3, Z23, K1
 	VPSUBB          Z21, Z1, K1, Z21
-	VPBROADCASTD    106(DI)(BX*1), Z28
-	VPRORVD         Z2, Z28, Z28
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z29
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z29, Z28
-	VPBROADCASTW    (DI)(BX*1), Y29
-	VCVTPH2PS       Y29, Z29
-	VCVTDQ2PS       Z28, Z28
-	VMULPS          Z29, Z28, Z28
-	VPUNPCKHDQ      Z17, Z15, Z29
-	VPUNPCKLDQ      Z17, Z15, Z15
-	VPUNPCKHDQ      Z21, Z19, Z17
-	VPUNPCKLDQ      Z21, Z19, Z19
-	VPUNPCKLQDQ     Z19, Z15, Z21
-	VPUNPCKHQDQ     Z19, Z15, Z15
-	VPUNPCKLQDQ     Z17, Z29, Z19
-	VPUNPCKHQDQ     Z17, Z29, Z29
-	VPDPBUSD        Z23, Z21, Z6
-	VPDPBUSD        Z24, Z15, Z6
-	VPDPBUSD        Z25, Z19, Z6
-	VPDPBUSD        Z26, Z29, Z6
-	VSHUFF64X2      $0x44, Z28, Z27, Z23
-	VBROADCASTF64X4 (R9), Z24
-	VSHUFI32X4      $0x88, Z6, Z5, Z25
-	VSHUFI32X4      $0xdd, Z6, Z5, Z5
-	VMULPS          Z24, Z23, Z24
-	VPADDD          Z5, Z25, Z25
-	VCVTDQ2PS       Z25, Z25
-	VFMADD231PS     Z24, Z25, Z4
-	ADDQ            $+110, DI
-	ADDQ            $+256, R8
-	ADDQ            $+32, R9
-	ADDQ            $+64, R10
-	DECQ            R11
+	VPUNPCKLWD      Z16, Z15, Z17
+	VPUNPCKHWD      Z16, Z15, Z15
+	VPBROADCASTD    106(BX), Z16
+	VPRORVD         avx512_nibble_scales<>+0(SB), Z16, Z16
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z22
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z22, Z16
+	VPBROADCASTW    (BX), Y22
+	VCVTPH2PS       Y22, Z22
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z22, Z16, Z16
+	VPDPBUSD        (SI), Z18, Z11
+	VPDPBUSD        64(SI), Z19, Z11
+	VPDPBUSD        128(SI), Z17, Z11
+	VPDPBUSD        192(SI), Z15, Z11
+	VPUNPCKLWD      Z21, Z20, Z15
+	VPUNPCKHWD      Z21, Z20, Z20
+	VPBROADCASTD    106(BX)(CX*1), Z17
+	VPRORVD         avx512_nibble_scales<>+0(SB), Z17, Z17
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z18
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z18, Z17
+	VPBROADCASTW    (BX)(CX*1), Y18
+	VCVTPH2PS       Y18, Z18
+	VCVTDQ2PS       Z17, Z17
+	VMULPS          Z18, Z17, Z17
+	VPDPBUSD        (SI), Z14, Z12
+	VPDPBUSD        64(SI), Z25, Z12
+	VPDPBUSD        128(SI), Z15, Z12
+	VPDPBUSD        192(SI), Z20, Z12
+	VSHUFF64X2      $0x44, Z17, Z16, Z14
+	VBROADCASTF64X4 (DI), Z15
+	VSHUFI32X4      $0x88, Z12, Z11, Z16
+	VSHUFI32X4      $0xdd, Z12, Z11, Z11
+	VMULPS          Z15, Z14, Z15
+	VPADDD          Z11, Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VFMADD231PS     Z15, Z16, Z10
+	ADDQ            $+110, BX
+	ADDQ            $+256, SI
+	ADDQ            $+32, DI
+	ADDQ            $+64, R8
+	DECQ            R9
 	JNZ             group
-	MOVQ            y+64(FP), DI
-	VXORPS          Z6, Z6, Z6
-	VSHUFF32X4      $0xf5, Z4, Z4, Z5
-	VADDPS          Z4, Z6, Z6
-	VPERMILPS       $0x55, Z4, Z23
-	VADDPS          Z23, Z6, Z6
-	VPERMILPS       $0xaa, Z4, Z23
-	VADDPS          Z23, Z6, Z6
-	VPERMILPS       $0xff, Z4, Z4
-	VADDPS          Z4, Z6, Z6
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0x55, Z5, Z4
-	VADDPS          Z4, Z6, Z6
-	VPERMILPS       $0xaa, Z5, Z4
-	VADDPS          Z4, Z6, Z6
-	VPERMILPS       $0xff, Z5, Z4
-	VADDPS          Z4, Z6, Z6
-	VMOVSS          X6, (DI)
+	MOVQ            y+64(FP), BX
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z10, Z10, Z11
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z14
+	VADDPS          Z14, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z14
+	VADDPS          Z14, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z10
+	VADDPS          Z10, Z12, Z12
+	VMOVSS          X12, (BX)
 	CMPQ            rows+16(FP), $0x01
 	JEQ             done
-	LEAQ            (DI)(SI*4), DI
-	VEXTRACTF32X4   $0x02, Z6, X4
-	VMOVSS          X4, (DI)
+	LEAQ            (BX)(DX*4), BX
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (BX)
 	ADDQ            $0x04, y+64(FP)
-	MOVQ            stride+8(FP), DI
-	ADDQ            DI, w+0(FP)
+	MOVQ            stride+8(FP), BX
+	ADDQ            BX, w+0(FP)
 	SUBQ            $0x02, rows+16(FP)
 	JNZ             row
 
 done:
 	VZEROUPPER
 	RET
+
+DATA avx512_levels_IQ3_S<>+0(SB)/4, $0x47454341
+DATA avx512_levels_IQ3_S<>+4(SB)/4, $0x4f4d4b49
+DATA avx512_levels_IQ3_S<>+8(SB)/4, $0x47454341
+DATA avx512_levels_IQ3_S<>+12(SB)/4, $0x4f4d4b49
+GLOBL avx512_levels_IQ3_S<>(SB), RODATA|NOPTR, $16
 
 DATA avx512_nibble_scales<>+0(SB)/4, $0x0000001f
 DATA avx512_nibble_scales<>+4(SB)/4, $0x00000003
@@ -24191,736 +22492,316 @@ DATA avx512_nibble_scales<>+60(SB)/4, $0x0000001b
 GLOBL avx512_nibble_scales<>(SB), RODATA|NOPTR, $64
 
 // func avx512DotIQ3_STwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, BMI2, CMOV, MMX+
-TEXT ·avx512DotIQ3_STwo(SB), NOSPLIT, $32-80
-	LEAQ         ·gridIQ3_S+0(SB), AX
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	MOVQ         $0x00ff00ff00ff00ff, CX
-	MOVQ         $0x0100010001000100, DX
-	VMOVDQU32    avx512_nibble_scales<>+0(SB), Z2
-	VMOVDQU32    avx512_halves<>+0(SB), Z3
-	MOVQ         rows+16(FP), DI
-	INCQ         DI
-	SHRQ         $0x01, DI
-	MOVQ         DI, SI
-	IMULQ        stride+8(FP), SI
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
+TEXT ·avx512DotIQ3_STwo(SB), NOSPLIT, $0-80
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ3_S+0(SB), AX
+	VBROADCASTI32X4 avx512_levels_IQ3_S<>+0(SB), Z0
+	VMOVDQU32       avx512_signs_0<>+0(SB), Z2
+	VMOVDQU32       avx512_signs_1<>+0(SB), Z3
+	VMOVDQU32       avx512_four_order<>+0(SB), Z4
+	VMOVDQU32       avx512_four_transpose<>+0(SB), Z5
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z6
+	VMOVDQU32       avx512_four_signs_0<>+0(SB), Z7
+	VMOVDQU32       avx512_four_signs_1<>+0(SB), Z8
+	VMOVDQU32       avx512_halves<>+0(SB), Z9
+	MOVQ            rows+16(FP), BX
+	INCQ            BX
+	SHRQ            $0x01, BX
+	MOVQ            BX, DX
+	IMULQ           stride+8(FP), DX
 
 row:
-	MOVQ    w+0(FP), R8
-	MOVQ    q+32(FP), R9
-	MOVQ    scale+40(FP), R10
-	MOVQ    half+56(FP), R11
-	XORQ    BX, BX
+	MOVQ    w+0(FP), SI
+	MOVQ    q+32(FP), DI
+	MOVQ    scale+40(FP), R8
+	MOVQ    half+56(FP), R9
+	XORQ    CX, CX
 	CMPQ    rows+16(FP), $0x01
-	CMOVQEQ BX, SI
-	MOVQ    nb+24(FP), R12
-	MOVQ    R12, BX
-	SHLQ    $0x02, BX
-	VXORPS  Z4, Z4, Z4
-	VXORPS  Z5, Z5, Z5
-	SHRQ    $0x03, R12
+	CMOVQEQ CX, DX
+	MOVQ    nb+24(FP), R10
+	MOVQ    R10, CX
+	SHLQ    $0x02, CX
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
+	SHRQ    $0x03, R10
 
 group:
-	PREFETCHT0      6144(R8)
-	PREFETCHT0      6208(R8)
-	PREFETCHT0      6144(R8)(SI*1)
-	PREFETCHT0      6208(R8)(SI*1)
-	VXORPS          Z6, Z6, Z6
-	VPERMD          (R11), Z3, Z7
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z7, Z6
-	VMOVDQA32       Z6, Z7
-	VXORPS          Z24, Z24, Z24
-	VPERMD          (R11)(BX*2), Z3, Z25
-	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z25, Z24
-	VMOVDQA32       Z24, Z25
-	VPERMD          74(R8), Y0, Y26
-	VMOVDQU32       Y26, (SP)
-	MOVL            2(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         66(R8), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	MOVL            6(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         66(R8), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X9, X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X10
-	VPUNPCKLDQ      (AX)(R13*4), X10, X10
-	VPUNPCKLQDQ     X10, X9, X9
-	VINSERTI32X4    $0x01, X9, Y8, Y8
-	MOVL            34(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         70(R8), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X9, X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X10
-	VPUNPCKLDQ      (AX)(R13*4), X10, X10
-	VPUNPCKLQDQ     X10, X9, X9
-	MOVL            38(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         70(R8), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X10
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X10, X10
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X11
-	VPUNPCKLDQ      (AX)(R13*4), X11, X11
-	VPUNPCKLQDQ     X11, X10, X10
-	VINSERTI32X4    $0x01, X10, Y9, Y9
-	VINSERTI64X4    $0x01, Y9, Z8, Z8
-	MOVL            10(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         67(R8), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X10
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X10, X10
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X10, X10
-	MOVL            14(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         67(R8), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X9, X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X11
-	VPUNPCKLDQ      (AX)(R13*4), X11, X11
-	VPUNPCKLQDQ     X11, X9, X9
-	VINSERTI32X4    $0x01, X9, Y10, Y10
-	MOVL            42(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         71(R8), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X11
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X11, X11
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X11, X11
-	MOVL            46(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         71(R8), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X9, X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X12
-	VPUNPCKLDQ      (AX)(R13*4), X12, X12
-	VPUNPCKLQDQ     X12, X9, X9
-	VINSERTI32X4    $0x01, X9, Y11, Y11
-	VINSERTI64X4    $0x01, Y11, Z10, Z10
-	MOVL            18(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         68(R8), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X12
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X12, X12
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X12, X12
-	MOVL            22(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         68(R8), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X9, X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X11
-	VPUNPCKLDQ      (AX)(R13*4), X11, X11
-	VPUNPCKLQDQ     X11, X9, X9
-	VINSERTI32X4    $0x01, X9, Y12, Y12
-	MOVL            50(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         72(R8), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X13, X13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X13, X13
-	MOVL            54(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         72(R8), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X9, X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X11
-	VPUNPCKLDQ      (AX)(R13*4), X11, X11
-	VPUNPCKLQDQ     X11, X9, X9
-	VINSERTI32X4    $0x01, X9, Y13, Y13
-	VINSERTI64X4    $0x01, Y13, Z12, Z12
-	MOVL            26(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         69(R8), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X14
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X14, X14
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X14, X14
-	MOVL            30(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         69(R8), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X9, X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X11
-	VPUNPCKLDQ      (AX)(R13*4), X11, X11
-	VPUNPCKLQDQ     X11, X9, X9
-	VINSERTI32X4    $0x01, X9, Y14, Y14
-	MOVL            58(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         73(R8), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X15
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X15, X15
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X15, X15
-	MOVL            62(R8), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         73(R8), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X9, X9
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X11
-	VPUNPCKLDQ      (AX)(R13*4), X11, X11
-	VPUNPCKLQDQ     X11, X9, X9
-	VINSERTI32X4    $0x01, X9, Y15, Y15
-	VINSERTI64X4    $0x01, Y15, Z14, Z14
-	KMOVQ           (SP), K1
-	VPSUBB          Z8, Z1, K1, Z8
-	KMOVQ           8(SP), K1
-	VPSUBB          Z10, Z1, K1, Z10
-	KMOVQ           16(SP), K1
-	VPSUBB          Z12, Z1, K1, Z12
-	KMOVQ           24(SP), K1
-	VPSUBB          Z14, Z1, K1, Z14
-	VPBROADCASTD    106(R8), Z26
-	VPRORVD         Z2, Z26, Z26
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z27
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z27, Z26
-	VPBROADCASTW    (R8), Y27
-	VCVTPH2PS       Y27, Z27
-	VCVTDQ2PS       Z26, Z26
-	VMULPS          Z27, Z26, Z26
-	VPUNPCKHDQ      Z10, Z8, Z27
-	VPUNPCKLDQ      Z10, Z8, Z8
-	VPUNPCKHDQ      Z14, Z12, Z10
-	VPUNPCKLDQ      Z14, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z8, Z14
-	VPUNPCKHQDQ     Z12, Z8, Z8
-	VPUNPCKLQDQ     Z10, Z27, Z12
-	VPUNPCKHQDQ     Z10, Z27, Z27
-	VPDPBUSD        (R9), Z14, Z6
-	VPDPBUSD        64(R9), Z8, Z6
-	VPDPBUSD        128(R9), Z12, Z6
-	VPDPBUSD        192(R9), Z27, Z6
-	VPDPBUSD        (R9)(BX*8), Z14, Z24
-	VPDPBUSD        64(R9)(BX*8), Z8, Z24
-	VPDPBUSD        128(R9)(BX*8), Z12, Z24
-	VPDPBUSD        192(R9)(BX*8), Z27, Z24
-	VPERMD          74(R8)(SI*1), Y0, Y27
-	VMOVDQU32       Y27, (SP)
-	MOVL            2(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         66(R8)(SI*1), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X16
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X16, X16
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	VPUNPCKLQDQ     X8, X16, X16
-	MOVL            6(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         66(R8)(SI*1), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y16, Y16
-	MOVL            34(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         70(R8)(SI*1), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X17
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X17, X17
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	VPUNPCKLQDQ     X8, X17, X17
-	MOVL            38(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         70(R8)(SI*1), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y17, Y17
-	VINSERTI64X4    $0x01, Y17, Z16, Z16
-	MOVL            10(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         67(R8)(SI*1), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X18
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X18, X18
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	VPUNPCKLQDQ     X8, X18, X18
-	MOVL            14(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         67(R8)(SI*1), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y18, Y18
-	MOVL            42(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         71(R8)(SI*1), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X19
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X19, X19
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	VPUNPCKLQDQ     X8, X19, X19
-	MOVL            46(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         71(R8)(SI*1), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y19, Y19
-	VINSERTI64X4    $0x01, Y19, Z18, Z18
-	MOVL            18(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         68(R8)(SI*1), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X20
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X20, X20
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	VPUNPCKLQDQ     X8, X20, X20
-	MOVL            22(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         68(R8)(SI*1), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y20, Y20
-	MOVL            50(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         72(R8)(SI*1), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X21
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X21, X21
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	VPUNPCKLQDQ     X8, X21, X21
-	MOVL            54(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         72(R8)(SI*1), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y21, Y21
-	VINSERTI64X4    $0x01, Y21, Z20, Z20
-	MOVL            26(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         69(R8)(SI*1), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X22
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X22, X22
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	VPUNPCKLQDQ     X8, X22, X22
-	MOVL            30(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         69(R8)(SI*1), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y22, Y22
-	MOVL            58(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         73(R8)(SI*1), R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X23
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X23, X23
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	VPUNPCKLDQ      (AX)(R13*4), X8, X8
-	VPUNPCKLQDQ     X8, X23, X23
-	MOVL            62(R8)(SI*1), R13
-	PDEPQ           CX, R13, R13
-	MOVBLZX         73(R8)(SI*1), R14
-	SHRL            $0x04, R14
-	PDEPQ           DX, R14, R14
-	ORQ             R14, R13
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VPUNPCKLDQ      (AX)(R14*4), X8, X8
-	MOVWLZX         R13, R14
-	SHRQ            $0x10, R13
-	VMOVD           (AX)(R14*4), X9
-	VPUNPCKLDQ      (AX)(R13*4), X9, X9
-	VPUNPCKLQDQ     X9, X8, X8
-	VINSERTI32X4    $0x01, X8, Y23, Y23
-	VINSERTI64X4    $0x01, Y23, Z22, Z22
-	KMOVQ           (SP), K1
-	VPSUBB          Z16, Z1, K1, Z16
-	KMOVQ           8(SP), K1
-	VPSUBB          Z18, Z1, K1, Z18
-	KMOVQ           16(SP), K1
-	VPSUBB          Z20, Z1, K1, Z20
-	KMOVQ           24(SP), K1
+	PREFETCHT0      6144(SI)
+	PREFETCHT0      6208(SI)
+	PREFETCHT0      6144(SI)(DX*1)
+	PREFETCHT0      6208(SI)(DX*1)
+	VXORPS          Z12, Z12, Z12
+	VPERMD          (R9), Z9, Z13
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z13, Z12
+	VMOVDQA32       Z12, Z13
+	VXORPS          Z15, Z15, Z15
+	VPERMD          (R9)(CX*2), Z9, Z16
+	VPDPWSSD.BCST   avx512_splat_0000ffc0<>+0(SB), Z16, Z15
+	VMOVDQA32       Z15, Z16
+	KMOVQ           66(SI), K1
+	VPMOVM2B        K1, Z17
+	VMOVDQU32       74(SI), Y14
+	VPERMD          2(SI), Z4, Z18
+	VPSHUFB         Z5, Z18, Z18
+	VPERMD          Z17, Z4, Z17
+	VPSHUFB         Z5, Z17, Z17
+	VPERMD          Z14, Z6, Z20
+	VPUNPCKLBW      Z17, Z18, Z19
+	VPSHUFB         Z7, Z20, Z21
+	VPTESTMW        avx512_bit_64<>+0(SB), Z19, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z19, K2
+	VMOVDQU32       (AX), Z22
+	VPERMT2W        64(AX), Z19, Z22
+	VMOVDQU32       128(AX), Z23
+	VPERMT2W        192(AX), Z19, Z23
+	VPBLENDMW       Z23, Z22, K1, Z22
+	VMOVDQU32       256(AX), Z23
+	VPERMT2W        320(AX), Z19, Z23
+	VMOVDQU32       384(AX), Z24
+	VPERMT2W        448(AX), Z19, Z24
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VPBLENDMW       Z23, Z22, K2, Z22
+	VMOVDQU32       512(AX), Z23
+	VPERMT2W        576(AX), Z19, Z23
+	VMOVDQU32       640(AX), Z24
+	VPERMT2W        704(AX), Z19, Z24
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VMOVDQU32       768(AX), Z24
+	VPERMT2W        832(AX), Z19, Z24
+	VMOVDQU32       896(AX), Z25
+	VPERMT2W        960(AX), Z19, Z25
+	VPBLENDMW       Z25, Z24, K1, Z24
+	VPBLENDMW       Z24, Z23, K2, Z23
+	VPTESTMW        avx512_bit_256<>+0(SB), Z19, K1
+	VPBLENDMW       Z23, Z22, K1, Z22
+	VPSRLW          $0x04, Z22, Z19
+	VPSHUFB         Z22, Z0, Z22
+	VPTESTMB        Z2, Z21, K1
 	VPSUBB          Z22, Z1, K1, Z22
-	VPBROADCASTD    106(R8)(SI*1), Z27
-	VPRORVD         Z2, Z27, Z27
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z28
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z28, Z27
-	VPBROADCASTW    (R8)(SI*1), Y28
-	VCVTPH2PS       Y28, Z28
-	VCVTDQ2PS       Z27, Z27
-	VMULPS          Z28, Z27, Z27
-	VPUNPCKHDQ      Z18, Z16, Z28
-	VPUNPCKLDQ      Z18, Z16, Z16
-	VPUNPCKHDQ      Z22, Z20, Z18
-	VPUNPCKLDQ      Z22, Z20, Z20
-	VPUNPCKLQDQ     Z20, Z16, Z22
-	VPUNPCKHQDQ     Z20, Z16, Z16
-	VPUNPCKLQDQ     Z18, Z28, Z20
-	VPUNPCKHQDQ     Z18, Z28, Z28
-	VPDPBUSD        (R9), Z22, Z7
-	VPDPBUSD        64(R9), Z16, Z7
-	VPDPBUSD        128(R9), Z20, Z7
-	VPDPBUSD        192(R9), Z28, Z7
-	VPDPBUSD        (R9)(BX*8), Z22, Z25
-	VPDPBUSD        64(R9)(BX*8), Z16, Z25
-	VPDPBUSD        128(R9)(BX*8), Z20, Z25
-	VPDPBUSD        192(R9)(BX*8), Z28, Z25
-	VSHUFF64X2      $0x44, Z27, Z26, Z26
-	VBROADCASTF64X4 (R10), Z27
-	VSHUFI32X4      $0x88, Z7, Z6, Z28
-	VSHUFI32X4      $0xdd, Z7, Z6, Z6
-	VMULPS          Z27, Z26, Z27
-	VPADDD          Z6, Z28, Z28
-	VCVTDQ2PS       Z28, Z28
-	VFMADD231PS     Z27, Z28, Z4
-	VBROADCASTF64X4 (R10)(BX*1), Z6
-	VSHUFI32X4      $0x88, Z25, Z24, Z7
-	VSHUFI32X4      $0xdd, Z25, Z24, Z24
-	VMULPS          Z6, Z26, Z6
-	VPADDD          Z24, Z7, Z7
-	VCVTDQ2PS       Z7, Z7
-	VFMADD231PS     Z6, Z7, Z5
-	ADDQ            $+110, R8
-	ADDQ            $+256, R9
-	ADDQ            $+32, R10
-	ADDQ            $+64, R11
-	DECQ            R12
+	VPSHUFB         Z19, Z0, Z19
+	VPTESTMB        Z3, Z21, K1
+	VPSUBB          Z19, Z1, K1, Z19
+	VPUNPCKLWD      Z19, Z22, Z21
+	VPUNPCKHWD      Z19, Z22, Z22
+	VPUNPCKHBW      Z17, Z18, Z19
+	VPSHUFB         Z8, Z20, Z20
+	VPTESTMW        avx512_bit_64<>+0(SB), Z19, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z19, K2
+	VMOVDQU32       (AX), Z17
+	VPERMT2W        64(AX), Z19, Z17
+	VMOVDQU32       128(AX), Z18
+	VPERMT2W        192(AX), Z19, Z18
+	VPBLENDMW       Z18, Z17, K1, Z17
+	VMOVDQU32       256(AX), Z18
+	VPERMT2W        320(AX), Z19, Z18
+	VMOVDQU32       384(AX), Z23
+	VPERMT2W        448(AX), Z19, Z23
+	VPBLENDMW       Z23, Z18, K1, Z18
+	VPBLENDMW       Z18, Z17, K2, Z17
+	VMOVDQU32       512(AX), Z18
+	VPERMT2W        576(AX), Z19, Z18
+	VMOVDQU32       640(AX), Z23
+	VPERMT2W        704(AX), Z19, Z23
+	VPBLENDMW       Z23, Z18, K1, Z18
+	VMOVDQU32       768(AX), Z23
+	VPERMT2W        832(AX), Z19, Z23
+	VMOVDQU32       896(AX), Z24
+	VPERMT2W        960(AX), Z19, Z24
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VPBLENDMW       Z23, Z18, K2, Z18
+	VPTESTMW        avx512_bit_256<>+0(SB), Z19, K1
+	VPBLENDMW       Z18, Z17, K1, Z17
+	VPSRLW          $0x04, Z17, Z18
+	VPSHUFB         Z17, Z0, Z17
+	VPTESTMB        Z2, Z20, K1
+	VPSUBB          Z17, Z1, K1, Z17
+	VPSHUFB         Z18, Z0, Z18
+	VPTESTMB        Z3, Z20, K1
+	VPSUBB          Z18, Z1, K1, Z18
+	VPUNPCKLWD      Z18, Z17, Z19
+	VPUNPCKHWD      Z18, Z17, Z17
+	VPBROADCASTD    106(SI), Z18
+	VPRORVD         avx512_nibble_scales<>+0(SB), Z18, Z18
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z20
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z20, Z18
+	VPBROADCASTW    (SI), Y20
+	VCVTPH2PS       Y20, Z20
+	VCVTDQ2PS       Z18, Z18
+	VMULPS          Z20, Z18, Z18
+	VPDPBUSD        (DI), Z21, Z12
+	VPDPBUSD        64(DI), Z22, Z12
+	VPDPBUSD        128(DI), Z19, Z12
+	VPDPBUSD        192(DI), Z17, Z12
+	VPDPBUSD        (DI)(CX*8), Z21, Z15
+	VPDPBUSD        64(DI)(CX*8), Z22, Z15
+	VPDPBUSD        128(DI)(CX*8), Z19, Z15
+	VPDPBUSD        192(DI)(CX*8), Z17, Z15
+	KMOVQ           66(SI)(DX*1), K1
+	VPMOVM2B        K1, Z17
+	VMOVDQU32       74(SI)(DX*1), Y14
+	VPERMD          2(SI)(DX*1), Z4, Z19
+	VPSHUFB         Z5, Z19, Z19
+	VPERMD          Z17, Z4, Z17
+	VPSHUFB         Z5, Z17, Z17
+	VPERMD          Z14, Z6, Z21
+	VPUNPCKLBW      Z17, Z19, Z20
+	VPSHUFB         Z7, Z21, Z22
+	VPTESTMW        avx512_bit_64<>+0(SB), Z20, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z20, K2
+	VMOVDQU32       (AX), Z23
+	VPERMT2W        64(AX), Z20, Z23
+	VMOVDQU32       128(AX), Z24
+	VPERMT2W        192(AX), Z20, Z24
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VMOVDQU32       256(AX), Z24
+	VPERMT2W        320(AX), Z20, Z24
+	VMOVDQU32       384(AX), Z25
+	VPERMT2W        448(AX), Z20, Z25
+	VPBLENDMW       Z25, Z24, K1, Z24
+	VPBLENDMW       Z24, Z23, K2, Z23
+	VMOVDQU32       512(AX), Z24
+	VPERMT2W        576(AX), Z20, Z24
+	VMOVDQU32       640(AX), Z25
+	VPERMT2W        704(AX), Z20, Z25
+	VPBLENDMW       Z25, Z24, K1, Z24
+	VMOVDQU32       768(AX), Z25
+	VPERMT2W        832(AX), Z20, Z25
+	VMOVDQU32       896(AX), Z26
+	VPERMT2W        960(AX), Z20, Z26
+	VPBLENDMW       Z26, Z25, K1, Z25
+	VPBLENDMW       Z25, Z24, K2, Z24
+	VPTESTMW        avx512_bit_256<>+0(SB), Z20, K1
+	VPBLENDMW       Z24, Z23, K1, Z23
+	VPSRLW          $0x04, Z23, Z20
+	VPSHUFB         Z23, Z0, Z23
+	VPTESTMB        Z2, Z22, K1
+	VPSUBB          Z23, Z1, K1, Z23
+	VPSHUFB         Z20, Z0, Z20
+	VPTESTMB        Z3, Z22, K1
+	VPSUBB          Z20, Z1, K1, Z20
+	VPUNPCKLWD      Z20, Z23, Z22
+	VPUNPCKHWD      Z20, Z23, Z23
+	VPUNPCKHBW      Z17, Z19, Z20
+	VPSHUFB         Z8, Z21, Z21
+	VPTESTMW        avx512_bit_64<>+0(SB), Z20, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z20, K2
+	VMOVDQU32       (AX), Z17
+	VPERMT2W        64(AX), Z20, Z17
+	VMOVDQU32       128(AX), Z19
+	VPERMT2W        192(AX), Z20, Z19
+	VPBLENDMW       Z19, Z17, K1, Z17
+	VMOVDQU32       256(AX), Z19
+	VPERMT2W        320(AX), Z20, Z19
+	VMOVDQU32       384(AX), Z24
+	VPERMT2W        448(AX), Z20, Z24
+	VPBLENDMW       Z24, Z19, K1, Z19
+	VPBLENDMW       Z19, Z17, K2, Z17
+	VMOVDQU32       512(AX), Z19
+	VPERMT2W        576(AX), Z20, Z19
+	VMOVDQU32       640(AX), Z24
+	VPERMT2W        704(AX), Z20, Z24
+	VPBLENDMW       Z24, Z19, K1, Z19
+	VMOVDQU32       768(AX), Z24
+	VPERMT2W        832(AX), Z20, Z24
+	VMOVDQU32       896(AX), Z25
+	VPERMT2W        960(AX), Z20, Z25
+	VPBLENDMW       Z25, Z24, K1, Z24
+	VPBLENDMW       Z24, Z19, K2, Z19
+	VPTESTMW        avx512_bit_256<>+0(SB), Z20, K1
+	VPBLENDMW       Z19, Z17, K1, Z17
+	VPSRLW          $0x04, Z17, Z19
+	VPSHUFB         Z17, Z0, Z17
+	VPTESTMB        Z2, Z21, K1
+	VPSUBB          Z17, Z1, K1, Z17
+	VPSHUFB         Z19, Z0, Z19
+	VPTESTMB        Z3, Z21, K1
+	VPSUBB          Z19, Z1, K1, Z19
+	VPUNPCKLWD      Z19, Z17, Z20
+	VPUNPCKHWD      Z19, Z17, Z17
+	VPBROADCASTD    106(SI)(DX*1), Z19
+	VPRORVD         avx512_nibble_scales<>+0(SB), Z19, Z19
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z21
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z21, Z19
+	VPBROADCASTW    (SI)(DX*1), Y21
+	VCVTPH2PS       Y21, Z21
+	VCVTDQ2PS       Z19, Z19
+	VMULPS          Z21, Z19, Z19
+	VPDPBUSD        (DI), Z22, Z13
+	VPDPBUSD        64(DI), Z23, Z13
+	VPDPBUSD        128(DI), Z20, Z13
+	VPDPBUSD        192(DI), Z17, Z13
+	VPDPBUSD        (DI)(CX*8), Z22, Z16
+	VPDPBUSD        64(DI)(CX*8), Z23, Z16
+	VPDPBUSD        128(DI)(CX*8), Z20, Z16
+	VPDPBUSD        192(DI)(CX*8), Z17, Z16
+	VSHUFF64X2      $0x44, Z19, Z18, Z17
+	VBROADCASTF64X4 (R8), Z18
+	VSHUFI32X4      $0x88, Z13, Z12, Z19
+	VSHUFI32X4      $0xdd, Z13, Z12, Z12
+	VMULPS          Z18, Z17, Z18
+	VPADDD          Z12, Z19, Z19
+	VCVTDQ2PS       Z19, Z19
+	VFMADD231PS     Z18, Z19, Z10
+	VBROADCASTF64X4 (R8)(CX*1), Z12
+	VSHUFI32X4      $0x88, Z16, Z15, Z13
+	VSHUFI32X4      $0xdd, Z16, Z15, Z15
+	VMULPS          Z12, Z17, Z12
+	VPADDD          Z15, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VFMADD231PS     Z12, Z13, Z11
+	ADDQ            $+110, SI
+	ADDQ            $+256, DI
+	ADDQ            $+32, R8
+	ADDQ            $+64, R9
+	DECQ            R10
 	JNZ             group
-	MOVQ            y+64(FP), BX
-	VXORPS          Z7, Z7, Z7
-	VSHUFF32X4      $0xf5, Z4, Z4, Z6
-	VADDPS          Z4, Z7, Z7
-	VPERMILPS       $0x55, Z4, Z24
-	VADDPS          Z24, Z7, Z7
-	VPERMILPS       $0xaa, Z4, Z24
-	VADDPS          Z24, Z7, Z7
-	VPERMILPS       $0xff, Z4, Z4
-	VADDPS          Z4, Z7, Z7
-	VADDPS          Z6, Z7, Z7
-	VPERMILPS       $0x55, Z6, Z4
-	VADDPS          Z4, Z7, Z7
-	VPERMILPS       $0xaa, Z6, Z4
-	VADDPS          Z4, Z7, Z7
-	VPERMILPS       $0xff, Z6, Z4
-	VADDPS          Z4, Z7, Z7
-	VXORPS          Z6, Z6, Z6
-	VSHUFF32X4      $0xf5, Z5, Z5, Z4
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0x55, Z5, Z24
-	VADDPS          Z24, Z6, Z6
-	VPERMILPS       $0xaa, Z5, Z24
-	VADDPS          Z24, Z6, Z6
-	VPERMILPS       $0xff, Z5, Z5
-	VADDPS          Z5, Z6, Z6
-	VADDPS          Z4, Z6, Z6
-	VPERMILPS       $0x55, Z4, Z5
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0xaa, Z4, Z5
-	VADDPS          Z5, Z6, Z6
-	VPERMILPS       $0xff, Z4, Z4
-	VADDPS          Z4, Z6, Z6
-	MOVQ            ldy+72(FP), R8
-	VMOVSS          X7, (BX)
-	VMOVSS          X6, (BX)(R8*4)
+	MOVQ            y+64(FP), CX
+	VXORPS          Z13, Z13, Z13
+	VSHUFF32X4      $0xf5, Z10, Z10, Z12
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0x55, Z10, Z15
+	VADDPS          Z15, Z13, Z13
+	VPERMILPS       $0xaa, Z10, Z15
+	VADDPS          Z15, Z13, Z13
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z13, Z13
+	VADDPS          Z12, Z13, Z13
+	VPERMILPS       $0x55, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xaa, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VPERMILPS       $0xff, Z12, Z10
+	VADDPS          Z10, Z13, Z13
+	VXORPS          Z12, Z12, Z12
+	VSHUFF32X4      $0xf5, Z11, Z11, Z10
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0x55, Z11, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xaa, Z11, Z15
+	VADDPS          Z15, Z12, Z12
+	VPERMILPS       $0xff, Z11, Z11
+	VADDPS          Z11, Z12, Z12
+	VADDPS          Z10, Z12, Z12
+	VPERMILPS       $0x55, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xaa, Z10, Z11
+	VADDPS          Z11, Z12, Z12
+	VPERMILPS       $0xff, Z10, Z10
+	VADDPS          Z10, Z12, Z12
+	MOVQ            ldy+72(FP), SI
+	VMOVSS          X13, (CX)
+	VMOVSS          X12, (CX)(SI*4)
 	CMPQ            rows+16(FP), $0x01
 	JEQ             done
-	LEAQ            (BX)(DI*4), BX
-	VEXTRACTF32X4   $0x02, Z7, X4
-	VMOVSS          X4, (BX)
-	VEXTRACTF32X4   $0x02, Z6, X4
-	VMOVSS          X4, (BX)(R8*4)
+	LEAQ            (CX)(BX*4), CX
+	VEXTRACTF32X4   $0x02, Z13, X10
+	VMOVSS          X10, (CX)
+	VEXTRACTF32X4   $0x02, Z12, X10
+	VMOVSS          X10, (CX)(SI*4)
 	ADDQ            $0x04, y+64(FP)
-	MOVQ            stride+8(FP), BX
-	ADDQ            BX, w+0(FP)
+	MOVQ            stride+8(FP), CX
+	ADDQ            CX, w+0(FP)
 	SUBQ            $0x02, rows+16(FP)
 	JNZ             row
 
@@ -24929,324 +22810,132 @@ done:
 	RET
 
 // func avx512UnpackIQ3_S(nb int, w *byte, q *byte, scale *float32, off *float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2
-TEXT ·avx512UnpackIQ3_S(SB), NOSPLIT, $32-40
-	MOVQ         nb+0(FP), AX
-	MOVQ         w+8(FP), CX
-	MOVQ         q+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	SHRQ         $0x03, AX
-	LEAQ         ·gridIQ3_S+0(SB), SI
-	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z1
-	VMOVDQU32    avx512_blocks<>+0(SB), Y0
-	MOVQ         $0x00ff00ff00ff00ff, DI
-	MOVQ         $0x0100010001000100, R8
-	VMOVDQU32    avx512_nibble_scales<>+0(SB), Z2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·avx512UnpackIQ3_S(SB), NOSPLIT, $0-40
+	MOVQ            nb+0(FP), AX
+	MOVQ            w+8(FP), CX
+	MOVQ            q+16(FP), DX
+	MOVQ            scale+24(FP), BX
+	SHRQ            $0x03, AX
+	VPBROADCASTD    avx512_splat_80808080<>+0(SB), Z1
+	MOVQ            ·codesIQ3_S+0(SB), SI
+	VBROADCASTI32X4 avx512_levels_IQ3_S<>+0(SB), Z0
+	VMOVDQU32       avx512_signs_0<>+0(SB), Z2
+	VMOVDQU32       avx512_signs_1<>+0(SB), Z3
+	VMOVDQU32       avx512_four_order<>+0(SB), Z4
+	VMOVDQU32       avx512_four_transpose<>+0(SB), Z5
+	VMOVDQU32       avx512_sign_order<>+0(SB), Z6
+	VMOVDQU32       avx512_four_signs_0<>+0(SB), Z7
+	VMOVDQU32       avx512_four_signs_1<>+0(SB), Z8
 
 block:
-	VPERMD          74(CX), Y0, Y3
-	VMOVDQU32       Y3, (SP)
-	MOVL            2(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         66(CX), R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X4
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X4, X4
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	VPUNPCKLDQ      (SI)(R9*4), X3, X3
-	VPUNPCKLQDQ     X3, X4, X4
-	MOVL            6(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         66(CX), R10
-	SHRL            $0x04, R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X3, X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X5
-	VPUNPCKLDQ      (SI)(R9*4), X5, X5
-	VPUNPCKLQDQ     X5, X3, X3
-	VINSERTI32X4    $0x01, X3, Y4, Y4
-	MOVL            34(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         70(CX), R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X5
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X5, X5
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	VPUNPCKLDQ      (SI)(R9*4), X3, X3
-	VPUNPCKLQDQ     X3, X5, X5
-	MOVL            38(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         70(CX), R10
-	SHRL            $0x04, R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X3, X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X6
-	VPUNPCKLDQ      (SI)(R9*4), X6, X6
-	VPUNPCKLQDQ     X6, X3, X3
-	VINSERTI32X4    $0x01, X3, Y5, Y5
-	VINSERTI64X4    $0x01, Y5, Z4, Z4
-	MOVL            10(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         67(CX), R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X6
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X6, X6
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	VPUNPCKLDQ      (SI)(R9*4), X3, X3
-	VPUNPCKLQDQ     X3, X6, X6
-	MOVL            14(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         67(CX), R10
-	SHRL            $0x04, R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X3, X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X5
-	VPUNPCKLDQ      (SI)(R9*4), X5, X5
-	VPUNPCKLQDQ     X5, X3, X3
-	VINSERTI32X4    $0x01, X3, Y6, Y6
-	MOVL            42(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         71(CX), R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X7
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X7, X7
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	VPUNPCKLDQ      (SI)(R9*4), X3, X3
-	VPUNPCKLQDQ     X3, X7, X7
-	MOVL            46(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         71(CX), R10
-	SHRL            $0x04, R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X3, X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X5
-	VPUNPCKLDQ      (SI)(R9*4), X5, X5
-	VPUNPCKLQDQ     X5, X3, X3
-	VINSERTI32X4    $0x01, X3, Y7, Y7
-	VINSERTI64X4    $0x01, Y7, Z6, Z6
-	MOVL            18(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         68(CX), R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X8
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X8, X8
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	VPUNPCKLDQ      (SI)(R9*4), X3, X3
-	VPUNPCKLQDQ     X3, X8, X8
-	MOVL            22(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         68(CX), R10
-	SHRL            $0x04, R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X3, X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X5
-	VPUNPCKLDQ      (SI)(R9*4), X5, X5
-	VPUNPCKLQDQ     X5, X3, X3
-	VINSERTI32X4    $0x01, X3, Y8, Y8
-	MOVL            50(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         72(CX), R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X9, X9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	VPUNPCKLDQ      (SI)(R9*4), X3, X3
-	VPUNPCKLQDQ     X3, X9, X9
-	MOVL            54(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         72(CX), R10
-	SHRL            $0x04, R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X3, X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X5
-	VPUNPCKLDQ      (SI)(R9*4), X5, X5
-	VPUNPCKLQDQ     X5, X3, X3
-	VINSERTI32X4    $0x01, X3, Y9, Y9
-	VINSERTI64X4    $0x01, Y9, Z8, Z8
-	MOVL            26(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         69(CX), R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X10
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X10, X10
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	VPUNPCKLDQ      (SI)(R9*4), X3, X3
-	VPUNPCKLQDQ     X3, X10, X10
-	MOVL            30(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         69(CX), R10
-	SHRL            $0x04, R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X3, X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X5
-	VPUNPCKLDQ      (SI)(R9*4), X5, X5
-	VPUNPCKLQDQ     X5, X3, X3
-	VINSERTI32X4    $0x01, X3, Y10, Y10
-	MOVL            58(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         73(CX), R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X11
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X11, X11
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	VPUNPCKLDQ      (SI)(R9*4), X3, X3
-	VPUNPCKLQDQ     X3, X11, X11
-	MOVL            62(CX), R9
-	PDEPQ           DI, R9, R9
-	MOVBLZX         73(CX), R10
-	SHRL            $0x04, R10
-	PDEPQ           R8, R10, R10
-	ORQ             R10, R9
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VPUNPCKLDQ      (SI)(R10*4), X3, X3
-	MOVWLZX         R9, R10
-	SHRQ            $0x10, R9
-	VMOVD           (SI)(R10*4), X5
-	VPUNPCKLDQ      (SI)(R9*4), X5, X5
-	VPUNPCKLQDQ     X5, X3, X3
-	VINSERTI32X4    $0x01, X3, Y11, Y11
-	VINSERTI64X4    $0x01, Y11, Z10, Z10
-	KMOVQ           (SP), K1
-	VPSUBB          Z4, Z1, K1, Z4
-	KMOVQ           8(SP), K1
-	VPSUBB          Z6, Z1, K1, Z6
-	KMOVQ           16(SP), K1
-	VPSUBB          Z8, Z1, K1, Z8
-	KMOVQ           24(SP), K1
-	VPSUBB          Z10, Z1, K1, Z10
-	VPBROADCASTD    106(CX), Z3
-	VPRORVD         Z2, Z3, Z3
-	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z12
-	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z12, Z3
-	VPBROADCASTW    (CX), Y12
-	VCVTPH2PS       Y12, Z12
-	VCVTDQ2PS       Z3, Z3
-	VMULPS          Z12, Z3, Z3
-	VMOVDQU32       Y4, (DX)
-	VEXTRACTI64X4   $0x01, Z4, 128(DX)
-	VMOVDQU32       Y6, 32(DX)
-	VEXTRACTI64X4   $0x01, Z6, 160(DX)
-	VMOVDQU32       Y8, 64(DX)
-	VEXTRACTI64X4   $0x01, Z8, 192(DX)
-	VMOVDQU32       Y10, 96(DX)
-	VEXTRACTI64X4   $0x01, Z10, 224(DX)
-	VMOVUPS         Y3, (BX)
+	KMOVQ           66(CX), K1
+	VPMOVM2B        K1, Z9
+	VMOVDQU32       74(CX), Y10
+	VPERMD          2(CX), Z4, Z11
+	VPSHUFB         Z5, Z11, Z11
+	VPERMD          Z9, Z4, Z9
+	VPSHUFB         Z5, Z9, Z9
+	VPERMD          Z10, Z6, Z13
+	VPUNPCKLBW      Z9, Z11, Z12
+	VPSHUFB         Z7, Z13, Z14
+	VPTESTMW        avx512_bit_64<>+0(SB), Z12, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z12, K2
+	VMOVDQU32       (SI), Z15
+	VPERMT2W        64(SI), Z12, Z15
+	VMOVDQU32       128(SI), Z16
+	VPERMT2W        192(SI), Z12, Z16
+	VPBLENDMW       Z16, Z15, K1, Z15
+	VMOVDQU32       256(SI), Z16
+	VPERMT2W        320(SI), Z12, Z16
+	VMOVDQU32       384(SI), Z17
+	VPERMT2W        448(SI), Z12, Z17
+	VPBLENDMW       Z17, Z16, K1, Z16
+	VPBLENDMW       Z16, Z15, K2, Z15
+	VMOVDQU32       512(SI), Z16
+	VPERMT2W        576(SI), Z12, Z16
+	VMOVDQU32       640(SI), Z17
+	VPERMT2W        704(SI), Z12, Z17
+	VPBLENDMW       Z17, Z16, K1, Z16
+	VMOVDQU32       768(SI), Z17
+	VPERMT2W        832(SI), Z12, Z17
+	VMOVDQU32       896(SI), Z18
+	VPERMT2W        960(SI), Z12, Z18
+	VPBLENDMW       Z18, Z17, K1, Z17
+	VPBLENDMW       Z17, Z16, K2, Z16
+	VPTESTMW        avx512_bit_256<>+0(SB), Z12, K1
+	VPBLENDMW       Z16, Z15, K1, Z15
+	VPSRLW          $0x04, Z15, Z12
+	VPSHUFB         Z15, Z0, Z15
+	VPTESTMB        Z2, Z14, K1
+	VPSUBB          Z15, Z1, K1, Z15
+	VPSHUFB         Z12, Z0, Z12
+	VPTESTMB        Z3, Z14, K1
+	VPSUBB          Z12, Z1, K1, Z12
+	VPUNPCKLWD      Z12, Z15, Z14
+	VPUNPCKHWD      Z12, Z15, Z15
+	VPUNPCKHBW      Z9, Z11, Z12
+	VPSHUFB         Z8, Z13, Z13
+	VPTESTMW        avx512_bit_64<>+0(SB), Z12, K1
+	VPTESTMW        avx512_bit_128<>+0(SB), Z12, K2
+	VMOVDQU32       (SI), Z9
+	VPERMT2W        64(SI), Z12, Z9
+	VMOVDQU32       128(SI), Z11
+	VPERMT2W        192(SI), Z12, Z11
+	VPBLENDMW       Z11, Z9, K1, Z9
+	VMOVDQU32       256(SI), Z11
+	VPERMT2W        320(SI), Z12, Z11
+	VMOVDQU32       384(SI), Z16
+	VPERMT2W        448(SI), Z12, Z16
+	VPBLENDMW       Z16, Z11, K1, Z11
+	VPBLENDMW       Z11, Z9, K2, Z9
+	VMOVDQU32       512(SI), Z11
+	VPERMT2W        576(SI), Z12, Z11
+	VMOVDQU32       640(SI), Z16
+	VPERMT2W        704(SI), Z12, Z16
+	VPBLENDMW       Z16, Z11, K1, Z11
+	VMOVDQU32       768(SI), Z16
+	VPERMT2W        832(SI), Z12, Z16
+	VMOVDQU32       896(SI), Z17
+	VPERMT2W        960(SI), Z12, Z17
+	VPBLENDMW       Z17, Z16, K1, Z16
+	VPBLENDMW       Z16, Z11, K2, Z11
+	VPTESTMW        avx512_bit_256<>+0(SB), Z12, K1
+	VPBLENDMW       Z11, Z9, K1, Z9
+	VPSRLW          $0x04, Z9, Z11
+	VPSHUFB         Z9, Z0, Z9
+	VPTESTMB        Z2, Z13, K1
+	VPSUBB          Z9, Z1, K1, Z9
+	VPSHUFB         Z11, Z0, Z11
+	VPTESTMB        Z3, Z13, K1
+	VPSUBB          Z11, Z1, K1, Z11
+	VPUNPCKLWD      Z11, Z9, Z12
+	VPUNPCKHWD      Z11, Z9, Z9
+	VPBROADCASTD    106(CX), Z11
+	VPRORVD         avx512_nibble_scales<>+0(SB), Z11, Z11
+	VPBROADCASTD    avx512_splat_0000001e<>+0(SB), Z13
+	VPTERNLOGD.BCST $0xea, avx512_splat_00000001<>+0(SB), Z13, Z11
+	VPBROADCASTW    (CX), Y13
+	VCVTPH2PS       Y13, Z13
+	VCVTDQ2PS       Z11, Z11
+	VMULPS          Z13, Z11, Z11
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKHDQ      Z9, Z12, Z15
+	VPUNPCKLDQ      Z9, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z14, Z9
+	VPUNPCKHQDQ     Z12, Z14, Z14
+	VPUNPCKLQDQ     Z15, Z13, Z12
+	VPUNPCKHQDQ     Z15, Z13, Z13
+	VMOVDQU32       Y9, (DX)
+	VEXTRACTI64X4   $0x01, Z9, 128(DX)
+	VMOVDQU32       Y14, 32(DX)
+	VEXTRACTI64X4   $0x01, Z14, 160(DX)
+	VMOVDQU32       Y12, 64(DX)
+	VEXTRACTI64X4   $0x01, Z12, 192(DX)
+	VMOVDQU32       Y13, 96(DX)
+	VEXTRACTI64X4   $0x01, Z13, 224(DX)
+	VMOVUPS         Y11, (BX)
 	ADDQ            $+110, CX
 	ADDQ            $+256, DX
 	ADDQ            $+32, BX

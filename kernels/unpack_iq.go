@@ -15,13 +15,13 @@ const (
 	iq1Bias = 16
 )
 
-// The assembly uses these too, and reads 16 bytes at each element: therefore the ends.
+// The assembly uses those with an element more too, and reads 16 bytes at each.
 var (
-	gridIQ2_XXS [256 + 1]uint64
-	gridIQ2_XS  [512 + 1]uint64
+	gridIQ2_XXS [256]uint64
+	gridIQ2_XS  [512]uint64
 	gridIQ2_S   [1024 + 1]uint64
-	gridIQ3_XXS [256 + 3]uint32
-	gridIQ3_S   [512 + 3]uint32
+	gridIQ3_XXS [256]uint32
+	gridIQ3_S   [512]uint32
 	gridIQ1     [2048 + 1]uint64 // 8·grid + 1
 )
 

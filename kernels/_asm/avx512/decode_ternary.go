@@ -20,7 +20,7 @@ func orderedIQ1_S() orderedFormat {
 	var t table
 	var s signs
 	var low, high GPVirtual
-	f.setup = func() { t, s, low, high = newTable("gridIQ1", 8), newSigns(), eachWord(0xff), eachWord(0x700) }
+	f.setup = func() { t, s, low, high = newTable("gridIQ1"), newSigns(), eachWord(0xff), eachWord(0x700) }
 	f.open = func(w Mem) ([]VecVirtual, VecVirtual) {
 		sc, less := ZMM(), YMM()
 		VPMOVSXWD(w.Offset(34), less)
@@ -47,7 +47,7 @@ func orderedIQ1_M() orderedFormat {
 	var turn VecVirtual
 	var low, high GPVirtual
 	f.setup = func() {
-		t, s, low, high = newTable("gridIQ1", 8), newSigns(), eachWord(0xff), eachWord(0xf00)
+		t, s, low, high = newTable("gridIQ1"), newSigns(), eachWord(0xff), eachWord(0xf00)
 		turn = load(vector("iq1_m_scales", 16, func(i int) uint32 { return uint32(firstHalves(i)%4*3-1) & 31 }))
 	}
 	f.open = func(w Mem) ([]VecVirtual, VecVirtual) {

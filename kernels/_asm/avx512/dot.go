@@ -29,6 +29,7 @@ type dotFormat struct {
 	halves   bool             // scales per 16
 	offs     bool             // offset per 32, or per 16 with halves
 	negative bool             // offset is subtracted
+	mixed    bool             // one token's rows take turns, see weave, and share none of its bytes in registers
 	tail     bool             // rows need not be whole groups, but have one
 	high     func(i int) bool // position i holds the high nibbles of bytes, times 16: sums are shifted down; nil: no position does
 	setup    func()           // loads constants
@@ -83,7 +84,7 @@ func dot(f dotFormat, tokens int) {
 			VMOVDQA32(d[t][0], d[t][1])
 		}
 		var shared []Op // by both rows, where registers are left for that
-		if tokens == 1 {
+		if tokens == 1 && !f.mixed {
 			shared = tokenBytes(q, tail)
 			for i, b := range shared {
 				if m, ok := b.(Mem); ok {
@@ -92,18 +93,27 @@ func dot(f dotFormat, tokens int) {
 			}
 		}
 		s := make([][]VecVirtual, 2)
-		for r, w := range []Mem{w0, w1} {
-			var weights []VecVirtual
-			weights, s[r] = f.decode(w)
-			for t := range tokens {
-				bytes := shared
-				if bytes == nil {
-					bytes = tokenBytes(of(t, q, 8), tail)
-				}
-				for i, x := range weights {
-					VPDPBUSD(bytes[i], x, d[t][r])
+		row := func(r int, w Mem) func() {
+			return func() {
+				var weights []VecVirtual
+				weights, s[r] = f.decode(w)
+				for t := range tokens {
+					bytes := shared
+					if bytes == nil {
+						bytes = tokenBytes(of(t, q, 8), tail)
+					}
+					for i, x := range weights {
+						VPDPBUSD(bytes[i], x, d[t][r])
+					}
+					pause()
 				}
 			}
+		}
+		if row0, row1 := row(0, w0), row(1, w1); f.mixed && tokens == 1 {
+			weave(row0, row1)
+		} else {
+			row0()
+			row1()
 		}
 		var rows []VecVirtual // both rows' scales, then offsets, in the order of the partial sums
 		for i := range s[0] {

@@ -6,8 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// The values of IQ1 to IQ3 are looked up, 8 or 4 at a time, in a grid of package kernels, which has their bias in it. General registers fetch the indices: 16 entries
-// took 2.9 ns so on a Zen 4, 3.5 with an index loaded for each, and 5.8 with a gather.
+// The values of IQ1 and IQ2_S are looked up, 8 at a time, in a grid of package kernels, which has their bias in it. General registers fetch the indices: 16 entries
+// took 2.9 ns so on a Zen 4, 3.5 with an index loaded for each, and 5.8 with a gather. Smaller grids are permuted: see codes.
 
 // orderedFormat says how a block of 256 values is opened, in their order.
 type orderedFormat struct {
@@ -15,15 +15,19 @@ type orderedFormat struct {
 	bytes  int
 	bias   int
 	halves bool // scales per 16
+	dots   bool // open gives the values as dotFormat.decode does
 	setup  func()
 	// open gives the values in four registers, block c and block c+4 of 32 values in register c, and the scales as dotFormat.decode does.
 	open func(w Mem) (x []VecVirtual, s VecVirtual)
 }
 
 func (f orderedFormat) dot() dotFormat {
-	return dotFormat{name: f.name, bytes: f.bytes, bias: f.bias, halves: f.halves, setup: f.setup, decode: func(w Mem) ([]VecVirtual, []VecVirtual) {
+	return dotFormat{name: f.name, bytes: f.bytes, bias: f.bias, halves: f.halves, mixed: f.dots, setup: f.setup, decode: func(w Mem) ([]VecVirtual, []VecVirtual) {
 		x, s := f.open(w)
-		return transpose4(x), one(s)
+		if !f.dots {
+			x = transpose4(x)
+		}
+		return x, one(s)
 	}}
 }
 
@@ -41,6 +45,9 @@ func (f orderedFormat) unpack() {
 		}
 	}, func(w, q, scale, off Mem) {
 		x, s := f.open(w)
+		if f.dots {
+			x = transpose4(x)
+		}
 		for c, v := range x {
 			VMOVDQU32(v.AsY(), q.Offset(32*c))
 			VEXTRACTI64X4(U8(1), v, q.Offset(32*(c+4)))
@@ -54,45 +61,32 @@ func (f orderedFormat) unpack() {
 	})
 }
 
-// table is a grid of package kernels, of entries of so many bytes.
-type table struct {
-	base Register
-	size int
-}
+// table is a grid of package kernels, of entries of 8 bytes.
+type table struct{ base Register }
 
-func newTable(name string, size int) table {
-	t := table{GP64(), size}
+func newTable(name string) table {
+	t := table{GP64()}
 	LEAQ(NewDataAddr(Symbol{Name: "·" + name}, 0), t.base)
 	return t
 }
 
 // entries opens a block; index gives the index of each entry, those of a block of 32 values in turn.
 func (t table) entries(index func(k int) GPVirtual) []VecVirtual {
-	entry := func(k int) Mem { return Mem{Base: t.base, Index: index(k), Scale: uint8(t.size)} }
+	entry := func(k int) Mem { return Mem{Base: t.base, Index: index(k), Scale: 8} }
 	// A pair's second entry is taken from 16 bytes, which a table has to its end: to insert it alone is two operations.
 	lane := func(k int) VecVirtual {
 		x := XMM()
-		if t.size == 8 {
-			VMOVQ(entry(k), x)
-			VPUNPCKLQDQ(entry(k+1), x, x)
-			return x
-		}
-		y := XMM()
-		VMOVD(entry(k), x)
-		VPUNPCKLDQ(entry(k+1), x, x)
-		VMOVD(entry(k+2), y)
-		VPUNPCKLDQ(entry(k+3), y, y)
-		VPUNPCKLQDQ(y, x, x)
+		VMOVQ(entry(k), x)
+		VPUNPCKLQDQ(entry(k+1), x, x)
 		return x
 	}
-	per := 32 / t.size // indices of 32 values
 	x := make([]VecVirtual, 4)
 	for c := range x {
 		var y [2]VecVirtual
 		for h := range y {
-			k := (c + 4*h) * per
+			k := (c + 4*h) * 4
 			y[h] = lane(k)
-			VINSERTI32X4(U8(1), lane(k+per/2), y[h].AsY(), y[h].AsY())
+			VINSERTI32X4(U8(1), lane(k+2), y[h].AsY(), y[h].AsY())
 		}
 		x[c] = y[0].AsZ().(VecVirtual)
 		VINSERTI64X4(U8(1), y[1].AsY(), x[c], x[c])
@@ -100,12 +94,8 @@ func (t table) entries(index func(k int) GPVirtual) []VecVirtual {
 	return x
 }
 
-// fromBytes and fromWords give index k from register four(k/4), which has four. That is faster than to load each one, of which there are as many as entries.
-func fromBytes(four func(i int) GPVirtual) func(k int) GPVirtual { return indices(8, four) }
-
-func fromWords(four func(i int) GPVirtual) func(k int) GPVirtual { return indices(16, four) }
-
-func indices(bits uint8, four func(i int) GPVirtual) func(k int) GPVirtual {
+// fromWords gives index k from register four(k/4), which has four. That is faster than to load each one, of which there are as many as entries.
+func fromWords(four func(i int) GPVirtual) func(k int) GPVirtual {
 	var r GPVirtual
 	return func(k int) GPVirtual {
 		if k%4 == 0 {
@@ -115,21 +105,10 @@ func indices(bits uint8, four func(i int) GPVirtual) func(k int) GPVirtual {
 			return r
 		}
 		i := GP64()
-		if bits == 8 {
-			MOVBLZX(r.As8(), i.As32())
-		} else {
-			MOVWLZX(r.As16(), i.As32())
-		}
-		SHRQ(U8(bits), r)
+		MOVWLZX(r.As16(), i.As32())
+		SHRQ(U8(16), r)
 		return i
 	}
-}
-
-// fourBytes is a register with 4 bytes.
-func fourBytes(m Mem) GPVirtual {
-	r := GP64()
-	MOVL(m, r.As32())
-	return r
 }
 
 // deposit is a register with fields of few bits, one behind the other, put into the bits of mask.
@@ -188,11 +167,15 @@ func (s signs) negate(x []VecVirtual) {
 	}
 }
 
+// oddBytes marks nibbles with an odd number of ones.
+func oddBytes() Mem {
+	return bytes("odd", 32, func(i int) byte { return byte((i>>3 ^ i>>2 ^ i>>1 ^ i) & 1 << 7) })
+}
+
 // even completes bytes of 7 bits to an even number of ones.
 func even(y VecVirtual) {
-	odd := bytes("odd", 32, func(i int) byte { return byte((i>>3 ^ i>>2 ^ i>>1 ^ i) & 1 << 7) })
 	low, high, t := YMM(), YMM(), YMM()
-	VMOVDQU32(odd, low)
+	VMOVDQU32(oddBytes(), low)
 	VPSRLW(U8(4), y, high)
 	VPANDD(vector("seven_bytes", 8, func(int) uint32 { return 0x07070707 }), high, high)
 	VPSHUFB(high, low, t)
@@ -208,6 +191,7 @@ func fields(words VecVirtual) VecVirtual {
 		t := YMM()
 		VPSLLD(U8(i), words, t)
 		VPTERNLOGD_BCST(U8(0xf8), splatMem(0x7f<<(8*i)), t, y) // y | t & mask
+		pause()
 	}
 	even(y)
 	return y
