@@ -26094,7 +26094,7 @@ block:
 
 // func avx512StripQ4_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
-TEXT ·avx512StripQ4_0(SB), $16384-96
+TEXT ·avx512StripQ4_0(SB), $16456-96
 	MOVQ   near+32(FP), AX
 	MOVQ   ld+72(FP), CX
 	SHLQ   $0x02, CX
@@ -26107,7 +26107,9 @@ TEXT ·avx512StripQ4_0(SB), $16384-96
 	LEAQ   (R9)(BX*4), R10
 	MOVQ   tokens+24(FP), R11
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), DX
+	LEAQ   71(SP), DX
+	ANDQ   $-64, DX
+	MOVQ   DX, (SP)
 
 clear:
 	VMOVUPS Z0, (DX)
@@ -26122,7 +26124,7 @@ clear:
 	DECQ    R11
 	JNZ     clear
 	SHLQ    $0x02, tokens+24(FP)
-	LEAQ    (SP), DX
+	MOVQ    (SP), DX
 
 group:
 	VXORPS          Z2, Z2, Z2
@@ -26253,10 +26255,11 @@ tokens1:
 	SHLQ            $0x03, R11
 	ADDQ            R11, q+40(FP)
 	ADDQ            $+2048, DX
-	LEAQ            16384(SP), R11
+	MOVQ            (SP), R11
+	ADDQ            $+16384, R11
 	CMPQ            DX, R11
 	JNE             turned
-	LEAQ            (SP), DX
+	MOVQ            (SP), DX
 
 turned:
 	DECQ nb+16(FP)
@@ -26265,7 +26268,7 @@ turned:
 	MOVQ ldy+88(FP), CX
 	MOVQ tokens+24(FP), BX
 	SHLQ $0x02, CX
-	LEAQ (SP), DX
+	MOVQ (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
@@ -26287,7 +26290,7 @@ out:
 
 // func avx512StripQ4_1(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ4_1(SB), $16384-96
+TEXT ·avx512StripQ4_1(SB), $16456-96
 	MOVQ   near+32(FP), AX
 	MOVQ   ld+72(FP), CX
 	SHLQ   $0x02, CX
@@ -26300,7 +26303,9 @@ TEXT ·avx512StripQ4_1(SB), $16384-96
 	LEAQ   (R9)(BX*4), R10
 	MOVQ   tokens+24(FP), R11
 	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), DX
+	LEAQ   71(SP), DX
+	ANDQ   $-64, DX
+	MOVQ   DX, (SP)
 
 clear:
 	VMOVUPS Z0, (DX)
@@ -26315,7 +26320,7 @@ clear:
 	DECQ    R11
 	JNZ     clear
 	SHLQ    $0x02, tokens+24(FP)
-	LEAQ    (SP), DX
+	MOVQ    (SP), DX
 
 group:
 	VXORPS          Z0, Z0, Z0
@@ -26454,10 +26459,11 @@ tokens1:
 	SHLQ              $0x03, R11
 	ADDQ              R11, q+40(FP)
 	ADDQ              $+2048, DX
-	LEAQ              16384(SP), R11
+	MOVQ              (SP), R11
+	ADDQ              $+16384, R11
 	CMPQ              DX, R11
 	JNE               turned
-	LEAQ              (SP), DX
+	MOVQ              (SP), DX
 
 turned:
 	DECQ nb+16(FP)
@@ -26466,7 +26472,7 @@ turned:
 	MOVQ ldy+88(FP), CX
 	MOVQ tokens+24(FP), BX
 	SHLQ $0x02, CX
-	LEAQ (SP), DX
+	MOVQ (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
@@ -26488,7 +26494,7 @@ out:
 
 // func avx512StripQ8_0(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VNNI, F16C, MMX+
-TEXT ·avx512StripQ8_0(SB), $16384-96
+TEXT ·avx512StripQ8_0(SB), $16456-96
 	VPBROADCASTD avx512_splat_80808080<>+0(SB), Z0
 	MOVQ         near+32(FP), AX
 	MOVQ         ld+72(FP), CX
@@ -26502,7 +26508,9 @@ TEXT ·avx512StripQ8_0(SB), $16384-96
 	LEAQ         (R9)(BX*4), R10
 	MOVQ         tokens+24(FP), R11
 	VXORPS       Z1, Z1, Z1
-	LEAQ         (SP), DX
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
+	MOVQ         DX, (SP)
 
 clear:
 	VMOVUPS Z1, (DX)
@@ -26517,7 +26525,7 @@ clear:
 	DECQ    R11
 	JNZ     clear
 	SHLQ    $0x02, tokens+24(FP)
-	LEAQ    (SP), DX
+	MOVQ    (SP), DX
 
 group:
 	VXORPS          Z3, Z3, Z3
@@ -26664,10 +26672,11 @@ tokens1:
 	SHLQ            $0x03, R11
 	ADDQ            R11, q+40(FP)
 	ADDQ            $+2048, DX
-	LEAQ            16384(SP), R11
+	MOVQ            (SP), R11
+	ADDQ            $+16384, R11
 	CMPQ            DX, R11
 	JNE             turned
-	LEAQ            (SP), DX
+	MOVQ            (SP), DX
 
 turned:
 	DECQ nb+16(FP)
@@ -26676,7 +26685,7 @@ turned:
 	MOVQ ldy+88(FP), CX
 	MOVQ tokens+24(FP), BX
 	SHLQ $0x02, CX
-	LEAQ (SP), DX
+	MOVQ (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
@@ -26698,122 +26707,126 @@ out:
 
 // func avx512StripQ4_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ4_K(SB), $16384-96
-	MOVQ   near+32(FP), AX
-	MOVQ   ld+72(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   stride+8(FP), BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   w+0(FP), DX
-	MOVQ   DX, DI
-	LEAQ   (DI)(BX*4), R8
-	LEAQ   (R8)(BX*4), R9
-	LEAQ   (R9)(BX*4), R10
-	SHRQ   $0x03, nb+16(FP)
-	MOVQ   tokens+24(FP), R11
-	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), DX
+TEXT ·avx512StripQ4_K(SB), $16456-96
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z0
+	MOVQ         near+32(FP), AX
+	MOVQ         ld+72(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         stride+8(FP), BX
+	LEAQ         (BX)(BX*2), SI
+	MOVQ         w+0(FP), DX
+	MOVQ         DX, DI
+	LEAQ         (DI)(BX*4), R8
+	LEAQ         (R8)(BX*4), R9
+	LEAQ         (R9)(BX*4), R10
+	SHRQ         $0x03, nb+16(FP)
+	MOVQ         tokens+24(FP), R11
+	VXORPS       Z1, Z1, Z1
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
+	MOVQ         DX, (SP)
 
 clear:
-	VMOVUPS Z0, (DX)
-	VMOVUPS Z0, 2048(DX)
-	VMOVUPS Z0, 4096(DX)
-	VMOVUPS Z0, 6144(DX)
-	VMOVUPS Z0, 8192(DX)
-	VMOVUPS Z0, 10240(DX)
-	VMOVUPS Z0, 12288(DX)
-	VMOVUPS Z0, 14336(DX)
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z1, 2048(DX)
+	VMOVUPS Z1, 4096(DX)
+	VMOVUPS Z1, 6144(DX)
+	VMOVUPS Z1, 8192(DX)
+	VMOVUPS Z1, 10240(DX)
+	VMOVUPS Z1, 12288(DX)
+	VMOVUPS Z1, 14336(DX)
 	ADDQ    $0x40, DX
 	DECQ    R11
 	JNZ     clear
 	SHLQ    $0x02, tokens+24(FP)
-	LEAQ    (SP), DX
+	MOVQ    (SP), DX
 
 group:
-	VBROADCASTI32X4 (DI), Z0
-	VINSERTI32X4    $0x01, (R8), Z0, Z0
-	VINSERTI32X4    $0x02, (R9), Z0, Z0
-	VINSERTI32X4    $0x03, (R10), Z0, Z0
-	VBROADCASTI32X4 (DI)(BX*1), Z1
-	VINSERTI32X4    $0x01, (R8)(BX*1), Z1, Z1
-	VINSERTI32X4    $0x02, (R9)(BX*1), Z1, Z1
-	VINSERTI32X4    $0x03, (R10)(BX*1), Z1, Z1
-	VBROADCASTI32X4 (DI)(BX*2), Z2
-	VINSERTI32X4    $0x01, (R8)(BX*2), Z2, Z2
-	VINSERTI32X4    $0x02, (R9)(BX*2), Z2, Z2
-	VINSERTI32X4    $0x03, (R10)(BX*2), Z2, Z2
-	VBROADCASTI32X4 (DI)(SI*1), Z3
-	VINSERTI32X4    $0x01, (R8)(SI*1), Z3, Z3
-	VINSERTI32X4    $0x02, (R9)(SI*1), Z3, Z3
-	VINSERTI32X4    $0x03, (R10)(SI*1), Z3, Z3
-	VPUNPCKHDQ      Z1, Z0, Z4
-	VPUNPCKLDQ      Z1, Z0, Z0
-	VPUNPCKHDQ      Z3, Z2, Z1
-	VPUNPCKLDQ      Z3, Z2, Z2
-	VPUNPCKLQDQ     Z2, Z0, Z3
-	VPUNPCKHQDQ     Z2, Z0, Z0
-	VPUNPCKLQDQ     Z1, Z4, Z2
-	VPUNPCKHQDQ     Z1, Z4, Z4
-	VPMOVDW         Z3, Y1
-	VCVTPH2PS       Y1, Z1
-	VPSRLD          $0x10, Z3, Z3
-	VPMOVDW         Z3, Y3
-	VCVTPH2PS       Y3, Z3
-	VBROADCASTI64X4 16(DI), Z5
-	VINSERTI64X4    $0x01, 16(R8), Z5, Z5
-	VBROADCASTI64X4 16(DI)(BX*1), Z6
-	VINSERTI64X4    $0x01, 16(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4 16(DI)(BX*2), Z7
-	VINSERTI64X4    $0x01, 16(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4 16(DI)(SI*1), Z8
-	VINSERTI64X4    $0x01, 16(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ      Z6, Z5, Z9
-	VPUNPCKLDQ      Z6, Z5, Z5
-	VPUNPCKHDQ      Z8, Z7, Z6
-	VPUNPCKLDQ      Z8, Z7, Z7
-	VPUNPCKLQDQ     Z7, Z5, Z8
-	VPUNPCKHQDQ     Z7, Z5, Z5
-	VPUNPCKLQDQ     Z6, Z9, Z7
-	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 16(R9), Z6
-	VINSERTI64X4    $0x01, 16(R10), Z6, Z6
-	VBROADCASTI64X4 16(R9)(BX*1), Z10
-	VINSERTI64X4    $0x01, 16(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4 16(R9)(BX*2), Z11
-	VINSERTI64X4    $0x01, 16(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4 16(R9)(SI*1), Z12
-	VINSERTI64X4    $0x01, 16(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ      Z10, Z6, Z13
-	VPUNPCKLDQ      Z10, Z6, Z6
-	VPUNPCKHDQ      Z12, Z11, Z10
-	VPUNPCKLDQ      Z12, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z6, Z12
-	VPUNPCKHQDQ     Z11, Z6, Z6
-	VPUNPCKLQDQ     Z10, Z13, Z11
-	VPUNPCKHQDQ     Z10, Z13, Z13
-	VSHUFI32X4      $0x88, Z12, Z8, Z10
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z6, Z5, Z8
-	VSHUFI32X4      $0xdd, Z6, Z5, Z6
-	VSHUFI32X4      $0x88, Z11, Z7, Z5
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VBROADCASTI32X4 (DI), Z1
+	VINSERTI32X4    $0x01, (R8), Z1, Z1
+	VINSERTI32X4    $0x02, (R9), Z1, Z1
+	VINSERTI32X4    $0x03, (R10), Z1, Z1
+	VBROADCASTI32X4 (DI)(BX*1), Z2
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z2, Z2
+	VBROADCASTI32X4 (DI)(BX*2), Z3
+	VINSERTI32X4    $0x01, (R8)(BX*2), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*2), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*2), Z3, Z3
+	VBROADCASTI32X4 (DI)(SI*1), Z4
+	VINSERTI32X4    $0x01, (R8)(SI*1), Z4, Z4
+	VINSERTI32X4    $0x02, (R9)(SI*1), Z4, Z4
+	VINSERTI32X4    $0x03, (R10)(SI*1), Z4, Z4
+	VPUNPCKHDQ      Z2, Z1, Z5
+	VPUNPCKLDQ      Z2, Z1, Z1
+	VPUNPCKHDQ      Z4, Z3, Z2
+	VPUNPCKLDQ      Z4, Z3, Z3
+	VPUNPCKLQDQ     Z3, Z1, Z4
+	VPUNPCKHQDQ     Z3, Z1, Z1
+	VPUNPCKLQDQ     Z2, Z5, Z3
+	VPUNPCKHQDQ     Z2, Z5, Z5
+	VPMOVDW         Z4, Y2
+	VCVTPH2PS       Y2, Z2
+	VPSRLD          $0x10, Z4, Z4
+	VPMOVDW         Z4, Y4
+	VCVTPH2PS       Y4, Z4
+	VBROADCASTI64X4 16(DI), Z6
+	VINSERTI64X4    $0x01, 16(R8), Z6, Z6
+	VBROADCASTI64X4 16(DI)(BX*1), Z7
+	VINSERTI64X4    $0x01, 16(R8)(BX*1), Z7, Z7
+	VBROADCASTI64X4 16(DI)(BX*2), Z8
+	VINSERTI64X4    $0x01, 16(R8)(BX*2), Z8, Z8
+	VBROADCASTI64X4 16(DI)(SI*1), Z9
+	VINSERTI64X4    $0x01, 16(R8)(SI*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z6, Z10
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z6, Z9
+	VPUNPCKHQDQ     Z8, Z6, Z6
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VBROADCASTI64X4 16(R9), Z7
+	VINSERTI64X4    $0x01, 16(R10), Z7, Z7
+	VBROADCASTI64X4 16(R9)(BX*1), Z11
+	VINSERTI64X4    $0x01, 16(R10)(BX*1), Z11, Z11
+	VBROADCASTI64X4 16(R9)(BX*2), Z12
+	VINSERTI64X4    $0x01, 16(R10)(BX*2), Z12, Z12
+	VBROADCASTI64X4 16(R9)(SI*1), Z13
+	VINSERTI64X4    $0x01, 16(R10)(SI*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z7, Z14
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z7, Z13
+	VPUNPCKHQDQ     Z12, Z7, Z7
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z9, Z11
 	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z0, Z21
-	VCVTDQ2PS       Z21, Z21
-	VMULPS          Z1, Z21, Z21
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z2, Z22
+	VSHUFI32X4      $0x88, Z7, Z6, Z9
+	VSHUFI32X4      $0xdd, Z7, Z6, Z7
+	VSHUFI32X4      $0x88, Z12, Z8, Z6
+	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VPANDD          Z0, Z11, Z10
+	VPANDD          Z0, Z9, Z15
+	VPANDD          Z0, Z6, Z16
+	VPANDD          Z0, Z8, Z17
+	VPANDD          Z0, Z13, Z18
+	VPANDD          Z0, Z7, Z19
+	VPANDD          Z0, Z12, Z20
+	VPANDD          Z0, Z14, Z21
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z1, Z22
 	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z3, Z22, Z22
-	LEAQ            (SP), DX
+	VMULPS          Z2, Z22, Z22
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z3, Z23
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	MOVQ            (SP), DX
+	ADDQ            $+0, DX
 	PREFETCHT0      (AX)
 	PREFETCHT0      64(AX)
 	PREFETCHT0      128(AX)
@@ -26829,77 +26842,78 @@ group:
 	XORQ            R11, R11
 
 tokens1:
-	VXORPS            Z23, Z23, Z23
 	VXORPS            Z24, Z24, Z24
-	VBROADCASTI32X4   (R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z9, Z23
-	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VXORPS            Z25, Z25, Z25
+	VBROADCASTI32X4   (R12)(R11*8), Z26
 	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z9, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z14, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z14, Z24
-	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
-	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
-	VBROADCASTI32X4   16(R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z17, Z23
-	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPDPBUSD          Z27, Z10, Z24
+	VBROADCASTI32X4   32(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z10, Z25
+	VPSHUFD           $0x55, Z26, Z26
+	VPDPBUSD          Z26, Z15, Z24
+	VPSHUFD           $0x55, Z27, Z26
+	VPDPBUSD          Z26, Z15, Z25
+	VPDPBUSD.BCST     8(R12)(R11*8), Z16, Z24
+	VPDPBUSD.BCST     40(R12)(R11*8), Z16, Z25
+	VPDPBUSD.BCST     12(R12)(R11*8), Z17, Z24
+	VPDPBUSD.BCST     44(R12)(R11*8), Z17, Z25
+	VBROADCASTI32X4   16(R12)(R11*8), Z26
 	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z17, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z18, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z18, Z24
-	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
-	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
-	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
-	VMOVDQU32         (DX), Z25
-	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R13)(R11*1), Z21, Z26
-	VFMADD231PS       Z26, Z23, Z25
-	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
-	VMOVUPS           Z25, (DX)
-	VMOVDQU32         64(DX), Z23
+	VPDPBUSD          Z27, Z18, Z24
+	VBROADCASTI32X4   48(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z18, Z25
+	VPSHUFD           $0x55, Z26, Z26
+	VPDPBUSD          Z26, Z19, Z24
+	VPSHUFD           $0x55, Z27, Z26
+	VPDPBUSD          Z26, Z19, Z25
+	VPDPBUSD.BCST     24(R12)(R11*8), Z20, Z24
+	VPDPBUSD.BCST     56(R12)(R11*8), Z20, Z25
+	VPDPBUSD.BCST     28(R12)(R11*8), Z21, Z24
+	VPDPBUSD.BCST     60(R12)(R11*8), Z21, Z25
+	VMOVDQU32         (DX), Z26
 	VCVTDQ2PS         Z24, Z24
-	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
-	VFMADD231PS       Z25, Z24, Z23
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
-	VMOVUPS           Z23, 64(DX)
+	VMULPS.BCST       (R13)(R11*1), Z22, Z27
+	VFMADD231PS       Z27, Z24, Z26
+	VFNMADD231PS.BCST (R14)(R11*1), Z23, Z26
+	VMOVUPS           Z26, (DX)
+	VMOVDQU32         64(DX), Z24
+	VCVTDQ2PS         Z25, Z25
+	VMULPS.BCST       4(R13)(R11*1), Z22, Z26
+	VFMADD231PS       Z26, Z25, Z24
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z23, Z24
+	VMOVUPS           Z24, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens1
-	VPSRLD            $0x04, Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPSRLD            $0x04, Z8, Z8
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPSRLD            $0x04, Z5, Z5
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPSRLD            $0x04, Z7, Z7
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPSRLD            $0x04, Z12, Z10
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD            $0x04, Z11, Z10
+	VPANDD            Z0, Z10, Z10
+	VPSRLD            $0x04, Z9, Z9
+	VPANDD            Z0, Z9, Z9
 	VPSRLD            $0x04, Z6, Z6
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPSRLD            $0x04, Z11, Z11
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPSRLD            $0x04, Z13, Z12
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPSRLD            $0x08, Z0, Z13
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z1, Z13, Z13
-	VPSRLD            $0x08, Z2, Z14
+	VPANDD            Z0, Z6, Z6
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD            Z0, Z8, Z8
+	VPSRLD            $0x04, Z13, Z11
+	VPANDD            Z0, Z11, Z11
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD            Z0, Z7, Z7
+	VPSRLD            $0x04, Z12, Z12
+	VPANDD            Z0, Z12, Z12
+	VPSRLD            $0x04, Z14, Z13
+	VPANDD            Z0, Z13, Z13
+	VPSRLD            $0x08, Z1, Z14
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
-	VMULPS            Z3, Z14, Z14
-	LEAQ              2048(SP), DX
+	VMULPS            Z2, Z14, Z14
+	VPSRLD            $0x08, Z3, Z15
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z15, Z15
+	VCVTDQ2PS         Z15, Z15
+	VMULPS            Z4, Z15, Z15
+	MOVQ              (SP), DX
+	ADDQ              $+2048, DX
 	PREFETCHT0        320(AX)
 	PREFETCHT0        384(AX)
 	PREFETCHT0        448(AX)
@@ -26914,109 +26928,110 @@ tokens1:
 	XORQ              R11, R11
 
 tokens2:
-	VXORPS            Z15, Z15, Z15
 	VXORPS            Z16, Z16, Z16
-	VBROADCASTI32X4   (R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z9, Z15
-	VBROADCASTI32X4   32(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z9, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z8, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z8, Z16
-	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
-	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
-	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
-	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
-	VBROADCASTI32X4   16(R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z10, Z15
-	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VXORPS            Z17, Z17, Z17
+	VBROADCASTI32X4   (R12)(R11*8), Z18
 	VPSHUFD           $0x00, Z18, Z19
 	VPDPBUSD          Z19, Z10, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z6, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z6, Z16
-	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
-	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
-	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
-	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
-	VMOVDQU32         (DX), Z17
-	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       (R13)(R11*1), Z13, Z18
-	VFMADD231PS       Z18, Z15, Z17
-	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
-	VMOVUPS           Z17, (DX)
-	VMOVDQU32         64(DX), Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z10, Z17
+	VPSHUFD           $0x55, Z18, Z18
+	VPDPBUSD          Z18, Z9, Z16
+	VPSHUFD           $0x55, Z19, Z18
+	VPDPBUSD          Z18, Z9, Z17
+	VPDPBUSD.BCST     8(R12)(R11*8), Z6, Z16
+	VPDPBUSD.BCST     40(R12)(R11*8), Z6, Z17
+	VPDPBUSD.BCST     12(R12)(R11*8), Z8, Z16
+	VPDPBUSD.BCST     44(R12)(R11*8), Z8, Z17
+	VBROADCASTI32X4   16(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z11, Z16
+	VBROADCASTI32X4   48(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z11, Z17
+	VPSHUFD           $0x55, Z18, Z18
+	VPDPBUSD          Z18, Z7, Z16
+	VPSHUFD           $0x55, Z19, Z18
+	VPDPBUSD          Z18, Z7, Z17
+	VPDPBUSD.BCST     24(R12)(R11*8), Z12, Z16
+	VPDPBUSD.BCST     56(R12)(R11*8), Z12, Z17
+	VPDPBUSD.BCST     28(R12)(R11*8), Z13, Z16
+	VPDPBUSD.BCST     60(R12)(R11*8), Z13, Z17
+	VMOVDQU32         (DX), Z18
 	VCVTDQ2PS         Z16, Z16
-	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
-	VFMADD231PS       Z17, Z16, Z15
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
-	VMOVUPS           Z15, 64(DX)
+	VMULPS.BCST       (R13)(R11*1), Z14, Z19
+	VFMADD231PS       Z19, Z16, Z18
+	VFNMADD231PS.BCST (R14)(R11*1), Z15, Z18
+	VMOVUPS           Z18, (DX)
+	VMOVDQU32         64(DX), Z16
+	VCVTDQ2PS         Z17, Z17
+	VMULPS.BCST       4(R13)(R11*1), Z14, Z18
+	VFMADD231PS       Z18, Z17, Z16
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z15, Z16
+	VMOVUPS           Z16, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens2
-	VBROADCASTI64X4   48(DI), Z5
-	VINSERTI64X4      $0x01, 48(R8), Z5, Z5
-	VBROADCASTI64X4   48(DI)(BX*1), Z6
-	VINSERTI64X4      $0x01, 48(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4   48(DI)(BX*2), Z7
-	VINSERTI64X4      $0x01, 48(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4   48(DI)(SI*1), Z8
-	VINSERTI64X4      $0x01, 48(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ        Z6, Z5, Z9
-	VPUNPCKLDQ        Z6, Z5, Z5
-	VPUNPCKHDQ        Z8, Z7, Z6
-	VPUNPCKLDQ        Z8, Z7, Z7
-	VPUNPCKLQDQ       Z7, Z5, Z8
-	VPUNPCKHQDQ       Z7, Z5, Z5
-	VPUNPCKLQDQ       Z6, Z9, Z7
-	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   48(R9), Z6
-	VINSERTI64X4      $0x01, 48(R10), Z6, Z6
-	VBROADCASTI64X4   48(R9)(BX*1), Z10
-	VINSERTI64X4      $0x01, 48(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4   48(R9)(BX*2), Z11
-	VINSERTI64X4      $0x01, 48(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4   48(R9)(SI*1), Z12
-	VINSERTI64X4      $0x01, 48(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ        Z10, Z6, Z13
-	VPUNPCKLDQ        Z10, Z6, Z6
-	VPUNPCKHDQ        Z12, Z11, Z10
-	VPUNPCKLDQ        Z12, Z11, Z11
-	VPUNPCKLQDQ       Z11, Z6, Z12
-	VPUNPCKHQDQ       Z11, Z6, Z6
-	VPUNPCKLQDQ       Z10, Z13, Z11
-	VPUNPCKHQDQ       Z10, Z13, Z13
-	VSHUFI32X4        $0x88, Z12, Z8, Z10
-	VSHUFI32X4        $0xdd, Z12, Z8, Z12
-	VSHUFI32X4        $0x88, Z6, Z5, Z8
-	VSHUFI32X4        $0xdd, Z6, Z5, Z6
-	VSHUFI32X4        $0x88, Z11, Z7, Z5
-	VSHUFI32X4        $0xdd, Z11, Z7, Z11
-	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VBROADCASTI64X4   48(DI), Z6
+	VINSERTI64X4      $0x01, 48(R8), Z6, Z6
+	VBROADCASTI64X4   48(DI)(BX*1), Z7
+	VINSERTI64X4      $0x01, 48(R8)(BX*1), Z7, Z7
+	VBROADCASTI64X4   48(DI)(BX*2), Z8
+	VINSERTI64X4      $0x01, 48(R8)(BX*2), Z8, Z8
+	VBROADCASTI64X4   48(DI)(SI*1), Z9
+	VINSERTI64X4      $0x01, 48(R8)(SI*1), Z9, Z9
+	VPUNPCKHDQ        Z7, Z6, Z10
+	VPUNPCKLDQ        Z7, Z6, Z6
+	VPUNPCKHDQ        Z9, Z8, Z7
+	VPUNPCKLDQ        Z9, Z8, Z8
+	VPUNPCKLQDQ       Z8, Z6, Z9
+	VPUNPCKHQDQ       Z8, Z6, Z6
+	VPUNPCKLQDQ       Z7, Z10, Z8
+	VPUNPCKHQDQ       Z7, Z10, Z10
+	VBROADCASTI64X4   48(R9), Z7
+	VINSERTI64X4      $0x01, 48(R10), Z7, Z7
+	VBROADCASTI64X4   48(R9)(BX*1), Z11
+	VINSERTI64X4      $0x01, 48(R10)(BX*1), Z11, Z11
+	VBROADCASTI64X4   48(R9)(BX*2), Z12
+	VINSERTI64X4      $0x01, 48(R10)(BX*2), Z12, Z12
+	VBROADCASTI64X4   48(R9)(SI*1), Z13
+	VINSERTI64X4      $0x01, 48(R10)(SI*1), Z13, Z13
+	VPUNPCKHDQ        Z11, Z7, Z14
+	VPUNPCKLDQ        Z11, Z7, Z7
+	VPUNPCKHDQ        Z13, Z12, Z11
+	VPUNPCKLDQ        Z13, Z12, Z12
+	VPUNPCKLQDQ       Z12, Z7, Z13
+	VPUNPCKHQDQ       Z12, Z7, Z7
+	VPUNPCKLQDQ       Z11, Z14, Z12
+	VPUNPCKHQDQ       Z11, Z14, Z14
+	VSHUFI32X4        $0x88, Z13, Z9, Z11
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPSRLD            $0x10, Z0, Z21
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z21, Z21
-	VCVTDQ2PS         Z21, Z21
-	VMULPS            Z1, Z21, Z21
-	VPSRLD            $0x10, Z2, Z22
+	VSHUFI32X4        $0x88, Z7, Z6, Z9
+	VSHUFI32X4        $0xdd, Z7, Z6, Z7
+	VSHUFI32X4        $0x88, Z12, Z8, Z6
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z14, Z10, Z8
+	VSHUFI32X4        $0xdd, Z14, Z10, Z14
+	VPANDD            Z0, Z11, Z10
+	VPANDD            Z0, Z9, Z15
+	VPANDD            Z0, Z6, Z16
+	VPANDD            Z0, Z8, Z17
+	VPANDD            Z0, Z13, Z18
+	VPANDD            Z0, Z7, Z19
+	VPANDD            Z0, Z12, Z20
+	VPANDD            Z0, Z14, Z21
+	VPSRLD            $0x10, Z1, Z22
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z22, Z22
 	VCVTDQ2PS         Z22, Z22
-	VMULPS            Z3, Z22, Z22
-	LEAQ              4096(SP), DX
+	VMULPS            Z2, Z22, Z22
+	VPSRLD            $0x10, Z3, Z23
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z23, Z23
+	VCVTDQ2PS         Z23, Z23
+	VMULPS            Z4, Z23, Z23
+	MOVQ              (SP), DX
+	ADDQ              $+4096, DX
 	PREFETCHT0        576(AX)
 	PREFETCHT0        640(AX)
 	PREFETCHT0        704(AX)
@@ -27032,77 +27047,78 @@ tokens2:
 	XORQ              R11, R11
 
 tokens3:
-	VXORPS            Z23, Z23, Z23
 	VXORPS            Z24, Z24, Z24
-	VBROADCASTI32X4   (R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z9, Z23
-	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VXORPS            Z25, Z25, Z25
+	VBROADCASTI32X4   (R12)(R11*8), Z26
 	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z9, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z14, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z14, Z24
-	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
-	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
-	VBROADCASTI32X4   16(R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z17, Z23
-	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPDPBUSD          Z27, Z10, Z24
+	VBROADCASTI32X4   32(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z10, Z25
+	VPSHUFD           $0x55, Z26, Z26
+	VPDPBUSD          Z26, Z15, Z24
+	VPSHUFD           $0x55, Z27, Z26
+	VPDPBUSD          Z26, Z15, Z25
+	VPDPBUSD.BCST     8(R12)(R11*8), Z16, Z24
+	VPDPBUSD.BCST     40(R12)(R11*8), Z16, Z25
+	VPDPBUSD.BCST     12(R12)(R11*8), Z17, Z24
+	VPDPBUSD.BCST     44(R12)(R11*8), Z17, Z25
+	VBROADCASTI32X4   16(R12)(R11*8), Z26
 	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z17, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z18, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z18, Z24
-	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
-	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
-	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
-	VMOVDQU32         (DX), Z25
-	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R13)(R11*1), Z21, Z26
-	VFMADD231PS       Z26, Z23, Z25
-	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
-	VMOVUPS           Z25, (DX)
-	VMOVDQU32         64(DX), Z23
+	VPDPBUSD          Z27, Z18, Z24
+	VBROADCASTI32X4   48(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z18, Z25
+	VPSHUFD           $0x55, Z26, Z26
+	VPDPBUSD          Z26, Z19, Z24
+	VPSHUFD           $0x55, Z27, Z26
+	VPDPBUSD          Z26, Z19, Z25
+	VPDPBUSD.BCST     24(R12)(R11*8), Z20, Z24
+	VPDPBUSD.BCST     56(R12)(R11*8), Z20, Z25
+	VPDPBUSD.BCST     28(R12)(R11*8), Z21, Z24
+	VPDPBUSD.BCST     60(R12)(R11*8), Z21, Z25
+	VMOVDQU32         (DX), Z26
 	VCVTDQ2PS         Z24, Z24
-	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
-	VFMADD231PS       Z25, Z24, Z23
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
-	VMOVUPS           Z23, 64(DX)
+	VMULPS.BCST       (R13)(R11*1), Z22, Z27
+	VFMADD231PS       Z27, Z24, Z26
+	VFNMADD231PS.BCST (R14)(R11*1), Z23, Z26
+	VMOVUPS           Z26, (DX)
+	VMOVDQU32         64(DX), Z24
+	VCVTDQ2PS         Z25, Z25
+	VMULPS.BCST       4(R13)(R11*1), Z22, Z26
+	VFMADD231PS       Z26, Z25, Z24
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z23, Z24
+	VMOVUPS           Z24, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens3
-	VPSRLD            $0x04, Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPSRLD            $0x04, Z8, Z8
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPSRLD            $0x04, Z5, Z5
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPSRLD            $0x04, Z7, Z7
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPSRLD            $0x04, Z12, Z10
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD            $0x04, Z11, Z10
+	VPANDD            Z0, Z10, Z10
+	VPSRLD            $0x04, Z9, Z9
+	VPANDD            Z0, Z9, Z9
 	VPSRLD            $0x04, Z6, Z6
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPSRLD            $0x04, Z11, Z11
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPSRLD            $0x04, Z13, Z12
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPSRLD            $0x18, Z0, Z13
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z1, Z13, Z13
-	VPSRLD            $0x18, Z2, Z14
+	VPANDD            Z0, Z6, Z6
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD            Z0, Z8, Z8
+	VPSRLD            $0x04, Z13, Z11
+	VPANDD            Z0, Z11, Z11
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD            Z0, Z7, Z7
+	VPSRLD            $0x04, Z12, Z12
+	VPANDD            Z0, Z12, Z12
+	VPSRLD            $0x04, Z14, Z13
+	VPANDD            Z0, Z13, Z13
+	VPSRLD            $0x18, Z1, Z14
 	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
 	VCVTDQ2PS         Z14, Z14
-	VMULPS            Z3, Z14, Z14
-	LEAQ              6144(SP), DX
+	VMULPS            Z2, Z14, Z14
+	VPSRLD            $0x18, Z3, Z15
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z15, Z15
+	VCVTDQ2PS         Z15, Z15
+	VMULPS            Z4, Z15, Z15
+	MOVQ              (SP), DX
+	ADDQ              $+6144, DX
 	PREFETCHT0        896(AX)
 	PREFETCHT0        960(AX)
 	PREFETCHT0        1024(AX)
@@ -27117,112 +27133,113 @@ tokens3:
 	XORQ              R11, R11
 
 tokens4:
-	VXORPS            Z15, Z15, Z15
 	VXORPS            Z16, Z16, Z16
-	VBROADCASTI32X4   (R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z9, Z15
-	VBROADCASTI32X4   32(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z9, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z8, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z8, Z16
-	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
-	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
-	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
-	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
-	VBROADCASTI32X4   16(R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z10, Z15
-	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VXORPS            Z17, Z17, Z17
+	VBROADCASTI32X4   (R12)(R11*8), Z18
 	VPSHUFD           $0x00, Z18, Z19
 	VPDPBUSD          Z19, Z10, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z6, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z6, Z16
-	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
-	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
-	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
-	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
-	VMOVDQU32         (DX), Z17
-	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       (R13)(R11*1), Z13, Z18
-	VFMADD231PS       Z18, Z15, Z17
-	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
-	VMOVUPS           Z17, (DX)
-	VMOVDQU32         64(DX), Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z10, Z17
+	VPSHUFD           $0x55, Z18, Z18
+	VPDPBUSD          Z18, Z9, Z16
+	VPSHUFD           $0x55, Z19, Z18
+	VPDPBUSD          Z18, Z9, Z17
+	VPDPBUSD.BCST     8(R12)(R11*8), Z6, Z16
+	VPDPBUSD.BCST     40(R12)(R11*8), Z6, Z17
+	VPDPBUSD.BCST     12(R12)(R11*8), Z8, Z16
+	VPDPBUSD.BCST     44(R12)(R11*8), Z8, Z17
+	VBROADCASTI32X4   16(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z11, Z16
+	VBROADCASTI32X4   48(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z11, Z17
+	VPSHUFD           $0x55, Z18, Z18
+	VPDPBUSD          Z18, Z7, Z16
+	VPSHUFD           $0x55, Z19, Z18
+	VPDPBUSD          Z18, Z7, Z17
+	VPDPBUSD.BCST     24(R12)(R11*8), Z12, Z16
+	VPDPBUSD.BCST     56(R12)(R11*8), Z12, Z17
+	VPDPBUSD.BCST     28(R12)(R11*8), Z13, Z16
+	VPDPBUSD.BCST     60(R12)(R11*8), Z13, Z17
+	VMOVDQU32         (DX), Z18
 	VCVTDQ2PS         Z16, Z16
-	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
-	VFMADD231PS       Z17, Z16, Z15
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
-	VMOVUPS           Z15, 64(DX)
+	VMULPS.BCST       (R13)(R11*1), Z14, Z19
+	VFMADD231PS       Z19, Z16, Z18
+	VFNMADD231PS.BCST (R14)(R11*1), Z15, Z18
+	VMOVUPS           Z18, (DX)
+	VMOVDQU32         64(DX), Z16
+	VCVTDQ2PS         Z17, Z17
+	VMULPS.BCST       4(R13)(R11*1), Z14, Z18
+	VFMADD231PS       Z18, Z17, Z16
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z15, Z16
+	VMOVUPS           Z16, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens4
-	VBROADCASTI64X4   80(DI), Z5
-	VINSERTI64X4      $0x01, 80(R8), Z5, Z5
-	VBROADCASTI64X4   80(DI)(BX*1), Z6
-	VINSERTI64X4      $0x01, 80(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4   80(DI)(BX*2), Z7
-	VINSERTI64X4      $0x01, 80(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4   80(DI)(SI*1), Z8
-	VINSERTI64X4      $0x01, 80(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ        Z6, Z5, Z9
-	VPUNPCKLDQ        Z6, Z5, Z5
-	VPUNPCKHDQ        Z8, Z7, Z6
-	VPUNPCKLDQ        Z8, Z7, Z7
-	VPUNPCKLQDQ       Z7, Z5, Z8
-	VPUNPCKHQDQ       Z7, Z5, Z5
-	VPUNPCKLQDQ       Z6, Z9, Z7
-	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   80(R9), Z6
-	VINSERTI64X4      $0x01, 80(R10), Z6, Z6
-	VBROADCASTI64X4   80(R9)(BX*1), Z10
-	VINSERTI64X4      $0x01, 80(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4   80(R9)(BX*2), Z11
-	VINSERTI64X4      $0x01, 80(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4   80(R9)(SI*1), Z12
-	VINSERTI64X4      $0x01, 80(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ        Z10, Z6, Z13
-	VPUNPCKLDQ        Z10, Z6, Z6
-	VPUNPCKHDQ        Z12, Z11, Z10
-	VPUNPCKLDQ        Z12, Z11, Z11
-	VPUNPCKLQDQ       Z11, Z6, Z12
-	VPUNPCKHQDQ       Z11, Z6, Z6
-	VPUNPCKLQDQ       Z10, Z13, Z11
-	VPUNPCKHQDQ       Z10, Z13, Z13
-	VSHUFI32X4        $0x88, Z12, Z8, Z10
-	VSHUFI32X4        $0xdd, Z12, Z8, Z12
-	VSHUFI32X4        $0x88, Z6, Z5, Z8
-	VSHUFI32X4        $0xdd, Z6, Z5, Z6
-	VSHUFI32X4        $0x88, Z11, Z7, Z5
-	VSHUFI32X4        $0xdd, Z11, Z7, Z11
-	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VBROADCASTI64X4   80(DI), Z6
+	VINSERTI64X4      $0x01, 80(R8), Z6, Z6
+	VBROADCASTI64X4   80(DI)(BX*1), Z7
+	VINSERTI64X4      $0x01, 80(R8)(BX*1), Z7, Z7
+	VBROADCASTI64X4   80(DI)(BX*2), Z8
+	VINSERTI64X4      $0x01, 80(R8)(BX*2), Z8, Z8
+	VBROADCASTI64X4   80(DI)(SI*1), Z9
+	VINSERTI64X4      $0x01, 80(R8)(SI*1), Z9, Z9
+	VPUNPCKHDQ        Z7, Z6, Z10
+	VPUNPCKLDQ        Z7, Z6, Z6
+	VPUNPCKHDQ        Z9, Z8, Z7
+	VPUNPCKLDQ        Z9, Z8, Z8
+	VPUNPCKLQDQ       Z8, Z6, Z9
+	VPUNPCKHQDQ       Z8, Z6, Z6
+	VPUNPCKLQDQ       Z7, Z10, Z8
+	VPUNPCKHQDQ       Z7, Z10, Z10
+	VBROADCASTI64X4   80(R9), Z7
+	VINSERTI64X4      $0x01, 80(R10), Z7, Z7
+	VBROADCASTI64X4   80(R9)(BX*1), Z11
+	VINSERTI64X4      $0x01, 80(R10)(BX*1), Z11, Z11
+	VBROADCASTI64X4   80(R9)(BX*2), Z12
+	VINSERTI64X4      $0x01, 80(R10)(BX*2), Z12, Z12
+	VBROADCASTI64X4   80(R9)(SI*1), Z13
+	VINSERTI64X4      $0x01, 80(R10)(SI*1), Z13, Z13
+	VPUNPCKHDQ        Z11, Z7, Z14
+	VPUNPCKLDQ        Z11, Z7, Z7
+	VPUNPCKHDQ        Z13, Z12, Z11
+	VPUNPCKLDQ        Z13, Z12, Z12
+	VPUNPCKLQDQ       Z12, Z7, Z13
+	VPUNPCKHQDQ       Z12, Z7, Z7
+	VPUNPCKLQDQ       Z11, Z14, Z12
+	VPUNPCKHQDQ       Z11, Z14, Z14
+	VSHUFI32X4        $0x88, Z13, Z9, Z11
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z21
-	VPSRLD            $0x04, Z4, Z22
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z22, Z22
-	VPSRLD            $0x02, Z0, Z23
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z21
-	VPSRLD            $0x02, Z2, Z23
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z22
-	VCVTDQ2PS         Z21, Z21
-	VMULPS            Z1, Z21, Z21
+	VSHUFI32X4        $0x88, Z7, Z6, Z9
+	VSHUFI32X4        $0xdd, Z7, Z6, Z7
+	VSHUFI32X4        $0x88, Z12, Z8, Z6
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z14, Z10, Z8
+	VSHUFI32X4        $0xdd, Z14, Z10, Z14
+	VPANDD            Z0, Z11, Z10
+	VPANDD            Z0, Z9, Z15
+	VPANDD            Z0, Z6, Z16
+	VPANDD            Z0, Z8, Z17
+	VPANDD            Z0, Z13, Z18
+	VPANDD            Z0, Z7, Z19
+	VPANDD            Z0, Z12, Z20
+	VPANDD            Z0, Z14, Z21
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z5, Z22
+	VPSRLD            $0x04, Z5, Z23
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z23, Z23
+	VPSRLD            $0x02, Z1, Z24
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
+	VPSRLD            $0x02, Z3, Z24
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
 	VCVTDQ2PS         Z22, Z22
-	VMULPS            Z3, Z22, Z22
-	LEAQ              8192(SP), DX
+	VMULPS            Z2, Z22, Z22
+	VCVTDQ2PS         Z23, Z23
+	VMULPS            Z4, Z23, Z23
+	MOVQ              (SP), DX
+	ADDQ              $+8192, DX
 	PREFETCHT0        1152(AX)
 	PREFETCHT0        1216(AX)
 	PREFETCHT0        1280(AX)
@@ -27238,81 +27255,82 @@ tokens4:
 	XORQ              R11, R11
 
 tokens5:
-	VXORPS            Z23, Z23, Z23
 	VXORPS            Z24, Z24, Z24
-	VBROADCASTI32X4   (R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z9, Z23
-	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VXORPS            Z25, Z25, Z25
+	VBROADCASTI32X4   (R12)(R11*8), Z26
 	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z9, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z14, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z14, Z24
-	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
-	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
-	VBROADCASTI32X4   16(R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z17, Z23
-	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPDPBUSD          Z27, Z10, Z24
+	VBROADCASTI32X4   32(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z10, Z25
+	VPSHUFD           $0x55, Z26, Z26
+	VPDPBUSD          Z26, Z15, Z24
+	VPSHUFD           $0x55, Z27, Z26
+	VPDPBUSD          Z26, Z15, Z25
+	VPDPBUSD.BCST     8(R12)(R11*8), Z16, Z24
+	VPDPBUSD.BCST     40(R12)(R11*8), Z16, Z25
+	VPDPBUSD.BCST     12(R12)(R11*8), Z17, Z24
+	VPDPBUSD.BCST     44(R12)(R11*8), Z17, Z25
+	VBROADCASTI32X4   16(R12)(R11*8), Z26
 	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z17, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z18, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z18, Z24
-	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
-	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
-	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
-	VMOVDQU32         (DX), Z25
-	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R13)(R11*1), Z21, Z26
-	VFMADD231PS       Z26, Z23, Z25
-	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
-	VMOVUPS           Z25, (DX)
-	VMOVDQU32         64(DX), Z23
+	VPDPBUSD          Z27, Z18, Z24
+	VBROADCASTI32X4   48(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z18, Z25
+	VPSHUFD           $0x55, Z26, Z26
+	VPDPBUSD          Z26, Z19, Z24
+	VPSHUFD           $0x55, Z27, Z26
+	VPDPBUSD          Z26, Z19, Z25
+	VPDPBUSD.BCST     24(R12)(R11*8), Z20, Z24
+	VPDPBUSD.BCST     56(R12)(R11*8), Z20, Z25
+	VPDPBUSD.BCST     28(R12)(R11*8), Z21, Z24
+	VPDPBUSD.BCST     60(R12)(R11*8), Z21, Z25
+	VMOVDQU32         (DX), Z26
 	VCVTDQ2PS         Z24, Z24
-	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
-	VFMADD231PS       Z25, Z24, Z23
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
-	VMOVUPS           Z23, 64(DX)
+	VMULPS.BCST       (R13)(R11*1), Z22, Z27
+	VFMADD231PS       Z27, Z24, Z26
+	VFNMADD231PS.BCST (R14)(R11*1), Z23, Z26
+	VMOVUPS           Z26, (DX)
+	VMOVDQU32         64(DX), Z24
+	VCVTDQ2PS         Z25, Z25
+	VMULPS.BCST       4(R13)(R11*1), Z22, Z26
+	VFMADD231PS       Z26, Z25, Z24
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z23, Z24
+	VMOVUPS           Z24, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens5
-	VPSRLD            $0x04, Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPSRLD            $0x04, Z8, Z8
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPSRLD            $0x04, Z5, Z5
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPSRLD            $0x04, Z7, Z7
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPSRLD            $0x04, Z12, Z10
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD            $0x04, Z11, Z10
+	VPANDD            Z0, Z10, Z10
+	VPSRLD            $0x04, Z9, Z9
+	VPANDD            Z0, Z9, Z9
 	VPSRLD            $0x04, Z6, Z6
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPSRLD            $0x04, Z11, Z11
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPSRLD            $0x04, Z13, Z12
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPSRLD            $0x08, Z4, Z13
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
-	VPSRLD            $0x0c, Z4, Z14
+	VPANDD            Z0, Z6, Z6
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD            Z0, Z8, Z8
+	VPSRLD            $0x04, Z13, Z11
+	VPANDD            Z0, Z11, Z11
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD            Z0, Z7, Z7
+	VPSRLD            $0x04, Z12, Z12
+	VPANDD            Z0, Z12, Z12
+	VPSRLD            $0x04, Z14, Z13
+	VPANDD            Z0, Z13, Z13
+	VPSRLD            $0x08, Z5, Z14
 	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z14, Z14
-	VPSRLD            $0x0a, Z0, Z15
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z15, Z13
-	VPSRLD            $0x0a, Z2, Z15
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z15, Z14
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z1, Z13, Z13
+	VPSRLD            $0x0c, Z5, Z15
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z15, Z15
+	VPSRLD            $0x0a, Z1, Z16
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z14
+	VPSRLD            $0x0a, Z3, Z16
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z15
 	VCVTDQ2PS         Z14, Z14
-	VMULPS            Z3, Z14, Z14
-	LEAQ              10240(SP), DX
+	VMULPS            Z2, Z14, Z14
+	VCVTDQ2PS         Z15, Z15
+	VMULPS            Z4, Z15, Z15
+	MOVQ              (SP), DX
+	ADDQ              $+10240, DX
 	PREFETCHT0        1472(AX)
 	PREFETCHT0        1536(AX)
 	PREFETCHT0        1600(AX)
@@ -27327,113 +27345,114 @@ tokens5:
 	XORQ              R11, R11
 
 tokens6:
-	VXORPS            Z15, Z15, Z15
 	VXORPS            Z16, Z16, Z16
-	VBROADCASTI32X4   (R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z9, Z15
-	VBROADCASTI32X4   32(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z9, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z8, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z8, Z16
-	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
-	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
-	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
-	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
-	VBROADCASTI32X4   16(R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z10, Z15
-	VBROADCASTI32X4   48(R12)(R11*8), Z18
+	VXORPS            Z17, Z17, Z17
+	VBROADCASTI32X4   (R12)(R11*8), Z18
 	VPSHUFD           $0x00, Z18, Z19
 	VPDPBUSD          Z19, Z10, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z6, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z6, Z16
-	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
-	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
-	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
-	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
-	VMOVDQU32         (DX), Z17
-	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       (R13)(R11*1), Z13, Z18
-	VFMADD231PS       Z18, Z15, Z17
-	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
-	VMOVUPS           Z17, (DX)
-	VMOVDQU32         64(DX), Z15
+	VBROADCASTI32X4   32(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z10, Z17
+	VPSHUFD           $0x55, Z18, Z18
+	VPDPBUSD          Z18, Z9, Z16
+	VPSHUFD           $0x55, Z19, Z18
+	VPDPBUSD          Z18, Z9, Z17
+	VPDPBUSD.BCST     8(R12)(R11*8), Z6, Z16
+	VPDPBUSD.BCST     40(R12)(R11*8), Z6, Z17
+	VPDPBUSD.BCST     12(R12)(R11*8), Z8, Z16
+	VPDPBUSD.BCST     44(R12)(R11*8), Z8, Z17
+	VBROADCASTI32X4   16(R12)(R11*8), Z18
+	VPSHUFD           $0x00, Z18, Z19
+	VPDPBUSD          Z19, Z11, Z16
+	VBROADCASTI32X4   48(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z11, Z17
+	VPSHUFD           $0x55, Z18, Z18
+	VPDPBUSD          Z18, Z7, Z16
+	VPSHUFD           $0x55, Z19, Z18
+	VPDPBUSD          Z18, Z7, Z17
+	VPDPBUSD.BCST     24(R12)(R11*8), Z12, Z16
+	VPDPBUSD.BCST     56(R12)(R11*8), Z12, Z17
+	VPDPBUSD.BCST     28(R12)(R11*8), Z13, Z16
+	VPDPBUSD.BCST     60(R12)(R11*8), Z13, Z17
+	VMOVDQU32         (DX), Z18
 	VCVTDQ2PS         Z16, Z16
-	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
-	VFMADD231PS       Z17, Z16, Z15
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
-	VMOVUPS           Z15, 64(DX)
+	VMULPS.BCST       (R13)(R11*1), Z14, Z19
+	VFMADD231PS       Z19, Z16, Z18
+	VFNMADD231PS.BCST (R14)(R11*1), Z15, Z18
+	VMOVUPS           Z18, (DX)
+	VMOVDQU32         64(DX), Z16
+	VCVTDQ2PS         Z17, Z17
+	VMULPS.BCST       4(R13)(R11*1), Z14, Z18
+	VFMADD231PS       Z18, Z17, Z16
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z15, Z16
+	VMOVUPS           Z16, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens6
-	VBROADCASTI64X4   112(DI), Z5
-	VINSERTI64X4      $0x01, 112(R8), Z5, Z5
-	VBROADCASTI64X4   112(DI)(BX*1), Z6
-	VINSERTI64X4      $0x01, 112(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4   112(DI)(BX*2), Z7
-	VINSERTI64X4      $0x01, 112(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4   112(DI)(SI*1), Z8
-	VINSERTI64X4      $0x01, 112(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ        Z6, Z5, Z9
-	VPUNPCKLDQ        Z6, Z5, Z5
-	VPUNPCKHDQ        Z8, Z7, Z6
-	VPUNPCKLDQ        Z8, Z7, Z7
-	VPUNPCKLQDQ       Z7, Z5, Z8
-	VPUNPCKHQDQ       Z7, Z5, Z5
-	VPUNPCKLQDQ       Z6, Z9, Z7
-	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   112(R9), Z6
-	VINSERTI64X4      $0x01, 112(R10), Z6, Z6
-	VBROADCASTI64X4   112(R9)(BX*1), Z10
-	VINSERTI64X4      $0x01, 112(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4   112(R9)(BX*2), Z11
-	VINSERTI64X4      $0x01, 112(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4   112(R9)(SI*1), Z12
-	VINSERTI64X4      $0x01, 112(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ        Z10, Z6, Z13
-	VPUNPCKLDQ        Z10, Z6, Z6
-	VPUNPCKHDQ        Z12, Z11, Z10
-	VPUNPCKLDQ        Z12, Z11, Z11
-	VPUNPCKLQDQ       Z11, Z6, Z12
-	VPUNPCKHQDQ       Z11, Z6, Z6
-	VPUNPCKLQDQ       Z10, Z13, Z11
-	VPUNPCKHQDQ       Z10, Z13, Z13
-	VSHUFI32X4        $0x88, Z12, Z8, Z10
-	VSHUFI32X4        $0xdd, Z12, Z8, Z12
-	VSHUFI32X4        $0x88, Z6, Z5, Z8
-	VSHUFI32X4        $0xdd, Z6, Z5, Z6
-	VSHUFI32X4        $0x88, Z11, Z7, Z5
-	VSHUFI32X4        $0xdd, Z11, Z7, Z11
-	VSHUFI32X4        $0x88, Z13, Z9, Z7
+	VBROADCASTI64X4   112(DI), Z6
+	VINSERTI64X4      $0x01, 112(R8), Z6, Z6
+	VBROADCASTI64X4   112(DI)(BX*1), Z7
+	VINSERTI64X4      $0x01, 112(R8)(BX*1), Z7, Z7
+	VBROADCASTI64X4   112(DI)(BX*2), Z8
+	VINSERTI64X4      $0x01, 112(R8)(BX*2), Z8, Z8
+	VBROADCASTI64X4   112(DI)(SI*1), Z9
+	VINSERTI64X4      $0x01, 112(R8)(SI*1), Z9, Z9
+	VPUNPCKHDQ        Z7, Z6, Z10
+	VPUNPCKLDQ        Z7, Z6, Z6
+	VPUNPCKHDQ        Z9, Z8, Z7
+	VPUNPCKLDQ        Z9, Z8, Z8
+	VPUNPCKLQDQ       Z8, Z6, Z9
+	VPUNPCKHQDQ       Z8, Z6, Z6
+	VPUNPCKLQDQ       Z7, Z10, Z8
+	VPUNPCKHQDQ       Z7, Z10, Z10
+	VBROADCASTI64X4   112(R9), Z7
+	VINSERTI64X4      $0x01, 112(R10), Z7, Z7
+	VBROADCASTI64X4   112(R9)(BX*1), Z11
+	VINSERTI64X4      $0x01, 112(R10)(BX*1), Z11, Z11
+	VBROADCASTI64X4   112(R9)(BX*2), Z12
+	VINSERTI64X4      $0x01, 112(R10)(BX*2), Z12, Z12
+	VBROADCASTI64X4   112(R9)(SI*1), Z13
+	VINSERTI64X4      $0x01, 112(R10)(SI*1), Z13, Z13
+	VPUNPCKHDQ        Z11, Z7, Z14
+	VPUNPCKLDQ        Z11, Z7, Z7
+	VPUNPCKHDQ        Z13, Z12, Z11
+	VPUNPCKLDQ        Z13, Z12, Z12
+	VPUNPCKLQDQ       Z12, Z7, Z13
+	VPUNPCKHQDQ       Z12, Z7, Z7
+	VPUNPCKLQDQ       Z11, Z14, Z12
+	VPUNPCKHQDQ       Z11, Z14, Z14
+	VSHUFI32X4        $0x88, Z13, Z9, Z11
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPSRLD            $0x10, Z4, Z21
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z21, Z21
-	VPSRLD            $0x14, Z4, Z22
+	VSHUFI32X4        $0x88, Z7, Z6, Z9
+	VSHUFI32X4        $0xdd, Z7, Z6, Z7
+	VSHUFI32X4        $0x88, Z12, Z8, Z6
+	VSHUFI32X4        $0xdd, Z12, Z8, Z12
+	VSHUFI32X4        $0x88, Z14, Z10, Z8
+	VSHUFI32X4        $0xdd, Z14, Z10, Z14
+	VPANDD            Z0, Z11, Z10
+	VPANDD            Z0, Z9, Z15
+	VPANDD            Z0, Z6, Z16
+	VPANDD            Z0, Z8, Z17
+	VPANDD            Z0, Z13, Z18
+	VPANDD            Z0, Z7, Z19
+	VPANDD            Z0, Z12, Z20
+	VPANDD            Z0, Z14, Z21
+	VPSRLD            $0x10, Z5, Z22
 	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z22, Z22
-	VPSRLD            $0x12, Z0, Z23
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z21
-	VPSRLD            $0x12, Z2, Z23
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z22
-	VCVTDQ2PS         Z21, Z21
-	VMULPS            Z1, Z21, Z21
+	VPSRLD            $0x14, Z5, Z23
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z23, Z23
+	VPSRLD            $0x12, Z1, Z24
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
+	VPSRLD            $0x12, Z3, Z24
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
 	VCVTDQ2PS         Z22, Z22
-	VMULPS            Z3, Z22, Z22
-	LEAQ              12288(SP), DX
+	VMULPS            Z2, Z22, Z22
+	VCVTDQ2PS         Z23, Z23
+	VMULPS            Z4, Z23, Z23
+	MOVQ              (SP), DX
+	ADDQ              $+12288, DX
 	PREFETCHT0        1728(AX)
 	PREFETCHT0        1792(AX)
 	PREFETCHT0        1856(AX)
@@ -27449,81 +27468,82 @@ tokens6:
 	XORQ              R11, R11
 
 tokens7:
-	VXORPS            Z23, Z23, Z23
 	VXORPS            Z24, Z24, Z24
-	VBROADCASTI32X4   (R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z9, Z23
-	VBROADCASTI32X4   32(R12)(R11*8), Z26
+	VXORPS            Z25, Z25, Z25
+	VBROADCASTI32X4   (R12)(R11*8), Z26
 	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z9, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z14, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z14, Z24
-	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
-	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
-	VBROADCASTI32X4   16(R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z17, Z23
-	VBROADCASTI32X4   48(R12)(R11*8), Z26
+	VPDPBUSD          Z27, Z10, Z24
+	VBROADCASTI32X4   32(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z10, Z25
+	VPSHUFD           $0x55, Z26, Z26
+	VPDPBUSD          Z26, Z15, Z24
+	VPSHUFD           $0x55, Z27, Z26
+	VPDPBUSD          Z26, Z15, Z25
+	VPDPBUSD.BCST     8(R12)(R11*8), Z16, Z24
+	VPDPBUSD.BCST     40(R12)(R11*8), Z16, Z25
+	VPDPBUSD.BCST     12(R12)(R11*8), Z17, Z24
+	VPDPBUSD.BCST     44(R12)(R11*8), Z17, Z25
+	VBROADCASTI32X4   16(R12)(R11*8), Z26
 	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z17, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z18, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z18, Z24
-	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
-	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
-	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
-	VMOVDQU32         (DX), Z25
-	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R13)(R11*1), Z21, Z26
-	VFMADD231PS       Z26, Z23, Z25
-	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
-	VMOVUPS           Z25, (DX)
-	VMOVDQU32         64(DX), Z23
+	VPDPBUSD          Z27, Z18, Z24
+	VBROADCASTI32X4   48(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z18, Z25
+	VPSHUFD           $0x55, Z26, Z26
+	VPDPBUSD          Z26, Z19, Z24
+	VPSHUFD           $0x55, Z27, Z26
+	VPDPBUSD          Z26, Z19, Z25
+	VPDPBUSD.BCST     24(R12)(R11*8), Z20, Z24
+	VPDPBUSD.BCST     56(R12)(R11*8), Z20, Z25
+	VPDPBUSD.BCST     28(R12)(R11*8), Z21, Z24
+	VPDPBUSD.BCST     60(R12)(R11*8), Z21, Z25
+	VMOVDQU32         (DX), Z26
 	VCVTDQ2PS         Z24, Z24
-	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
-	VFMADD231PS       Z25, Z24, Z23
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
-	VMOVUPS           Z23, 64(DX)
+	VMULPS.BCST       (R13)(R11*1), Z22, Z27
+	VFMADD231PS       Z27, Z24, Z26
+	VFNMADD231PS.BCST (R14)(R11*1), Z23, Z26
+	VMOVUPS           Z26, (DX)
+	VMOVDQU32         64(DX), Z24
+	VCVTDQ2PS         Z25, Z25
+	VMULPS.BCST       4(R13)(R11*1), Z22, Z26
+	VFMADD231PS       Z26, Z25, Z24
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z23, Z24
+	VMOVUPS           Z24, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens7
-	VPSRLD            $0x04, Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPSRLD            $0x04, Z8, Z8
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPSRLD            $0x04, Z5, Z5
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPSRLD            $0x04, Z7, Z7
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPSRLD            $0x04, Z12, Z10
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
+	VPSRLD            $0x04, Z11, Z10
+	VPANDD            Z0, Z10, Z10
+	VPSRLD            $0x04, Z9, Z9
+	VPANDD            Z0, Z9, Z9
 	VPSRLD            $0x04, Z6, Z6
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPSRLD            $0x04, Z11, Z11
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPSRLD            $0x04, Z13, Z12
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPSRLD            $0x18, Z4, Z13
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
-	VPSRLD            $0x1c, Z4, Z4
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z4
-	VPSRLD            $0x1a, Z0, Z0
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z0, Z13
-	VPSRLD            $0x1a, Z2, Z0
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z0, Z4
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z1, Z13, Z13
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            Z3, Z4, Z4
-	LEAQ              14336(SP), DX
+	VPANDD            Z0, Z6, Z6
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD            Z0, Z8, Z8
+	VPSRLD            $0x04, Z13, Z11
+	VPANDD            Z0, Z11, Z11
+	VPSRLD            $0x04, Z7, Z7
+	VPANDD            Z0, Z7, Z7
+	VPSRLD            $0x04, Z12, Z12
+	VPANDD            Z0, Z12, Z12
+	VPSRLD            $0x04, Z14, Z13
+	VPANDD            Z0, Z13, Z13
+	VPSRLD            $0x18, Z5, Z14
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z14, Z14
+	VPSRLD            $0x1c, Z5, Z5
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z5, Z5
+	VPSRLD            $0x1a, Z1, Z1
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z14
+	VPSRLD            $0x1a, Z3, Z1
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z5
+	VCVTDQ2PS         Z14, Z14
+	VMULPS            Z2, Z14, Z14
+	VCVTDQ2PS         Z5, Z5
+	VMULPS            Z4, Z5, Z5
+	MOVQ              (SP), DX
+	ADDQ              $+14336, DX
 	PREFETCHT0        2048(AX)
 	PREFETCHT0        2112(AX)
 	PREFETCHT0        2176(AX)
@@ -27538,48 +27558,48 @@ tokens7:
 	XORQ              R11, R11
 
 tokens8:
-	VXORPS            Z0, Z0, Z0
 	VXORPS            Z1, Z1, Z1
-	VBROADCASTI32X4   (R12)(R11*8), Z2
-	VPSHUFD           $0x00, Z2, Z3
-	VPDPBUSD          Z3, Z9, Z0
-	VBROADCASTI32X4   32(R12)(R11*8), Z3
-	VPSHUFD           $0x00, Z3, Z14
-	VPDPBUSD          Z14, Z9, Z1
-	VPSHUFD           $0x55, Z2, Z2
-	VPDPBUSD          Z2, Z8, Z0
-	VPSHUFD           $0x55, Z3, Z2
-	VPDPBUSD          Z2, Z8, Z1
-	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z0
-	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z1
-	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z0
-	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z1
-	VBROADCASTI32X4   16(R12)(R11*8), Z2
-	VPSHUFD           $0x00, Z2, Z3
-	VPDPBUSD          Z3, Z10, Z0
-	VBROADCASTI32X4   48(R12)(R11*8), Z3
-	VPSHUFD           $0x00, Z3, Z14
-	VPDPBUSD          Z14, Z10, Z1
-	VPSHUFD           $0x55, Z2, Z2
-	VPDPBUSD          Z2, Z6, Z0
-	VPSHUFD           $0x55, Z3, Z2
-	VPDPBUSD          Z2, Z6, Z1
-	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z0
-	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z1
-	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z0
-	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z1
-	VMOVDQU32         (DX), Z2
-	VCVTDQ2PS         Z0, Z0
-	VMULPS.BCST       (R13)(R11*1), Z13, Z3
-	VFMADD231PS       Z3, Z0, Z2
-	VFNMADD231PS.BCST (R14)(R11*1), Z4, Z2
-	VMOVUPS           Z2, (DX)
-	VMOVDQU32         64(DX), Z0
+	VXORPS            Z2, Z2, Z2
+	VBROADCASTI32X4   (R12)(R11*8), Z3
+	VPSHUFD           $0x00, Z3, Z4
+	VPDPBUSD          Z4, Z10, Z1
+	VBROADCASTI32X4   32(R12)(R11*8), Z4
+	VPSHUFD           $0x00, Z4, Z15
+	VPDPBUSD          Z15, Z10, Z2
+	VPSHUFD           $0x55, Z3, Z3
+	VPDPBUSD          Z3, Z9, Z1
+	VPSHUFD           $0x55, Z4, Z3
+	VPDPBUSD          Z3, Z9, Z2
+	VPDPBUSD.BCST     8(R12)(R11*8), Z6, Z1
+	VPDPBUSD.BCST     40(R12)(R11*8), Z6, Z2
+	VPDPBUSD.BCST     12(R12)(R11*8), Z8, Z1
+	VPDPBUSD.BCST     44(R12)(R11*8), Z8, Z2
+	VBROADCASTI32X4   16(R12)(R11*8), Z3
+	VPSHUFD           $0x00, Z3, Z4
+	VPDPBUSD          Z4, Z11, Z1
+	VBROADCASTI32X4   48(R12)(R11*8), Z4
+	VPSHUFD           $0x00, Z4, Z15
+	VPDPBUSD          Z15, Z11, Z2
+	VPSHUFD           $0x55, Z3, Z3
+	VPDPBUSD          Z3, Z7, Z1
+	VPSHUFD           $0x55, Z4, Z3
+	VPDPBUSD          Z3, Z7, Z2
+	VPDPBUSD.BCST     24(R12)(R11*8), Z12, Z1
+	VPDPBUSD.BCST     56(R12)(R11*8), Z12, Z2
+	VPDPBUSD.BCST     28(R12)(R11*8), Z13, Z1
+	VPDPBUSD.BCST     60(R12)(R11*8), Z13, Z2
+	VMOVDQU32         (DX), Z3
 	VCVTDQ2PS         Z1, Z1
-	VMULPS.BCST       4(R13)(R11*1), Z13, Z2
-	VFMADD231PS       Z2, Z1, Z0
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z4, Z0
-	VMOVUPS           Z0, 64(DX)
+	VMULPS.BCST       (R13)(R11*1), Z14, Z4
+	VFMADD231PS       Z4, Z1, Z3
+	VFNMADD231PS.BCST (R14)(R11*1), Z5, Z3
+	VMOVUPS           Z3, (DX)
+	VMOVDQU32         64(DX), Z1
+	VCVTDQ2PS         Z2, Z2
+	VMULPS.BCST       4(R13)(R11*1), Z14, Z3
+	VFMADD231PS       Z3, Z2, Z1
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z5, Z1
+	VMOVUPS           Z1, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
@@ -27600,7 +27620,7 @@ tokens8:
 	MOVQ              ldy+88(FP), CX
 	MOVQ              tokens+24(FP), BX
 	SHLQ              $0x02, CX
-	LEAQ              (SP), DX
+	MOVQ              (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
@@ -27626,6 +27646,7 @@ GLOBL avx512_splat_0000003f<>(SB), RODATA|NOPTR, $4
 // func avx512PanelQ4_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512PanelQ4_K(SB), $0-48
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z0
 	MOVQ         nb+16(FP), AX
 	SHLQ         $0x03, AX
 	MOVQ         stride+8(FP), CX
@@ -27638,467 +27659,467 @@ TEXT ·avx512PanelQ4_K(SB), $0-48
 	MOVQ         q+24(FP), R9
 	MOVQ         scale+32(FP), R10
 	MOVQ         off+40(FP), R11
-	VPBROADCASTD avx512_splat_80000000<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_80000000<>+0(SB), Z1
 
 group:
-	VBROADCASTI32X4 (BX), Z1
-	VINSERTI32X4    $0x01, (SI), Z1, Z1
-	VINSERTI32X4    $0x02, (DI), Z1, Z1
-	VINSERTI32X4    $0x03, (R8), Z1, Z1
-	VBROADCASTI32X4 (BX)(CX*1), Z2
-	VINSERTI32X4    $0x01, (SI)(CX*1), Z2, Z2
-	VINSERTI32X4    $0x02, (DI)(CX*1), Z2, Z2
-	VINSERTI32X4    $0x03, (R8)(CX*1), Z2, Z2
-	VBROADCASTI32X4 (BX)(CX*2), Z3
-	VINSERTI32X4    $0x01, (SI)(CX*2), Z3, Z3
-	VINSERTI32X4    $0x02, (DI)(CX*2), Z3, Z3
-	VINSERTI32X4    $0x03, (R8)(CX*2), Z3, Z3
-	VBROADCASTI32X4 (BX)(DX*1), Z4
-	VINSERTI32X4    $0x01, (SI)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x02, (DI)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x03, (R8)(DX*1), Z4, Z4
-	VPUNPCKHDQ      Z2, Z1, Z5
-	VPUNPCKLDQ      Z2, Z1, Z1
-	VPUNPCKHDQ      Z4, Z3, Z2
-	VPUNPCKLDQ      Z4, Z3, Z3
-	VPUNPCKLQDQ     Z3, Z1, Z4
-	VPUNPCKHQDQ     Z3, Z1, Z1
-	VPUNPCKLQDQ     Z2, Z5, Z3
-	VPUNPCKHQDQ     Z2, Z5, Z5
-	VPMOVDW         Z4, Y2
-	VCVTPH2PS       Y2, Z2
-	VPSRLD          $0x10, Z4, Z4
-	VPMOVDW         Z4, Y4
-	VCVTPH2PS       Y4, Z4
-	VBROADCASTI64X4 16(BX), Z6
-	VINSERTI64X4    $0x01, 16(SI), Z6, Z6
-	VBROADCASTI64X4 16(BX)(CX*1), Z7
-	VINSERTI64X4    $0x01, 16(SI)(CX*1), Z7, Z7
-	VBROADCASTI64X4 16(BX)(CX*2), Z8
-	VINSERTI64X4    $0x01, 16(SI)(CX*2), Z8, Z8
-	VBROADCASTI64X4 16(BX)(DX*1), Z9
-	VINSERTI64X4    $0x01, 16(SI)(DX*1), Z9, Z9
-	VPUNPCKHDQ      Z7, Z6, Z10
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKHDQ      Z9, Z8, Z7
-	VPUNPCKLDQ      Z9, Z8, Z8
-	VPUNPCKLQDQ     Z8, Z6, Z9
-	VPUNPCKHQDQ     Z8, Z6, Z6
-	VPUNPCKLQDQ     Z7, Z10, Z8
-	VPUNPCKHQDQ     Z7, Z10, Z10
-	VBROADCASTI64X4 16(DI), Z7
-	VINSERTI64X4    $0x01, 16(R8), Z7, Z7
-	VBROADCASTI64X4 16(DI)(CX*1), Z11
-	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z11, Z11
-	VBROADCASTI64X4 16(DI)(CX*2), Z12
-	VINSERTI64X4    $0x01, 16(R8)(CX*2), Z12, Z12
-	VBROADCASTI64X4 16(DI)(DX*1), Z13
-	VINSERTI64X4    $0x01, 16(R8)(DX*1), Z13, Z13
-	VPUNPCKHDQ      Z11, Z7, Z14
-	VPUNPCKLDQ      Z11, Z7, Z7
-	VPUNPCKHDQ      Z13, Z12, Z11
-	VPUNPCKLDQ      Z13, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z7, Z13
-	VPUNPCKHQDQ     Z12, Z7, Z7
-	VPUNPCKLQDQ     Z11, Z14, Z12
-	VPUNPCKHQDQ     Z11, Z14, Z14
-	VSHUFI32X4      $0x88, Z13, Z9, Z11
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VSHUFI32X4      $0x88, Z7, Z6, Z9
-	VSHUFI32X4      $0xdd, Z7, Z6, Z7
-	VSHUFI32X4      $0x88, Z12, Z8, Z6
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VBROADCASTI32X4 (BX), Z2
+	VINSERTI32X4    $0x01, (SI), Z2, Z2
+	VINSERTI32X4    $0x02, (DI), Z2, Z2
+	VINSERTI32X4    $0x03, (R8), Z2, Z2
+	VBROADCASTI32X4 (BX)(CX*1), Z3
+	VINSERTI32X4    $0x01, (SI)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (DI)(CX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R8)(CX*1), Z3, Z3
+	VBROADCASTI32X4 (BX)(CX*2), Z4
+	VINSERTI32X4    $0x01, (SI)(CX*2), Z4, Z4
+	VINSERTI32X4    $0x02, (DI)(CX*2), Z4, Z4
+	VINSERTI32X4    $0x03, (R8)(CX*2), Z4, Z4
+	VBROADCASTI32X4 (BX)(DX*1), Z5
+	VINSERTI32X4    $0x01, (SI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (DI)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (R8)(DX*1), Z5, Z5
+	VPUNPCKHDQ      Z3, Z2, Z6
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKHDQ      Z5, Z4, Z3
+	VPUNPCKLDQ      Z5, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z2, Z5
+	VPUNPCKHQDQ     Z4, Z2, Z2
+	VPUNPCKLQDQ     Z3, Z6, Z4
+	VPUNPCKHQDQ     Z3, Z6, Z6
+	VPMOVDW         Z5, Y3
+	VCVTPH2PS       Y3, Z3
+	VPSRLD          $0x10, Z5, Z5
+	VPMOVDW         Z5, Y5
+	VCVTPH2PS       Y5, Z5
+	VBROADCASTI64X4 16(BX), Z7
+	VINSERTI64X4    $0x01, 16(SI), Z7, Z7
+	VBROADCASTI64X4 16(BX)(CX*1), Z8
+	VINSERTI64X4    $0x01, 16(SI)(CX*1), Z8, Z8
+	VBROADCASTI64X4 16(BX)(CX*2), Z9
+	VINSERTI64X4    $0x01, 16(SI)(CX*2), Z9, Z9
+	VBROADCASTI64X4 16(BX)(DX*1), Z10
+	VINSERTI64X4    $0x01, 16(SI)(DX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z7, Z11
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z7, Z10
+	VPUNPCKHQDQ     Z9, Z7, Z7
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VBROADCASTI64X4 16(DI), Z8
+	VINSERTI64X4    $0x01, 16(R8), Z8, Z8
+	VBROADCASTI64X4 16(DI)(CX*1), Z12
+	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z12, Z12
+	VBROADCASTI64X4 16(DI)(CX*2), Z13
+	VINSERTI64X4    $0x01, 16(R8)(CX*2), Z13, Z13
+	VBROADCASTI64X4 16(DI)(DX*1), Z14
+	VINSERTI64X4    $0x01, 16(R8)(DX*1), Z14, Z14
+	VPUNPCKHDQ      Z12, Z8, Z15
+	VPUNPCKLDQ      Z12, Z8, Z8
+	VPUNPCKHDQ      Z14, Z13, Z12
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z8, Z14
+	VPUNPCKHQDQ     Z13, Z8, Z8
+	VPUNPCKLQDQ     Z12, Z15, Z13
+	VPUNPCKHQDQ     Z12, Z15, Z15
+	VSHUFI32X4      $0x88, Z14, Z10, Z12
 	VSHUFI32X4      $0xdd, Z14, Z10, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z1, Z22
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z2, Z22, Z22
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z3, Z23
+	VSHUFI32X4      $0x88, Z8, Z7, Z10
+	VSHUFI32X4      $0xdd, Z8, Z7, Z8
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z15, Z11, Z9
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VPANDD          Z0, Z12, Z11
+	VPANDD          Z0, Z10, Z16
+	VPANDD          Z0, Z7, Z17
+	VPANDD          Z0, Z9, Z18
+	VPANDD          Z0, Z14, Z19
+	VPANDD          Z0, Z8, Z20
+	VPANDD          Z0, Z13, Z21
+	VPANDD          Z0, Z15, Z22
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z2, Z23
 	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z4, Z23, Z23
+	VMULPS          Z3, Z23, Z23
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z4, Z24
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z5, Z24, Z24
 	IMUL3Q          $0x00, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z15, 64(R9)(R12*8)
-	VMOVDQU32       Z16, 128(R9)(R12*8)
-	VMOVDQU32       Z17, 192(R9)(R12*8)
-	VMOVDQU32       Z18, 256(R9)(R12*8)
-	VMOVDQU32       Z19, 320(R9)(R12*8)
-	VMOVDQU32       Z20, 384(R9)(R12*8)
-	VMOVDQU32       Z21, 448(R9)(R12*8)
-	VMOVUPS         Z22, (R10)(R12*1)
-	VPXORD          Z0, Z23, Z23
-	VMOVUPS         Z23, (R11)(R12*1)
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VMOVDQU32       Z11, (R9)(R12*8)
+	VMOVDQU32       Z16, 64(R9)(R12*8)
+	VMOVDQU32       Z17, 128(R9)(R12*8)
+	VMOVDQU32       Z18, 192(R9)(R12*8)
+	VMOVDQU32       Z19, 256(R9)(R12*8)
+	VMOVDQU32       Z20, 320(R9)(R12*8)
+	VMOVDQU32       Z21, 384(R9)(R12*8)
+	VMOVDQU32       Z22, 448(R9)(R12*8)
+	VMOVUPS         Z23, (R10)(R12*1)
+	VPXORD          Z1, Z24, Z24
+	VMOVUPS         Z24, (R11)(R12*1)
+	VPSRLD          $0x04, Z12, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLD          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
 	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPSRLD          $0x04, Z12, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPSRLD          $0x04, Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
-	VPSRLD          $0x08, Z1, Z14
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z14, Z14
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z2, Z14, Z14
-	VPSRLD          $0x08, Z3, Z15
+	VPANDD          Z0, Z7, Z7
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLD          $0x04, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLD          $0x04, Z13, Z13
+	VPANDD          Z0, Z13, Z13
+	VPSRLD          $0x04, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLD          $0x08, Z2, Z15
 	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z15, Z15
 	VCVTDQ2PS       Z15, Z15
-	VMULPS          Z4, Z15, Z15
+	VMULPS          Z3, Z15, Z15
+	VPSRLD          $0x08, Z4, Z16
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z5, Z16, Z16
 	IMUL3Q          $0x01, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z9, 64(R9)(R12*8)
-	VMOVDQU32       Z6, 128(R9)(R12*8)
-	VMOVDQU32       Z8, 192(R9)(R12*8)
-	VMOVDQU32       Z11, 256(R9)(R12*8)
-	VMOVDQU32       Z7, 320(R9)(R12*8)
-	VMOVDQU32       Z12, 384(R9)(R12*8)
-	VMOVDQU32       Z13, 448(R9)(R12*8)
-	VMOVUPS         Z14, (R10)(R12*1)
-	VPXORD          Z0, Z15, Z15
-	VMOVUPS         Z15, (R11)(R12*1)
-	VBROADCASTI64X4 48(BX), Z6
-	VINSERTI64X4    $0x01, 48(SI), Z6, Z6
-	VBROADCASTI64X4 48(BX)(CX*1), Z7
-	VINSERTI64X4    $0x01, 48(SI)(CX*1), Z7, Z7
-	VBROADCASTI64X4 48(BX)(CX*2), Z8
-	VINSERTI64X4    $0x01, 48(SI)(CX*2), Z8, Z8
-	VBROADCASTI64X4 48(BX)(DX*1), Z9
-	VINSERTI64X4    $0x01, 48(SI)(DX*1), Z9, Z9
-	VPUNPCKHDQ      Z7, Z6, Z10
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKHDQ      Z9, Z8, Z7
-	VPUNPCKLDQ      Z9, Z8, Z8
-	VPUNPCKLQDQ     Z8, Z6, Z9
-	VPUNPCKHQDQ     Z8, Z6, Z6
-	VPUNPCKLQDQ     Z7, Z10, Z8
-	VPUNPCKHQDQ     Z7, Z10, Z10
-	VBROADCASTI64X4 48(DI), Z7
-	VINSERTI64X4    $0x01, 48(R8), Z7, Z7
-	VBROADCASTI64X4 48(DI)(CX*1), Z11
-	VINSERTI64X4    $0x01, 48(R8)(CX*1), Z11, Z11
-	VBROADCASTI64X4 48(DI)(CX*2), Z12
-	VINSERTI64X4    $0x01, 48(R8)(CX*2), Z12, Z12
-	VBROADCASTI64X4 48(DI)(DX*1), Z13
-	VINSERTI64X4    $0x01, 48(R8)(DX*1), Z13, Z13
-	VPUNPCKHDQ      Z11, Z7, Z14
-	VPUNPCKLDQ      Z11, Z7, Z7
-	VPUNPCKHDQ      Z13, Z12, Z11
-	VPUNPCKLDQ      Z13, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z7, Z13
-	VPUNPCKHQDQ     Z12, Z7, Z7
-	VPUNPCKLQDQ     Z11, Z14, Z12
-	VPUNPCKHQDQ     Z11, Z14, Z14
-	VSHUFI32X4      $0x88, Z13, Z9, Z11
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VSHUFI32X4      $0x88, Z7, Z6, Z9
-	VSHUFI32X4      $0xdd, Z7, Z6, Z7
-	VSHUFI32X4      $0x88, Z12, Z8, Z6
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VMOVDQU32       Z11, (R9)(R12*8)
+	VMOVDQU32       Z10, 64(R9)(R12*8)
+	VMOVDQU32       Z7, 128(R9)(R12*8)
+	VMOVDQU32       Z9, 192(R9)(R12*8)
+	VMOVDQU32       Z12, 256(R9)(R12*8)
+	VMOVDQU32       Z8, 320(R9)(R12*8)
+	VMOVDQU32       Z13, 384(R9)(R12*8)
+	VMOVDQU32       Z14, 448(R9)(R12*8)
+	VMOVUPS         Z15, (R10)(R12*1)
+	VPXORD          Z1, Z16, Z16
+	VMOVUPS         Z16, (R11)(R12*1)
+	VBROADCASTI64X4 48(BX), Z7
+	VINSERTI64X4    $0x01, 48(SI), Z7, Z7
+	VBROADCASTI64X4 48(BX)(CX*1), Z8
+	VINSERTI64X4    $0x01, 48(SI)(CX*1), Z8, Z8
+	VBROADCASTI64X4 48(BX)(CX*2), Z9
+	VINSERTI64X4    $0x01, 48(SI)(CX*2), Z9, Z9
+	VBROADCASTI64X4 48(BX)(DX*1), Z10
+	VINSERTI64X4    $0x01, 48(SI)(DX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z7, Z11
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z7, Z10
+	VPUNPCKHQDQ     Z9, Z7, Z7
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VBROADCASTI64X4 48(DI), Z8
+	VINSERTI64X4    $0x01, 48(R8), Z8, Z8
+	VBROADCASTI64X4 48(DI)(CX*1), Z12
+	VINSERTI64X4    $0x01, 48(R8)(CX*1), Z12, Z12
+	VBROADCASTI64X4 48(DI)(CX*2), Z13
+	VINSERTI64X4    $0x01, 48(R8)(CX*2), Z13, Z13
+	VBROADCASTI64X4 48(DI)(DX*1), Z14
+	VINSERTI64X4    $0x01, 48(R8)(DX*1), Z14, Z14
+	VPUNPCKHDQ      Z12, Z8, Z15
+	VPUNPCKLDQ      Z12, Z8, Z8
+	VPUNPCKHDQ      Z14, Z13, Z12
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z8, Z14
+	VPUNPCKHQDQ     Z13, Z8, Z8
+	VPUNPCKLQDQ     Z12, Z15, Z13
+	VPUNPCKHQDQ     Z12, Z15, Z15
+	VSHUFI32X4      $0x88, Z14, Z10, Z12
 	VSHUFI32X4      $0xdd, Z14, Z10, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
-	VPSRLD          $0x10, Z1, Z22
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z22, Z22
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z2, Z22, Z22
-	VPSRLD          $0x10, Z3, Z23
+	VSHUFI32X4      $0x88, Z8, Z7, Z10
+	VSHUFI32X4      $0xdd, Z8, Z7, Z8
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z15, Z11, Z9
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VPANDD          Z0, Z12, Z11
+	VPANDD          Z0, Z10, Z16
+	VPANDD          Z0, Z7, Z17
+	VPANDD          Z0, Z9, Z18
+	VPANDD          Z0, Z14, Z19
+	VPANDD          Z0, Z8, Z20
+	VPANDD          Z0, Z13, Z21
+	VPANDD          Z0, Z15, Z22
+	VPSRLD          $0x10, Z2, Z23
 	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z23, Z23
 	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z4, Z23, Z23
+	VMULPS          Z3, Z23, Z23
+	VPSRLD          $0x10, Z4, Z24
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z24, Z24
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z5, Z24, Z24
 	IMUL3Q          $0x02, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z15, 64(R9)(R12*8)
-	VMOVDQU32       Z16, 128(R9)(R12*8)
-	VMOVDQU32       Z17, 192(R9)(R12*8)
-	VMOVDQU32       Z18, 256(R9)(R12*8)
-	VMOVDQU32       Z19, 320(R9)(R12*8)
-	VMOVDQU32       Z20, 384(R9)(R12*8)
-	VMOVDQU32       Z21, 448(R9)(R12*8)
-	VMOVUPS         Z22, (R10)(R12*1)
-	VPXORD          Z0, Z23, Z23
-	VMOVUPS         Z23, (R11)(R12*1)
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VMOVDQU32       Z11, (R9)(R12*8)
+	VMOVDQU32       Z16, 64(R9)(R12*8)
+	VMOVDQU32       Z17, 128(R9)(R12*8)
+	VMOVDQU32       Z18, 192(R9)(R12*8)
+	VMOVDQU32       Z19, 256(R9)(R12*8)
+	VMOVDQU32       Z20, 320(R9)(R12*8)
+	VMOVDQU32       Z21, 384(R9)(R12*8)
+	VMOVDQU32       Z22, 448(R9)(R12*8)
+	VMOVUPS         Z23, (R10)(R12*1)
+	VPXORD          Z1, Z24, Z24
+	VMOVUPS         Z24, (R11)(R12*1)
+	VPSRLD          $0x04, Z12, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLD          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
 	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPSRLD          $0x04, Z12, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPSRLD          $0x04, Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
-	VPSRLD          $0x18, Z1, Z14
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z14, Z14
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z2, Z14, Z14
-	VPSRLD          $0x18, Z3, Z15
+	VPANDD          Z0, Z7, Z7
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLD          $0x04, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLD          $0x04, Z13, Z13
+	VPANDD          Z0, Z13, Z13
+	VPSRLD          $0x04, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLD          $0x18, Z2, Z15
 	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z15, Z15
 	VCVTDQ2PS       Z15, Z15
-	VMULPS          Z4, Z15, Z15
+	VMULPS          Z3, Z15, Z15
+	VPSRLD          $0x18, Z4, Z16
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z5, Z16, Z16
 	IMUL3Q          $0x03, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z9, 64(R9)(R12*8)
-	VMOVDQU32       Z6, 128(R9)(R12*8)
-	VMOVDQU32       Z8, 192(R9)(R12*8)
-	VMOVDQU32       Z11, 256(R9)(R12*8)
-	VMOVDQU32       Z7, 320(R9)(R12*8)
-	VMOVDQU32       Z12, 384(R9)(R12*8)
-	VMOVDQU32       Z13, 448(R9)(R12*8)
-	VMOVUPS         Z14, (R10)(R12*1)
-	VPXORD          Z0, Z15, Z15
-	VMOVUPS         Z15, (R11)(R12*1)
-	VBROADCASTI64X4 80(BX), Z6
-	VINSERTI64X4    $0x01, 80(SI), Z6, Z6
-	VBROADCASTI64X4 80(BX)(CX*1), Z7
-	VINSERTI64X4    $0x01, 80(SI)(CX*1), Z7, Z7
-	VBROADCASTI64X4 80(BX)(CX*2), Z8
-	VINSERTI64X4    $0x01, 80(SI)(CX*2), Z8, Z8
-	VBROADCASTI64X4 80(BX)(DX*1), Z9
-	VINSERTI64X4    $0x01, 80(SI)(DX*1), Z9, Z9
-	VPUNPCKHDQ      Z7, Z6, Z10
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKHDQ      Z9, Z8, Z7
-	VPUNPCKLDQ      Z9, Z8, Z8
-	VPUNPCKLQDQ     Z8, Z6, Z9
-	VPUNPCKHQDQ     Z8, Z6, Z6
-	VPUNPCKLQDQ     Z7, Z10, Z8
-	VPUNPCKHQDQ     Z7, Z10, Z10
-	VBROADCASTI64X4 80(DI), Z7
-	VINSERTI64X4    $0x01, 80(R8), Z7, Z7
-	VBROADCASTI64X4 80(DI)(CX*1), Z11
-	VINSERTI64X4    $0x01, 80(R8)(CX*1), Z11, Z11
-	VBROADCASTI64X4 80(DI)(CX*2), Z12
-	VINSERTI64X4    $0x01, 80(R8)(CX*2), Z12, Z12
-	VBROADCASTI64X4 80(DI)(DX*1), Z13
-	VINSERTI64X4    $0x01, 80(R8)(DX*1), Z13, Z13
-	VPUNPCKHDQ      Z11, Z7, Z14
-	VPUNPCKLDQ      Z11, Z7, Z7
-	VPUNPCKHDQ      Z13, Z12, Z11
-	VPUNPCKLDQ      Z13, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z7, Z13
-	VPUNPCKHQDQ     Z12, Z7, Z7
-	VPUNPCKLQDQ     Z11, Z14, Z12
-	VPUNPCKHQDQ     Z11, Z14, Z14
-	VSHUFI32X4      $0x88, Z13, Z9, Z11
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VSHUFI32X4      $0x88, Z7, Z6, Z9
-	VSHUFI32X4      $0xdd, Z7, Z6, Z7
-	VSHUFI32X4      $0x88, Z12, Z8, Z6
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VMOVDQU32       Z11, (R9)(R12*8)
+	VMOVDQU32       Z10, 64(R9)(R12*8)
+	VMOVDQU32       Z7, 128(R9)(R12*8)
+	VMOVDQU32       Z9, 192(R9)(R12*8)
+	VMOVDQU32       Z12, 256(R9)(R12*8)
+	VMOVDQU32       Z8, 320(R9)(R12*8)
+	VMOVDQU32       Z13, 384(R9)(R12*8)
+	VMOVDQU32       Z14, 448(R9)(R12*8)
+	VMOVUPS         Z15, (R10)(R12*1)
+	VPXORD          Z1, Z16, Z16
+	VMOVUPS         Z16, (R11)(R12*1)
+	VBROADCASTI64X4 80(BX), Z7
+	VINSERTI64X4    $0x01, 80(SI), Z7, Z7
+	VBROADCASTI64X4 80(BX)(CX*1), Z8
+	VINSERTI64X4    $0x01, 80(SI)(CX*1), Z8, Z8
+	VBROADCASTI64X4 80(BX)(CX*2), Z9
+	VINSERTI64X4    $0x01, 80(SI)(CX*2), Z9, Z9
+	VBROADCASTI64X4 80(BX)(DX*1), Z10
+	VINSERTI64X4    $0x01, 80(SI)(DX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z7, Z11
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z7, Z10
+	VPUNPCKHQDQ     Z9, Z7, Z7
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VBROADCASTI64X4 80(DI), Z8
+	VINSERTI64X4    $0x01, 80(R8), Z8, Z8
+	VBROADCASTI64X4 80(DI)(CX*1), Z12
+	VINSERTI64X4    $0x01, 80(R8)(CX*1), Z12, Z12
+	VBROADCASTI64X4 80(DI)(CX*2), Z13
+	VINSERTI64X4    $0x01, 80(R8)(CX*2), Z13, Z13
+	VBROADCASTI64X4 80(DI)(DX*1), Z14
+	VINSERTI64X4    $0x01, 80(R8)(DX*1), Z14, Z14
+	VPUNPCKHDQ      Z12, Z8, Z15
+	VPUNPCKLDQ      Z12, Z8, Z8
+	VPUNPCKHDQ      Z14, Z13, Z12
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z8, Z14
+	VPUNPCKHQDQ     Z13, Z8, Z8
+	VPUNPCKLQDQ     Z12, Z15, Z13
+	VPUNPCKHQDQ     Z12, Z15, Z15
+	VSHUFI32X4      $0x88, Z14, Z10, Z12
 	VSHUFI32X4      $0xdd, Z14, Z10, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z5, Z22
-	VPSRLD          $0x04, Z5, Z23
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z23, Z23
-	VPSRLD          $0x02, Z1, Z24
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
-	VPSRLD          $0x02, Z3, Z24
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z2, Z22, Z22
+	VSHUFI32X4      $0x88, Z8, Z7, Z10
+	VSHUFI32X4      $0xdd, Z8, Z7, Z8
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z15, Z11, Z9
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VPANDD          Z0, Z12, Z11
+	VPANDD          Z0, Z10, Z16
+	VPANDD          Z0, Z7, Z17
+	VPANDD          Z0, Z9, Z18
+	VPANDD          Z0, Z14, Z19
+	VPANDD          Z0, Z8, Z20
+	VPANDD          Z0, Z13, Z21
+	VPANDD          Z0, Z15, Z22
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z6, Z23
+	VPSRLD          $0x04, Z6, Z24
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z24, Z24
+	VPSRLD          $0x02, Z2, Z25
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z25, Z23
+	VPSRLD          $0x02, Z4, Z25
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z25, Z24
 	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z4, Z23, Z23
+	VMULPS          Z3, Z23, Z23
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z5, Z24, Z24
 	IMUL3Q          $0x04, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z15, 64(R9)(R12*8)
-	VMOVDQU32       Z16, 128(R9)(R12*8)
-	VMOVDQU32       Z17, 192(R9)(R12*8)
-	VMOVDQU32       Z18, 256(R9)(R12*8)
-	VMOVDQU32       Z19, 320(R9)(R12*8)
-	VMOVDQU32       Z20, 384(R9)(R12*8)
-	VMOVDQU32       Z21, 448(R9)(R12*8)
-	VMOVUPS         Z22, (R10)(R12*1)
-	VPXORD          Z0, Z23, Z23
-	VMOVUPS         Z23, (R11)(R12*1)
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VMOVDQU32       Z11, (R9)(R12*8)
+	VMOVDQU32       Z16, 64(R9)(R12*8)
+	VMOVDQU32       Z17, 128(R9)(R12*8)
+	VMOVDQU32       Z18, 192(R9)(R12*8)
+	VMOVDQU32       Z19, 256(R9)(R12*8)
+	VMOVDQU32       Z20, 320(R9)(R12*8)
+	VMOVDQU32       Z21, 384(R9)(R12*8)
+	VMOVDQU32       Z22, 448(R9)(R12*8)
+	VMOVUPS         Z23, (R10)(R12*1)
+	VPXORD          Z1, Z24, Z24
+	VMOVUPS         Z24, (R11)(R12*1)
+	VPSRLD          $0x04, Z12, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLD          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
 	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPSRLD          $0x04, Z12, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPSRLD          $0x04, Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
-	VPSRLD          $0x08, Z5, Z14
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z14, Z14
-	VPSRLD          $0x0c, Z5, Z15
+	VPANDD          Z0, Z7, Z7
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLD          $0x04, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLD          $0x04, Z13, Z13
+	VPANDD          Z0, Z13, Z13
+	VPSRLD          $0x04, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLD          $0x08, Z6, Z15
 	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z15, Z15
-	VPSRLD          $0x0a, Z1, Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z14
-	VPSRLD          $0x0a, Z3, Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z15
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z2, Z14, Z14
+	VPSRLD          $0x0c, Z6, Z16
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z16, Z16
+	VPSRLD          $0x0a, Z2, Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z17, Z15
+	VPSRLD          $0x0a, Z4, Z17
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z17, Z16
 	VCVTDQ2PS       Z15, Z15
-	VMULPS          Z4, Z15, Z15
+	VMULPS          Z3, Z15, Z15
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z5, Z16, Z16
 	IMUL3Q          $0x05, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z9, 64(R9)(R12*8)
-	VMOVDQU32       Z6, 128(R9)(R12*8)
-	VMOVDQU32       Z8, 192(R9)(R12*8)
-	VMOVDQU32       Z11, 256(R9)(R12*8)
-	VMOVDQU32       Z7, 320(R9)(R12*8)
-	VMOVDQU32       Z12, 384(R9)(R12*8)
-	VMOVDQU32       Z13, 448(R9)(R12*8)
-	VMOVUPS         Z14, (R10)(R12*1)
-	VPXORD          Z0, Z15, Z15
-	VMOVUPS         Z15, (R11)(R12*1)
-	VBROADCASTI64X4 112(BX), Z6
-	VINSERTI64X4    $0x01, 112(SI), Z6, Z6
-	VBROADCASTI64X4 112(BX)(CX*1), Z7
-	VINSERTI64X4    $0x01, 112(SI)(CX*1), Z7, Z7
-	VBROADCASTI64X4 112(BX)(CX*2), Z8
-	VINSERTI64X4    $0x01, 112(SI)(CX*2), Z8, Z8
-	VBROADCASTI64X4 112(BX)(DX*1), Z9
-	VINSERTI64X4    $0x01, 112(SI)(DX*1), Z9, Z9
-	VPUNPCKHDQ      Z7, Z6, Z10
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKHDQ      Z9, Z8, Z7
-	VPUNPCKLDQ      Z9, Z8, Z8
-	VPUNPCKLQDQ     Z8, Z6, Z9
-	VPUNPCKHQDQ     Z8, Z6, Z6
-	VPUNPCKLQDQ     Z7, Z10, Z8
-	VPUNPCKHQDQ     Z7, Z10, Z10
-	VBROADCASTI64X4 112(DI), Z7
-	VINSERTI64X4    $0x01, 112(R8), Z7, Z7
-	VBROADCASTI64X4 112(DI)(CX*1), Z11
-	VINSERTI64X4    $0x01, 112(R8)(CX*1), Z11, Z11
-	VBROADCASTI64X4 112(DI)(CX*2), Z12
-	VINSERTI64X4    $0x01, 112(R8)(CX*2), Z12, Z12
-	VBROADCASTI64X4 112(DI)(DX*1), Z13
-	VINSERTI64X4    $0x01, 112(R8)(DX*1), Z13, Z13
-	VPUNPCKHDQ      Z11, Z7, Z14
-	VPUNPCKLDQ      Z11, Z7, Z7
-	VPUNPCKHDQ      Z13, Z12, Z11
-	VPUNPCKLDQ      Z13, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z7, Z13
-	VPUNPCKHQDQ     Z12, Z7, Z7
-	VPUNPCKLQDQ     Z11, Z14, Z12
-	VPUNPCKHQDQ     Z11, Z14, Z14
-	VSHUFI32X4      $0x88, Z13, Z9, Z11
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VSHUFI32X4      $0x88, Z7, Z6, Z9
-	VSHUFI32X4      $0xdd, Z7, Z6, Z7
-	VSHUFI32X4      $0x88, Z12, Z8, Z6
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z14, Z10, Z8
+	VMOVDQU32       Z11, (R9)(R12*8)
+	VMOVDQU32       Z10, 64(R9)(R12*8)
+	VMOVDQU32       Z7, 128(R9)(R12*8)
+	VMOVDQU32       Z9, 192(R9)(R12*8)
+	VMOVDQU32       Z12, 256(R9)(R12*8)
+	VMOVDQU32       Z8, 320(R9)(R12*8)
+	VMOVDQU32       Z13, 384(R9)(R12*8)
+	VMOVDQU32       Z14, 448(R9)(R12*8)
+	VMOVUPS         Z15, (R10)(R12*1)
+	VPXORD          Z1, Z16, Z16
+	VMOVUPS         Z16, (R11)(R12*1)
+	VBROADCASTI64X4 112(BX), Z7
+	VINSERTI64X4    $0x01, 112(SI), Z7, Z7
+	VBROADCASTI64X4 112(BX)(CX*1), Z8
+	VINSERTI64X4    $0x01, 112(SI)(CX*1), Z8, Z8
+	VBROADCASTI64X4 112(BX)(CX*2), Z9
+	VINSERTI64X4    $0x01, 112(SI)(CX*2), Z9, Z9
+	VBROADCASTI64X4 112(BX)(DX*1), Z10
+	VINSERTI64X4    $0x01, 112(SI)(DX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z7, Z11
+	VPUNPCKLDQ      Z8, Z7, Z7
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z7, Z10
+	VPUNPCKHQDQ     Z9, Z7, Z7
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VBROADCASTI64X4 112(DI), Z8
+	VINSERTI64X4    $0x01, 112(R8), Z8, Z8
+	VBROADCASTI64X4 112(DI)(CX*1), Z12
+	VINSERTI64X4    $0x01, 112(R8)(CX*1), Z12, Z12
+	VBROADCASTI64X4 112(DI)(CX*2), Z13
+	VINSERTI64X4    $0x01, 112(R8)(CX*2), Z13, Z13
+	VBROADCASTI64X4 112(DI)(DX*1), Z14
+	VINSERTI64X4    $0x01, 112(R8)(DX*1), Z14, Z14
+	VPUNPCKHDQ      Z12, Z8, Z15
+	VPUNPCKLDQ      Z12, Z8, Z8
+	VPUNPCKHDQ      Z14, Z13, Z12
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z8, Z14
+	VPUNPCKHQDQ     Z13, Z8, Z8
+	VPUNPCKLQDQ     Z12, Z15, Z13
+	VPUNPCKHQDQ     Z12, Z15, Z15
+	VSHUFI32X4      $0x88, Z14, Z10, Z12
 	VSHUFI32X4      $0xdd, Z14, Z10, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
-	VPSRLD          $0x10, Z5, Z22
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z22, Z22
-	VPSRLD          $0x14, Z5, Z23
+	VSHUFI32X4      $0x88, Z8, Z7, Z10
+	VSHUFI32X4      $0xdd, Z8, Z7, Z8
+	VSHUFI32X4      $0x88, Z13, Z9, Z7
+	VSHUFI32X4      $0xdd, Z13, Z9, Z13
+	VSHUFI32X4      $0x88, Z15, Z11, Z9
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VPANDD          Z0, Z12, Z11
+	VPANDD          Z0, Z10, Z16
+	VPANDD          Z0, Z7, Z17
+	VPANDD          Z0, Z9, Z18
+	VPANDD          Z0, Z14, Z19
+	VPANDD          Z0, Z8, Z20
+	VPANDD          Z0, Z13, Z21
+	VPANDD          Z0, Z15, Z22
+	VPSRLD          $0x10, Z6, Z23
 	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z23, Z23
-	VPSRLD          $0x12, Z1, Z24
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
-	VPSRLD          $0x12, Z3, Z24
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z2, Z22, Z22
+	VPSRLD          $0x14, Z6, Z24
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z24, Z24
+	VPSRLD          $0x12, Z2, Z25
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z25, Z23
+	VPSRLD          $0x12, Z4, Z25
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z25, Z24
 	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z4, Z23, Z23
+	VMULPS          Z3, Z23, Z23
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z5, Z24, Z24
 	IMUL3Q          $0x06, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z15, 64(R9)(R12*8)
-	VMOVDQU32       Z16, 128(R9)(R12*8)
-	VMOVDQU32       Z17, 192(R9)(R12*8)
-	VMOVDQU32       Z18, 256(R9)(R12*8)
-	VMOVDQU32       Z19, 320(R9)(R12*8)
-	VMOVDQU32       Z20, 384(R9)(R12*8)
-	VMOVDQU32       Z21, 448(R9)(R12*8)
-	VMOVUPS         Z22, (R10)(R12*1)
-	VPXORD          Z0, Z23, Z23
-	VMOVUPS         Z23, (R11)(R12*1)
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
+	VMOVDQU32       Z11, (R9)(R12*8)
+	VMOVDQU32       Z16, 64(R9)(R12*8)
+	VMOVDQU32       Z17, 128(R9)(R12*8)
+	VMOVDQU32       Z18, 192(R9)(R12*8)
+	VMOVDQU32       Z19, 256(R9)(R12*8)
+	VMOVDQU32       Z20, 320(R9)(R12*8)
+	VMOVDQU32       Z21, 384(R9)(R12*8)
+	VMOVDQU32       Z22, 448(R9)(R12*8)
+	VMOVUPS         Z23, (R10)(R12*1)
+	VPXORD          Z1, Z24, Z24
+	VMOVUPS         Z24, (R11)(R12*1)
+	VPSRLD          $0x04, Z12, Z11
+	VPANDD          Z0, Z11, Z11
+	VPSRLD          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
 	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPSRLD          $0x04, Z12, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPSRLD          $0x04, Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
-	VPSRLD          $0x18, Z5, Z14
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z14, Z14
-	VPSRLD          $0x1c, Z5, Z5
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z5, Z5
-	VPSRLD          $0x1a, Z1, Z1
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z14
-	VPSRLD          $0x1a, Z3, Z1
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z5
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z2, Z14, Z14
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z4, Z5, Z5
+	VPANDD          Z0, Z7, Z7
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPSRLD          $0x04, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPSRLD          $0x04, Z8, Z8
+	VPANDD          Z0, Z8, Z8
+	VPSRLD          $0x04, Z13, Z13
+	VPANDD          Z0, Z13, Z13
+	VPSRLD          $0x04, Z15, Z14
+	VPANDD          Z0, Z14, Z14
+	VPSRLD          $0x18, Z6, Z15
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z15, Z15
+	VPSRLD          $0x1c, Z6, Z6
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z6, Z6
+	VPSRLD          $0x1a, Z2, Z2
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z2, Z15
+	VPSRLD          $0x1a, Z4, Z2
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z2, Z6
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z3, Z15, Z15
+	VCVTDQ2PS       Z6, Z6
+	VMULPS          Z5, Z6, Z6
 	IMUL3Q          $0x07, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z9, 64(R9)(R12*8)
-	VMOVDQU32       Z6, 128(R9)(R12*8)
-	VMOVDQU32       Z8, 192(R9)(R12*8)
-	VMOVDQU32       Z11, 256(R9)(R12*8)
-	VMOVDQU32       Z7, 320(R9)(R12*8)
-	VMOVDQU32       Z12, 384(R9)(R12*8)
-	VMOVDQU32       Z13, 448(R9)(R12*8)
-	VMOVUPS         Z14, (R10)(R12*1)
-	VPXORD          Z0, Z5, Z5
-	VMOVUPS         Z5, (R11)(R12*1)
+	VMOVDQU32       Z11, (R9)(R12*8)
+	VMOVDQU32       Z10, 64(R9)(R12*8)
+	VMOVDQU32       Z7, 128(R9)(R12*8)
+	VMOVDQU32       Z9, 192(R9)(R12*8)
+	VMOVDQU32       Z12, 256(R9)(R12*8)
+	VMOVDQU32       Z8, 320(R9)(R12*8)
+	VMOVDQU32       Z13, 384(R9)(R12*8)
+	VMOVDQU32       Z14, 448(R9)(R12*8)
+	VMOVUPS         Z15, (R10)(R12*1)
+	VPXORD          Z1, Z6, Z6
+	VMOVUPS         Z6, (R11)(R12*1)
 	ADDQ            $+144, BX
 	ADDQ            $+144, SI
 	ADDQ            $+144, DI
@@ -28113,186 +28134,191 @@ group:
 
 // func avx512StripQ5_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ5_K(SB), $16896-96
-	MOVQ   near+32(FP), AX
-	MOVQ   ld+72(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   stride+8(FP), BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   w+0(FP), DX
-	MOVQ   DX, DI
-	LEAQ   (DI)(BX*4), R8
-	LEAQ   (R8)(BX*4), R9
-	LEAQ   (R9)(BX*4), R10
-	SHRQ   $0x03, nb+16(FP)
-	MOVQ   tokens+24(FP), R11
-	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), DX
+TEXT ·avx512StripQ5_K(SB), $16968-96
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z1
+	MOVQ         near+32(FP), AX
+	MOVQ         ld+72(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         stride+8(FP), BX
+	LEAQ         (BX)(BX*2), SI
+	MOVQ         w+0(FP), DX
+	MOVQ         DX, DI
+	LEAQ         (DI)(BX*4), R8
+	LEAQ         (R8)(BX*4), R9
+	LEAQ         (R9)(BX*4), R10
+	SHRQ         $0x03, nb+16(FP)
+	MOVQ         tokens+24(FP), R11
+	VXORPS       Z2, Z2, Z2
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
+	MOVQ         DX, (SP)
 
 clear:
-	VMOVUPS Z0, (DX)
-	VMOVUPS Z0, 2048(DX)
-	VMOVUPS Z0, 4096(DX)
-	VMOVUPS Z0, 6144(DX)
-	VMOVUPS Z0, 8192(DX)
-	VMOVUPS Z0, 10240(DX)
-	VMOVUPS Z0, 12288(DX)
-	VMOVUPS Z0, 14336(DX)
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z2, 2048(DX)
+	VMOVUPS Z2, 4096(DX)
+	VMOVUPS Z2, 6144(DX)
+	VMOVUPS Z2, 8192(DX)
+	VMOVUPS Z2, 10240(DX)
+	VMOVUPS Z2, 12288(DX)
+	VMOVUPS Z2, 14336(DX)
 	ADDQ    $0x40, DX
 	DECQ    R11
 	JNZ     clear
 	SHLQ    $0x02, tokens+24(FP)
-	LEAQ    (SP), DX
+	MOVQ    (SP), DX
 
 group:
-	VBROADCASTI64X4 16(DI), Z0
-	VINSERTI64X4    $0x01, 16(R8), Z0, Z0
-	VBROADCASTI64X4 16(DI)(BX*1), Z1
-	VINSERTI64X4    $0x01, 16(R8)(BX*1), Z1, Z1
-	VBROADCASTI64X4 16(DI)(BX*2), Z2
-	VINSERTI64X4    $0x01, 16(R8)(BX*2), Z2, Z2
-	VBROADCASTI64X4 16(DI)(SI*1), Z3
-	VINSERTI64X4    $0x01, 16(R8)(SI*1), Z3, Z3
-	VPUNPCKHDQ      Z1, Z0, Z4
-	VPUNPCKLDQ      Z1, Z0, Z0
-	VPUNPCKHDQ      Z3, Z2, Z1
+	VBROADCASTI64X4 16(DI), Z2
+	VINSERTI64X4    $0x01, 16(R8), Z2, Z2
+	VBROADCASTI64X4 16(DI)(BX*1), Z3
+	VINSERTI64X4    $0x01, 16(R8)(BX*1), Z3, Z3
+	VBROADCASTI64X4 16(DI)(BX*2), Z4
+	VINSERTI64X4    $0x01, 16(R8)(BX*2), Z4, Z4
+	VBROADCASTI64X4 16(DI)(SI*1), Z5
+	VINSERTI64X4    $0x01, 16(R8)(SI*1), Z5, Z5
+	VPUNPCKHDQ      Z3, Z2, Z6
 	VPUNPCKLDQ      Z3, Z2, Z2
-	VPUNPCKLQDQ     Z2, Z0, Z3
-	VPUNPCKHQDQ     Z2, Z0, Z0
-	VPUNPCKLQDQ     Z1, Z4, Z2
-	VPUNPCKHQDQ     Z1, Z4, Z4
-	VBROADCASTI64X4 16(R9), Z1
-	VINSERTI64X4    $0x01, 16(R10), Z1, Z1
-	VBROADCASTI64X4 16(R9)(BX*1), Z5
-	VINSERTI64X4    $0x01, 16(R10)(BX*1), Z5, Z5
-	VBROADCASTI64X4 16(R9)(BX*2), Z6
-	VINSERTI64X4    $0x01, 16(R10)(BX*2), Z6, Z6
-	VBROADCASTI64X4 16(R9)(SI*1), Z7
-	VINSERTI64X4    $0x01, 16(R10)(SI*1), Z7, Z7
-	VPUNPCKHDQ      Z5, Z1, Z8
-	VPUNPCKLDQ      Z5, Z1, Z1
-	VPUNPCKHDQ      Z7, Z6, Z5
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKLQDQ     Z6, Z1, Z7
-	VPUNPCKHQDQ     Z6, Z1, Z1
-	VPUNPCKLQDQ     Z5, Z8, Z6
-	VPUNPCKHQDQ     Z5, Z8, Z8
-	VSHUFI32X4      $0x88, Z7, Z3, Z5
-	VSHUFI32X4      $0xdd, Z7, Z3, Z7
-	VSHUFI32X4      $0x88, Z1, Z0, Z3
-	VSHUFI32X4      $0xdd, Z1, Z0, Z1
-	VSHUFI32X4      $0x88, Z6, Z2, Z0
-	VSHUFI32X4      $0xdd, Z6, Z2, Z6
+	VPUNPCKHDQ      Z5, Z4, Z3
+	VPUNPCKLDQ      Z5, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z2, Z5
+	VPUNPCKHQDQ     Z4, Z2, Z2
+	VPUNPCKLQDQ     Z3, Z6, Z4
+	VPUNPCKHQDQ     Z3, Z6, Z6
+	VBROADCASTI64X4 16(R9), Z3
+	VINSERTI64X4    $0x01, 16(R10), Z3, Z3
+	VBROADCASTI64X4 16(R9)(BX*1), Z7
+	VINSERTI64X4    $0x01, 16(R10)(BX*1), Z7, Z7
+	VBROADCASTI64X4 16(R9)(BX*2), Z8
+	VINSERTI64X4    $0x01, 16(R10)(BX*2), Z8, Z8
+	VBROADCASTI64X4 16(R9)(SI*1), Z9
+	VINSERTI64X4    $0x01, 16(R10)(SI*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z3, Z10
+	VPUNPCKLDQ      Z7, Z3, Z3
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z3, Z9
+	VPUNPCKHQDQ     Z8, Z3, Z3
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VSHUFI32X4      $0x88, Z9, Z5, Z7
+	VSHUFI32X4      $0xdd, Z9, Z5, Z9
+	VSHUFI32X4      $0x88, Z3, Z2, Z5
+	VSHUFI32X4      $0xdd, Z3, Z2, Z3
 	VSHUFI32X4      $0x88, Z8, Z4, Z2
 	VSHUFI32X4      $0xdd, Z8, Z4, Z8
-	VMOVDQU32       Z5, 16384(SP)
-	VMOVDQU32       Z3, 16448(SP)
-	VMOVDQU32       Z0, 16512(SP)
-	VMOVDQU32       Z2, 16576(SP)
-	VMOVDQU32       Z7, 16640(SP)
-	VMOVDQU32       Z1, 16704(SP)
-	VMOVDQU32       Z6, 16768(SP)
-	VMOVDQU32       Z8, 16832(SP)
-	VBROADCASTI32X4 (DI), Z0
-	VINSERTI32X4    $0x01, (R8), Z0, Z0
-	VINSERTI32X4    $0x02, (R9), Z0, Z0
-	VINSERTI32X4    $0x03, (R10), Z0, Z0
-	VBROADCASTI32X4 (DI)(BX*1), Z1
-	VINSERTI32X4    $0x01, (R8)(BX*1), Z1, Z1
-	VINSERTI32X4    $0x02, (R9)(BX*1), Z1, Z1
-	VINSERTI32X4    $0x03, (R10)(BX*1), Z1, Z1
-	VBROADCASTI32X4 (DI)(BX*2), Z2
-	VINSERTI32X4    $0x01, (R8)(BX*2), Z2, Z2
-	VINSERTI32X4    $0x02, (R9)(BX*2), Z2, Z2
-	VINSERTI32X4    $0x03, (R10)(BX*2), Z2, Z2
-	VBROADCASTI32X4 (DI)(SI*1), Z3
-	VINSERTI32X4    $0x01, (R8)(SI*1), Z3, Z3
-	VINSERTI32X4    $0x02, (R9)(SI*1), Z3, Z3
-	VINSERTI32X4    $0x03, (R10)(SI*1), Z3, Z3
-	VPUNPCKHDQ      Z1, Z0, Z4
-	VPUNPCKLDQ      Z1, Z0, Z0
-	VPUNPCKHDQ      Z3, Z2, Z1
+	VSHUFI32X4      $0x88, Z10, Z6, Z4
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VMOVDQU32       Z7, 16456(SP)
+	VMOVDQU32       Z5, 16520(SP)
+	VMOVDQU32       Z2, 16584(SP)
+	VMOVDQU32       Z4, 16648(SP)
+	VMOVDQU32       Z9, 16712(SP)
+	VMOVDQU32       Z3, 16776(SP)
+	VMOVDQU32       Z8, 16840(SP)
+	VMOVDQU32       Z10, 16904(SP)
+	VBROADCASTI32X4 (DI), Z2
+	VINSERTI32X4    $0x01, (R8), Z2, Z2
+	VINSERTI32X4    $0x02, (R9), Z2, Z2
+	VINSERTI32X4    $0x03, (R10), Z2, Z2
+	VBROADCASTI32X4 (DI)(BX*1), Z3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VBROADCASTI32X4 (DI)(BX*2), Z4
+	VINSERTI32X4    $0x01, (R8)(BX*2), Z4, Z4
+	VINSERTI32X4    $0x02, (R9)(BX*2), Z4, Z4
+	VINSERTI32X4    $0x03, (R10)(BX*2), Z4, Z4
+	VBROADCASTI32X4 (DI)(SI*1), Z5
+	VINSERTI32X4    $0x01, (R8)(SI*1), Z5, Z5
+	VINSERTI32X4    $0x02, (R9)(SI*1), Z5, Z5
+	VINSERTI32X4    $0x03, (R10)(SI*1), Z5, Z5
+	VPUNPCKHDQ      Z3, Z2, Z6
 	VPUNPCKLDQ      Z3, Z2, Z2
-	VPUNPCKLQDQ     Z2, Z0, Z3
-	VPUNPCKHQDQ     Z2, Z0, Z0
-	VPUNPCKLQDQ     Z1, Z4, Z2
-	VPUNPCKHQDQ     Z1, Z4, Z4
-	VPMOVDW         Z3, Y1
-	VCVTPH2PS       Y1, Z1
-	VPSRLD          $0x10, Z3, Z3
-	VPMOVDW         Z3, Y3
+	VPUNPCKHDQ      Z5, Z4, Z3
+	VPUNPCKLDQ      Z5, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z2, Z5
+	VPUNPCKHQDQ     Z4, Z2, Z2
+	VPUNPCKLQDQ     Z3, Z6, Z4
+	VPUNPCKHQDQ     Z3, Z6, Z6
+	VPMOVDW         Z5, Y3
 	VCVTPH2PS       Y3, Z3
-	VBROADCASTI64X4 48(DI), Z5
-	VINSERTI64X4    $0x01, 48(R8), Z5, Z5
-	VBROADCASTI64X4 48(DI)(BX*1), Z6
-	VINSERTI64X4    $0x01, 48(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4 48(DI)(BX*2), Z7
-	VINSERTI64X4    $0x01, 48(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4 48(DI)(SI*1), Z8
-	VINSERTI64X4    $0x01, 48(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ      Z6, Z5, Z9
-	VPUNPCKLDQ      Z6, Z5, Z5
-	VPUNPCKHDQ      Z8, Z7, Z6
+	VPSRLD          $0x10, Z5, Z5
+	VPMOVDW         Z5, Y5
+	VCVTPH2PS       Y5, Z5
+	VBROADCASTI64X4 48(DI), Z7
+	VINSERTI64X4    $0x01, 48(R8), Z7, Z7
+	VBROADCASTI64X4 48(DI)(BX*1), Z8
+	VINSERTI64X4    $0x01, 48(R8)(BX*1), Z8, Z8
+	VBROADCASTI64X4 48(DI)(BX*2), Z9
+	VINSERTI64X4    $0x01, 48(R8)(BX*2), Z9, Z9
+	VBROADCASTI64X4 48(DI)(SI*1), Z10
+	VINSERTI64X4    $0x01, 48(R8)(SI*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z7, Z11
 	VPUNPCKLDQ      Z8, Z7, Z7
-	VPUNPCKLQDQ     Z7, Z5, Z8
-	VPUNPCKHQDQ     Z7, Z5, Z5
-	VPUNPCKLQDQ     Z6, Z9, Z7
-	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 48(R9), Z6
-	VINSERTI64X4    $0x01, 48(R10), Z6, Z6
-	VBROADCASTI64X4 48(R9)(BX*1), Z10
-	VINSERTI64X4    $0x01, 48(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4 48(R9)(BX*2), Z11
-	VINSERTI64X4    $0x01, 48(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4 48(R9)(SI*1), Z12
-	VINSERTI64X4    $0x01, 48(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ      Z10, Z6, Z13
-	VPUNPCKLDQ      Z10, Z6, Z6
-	VPUNPCKHDQ      Z12, Z11, Z10
-	VPUNPCKLDQ      Z12, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z6, Z12
-	VPUNPCKHQDQ     Z11, Z6, Z6
-	VPUNPCKLQDQ     Z10, Z13, Z11
-	VPUNPCKHQDQ     Z10, Z13, Z13
-	VSHUFI32X4      $0x88, Z12, Z8, Z10
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z6, Z5, Z8
-	VSHUFI32X4      $0xdd, Z6, Z5, Z6
-	VSHUFI32X4      $0x88, Z11, Z7, Z5
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z7, Z10
+	VPUNPCKHQDQ     Z9, Z7, Z7
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VBROADCASTI64X4 48(R9), Z8
+	VINSERTI64X4    $0x01, 48(R10), Z8, Z8
+	VBROADCASTI64X4 48(R9)(BX*1), Z12
+	VINSERTI64X4    $0x01, 48(R10)(BX*1), Z12, Z12
+	VBROADCASTI64X4 48(R9)(BX*2), Z13
+	VINSERTI64X4    $0x01, 48(R10)(BX*2), Z13, Z13
+	VBROADCASTI64X4 48(R9)(SI*1), Z14
+	VINSERTI64X4    $0x01, 48(R10)(SI*1), Z14, Z14
+	VPUNPCKHDQ      Z12, Z8, Z15
+	VPUNPCKLDQ      Z12, Z8, Z8
+	VPUNPCKHDQ      Z14, Z13, Z12
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z8, Z14
+	VPUNPCKHQDQ     Z13, Z8, Z8
+	VPUNPCKLQDQ     Z12, Z15, Z13
+	VPUNPCKHQDQ     Z12, Z15, Z15
+	VSHUFI32X4      $0x88, Z14, Z10, Z12
+	VSHUFI32X4      $0xdd, Z14, Z10, Z14
+	VSHUFI32X4      $0x88, Z8, Z7, Z10
+	VSHUFI32X4      $0xdd, Z8, Z7, Z8
 	VSHUFI32X4      $0x88, Z13, Z9, Z7
 	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD          $0x1c, 16384(SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD          $0x1c, 16448(SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPRORD          $0x1c, 16512(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD          $0x1c, 16576(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD          $0x1c, 16640(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD          $0x1c, 16704(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD          $0x1c, 16768(SP), Z20
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD          $0x1c, 16832(SP), Z21
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z0, Z21
-	VCVTDQ2PS       Z21, Z21
-	VMULPS          Z1, Z21, Z21
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z2, Z22
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z3, Z22, Z22
-	LEAQ            (SP), DX
+	VSHUFI32X4      $0x88, Z15, Z11, Z9
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VPANDD          Z0, Z12, Z11
+	VPRORD          $0x1c, 16456(SP), Z16
+	VPTERNLOGD      $0xf8, Z1, Z16, Z11
+	VPANDD          Z0, Z10, Z16
+	VPRORD          $0x1c, 16520(SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z16
+	VPANDD          Z0, Z7, Z17
+	VPRORD          $0x1c, 16584(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z9, Z18
+	VPRORD          $0x1c, 16648(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z14, Z19
+	VPRORD          $0x1c, 16712(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z8, Z20
+	VPRORD          $0x1c, 16776(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z13, Z21
+	VPRORD          $0x1c, 16840(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPANDD          Z0, Z15, Z22
+	VPRORD          $0x1c, 16904(SP), Z23
+	VPTERNLOGD      $0xf8, Z1, Z23, Z22
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z2, Z23
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z3, Z23, Z23
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z4, Z24
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z5, Z24, Z24
+	MOVQ            (SP), DX
+	ADDQ            $+0, DX
 	PREFETCHT0      (AX)
 	PREFETCHT0      64(AX)
 	PREFETCHT0      128(AX)
@@ -28309,93 +28335,94 @@ group:
 	XORQ            R11, R11
 
 tokens1:
-	VXORPS            Z23, Z23, Z23
-	VXORPS            Z24, Z24, Z24
-	VBROADCASTI32X4   (R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z9, Z23
-	VBROADCASTI32X4   32(R12)(R11*8), Z26
-	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z9, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z14, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z14, Z24
-	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
-	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
-	VBROADCASTI32X4   16(R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z17, Z23
-	VBROADCASTI32X4   48(R12)(R11*8), Z26
-	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z17, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z18, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z18, Z24
-	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
-	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
-	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
-	VMOVDQU32         (DX), Z25
-	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R13)(R11*1), Z21, Z26
-	VFMADD231PS       Z26, Z23, Z25
-	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
-	VMOVUPS           Z25, (DX)
-	VMOVDQU32         64(DX), Z23
-	VCVTDQ2PS         Z24, Z24
-	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
-	VFMADD231PS       Z25, Z24, Z23
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
-	VMOVUPS           Z23, 64(DX)
+	VXORPS            Z25, Z25, Z25
+	VXORPS            Z26, Z26, Z26
+	VBROADCASTI32X4   (R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z11, Z25
+	VBROADCASTI32X4   32(R12)(R11*8), Z28
+	VPSHUFD           $0x00, Z28, Z29
+	VPDPBUSD          Z29, Z11, Z26
+	VPSHUFD           $0x55, Z27, Z27
+	VPDPBUSD          Z27, Z16, Z25
+	VPSHUFD           $0x55, Z28, Z27
+	VPDPBUSD          Z27, Z16, Z26
+	VPDPBUSD.BCST     8(R12)(R11*8), Z17, Z25
+	VPDPBUSD.BCST     40(R12)(R11*8), Z17, Z26
+	VPDPBUSD.BCST     12(R12)(R11*8), Z18, Z25
+	VPDPBUSD.BCST     44(R12)(R11*8), Z18, Z26
+	VBROADCASTI32X4   16(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z19, Z25
+	VBROADCASTI32X4   48(R12)(R11*8), Z28
+	VPSHUFD           $0x00, Z28, Z29
+	VPDPBUSD          Z29, Z19, Z26
+	VPSHUFD           $0x55, Z27, Z27
+	VPDPBUSD          Z27, Z20, Z25
+	VPSHUFD           $0x55, Z28, Z27
+	VPDPBUSD          Z27, Z20, Z26
+	VPDPBUSD.BCST     24(R12)(R11*8), Z21, Z25
+	VPDPBUSD.BCST     56(R12)(R11*8), Z21, Z26
+	VPDPBUSD.BCST     28(R12)(R11*8), Z22, Z25
+	VPDPBUSD.BCST     60(R12)(R11*8), Z22, Z26
+	VMOVDQU32         (DX), Z27
+	VCVTDQ2PS         Z25, Z25
+	VMULPS.BCST       (R13)(R11*1), Z23, Z28
+	VFMADD231PS       Z28, Z25, Z27
+	VFNMADD231PS.BCST (R14)(R11*1), Z24, Z27
+	VMOVUPS           Z27, (DX)
+	VMOVDQU32         64(DX), Z25
+	VCVTDQ2PS         Z26, Z26
+	VMULPS.BCST       4(R13)(R11*1), Z23, Z27
+	VFMADD231PS       Z27, Z26, Z25
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z24, Z25
+	VMOVUPS           Z25, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens1
-	VPSRLD            $0x04, Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD            $0x1d, 16384(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
-	VPSRLD            $0x04, Z8, Z8
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD            $0x1d, 16448(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
-	VPSRLD            $0x04, Z5, Z5
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPRORD            $0x1d, 16512(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
+	VPSRLD            $0x04, Z12, Z11
+	VPANDD            Z0, Z11, Z11
+	VPRORD            $0x1d, 16456(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z11
+	VPSRLD            $0x04, Z10, Z10
+	VPANDD            Z0, Z10, Z10
+	VPRORD            $0x1d, 16520(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z10
 	VPSRLD            $0x04, Z7, Z7
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD            $0x1d, 16576(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
-	VPSRLD            $0x04, Z12, Z10
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD            $0x1d, 16640(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
-	VPSRLD            $0x04, Z6, Z6
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD            $0x1d, 16704(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
-	VPSRLD            $0x04, Z11, Z11
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD            $0x1d, 16768(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
-	VPSRLD            $0x04, Z13, Z12
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD            $0x1d, 16832(SP), Z13
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
-	VPSRLD            $0x08, Z0, Z13
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z1, Z13, Z13
-	VPSRLD            $0x08, Z2, Z14
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
-	VCVTDQ2PS         Z14, Z14
-	VMULPS            Z3, Z14, Z14
-	LEAQ              2048(SP), DX
+	VPANDD            Z0, Z7, Z7
+	VPRORD            $0x1d, 16584(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z7
+	VPSRLD            $0x04, Z9, Z9
+	VPANDD            Z0, Z9, Z9
+	VPRORD            $0x1d, 16648(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z9
+	VPSRLD            $0x04, Z14, Z12
+	VPANDD            Z0, Z12, Z12
+	VPRORD            $0x1d, 16712(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z12
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD            Z0, Z8, Z8
+	VPRORD            $0x1d, 16776(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z8
+	VPSRLD            $0x04, Z13, Z13
+	VPANDD            Z0, Z13, Z13
+	VPRORD            $0x1d, 16840(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z13
+	VPSRLD            $0x04, Z15, Z14
+	VPANDD            Z0, Z14, Z14
+	VPRORD            $0x1d, 16904(SP), Z15
+	VPTERNLOGD        $0xf8, Z1, Z15, Z14
+	VPSRLD            $0x08, Z2, Z15
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z15, Z15
+	VCVTDQ2PS         Z15, Z15
+	VMULPS            Z3, Z15, Z15
+	VPSRLD            $0x08, Z4, Z16
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z16, Z16
+	VCVTDQ2PS         Z16, Z16
+	VMULPS            Z5, Z16, Z16
+	MOVQ              (SP), DX
+	ADDQ              $+2048, DX
 	PREFETCHT0        384(AX)
 	PREFETCHT0        448(AX)
 	PREFETCHT0        512(AX)
@@ -28411,125 +28438,126 @@ tokens1:
 	XORQ              R11, R11
 
 tokens2:
-	VXORPS            Z15, Z15, Z15
-	VXORPS            Z16, Z16, Z16
-	VBROADCASTI32X4   (R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z9, Z15
-	VBROADCASTI32X4   32(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z9, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z8, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z8, Z16
-	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
-	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
-	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
-	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
-	VBROADCASTI32X4   16(R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z10, Z15
-	VBROADCASTI32X4   48(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z10, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z6, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z6, Z16
-	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
-	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
-	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
-	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
-	VMOVDQU32         (DX), Z17
-	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       (R13)(R11*1), Z13, Z18
-	VFMADD231PS       Z18, Z15, Z17
-	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
-	VMOVUPS           Z17, (DX)
-	VMOVDQU32         64(DX), Z15
-	VCVTDQ2PS         Z16, Z16
-	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
-	VFMADD231PS       Z17, Z16, Z15
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
-	VMOVUPS           Z15, 64(DX)
+	VXORPS            Z17, Z17, Z17
+	VXORPS            Z18, Z18, Z18
+	VBROADCASTI32X4   (R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z11, Z17
+	VBROADCASTI32X4   32(R12)(R11*8), Z20
+	VPSHUFD           $0x00, Z20, Z21
+	VPDPBUSD          Z21, Z11, Z18
+	VPSHUFD           $0x55, Z19, Z19
+	VPDPBUSD          Z19, Z10, Z17
+	VPSHUFD           $0x55, Z20, Z19
+	VPDPBUSD          Z19, Z10, Z18
+	VPDPBUSD.BCST     8(R12)(R11*8), Z7, Z17
+	VPDPBUSD.BCST     40(R12)(R11*8), Z7, Z18
+	VPDPBUSD.BCST     12(R12)(R11*8), Z9, Z17
+	VPDPBUSD.BCST     44(R12)(R11*8), Z9, Z18
+	VBROADCASTI32X4   16(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z12, Z17
+	VBROADCASTI32X4   48(R12)(R11*8), Z20
+	VPSHUFD           $0x00, Z20, Z21
+	VPDPBUSD          Z21, Z12, Z18
+	VPSHUFD           $0x55, Z19, Z19
+	VPDPBUSD          Z19, Z8, Z17
+	VPSHUFD           $0x55, Z20, Z19
+	VPDPBUSD          Z19, Z8, Z18
+	VPDPBUSD.BCST     24(R12)(R11*8), Z13, Z17
+	VPDPBUSD.BCST     56(R12)(R11*8), Z13, Z18
+	VPDPBUSD.BCST     28(R12)(R11*8), Z14, Z17
+	VPDPBUSD.BCST     60(R12)(R11*8), Z14, Z18
+	VMOVDQU32         (DX), Z19
+	VCVTDQ2PS         Z17, Z17
+	VMULPS.BCST       (R13)(R11*1), Z15, Z20
+	VFMADD231PS       Z20, Z17, Z19
+	VFNMADD231PS.BCST (R14)(R11*1), Z16, Z19
+	VMOVUPS           Z19, (DX)
+	VMOVDQU32         64(DX), Z17
+	VCVTDQ2PS         Z18, Z18
+	VMULPS.BCST       4(R13)(R11*1), Z15, Z19
+	VFMADD231PS       Z19, Z18, Z17
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z16, Z17
+	VMOVUPS           Z17, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens2
-	VBROADCASTI64X4   80(DI), Z5
-	VINSERTI64X4      $0x01, 80(R8), Z5, Z5
-	VBROADCASTI64X4   80(DI)(BX*1), Z6
-	VINSERTI64X4      $0x01, 80(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4   80(DI)(BX*2), Z7
-	VINSERTI64X4      $0x01, 80(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4   80(DI)(SI*1), Z8
-	VINSERTI64X4      $0x01, 80(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ        Z6, Z5, Z9
-	VPUNPCKLDQ        Z6, Z5, Z5
-	VPUNPCKHDQ        Z8, Z7, Z6
+	VBROADCASTI64X4   80(DI), Z7
+	VINSERTI64X4      $0x01, 80(R8), Z7, Z7
+	VBROADCASTI64X4   80(DI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 80(R8)(BX*1), Z8, Z8
+	VBROADCASTI64X4   80(DI)(BX*2), Z9
+	VINSERTI64X4      $0x01, 80(R8)(BX*2), Z9, Z9
+	VBROADCASTI64X4   80(DI)(SI*1), Z10
+	VINSERTI64X4      $0x01, 80(R8)(SI*1), Z10, Z10
+	VPUNPCKHDQ        Z8, Z7, Z11
 	VPUNPCKLDQ        Z8, Z7, Z7
-	VPUNPCKLQDQ       Z7, Z5, Z8
-	VPUNPCKHQDQ       Z7, Z5, Z5
-	VPUNPCKLQDQ       Z6, Z9, Z7
-	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   80(R9), Z6
-	VINSERTI64X4      $0x01, 80(R10), Z6, Z6
-	VBROADCASTI64X4   80(R9)(BX*1), Z10
-	VINSERTI64X4      $0x01, 80(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4   80(R9)(BX*2), Z11
-	VINSERTI64X4      $0x01, 80(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4   80(R9)(SI*1), Z12
-	VINSERTI64X4      $0x01, 80(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ        Z10, Z6, Z13
-	VPUNPCKLDQ        Z10, Z6, Z6
-	VPUNPCKHDQ        Z12, Z11, Z10
-	VPUNPCKLDQ        Z12, Z11, Z11
-	VPUNPCKLQDQ       Z11, Z6, Z12
-	VPUNPCKHQDQ       Z11, Z6, Z6
-	VPUNPCKLQDQ       Z10, Z13, Z11
-	VPUNPCKHQDQ       Z10, Z13, Z13
-	VSHUFI32X4        $0x88, Z12, Z8, Z10
-	VSHUFI32X4        $0xdd, Z12, Z8, Z12
-	VSHUFI32X4        $0x88, Z6, Z5, Z8
-	VSHUFI32X4        $0xdd, Z6, Z5, Z6
-	VSHUFI32X4        $0x88, Z11, Z7, Z5
-	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VPUNPCKHDQ        Z10, Z9, Z8
+	VPUNPCKLDQ        Z10, Z9, Z9
+	VPUNPCKLQDQ       Z9, Z7, Z10
+	VPUNPCKHQDQ       Z9, Z7, Z7
+	VPUNPCKLQDQ       Z8, Z11, Z9
+	VPUNPCKHQDQ       Z8, Z11, Z11
+	VBROADCASTI64X4   80(R9), Z8
+	VINSERTI64X4      $0x01, 80(R10), Z8, Z8
+	VBROADCASTI64X4   80(R9)(BX*1), Z12
+	VINSERTI64X4      $0x01, 80(R10)(BX*1), Z12, Z12
+	VBROADCASTI64X4   80(R9)(BX*2), Z13
+	VINSERTI64X4      $0x01, 80(R10)(BX*2), Z13, Z13
+	VBROADCASTI64X4   80(R9)(SI*1), Z14
+	VINSERTI64X4      $0x01, 80(R10)(SI*1), Z14, Z14
+	VPUNPCKHDQ        Z12, Z8, Z15
+	VPUNPCKLDQ        Z12, Z8, Z8
+	VPUNPCKHDQ        Z14, Z13, Z12
+	VPUNPCKLDQ        Z14, Z13, Z13
+	VPUNPCKLQDQ       Z13, Z8, Z14
+	VPUNPCKHQDQ       Z13, Z8, Z8
+	VPUNPCKLQDQ       Z12, Z15, Z13
+	VPUNPCKHQDQ       Z12, Z15, Z15
+	VSHUFI32X4        $0x88, Z14, Z10, Z12
+	VSHUFI32X4        $0xdd, Z14, Z10, Z14
+	VSHUFI32X4        $0x88, Z8, Z7, Z10
+	VSHUFI32X4        $0xdd, Z8, Z7, Z8
 	VSHUFI32X4        $0x88, Z13, Z9, Z7
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD            $0x1e, 16384(SP), Z14
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD            $0x1e, 16448(SP), Z15
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPRORD            $0x1e, 16512(SP), Z16
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD            $0x1e, 16576(SP), Z17
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD            $0x1e, 16640(SP), Z18
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD            $0x1e, 16704(SP), Z19
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD            $0x1e, 16768(SP), Z20
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD            $0x1e, 16832(SP), Z21
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
-	VPSRLD            $0x10, Z0, Z21
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z21, Z21
-	VCVTDQ2PS         Z21, Z21
-	VMULPS            Z1, Z21, Z21
-	VPSRLD            $0x10, Z2, Z22
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z22, Z22
-	VCVTDQ2PS         Z22, Z22
-	VMULPS            Z3, Z22, Z22
-	LEAQ              4096(SP), DX
+	VSHUFI32X4        $0x88, Z15, Z11, Z9
+	VSHUFI32X4        $0xdd, Z15, Z11, Z15
+	VPANDD            Z0, Z12, Z11
+	VPRORD            $0x1e, 16456(SP), Z16
+	VPTERNLOGD        $0xf8, Z1, Z16, Z11
+	VPANDD            Z0, Z10, Z16
+	VPRORD            $0x1e, 16520(SP), Z17
+	VPTERNLOGD        $0xf8, Z1, Z17, Z16
+	VPANDD            Z0, Z7, Z17
+	VPRORD            $0x1e, 16584(SP), Z18
+	VPTERNLOGD        $0xf8, Z1, Z18, Z17
+	VPANDD            Z0, Z9, Z18
+	VPRORD            $0x1e, 16648(SP), Z19
+	VPTERNLOGD        $0xf8, Z1, Z19, Z18
+	VPANDD            Z0, Z14, Z19
+	VPRORD            $0x1e, 16712(SP), Z20
+	VPTERNLOGD        $0xf8, Z1, Z20, Z19
+	VPANDD            Z0, Z8, Z20
+	VPRORD            $0x1e, 16776(SP), Z21
+	VPTERNLOGD        $0xf8, Z1, Z21, Z20
+	VPANDD            Z0, Z13, Z21
+	VPRORD            $0x1e, 16840(SP), Z22
+	VPTERNLOGD        $0xf8, Z1, Z22, Z21
+	VPANDD            Z0, Z15, Z22
+	VPRORD            $0x1e, 16904(SP), Z23
+	VPTERNLOGD        $0xf8, Z1, Z23, Z22
+	VPSRLD            $0x10, Z2, Z23
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z23, Z23
+	VCVTDQ2PS         Z23, Z23
+	VMULPS            Z3, Z23, Z23
+	VPSRLD            $0x10, Z4, Z24
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z24, Z24
+	VCVTDQ2PS         Z24, Z24
+	VMULPS            Z5, Z24, Z24
+	MOVQ              (SP), DX
+	ADDQ              $+4096, DX
 	PREFETCHT0        704(AX)
 	PREFETCHT0        768(AX)
 	PREFETCHT0        832(AX)
@@ -28546,93 +28574,94 @@ tokens2:
 	XORQ              R11, R11
 
 tokens3:
-	VXORPS            Z23, Z23, Z23
-	VXORPS            Z24, Z24, Z24
-	VBROADCASTI32X4   (R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z9, Z23
-	VBROADCASTI32X4   32(R12)(R11*8), Z26
-	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z9, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z14, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z14, Z24
-	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
-	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
-	VBROADCASTI32X4   16(R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z17, Z23
-	VBROADCASTI32X4   48(R12)(R11*8), Z26
-	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z17, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z18, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z18, Z24
-	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
-	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
-	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
-	VMOVDQU32         (DX), Z25
-	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R13)(R11*1), Z21, Z26
-	VFMADD231PS       Z26, Z23, Z25
-	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
-	VMOVUPS           Z25, (DX)
-	VMOVDQU32         64(DX), Z23
-	VCVTDQ2PS         Z24, Z24
-	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
-	VFMADD231PS       Z25, Z24, Z23
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
-	VMOVUPS           Z23, 64(DX)
+	VXORPS            Z25, Z25, Z25
+	VXORPS            Z26, Z26, Z26
+	VBROADCASTI32X4   (R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z11, Z25
+	VBROADCASTI32X4   32(R12)(R11*8), Z28
+	VPSHUFD           $0x00, Z28, Z29
+	VPDPBUSD          Z29, Z11, Z26
+	VPSHUFD           $0x55, Z27, Z27
+	VPDPBUSD          Z27, Z16, Z25
+	VPSHUFD           $0x55, Z28, Z27
+	VPDPBUSD          Z27, Z16, Z26
+	VPDPBUSD.BCST     8(R12)(R11*8), Z17, Z25
+	VPDPBUSD.BCST     40(R12)(R11*8), Z17, Z26
+	VPDPBUSD.BCST     12(R12)(R11*8), Z18, Z25
+	VPDPBUSD.BCST     44(R12)(R11*8), Z18, Z26
+	VBROADCASTI32X4   16(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z19, Z25
+	VBROADCASTI32X4   48(R12)(R11*8), Z28
+	VPSHUFD           $0x00, Z28, Z29
+	VPDPBUSD          Z29, Z19, Z26
+	VPSHUFD           $0x55, Z27, Z27
+	VPDPBUSD          Z27, Z20, Z25
+	VPSHUFD           $0x55, Z28, Z27
+	VPDPBUSD          Z27, Z20, Z26
+	VPDPBUSD.BCST     24(R12)(R11*8), Z21, Z25
+	VPDPBUSD.BCST     56(R12)(R11*8), Z21, Z26
+	VPDPBUSD.BCST     28(R12)(R11*8), Z22, Z25
+	VPDPBUSD.BCST     60(R12)(R11*8), Z22, Z26
+	VMOVDQU32         (DX), Z27
+	VCVTDQ2PS         Z25, Z25
+	VMULPS.BCST       (R13)(R11*1), Z23, Z28
+	VFMADD231PS       Z28, Z25, Z27
+	VFNMADD231PS.BCST (R14)(R11*1), Z24, Z27
+	VMOVUPS           Z27, (DX)
+	VMOVDQU32         64(DX), Z25
+	VCVTDQ2PS         Z26, Z26
+	VMULPS.BCST       4(R13)(R11*1), Z23, Z27
+	VFMADD231PS       Z27, Z26, Z25
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z24, Z25
+	VMOVUPS           Z25, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens3
-	VPSRLD            $0x04, Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD            $0x1f, 16384(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
-	VPSRLD            $0x04, Z8, Z8
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD            $0x1f, 16448(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
-	VPSRLD            $0x04, Z5, Z5
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPRORD            $0x1f, 16512(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
+	VPSRLD            $0x04, Z12, Z11
+	VPANDD            Z0, Z11, Z11
+	VPRORD            $0x1f, 16456(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z11
+	VPSRLD            $0x04, Z10, Z10
+	VPANDD            Z0, Z10, Z10
+	VPRORD            $0x1f, 16520(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z10
 	VPSRLD            $0x04, Z7, Z7
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD            $0x1f, 16576(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
-	VPSRLD            $0x04, Z12, Z10
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD            $0x1f, 16640(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
-	VPSRLD            $0x04, Z6, Z6
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD            $0x1f, 16704(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
-	VPSRLD            $0x04, Z11, Z11
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD            $0x1f, 16768(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
-	VPSRLD            $0x04, Z13, Z12
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD            $0x1f, 16832(SP), Z13
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
-	VPSRLD            $0x18, Z0, Z13
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z13, Z13
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z1, Z13, Z13
-	VPSRLD            $0x18, Z2, Z14
-	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z14, Z14
-	VCVTDQ2PS         Z14, Z14
-	VMULPS            Z3, Z14, Z14
-	LEAQ              6144(SP), DX
+	VPANDD            Z0, Z7, Z7
+	VPRORD            $0x1f, 16584(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z7
+	VPSRLD            $0x04, Z9, Z9
+	VPANDD            Z0, Z9, Z9
+	VPRORD            $0x1f, 16648(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z9
+	VPSRLD            $0x04, Z14, Z12
+	VPANDD            Z0, Z12, Z12
+	VPRORD            $0x1f, 16712(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z12
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD            Z0, Z8, Z8
+	VPRORD            $0x1f, 16776(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z8
+	VPSRLD            $0x04, Z13, Z13
+	VPANDD            Z0, Z13, Z13
+	VPRORD            $0x1f, 16840(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z13
+	VPSRLD            $0x04, Z15, Z14
+	VPANDD            Z0, Z14, Z14
+	VPRORD            $0x1f, 16904(SP), Z15
+	VPTERNLOGD        $0xf8, Z1, Z15, Z14
+	VPSRLD            $0x18, Z2, Z15
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z15, Z15
+	VCVTDQ2PS         Z15, Z15
+	VMULPS            Z3, Z15, Z15
+	VPSRLD            $0x18, Z4, Z16
+	VPANDD.BCST       avx512_splat_0000003f<>+0(SB), Z16, Z16
+	VCVTDQ2PS         Z16, Z16
+	VMULPS            Z5, Z16, Z16
+	MOVQ              (SP), DX
+	ADDQ              $+6144, DX
 	PREFETCHT0        1088(AX)
 	PREFETCHT0        1152(AX)
 	PREFETCHT0        1216(AX)
@@ -28648,128 +28677,129 @@ tokens3:
 	XORQ              R11, R11
 
 tokens4:
-	VXORPS            Z15, Z15, Z15
-	VXORPS            Z16, Z16, Z16
-	VBROADCASTI32X4   (R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z9, Z15
-	VBROADCASTI32X4   32(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z9, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z8, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z8, Z16
-	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
-	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
-	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
-	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
-	VBROADCASTI32X4   16(R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z10, Z15
-	VBROADCASTI32X4   48(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z10, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z6, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z6, Z16
-	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
-	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
-	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
-	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
-	VMOVDQU32         (DX), Z17
-	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       (R13)(R11*1), Z13, Z18
-	VFMADD231PS       Z18, Z15, Z17
-	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
-	VMOVUPS           Z17, (DX)
-	VMOVDQU32         64(DX), Z15
-	VCVTDQ2PS         Z16, Z16
-	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
-	VFMADD231PS       Z17, Z16, Z15
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
-	VMOVUPS           Z15, 64(DX)
+	VXORPS            Z17, Z17, Z17
+	VXORPS            Z18, Z18, Z18
+	VBROADCASTI32X4   (R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z11, Z17
+	VBROADCASTI32X4   32(R12)(R11*8), Z20
+	VPSHUFD           $0x00, Z20, Z21
+	VPDPBUSD          Z21, Z11, Z18
+	VPSHUFD           $0x55, Z19, Z19
+	VPDPBUSD          Z19, Z10, Z17
+	VPSHUFD           $0x55, Z20, Z19
+	VPDPBUSD          Z19, Z10, Z18
+	VPDPBUSD.BCST     8(R12)(R11*8), Z7, Z17
+	VPDPBUSD.BCST     40(R12)(R11*8), Z7, Z18
+	VPDPBUSD.BCST     12(R12)(R11*8), Z9, Z17
+	VPDPBUSD.BCST     44(R12)(R11*8), Z9, Z18
+	VBROADCASTI32X4   16(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z12, Z17
+	VBROADCASTI32X4   48(R12)(R11*8), Z20
+	VPSHUFD           $0x00, Z20, Z21
+	VPDPBUSD          Z21, Z12, Z18
+	VPSHUFD           $0x55, Z19, Z19
+	VPDPBUSD          Z19, Z8, Z17
+	VPSHUFD           $0x55, Z20, Z19
+	VPDPBUSD          Z19, Z8, Z18
+	VPDPBUSD.BCST     24(R12)(R11*8), Z13, Z17
+	VPDPBUSD.BCST     56(R12)(R11*8), Z13, Z18
+	VPDPBUSD.BCST     28(R12)(R11*8), Z14, Z17
+	VPDPBUSD.BCST     60(R12)(R11*8), Z14, Z18
+	VMOVDQU32         (DX), Z19
+	VCVTDQ2PS         Z17, Z17
+	VMULPS.BCST       (R13)(R11*1), Z15, Z20
+	VFMADD231PS       Z20, Z17, Z19
+	VFNMADD231PS.BCST (R14)(R11*1), Z16, Z19
+	VMOVUPS           Z19, (DX)
+	VMOVDQU32         64(DX), Z17
+	VCVTDQ2PS         Z18, Z18
+	VMULPS.BCST       4(R13)(R11*1), Z15, Z19
+	VFMADD231PS       Z19, Z18, Z17
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z16, Z17
+	VMOVUPS           Z17, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens4
-	VBROADCASTI64X4   112(DI), Z5
-	VINSERTI64X4      $0x01, 112(R8), Z5, Z5
-	VBROADCASTI64X4   112(DI)(BX*1), Z6
-	VINSERTI64X4      $0x01, 112(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4   112(DI)(BX*2), Z7
-	VINSERTI64X4      $0x01, 112(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4   112(DI)(SI*1), Z8
-	VINSERTI64X4      $0x01, 112(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ        Z6, Z5, Z9
-	VPUNPCKLDQ        Z6, Z5, Z5
-	VPUNPCKHDQ        Z8, Z7, Z6
+	VBROADCASTI64X4   112(DI), Z7
+	VINSERTI64X4      $0x01, 112(R8), Z7, Z7
+	VBROADCASTI64X4   112(DI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 112(R8)(BX*1), Z8, Z8
+	VBROADCASTI64X4   112(DI)(BX*2), Z9
+	VINSERTI64X4      $0x01, 112(R8)(BX*2), Z9, Z9
+	VBROADCASTI64X4   112(DI)(SI*1), Z10
+	VINSERTI64X4      $0x01, 112(R8)(SI*1), Z10, Z10
+	VPUNPCKHDQ        Z8, Z7, Z11
 	VPUNPCKLDQ        Z8, Z7, Z7
-	VPUNPCKLQDQ       Z7, Z5, Z8
-	VPUNPCKHQDQ       Z7, Z5, Z5
-	VPUNPCKLQDQ       Z6, Z9, Z7
-	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   112(R9), Z6
-	VINSERTI64X4      $0x01, 112(R10), Z6, Z6
-	VBROADCASTI64X4   112(R9)(BX*1), Z10
-	VINSERTI64X4      $0x01, 112(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4   112(R9)(BX*2), Z11
-	VINSERTI64X4      $0x01, 112(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4   112(R9)(SI*1), Z12
-	VINSERTI64X4      $0x01, 112(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ        Z10, Z6, Z13
-	VPUNPCKLDQ        Z10, Z6, Z6
-	VPUNPCKHDQ        Z12, Z11, Z10
-	VPUNPCKLDQ        Z12, Z11, Z11
-	VPUNPCKLQDQ       Z11, Z6, Z12
-	VPUNPCKHQDQ       Z11, Z6, Z6
-	VPUNPCKLQDQ       Z10, Z13, Z11
-	VPUNPCKHQDQ       Z10, Z13, Z13
-	VSHUFI32X4        $0x88, Z12, Z8, Z10
-	VSHUFI32X4        $0xdd, Z12, Z8, Z12
-	VSHUFI32X4        $0x88, Z6, Z5, Z8
-	VSHUFI32X4        $0xdd, Z6, Z5, Z6
-	VSHUFI32X4        $0x88, Z11, Z7, Z5
-	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VPUNPCKHDQ        Z10, Z9, Z8
+	VPUNPCKLDQ        Z10, Z9, Z9
+	VPUNPCKLQDQ       Z9, Z7, Z10
+	VPUNPCKHQDQ       Z9, Z7, Z7
+	VPUNPCKLQDQ       Z8, Z11, Z9
+	VPUNPCKHQDQ       Z8, Z11, Z11
+	VBROADCASTI64X4   112(R9), Z8
+	VINSERTI64X4      $0x01, 112(R10), Z8, Z8
+	VBROADCASTI64X4   112(R9)(BX*1), Z12
+	VINSERTI64X4      $0x01, 112(R10)(BX*1), Z12, Z12
+	VBROADCASTI64X4   112(R9)(BX*2), Z13
+	VINSERTI64X4      $0x01, 112(R10)(BX*2), Z13, Z13
+	VBROADCASTI64X4   112(R9)(SI*1), Z14
+	VINSERTI64X4      $0x01, 112(R10)(SI*1), Z14, Z14
+	VPUNPCKHDQ        Z12, Z8, Z15
+	VPUNPCKLDQ        Z12, Z8, Z8
+	VPUNPCKHDQ        Z14, Z13, Z12
+	VPUNPCKLDQ        Z14, Z13, Z13
+	VPUNPCKLQDQ       Z13, Z8, Z14
+	VPUNPCKHQDQ       Z13, Z8, Z8
+	VPUNPCKLQDQ       Z12, Z15, Z13
+	VPUNPCKHQDQ       Z12, Z15, Z15
+	VSHUFI32X4        $0x88, Z14, Z10, Z12
+	VSHUFI32X4        $0xdd, Z14, Z10, Z14
+	VSHUFI32X4        $0x88, Z8, Z7, Z10
+	VSHUFI32X4        $0xdd, Z8, Z7, Z8
 	VSHUFI32X4        $0x88, Z13, Z9, Z7
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD            $0x00, 16384(SP), Z14
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD            $0x00, 16448(SP), Z15
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPRORD            $0x00, 16512(SP), Z16
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD            $0x00, 16576(SP), Z17
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD            $0x00, 16640(SP), Z18
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD            $0x00, 16704(SP), Z19
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD            $0x00, 16768(SP), Z20
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD            $0x00, 16832(SP), Z21
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z21
-	VPSRLD            $0x04, Z4, Z22
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z22, Z22
-	VPSRLD            $0x02, Z0, Z23
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z21
-	VPSRLD            $0x02, Z2, Z23
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z22
-	VCVTDQ2PS         Z21, Z21
-	VMULPS            Z1, Z21, Z21
-	VCVTDQ2PS         Z22, Z22
-	VMULPS            Z3, Z22, Z22
-	LEAQ              8192(SP), DX
+	VSHUFI32X4        $0x88, Z15, Z11, Z9
+	VSHUFI32X4        $0xdd, Z15, Z11, Z15
+	VPANDD            Z0, Z12, Z11
+	VPRORD            $0x00, 16456(SP), Z16
+	VPTERNLOGD        $0xf8, Z1, Z16, Z11
+	VPANDD            Z0, Z10, Z16
+	VPRORD            $0x00, 16520(SP), Z17
+	VPTERNLOGD        $0xf8, Z1, Z17, Z16
+	VPANDD            Z0, Z7, Z17
+	VPRORD            $0x00, 16584(SP), Z18
+	VPTERNLOGD        $0xf8, Z1, Z18, Z17
+	VPANDD            Z0, Z9, Z18
+	VPRORD            $0x00, 16648(SP), Z19
+	VPTERNLOGD        $0xf8, Z1, Z19, Z18
+	VPANDD            Z0, Z14, Z19
+	VPRORD            $0x00, 16712(SP), Z20
+	VPTERNLOGD        $0xf8, Z1, Z20, Z19
+	VPANDD            Z0, Z8, Z20
+	VPRORD            $0x00, 16776(SP), Z21
+	VPTERNLOGD        $0xf8, Z1, Z21, Z20
+	VPANDD            Z0, Z13, Z21
+	VPRORD            $0x00, 16840(SP), Z22
+	VPTERNLOGD        $0xf8, Z1, Z22, Z21
+	VPANDD            Z0, Z15, Z22
+	VPRORD            $0x00, 16904(SP), Z23
+	VPTERNLOGD        $0xf8, Z1, Z23, Z22
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z6, Z23
+	VPSRLD            $0x04, Z6, Z24
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z24, Z24
+	VPSRLD            $0x02, Z2, Z25
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z25, Z23
+	VPSRLD            $0x02, Z4, Z25
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z25, Z24
+	VCVTDQ2PS         Z23, Z23
+	VMULPS            Z3, Z23, Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS            Z5, Z24, Z24
+	MOVQ              (SP), DX
+	ADDQ              $+8192, DX
 	PREFETCHT0        1408(AX)
 	PREFETCHT0        1472(AX)
 	PREFETCHT0        1536(AX)
@@ -28786,97 +28816,98 @@ tokens4:
 	XORQ              R11, R11
 
 tokens5:
-	VXORPS            Z23, Z23, Z23
-	VXORPS            Z24, Z24, Z24
-	VBROADCASTI32X4   (R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z9, Z23
-	VBROADCASTI32X4   32(R12)(R11*8), Z26
-	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z9, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z14, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z14, Z24
-	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
-	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
-	VBROADCASTI32X4   16(R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z17, Z23
-	VBROADCASTI32X4   48(R12)(R11*8), Z26
-	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z17, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z18, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z18, Z24
-	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
-	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
-	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
-	VMOVDQU32         (DX), Z25
-	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R13)(R11*1), Z21, Z26
-	VFMADD231PS       Z26, Z23, Z25
-	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
-	VMOVUPS           Z25, (DX)
-	VMOVDQU32         64(DX), Z23
-	VCVTDQ2PS         Z24, Z24
-	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
-	VFMADD231PS       Z25, Z24, Z23
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
-	VMOVUPS           Z23, 64(DX)
+	VXORPS            Z25, Z25, Z25
+	VXORPS            Z26, Z26, Z26
+	VBROADCASTI32X4   (R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z11, Z25
+	VBROADCASTI32X4   32(R12)(R11*8), Z28
+	VPSHUFD           $0x00, Z28, Z29
+	VPDPBUSD          Z29, Z11, Z26
+	VPSHUFD           $0x55, Z27, Z27
+	VPDPBUSD          Z27, Z16, Z25
+	VPSHUFD           $0x55, Z28, Z27
+	VPDPBUSD          Z27, Z16, Z26
+	VPDPBUSD.BCST     8(R12)(R11*8), Z17, Z25
+	VPDPBUSD.BCST     40(R12)(R11*8), Z17, Z26
+	VPDPBUSD.BCST     12(R12)(R11*8), Z18, Z25
+	VPDPBUSD.BCST     44(R12)(R11*8), Z18, Z26
+	VBROADCASTI32X4   16(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z19, Z25
+	VBROADCASTI32X4   48(R12)(R11*8), Z28
+	VPSHUFD           $0x00, Z28, Z29
+	VPDPBUSD          Z29, Z19, Z26
+	VPSHUFD           $0x55, Z27, Z27
+	VPDPBUSD          Z27, Z20, Z25
+	VPSHUFD           $0x55, Z28, Z27
+	VPDPBUSD          Z27, Z20, Z26
+	VPDPBUSD.BCST     24(R12)(R11*8), Z21, Z25
+	VPDPBUSD.BCST     56(R12)(R11*8), Z21, Z26
+	VPDPBUSD.BCST     28(R12)(R11*8), Z22, Z25
+	VPDPBUSD.BCST     60(R12)(R11*8), Z22, Z26
+	VMOVDQU32         (DX), Z27
+	VCVTDQ2PS         Z25, Z25
+	VMULPS.BCST       (R13)(R11*1), Z23, Z28
+	VFMADD231PS       Z28, Z25, Z27
+	VFNMADD231PS.BCST (R14)(R11*1), Z24, Z27
+	VMOVUPS           Z27, (DX)
+	VMOVDQU32         64(DX), Z25
+	VCVTDQ2PS         Z26, Z26
+	VMULPS.BCST       4(R13)(R11*1), Z23, Z27
+	VFMADD231PS       Z27, Z26, Z25
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z24, Z25
+	VMOVUPS           Z25, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens5
-	VPSRLD            $0x04, Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD            $0x01, 16384(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
-	VPSRLD            $0x04, Z8, Z8
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD            $0x01, 16448(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
-	VPSRLD            $0x04, Z5, Z5
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPRORD            $0x01, 16512(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
+	VPSRLD            $0x04, Z12, Z11
+	VPANDD            Z0, Z11, Z11
+	VPRORD            $0x01, 16456(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z11
+	VPSRLD            $0x04, Z10, Z10
+	VPANDD            Z0, Z10, Z10
+	VPRORD            $0x01, 16520(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z10
 	VPSRLD            $0x04, Z7, Z7
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD            $0x01, 16576(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
-	VPSRLD            $0x04, Z12, Z10
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD            $0x01, 16640(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
-	VPSRLD            $0x04, Z6, Z6
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD            $0x01, 16704(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
-	VPSRLD            $0x04, Z11, Z11
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD            $0x01, 16768(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
-	VPSRLD            $0x04, Z13, Z12
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD            $0x01, 16832(SP), Z13
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
-	VPSRLD            $0x08, Z4, Z13
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
-	VPSRLD            $0x0c, Z4, Z14
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z14, Z14
-	VPSRLD            $0x0a, Z0, Z15
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z15, Z13
-	VPSRLD            $0x0a, Z2, Z15
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z15, Z14
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z1, Z13, Z13
-	VCVTDQ2PS         Z14, Z14
-	VMULPS            Z3, Z14, Z14
-	LEAQ              10240(SP), DX
+	VPANDD            Z0, Z7, Z7
+	VPRORD            $0x01, 16584(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z7
+	VPSRLD            $0x04, Z9, Z9
+	VPANDD            Z0, Z9, Z9
+	VPRORD            $0x01, 16648(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z9
+	VPSRLD            $0x04, Z14, Z12
+	VPANDD            Z0, Z12, Z12
+	VPRORD            $0x01, 16712(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z12
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD            Z0, Z8, Z8
+	VPRORD            $0x01, 16776(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z8
+	VPSRLD            $0x04, Z13, Z13
+	VPANDD            Z0, Z13, Z13
+	VPRORD            $0x01, 16840(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z13
+	VPSRLD            $0x04, Z15, Z14
+	VPANDD            Z0, Z14, Z14
+	VPRORD            $0x01, 16904(SP), Z15
+	VPTERNLOGD        $0xf8, Z1, Z15, Z14
+	VPSRLD            $0x08, Z6, Z15
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z15, Z15
+	VPSRLD            $0x0c, Z6, Z16
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z16, Z16
+	VPSRLD            $0x0a, Z2, Z17
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z17, Z15
+	VPSRLD            $0x0a, Z4, Z17
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z17, Z16
+	VCVTDQ2PS         Z15, Z15
+	VMULPS            Z3, Z15, Z15
+	VCVTDQ2PS         Z16, Z16
+	VMULPS            Z5, Z16, Z16
+	MOVQ              (SP), DX
+	ADDQ              $+10240, DX
 	PREFETCHT0        1792(AX)
 	PREFETCHT0        1856(AX)
 	PREFETCHT0        1920(AX)
@@ -28892,129 +28923,130 @@ tokens5:
 	XORQ              R11, R11
 
 tokens6:
-	VXORPS            Z15, Z15, Z15
-	VXORPS            Z16, Z16, Z16
-	VBROADCASTI32X4   (R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z9, Z15
-	VBROADCASTI32X4   32(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z9, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z8, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z8, Z16
-	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z15
-	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z16
-	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z15
-	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z16
-	VBROADCASTI32X4   16(R12)(R11*8), Z17
-	VPSHUFD           $0x00, Z17, Z18
-	VPDPBUSD          Z18, Z10, Z15
-	VBROADCASTI32X4   48(R12)(R11*8), Z18
-	VPSHUFD           $0x00, Z18, Z19
-	VPDPBUSD          Z19, Z10, Z16
-	VPSHUFD           $0x55, Z17, Z17
-	VPDPBUSD          Z17, Z6, Z15
-	VPSHUFD           $0x55, Z18, Z17
-	VPDPBUSD          Z17, Z6, Z16
-	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z15
-	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z16
-	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z15
-	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z16
-	VMOVDQU32         (DX), Z17
-	VCVTDQ2PS         Z15, Z15
-	VMULPS.BCST       (R13)(R11*1), Z13, Z18
-	VFMADD231PS       Z18, Z15, Z17
-	VFNMADD231PS.BCST (R14)(R11*1), Z14, Z17
-	VMOVUPS           Z17, (DX)
-	VMOVDQU32         64(DX), Z15
-	VCVTDQ2PS         Z16, Z16
-	VMULPS.BCST       4(R13)(R11*1), Z13, Z17
-	VFMADD231PS       Z17, Z16, Z15
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z14, Z15
-	VMOVUPS           Z15, 64(DX)
+	VXORPS            Z17, Z17, Z17
+	VXORPS            Z18, Z18, Z18
+	VBROADCASTI32X4   (R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z11, Z17
+	VBROADCASTI32X4   32(R12)(R11*8), Z20
+	VPSHUFD           $0x00, Z20, Z21
+	VPDPBUSD          Z21, Z11, Z18
+	VPSHUFD           $0x55, Z19, Z19
+	VPDPBUSD          Z19, Z10, Z17
+	VPSHUFD           $0x55, Z20, Z19
+	VPDPBUSD          Z19, Z10, Z18
+	VPDPBUSD.BCST     8(R12)(R11*8), Z7, Z17
+	VPDPBUSD.BCST     40(R12)(R11*8), Z7, Z18
+	VPDPBUSD.BCST     12(R12)(R11*8), Z9, Z17
+	VPDPBUSD.BCST     44(R12)(R11*8), Z9, Z18
+	VBROADCASTI32X4   16(R12)(R11*8), Z19
+	VPSHUFD           $0x00, Z19, Z20
+	VPDPBUSD          Z20, Z12, Z17
+	VBROADCASTI32X4   48(R12)(R11*8), Z20
+	VPSHUFD           $0x00, Z20, Z21
+	VPDPBUSD          Z21, Z12, Z18
+	VPSHUFD           $0x55, Z19, Z19
+	VPDPBUSD          Z19, Z8, Z17
+	VPSHUFD           $0x55, Z20, Z19
+	VPDPBUSD          Z19, Z8, Z18
+	VPDPBUSD.BCST     24(R12)(R11*8), Z13, Z17
+	VPDPBUSD.BCST     56(R12)(R11*8), Z13, Z18
+	VPDPBUSD.BCST     28(R12)(R11*8), Z14, Z17
+	VPDPBUSD.BCST     60(R12)(R11*8), Z14, Z18
+	VMOVDQU32         (DX), Z19
+	VCVTDQ2PS         Z17, Z17
+	VMULPS.BCST       (R13)(R11*1), Z15, Z20
+	VFMADD231PS       Z20, Z17, Z19
+	VFNMADD231PS.BCST (R14)(R11*1), Z16, Z19
+	VMOVUPS           Z19, (DX)
+	VMOVDQU32         64(DX), Z17
+	VCVTDQ2PS         Z18, Z18
+	VMULPS.BCST       4(R13)(R11*1), Z15, Z19
+	VFMADD231PS       Z19, Z18, Z17
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z16, Z17
+	VMOVUPS           Z17, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens6
-	VBROADCASTI64X4   144(DI), Z5
-	VINSERTI64X4      $0x01, 144(R8), Z5, Z5
-	VBROADCASTI64X4   144(DI)(BX*1), Z6
-	VINSERTI64X4      $0x01, 144(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4   144(DI)(BX*2), Z7
-	VINSERTI64X4      $0x01, 144(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4   144(DI)(SI*1), Z8
-	VINSERTI64X4      $0x01, 144(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ        Z6, Z5, Z9
-	VPUNPCKLDQ        Z6, Z5, Z5
-	VPUNPCKHDQ        Z8, Z7, Z6
+	VBROADCASTI64X4   144(DI), Z7
+	VINSERTI64X4      $0x01, 144(R8), Z7, Z7
+	VBROADCASTI64X4   144(DI)(BX*1), Z8
+	VINSERTI64X4      $0x01, 144(R8)(BX*1), Z8, Z8
+	VBROADCASTI64X4   144(DI)(BX*2), Z9
+	VINSERTI64X4      $0x01, 144(R8)(BX*2), Z9, Z9
+	VBROADCASTI64X4   144(DI)(SI*1), Z10
+	VINSERTI64X4      $0x01, 144(R8)(SI*1), Z10, Z10
+	VPUNPCKHDQ        Z8, Z7, Z11
 	VPUNPCKLDQ        Z8, Z7, Z7
-	VPUNPCKLQDQ       Z7, Z5, Z8
-	VPUNPCKHQDQ       Z7, Z5, Z5
-	VPUNPCKLQDQ       Z6, Z9, Z7
-	VPUNPCKHQDQ       Z6, Z9, Z9
-	VBROADCASTI64X4   144(R9), Z6
-	VINSERTI64X4      $0x01, 144(R10), Z6, Z6
-	VBROADCASTI64X4   144(R9)(BX*1), Z10
-	VINSERTI64X4      $0x01, 144(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4   144(R9)(BX*2), Z11
-	VINSERTI64X4      $0x01, 144(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4   144(R9)(SI*1), Z12
-	VINSERTI64X4      $0x01, 144(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ        Z10, Z6, Z13
-	VPUNPCKLDQ        Z10, Z6, Z6
-	VPUNPCKHDQ        Z12, Z11, Z10
-	VPUNPCKLDQ        Z12, Z11, Z11
-	VPUNPCKLQDQ       Z11, Z6, Z12
-	VPUNPCKHQDQ       Z11, Z6, Z6
-	VPUNPCKLQDQ       Z10, Z13, Z11
-	VPUNPCKHQDQ       Z10, Z13, Z13
-	VSHUFI32X4        $0x88, Z12, Z8, Z10
-	VSHUFI32X4        $0xdd, Z12, Z8, Z12
-	VSHUFI32X4        $0x88, Z6, Z5, Z8
-	VSHUFI32X4        $0xdd, Z6, Z5, Z6
-	VSHUFI32X4        $0x88, Z11, Z7, Z5
-	VSHUFI32X4        $0xdd, Z11, Z7, Z11
+	VPUNPCKHDQ        Z10, Z9, Z8
+	VPUNPCKLDQ        Z10, Z9, Z9
+	VPUNPCKLQDQ       Z9, Z7, Z10
+	VPUNPCKHQDQ       Z9, Z7, Z7
+	VPUNPCKLQDQ       Z8, Z11, Z9
+	VPUNPCKHQDQ       Z8, Z11, Z11
+	VBROADCASTI64X4   144(R9), Z8
+	VINSERTI64X4      $0x01, 144(R10), Z8, Z8
+	VBROADCASTI64X4   144(R9)(BX*1), Z12
+	VINSERTI64X4      $0x01, 144(R10)(BX*1), Z12, Z12
+	VBROADCASTI64X4   144(R9)(BX*2), Z13
+	VINSERTI64X4      $0x01, 144(R10)(BX*2), Z13, Z13
+	VBROADCASTI64X4   144(R9)(SI*1), Z14
+	VINSERTI64X4      $0x01, 144(R10)(SI*1), Z14, Z14
+	VPUNPCKHDQ        Z12, Z8, Z15
+	VPUNPCKLDQ        Z12, Z8, Z8
+	VPUNPCKHDQ        Z14, Z13, Z12
+	VPUNPCKLDQ        Z14, Z13, Z13
+	VPUNPCKLQDQ       Z13, Z8, Z14
+	VPUNPCKHQDQ       Z13, Z8, Z8
+	VPUNPCKLQDQ       Z12, Z15, Z13
+	VPUNPCKHQDQ       Z12, Z15, Z15
+	VSHUFI32X4        $0x88, Z14, Z10, Z12
+	VSHUFI32X4        $0xdd, Z14, Z10, Z14
+	VSHUFI32X4        $0x88, Z8, Z7, Z10
+	VSHUFI32X4        $0xdd, Z8, Z7, Z8
 	VSHUFI32X4        $0x88, Z13, Z9, Z7
 	VSHUFI32X4        $0xdd, Z13, Z9, Z13
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD            $0x02, 16384(SP), Z14
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD            $0x02, 16448(SP), Z15
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z14
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z15
-	VPRORD            $0x02, 16512(SP), Z16
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD            $0x02, 16576(SP), Z17
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD            $0x02, 16640(SP), Z18
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD            $0x02, 16704(SP), Z19
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD            $0x02, 16768(SP), Z20
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD            $0x02, 16832(SP), Z21
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
-	VPSRLD            $0x10, Z4, Z21
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z21, Z21
-	VPSRLD            $0x14, Z4, Z22
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z22, Z22
-	VPSRLD            $0x12, Z0, Z23
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z21
-	VPSRLD            $0x12, Z2, Z23
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z23, Z22
-	VCVTDQ2PS         Z21, Z21
-	VMULPS            Z1, Z21, Z21
-	VCVTDQ2PS         Z22, Z22
-	VMULPS            Z3, Z22, Z22
-	LEAQ              12288(SP), DX
+	VSHUFI32X4        $0x88, Z15, Z11, Z9
+	VSHUFI32X4        $0xdd, Z15, Z11, Z15
+	VPANDD            Z0, Z12, Z11
+	VPRORD            $0x02, 16456(SP), Z16
+	VPTERNLOGD        $0xf8, Z1, Z16, Z11
+	VPANDD            Z0, Z10, Z16
+	VPRORD            $0x02, 16520(SP), Z17
+	VPTERNLOGD        $0xf8, Z1, Z17, Z16
+	VPANDD            Z0, Z7, Z17
+	VPRORD            $0x02, 16584(SP), Z18
+	VPTERNLOGD        $0xf8, Z1, Z18, Z17
+	VPANDD            Z0, Z9, Z18
+	VPRORD            $0x02, 16648(SP), Z19
+	VPTERNLOGD        $0xf8, Z1, Z19, Z18
+	VPANDD            Z0, Z14, Z19
+	VPRORD            $0x02, 16712(SP), Z20
+	VPTERNLOGD        $0xf8, Z1, Z20, Z19
+	VPANDD            Z0, Z8, Z20
+	VPRORD            $0x02, 16776(SP), Z21
+	VPTERNLOGD        $0xf8, Z1, Z21, Z20
+	VPANDD            Z0, Z13, Z21
+	VPRORD            $0x02, 16840(SP), Z22
+	VPTERNLOGD        $0xf8, Z1, Z22, Z21
+	VPANDD            Z0, Z15, Z22
+	VPRORD            $0x02, 16904(SP), Z23
+	VPTERNLOGD        $0xf8, Z1, Z23, Z22
+	VPSRLD            $0x10, Z6, Z23
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z23, Z23
+	VPSRLD            $0x14, Z6, Z24
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z24, Z24
+	VPSRLD            $0x12, Z2, Z25
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z25, Z23
+	VPSRLD            $0x12, Z4, Z25
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z25, Z24
+	VCVTDQ2PS         Z23, Z23
+	VMULPS            Z3, Z23, Z23
+	VCVTDQ2PS         Z24, Z24
+	VMULPS            Z5, Z24, Z24
+	MOVQ              (SP), DX
+	ADDQ              $+12288, DX
 	PREFETCHT0        2112(AX)
 	PREFETCHT0        2176(AX)
 	PREFETCHT0        2240(AX)
@@ -29031,97 +29063,98 @@ tokens6:
 	XORQ              R11, R11
 
 tokens7:
-	VXORPS            Z23, Z23, Z23
-	VXORPS            Z24, Z24, Z24
-	VBROADCASTI32X4   (R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z9, Z23
-	VBROADCASTI32X4   32(R12)(R11*8), Z26
-	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z9, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z14, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z14, Z24
-	VPDPBUSD.BCST     8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST     40(R12)(R11*8), Z15, Z24
-	VPDPBUSD.BCST     12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST     44(R12)(R11*8), Z16, Z24
-	VBROADCASTI32X4   16(R12)(R11*8), Z25
-	VPSHUFD           $0x00, Z25, Z26
-	VPDPBUSD          Z26, Z17, Z23
-	VBROADCASTI32X4   48(R12)(R11*8), Z26
-	VPSHUFD           $0x00, Z26, Z27
-	VPDPBUSD          Z27, Z17, Z24
-	VPSHUFD           $0x55, Z25, Z25
-	VPDPBUSD          Z25, Z18, Z23
-	VPSHUFD           $0x55, Z26, Z25
-	VPDPBUSD          Z25, Z18, Z24
-	VPDPBUSD.BCST     24(R12)(R11*8), Z19, Z23
-	VPDPBUSD.BCST     56(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST     28(R12)(R11*8), Z20, Z23
-	VPDPBUSD.BCST     60(R12)(R11*8), Z20, Z24
-	VMOVDQU32         (DX), Z25
-	VCVTDQ2PS         Z23, Z23
-	VMULPS.BCST       (R13)(R11*1), Z21, Z26
-	VFMADD231PS       Z26, Z23, Z25
-	VFNMADD231PS.BCST (R14)(R11*1), Z22, Z25
-	VMOVUPS           Z25, (DX)
-	VMOVDQU32         64(DX), Z23
-	VCVTDQ2PS         Z24, Z24
-	VMULPS.BCST       4(R13)(R11*1), Z21, Z25
-	VFMADD231PS       Z25, Z24, Z23
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z22, Z23
-	VMOVUPS           Z23, 64(DX)
+	VXORPS            Z25, Z25, Z25
+	VXORPS            Z26, Z26, Z26
+	VBROADCASTI32X4   (R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z11, Z25
+	VBROADCASTI32X4   32(R12)(R11*8), Z28
+	VPSHUFD           $0x00, Z28, Z29
+	VPDPBUSD          Z29, Z11, Z26
+	VPSHUFD           $0x55, Z27, Z27
+	VPDPBUSD          Z27, Z16, Z25
+	VPSHUFD           $0x55, Z28, Z27
+	VPDPBUSD          Z27, Z16, Z26
+	VPDPBUSD.BCST     8(R12)(R11*8), Z17, Z25
+	VPDPBUSD.BCST     40(R12)(R11*8), Z17, Z26
+	VPDPBUSD.BCST     12(R12)(R11*8), Z18, Z25
+	VPDPBUSD.BCST     44(R12)(R11*8), Z18, Z26
+	VBROADCASTI32X4   16(R12)(R11*8), Z27
+	VPSHUFD           $0x00, Z27, Z28
+	VPDPBUSD          Z28, Z19, Z25
+	VBROADCASTI32X4   48(R12)(R11*8), Z28
+	VPSHUFD           $0x00, Z28, Z29
+	VPDPBUSD          Z29, Z19, Z26
+	VPSHUFD           $0x55, Z27, Z27
+	VPDPBUSD          Z27, Z20, Z25
+	VPSHUFD           $0x55, Z28, Z27
+	VPDPBUSD          Z27, Z20, Z26
+	VPDPBUSD.BCST     24(R12)(R11*8), Z21, Z25
+	VPDPBUSD.BCST     56(R12)(R11*8), Z21, Z26
+	VPDPBUSD.BCST     28(R12)(R11*8), Z22, Z25
+	VPDPBUSD.BCST     60(R12)(R11*8), Z22, Z26
+	VMOVDQU32         (DX), Z27
+	VCVTDQ2PS         Z25, Z25
+	VMULPS.BCST       (R13)(R11*1), Z23, Z28
+	VFMADD231PS       Z28, Z25, Z27
+	VFNMADD231PS.BCST (R14)(R11*1), Z24, Z27
+	VMOVUPS           Z27, (DX)
+	VMOVDQU32         64(DX), Z25
+	VCVTDQ2PS         Z26, Z26
+	VMULPS.BCST       4(R13)(R11*1), Z23, Z27
+	VFMADD231PS       Z27, Z26, Z25
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z24, Z25
+	VMOVUPS           Z25, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
 	JLT               tokens7
-	VPSRLD            $0x04, Z10, Z9
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD            $0x03, 16384(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z9
-	VPSRLD            $0x04, Z8, Z8
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD            $0x03, 16448(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z8
-	VPSRLD            $0x04, Z5, Z5
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z5, Z5
-	VPRORD            $0x03, 16512(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z5
+	VPSRLD            $0x04, Z12, Z11
+	VPANDD            Z0, Z11, Z11
+	VPRORD            $0x03, 16456(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z11
+	VPSRLD            $0x04, Z10, Z10
+	VPANDD            Z0, Z10, Z10
+	VPRORD            $0x03, 16520(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z10
 	VPSRLD            $0x04, Z7, Z7
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD            $0x03, 16576(SP), Z10
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z10, Z7
-	VPSRLD            $0x04, Z12, Z10
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD            $0x03, 16640(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z10
-	VPSRLD            $0x04, Z6, Z6
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD            $0x03, 16704(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z6
-	VPSRLD            $0x04, Z11, Z11
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD            $0x03, 16768(SP), Z12
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z12, Z11
-	VPSRLD            $0x04, Z13, Z12
-	VPANDD.BCST       avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD            $0x03, 16832(SP), Z13
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
-	VPSRLD            $0x18, Z4, Z13
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z13, Z13
-	VPSRLD            $0x1c, Z4, Z4
-	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z4, Z4
-	VPSRLD            $0x1a, Z0, Z0
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z0, Z13
-	VPSRLD            $0x1a, Z2, Z0
-	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z0, Z4
-	VCVTDQ2PS         Z13, Z13
-	VMULPS            Z1, Z13, Z13
-	VCVTDQ2PS         Z4, Z4
-	VMULPS            Z3, Z4, Z4
-	LEAQ              14336(SP), DX
+	VPANDD            Z0, Z7, Z7
+	VPRORD            $0x03, 16584(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z7
+	VPSRLD            $0x04, Z9, Z9
+	VPANDD            Z0, Z9, Z9
+	VPRORD            $0x03, 16648(SP), Z12
+	VPTERNLOGD        $0xf8, Z1, Z12, Z9
+	VPSRLD            $0x04, Z14, Z12
+	VPANDD            Z0, Z12, Z12
+	VPRORD            $0x03, 16712(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z12
+	VPSRLD            $0x04, Z8, Z8
+	VPANDD            Z0, Z8, Z8
+	VPRORD            $0x03, 16776(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z8
+	VPSRLD            $0x04, Z13, Z13
+	VPANDD            Z0, Z13, Z13
+	VPRORD            $0x03, 16840(SP), Z14
+	VPTERNLOGD        $0xf8, Z1, Z14, Z13
+	VPSRLD            $0x04, Z15, Z14
+	VPANDD            Z0, Z14, Z14
+	VPRORD            $0x03, 16904(SP), Z15
+	VPTERNLOGD        $0xf8, Z1, Z15, Z14
+	VPSRLD            $0x18, Z6, Z15
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z15, Z15
+	VPSRLD            $0x1c, Z6, Z6
+	VPANDD.BCST       avx512_splat_0000000f<>+0(SB), Z6, Z6
+	VPSRLD            $0x1a, Z2, Z2
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z2, Z15
+	VPSRLD            $0x1a, Z4, Z2
+	VPTERNLOGD.BCST   $0xf8, avx512_splat_00000030<>+0(SB), Z2, Z6
+	VCVTDQ2PS         Z15, Z15
+	VMULPS            Z3, Z15, Z15
+	VCVTDQ2PS         Z6, Z6
+	VMULPS            Z5, Z6, Z6
+	MOVQ              (SP), DX
+	ADDQ              $+14336, DX
 	PREFETCHT0        2496(AX)
 	PREFETCHT0        2560(AX)
 	PREFETCHT0        2624(AX)
@@ -29137,48 +29170,48 @@ tokens7:
 	XORQ              R11, R11
 
 tokens8:
-	VXORPS            Z0, Z0, Z0
-	VXORPS            Z1, Z1, Z1
-	VBROADCASTI32X4   (R12)(R11*8), Z2
-	VPSHUFD           $0x00, Z2, Z3
-	VPDPBUSD          Z3, Z9, Z0
-	VBROADCASTI32X4   32(R12)(R11*8), Z3
-	VPSHUFD           $0x00, Z3, Z14
-	VPDPBUSD          Z14, Z9, Z1
-	VPSHUFD           $0x55, Z2, Z2
-	VPDPBUSD          Z2, Z8, Z0
-	VPSHUFD           $0x55, Z3, Z2
-	VPDPBUSD          Z2, Z8, Z1
-	VPDPBUSD.BCST     8(R12)(R11*8), Z5, Z0
-	VPDPBUSD.BCST     40(R12)(R11*8), Z5, Z1
-	VPDPBUSD.BCST     12(R12)(R11*8), Z7, Z0
-	VPDPBUSD.BCST     44(R12)(R11*8), Z7, Z1
-	VBROADCASTI32X4   16(R12)(R11*8), Z2
-	VPSHUFD           $0x00, Z2, Z3
-	VPDPBUSD          Z3, Z10, Z0
-	VBROADCASTI32X4   48(R12)(R11*8), Z3
-	VPSHUFD           $0x00, Z3, Z14
-	VPDPBUSD          Z14, Z10, Z1
-	VPSHUFD           $0x55, Z2, Z2
-	VPDPBUSD          Z2, Z6, Z0
-	VPSHUFD           $0x55, Z3, Z2
-	VPDPBUSD          Z2, Z6, Z1
-	VPDPBUSD.BCST     24(R12)(R11*8), Z11, Z0
-	VPDPBUSD.BCST     56(R12)(R11*8), Z11, Z1
-	VPDPBUSD.BCST     28(R12)(R11*8), Z12, Z0
-	VPDPBUSD.BCST     60(R12)(R11*8), Z12, Z1
-	VMOVDQU32         (DX), Z2
-	VCVTDQ2PS         Z0, Z0
-	VMULPS.BCST       (R13)(R11*1), Z13, Z3
-	VFMADD231PS       Z3, Z0, Z2
-	VFNMADD231PS.BCST (R14)(R11*1), Z4, Z2
-	VMOVUPS           Z2, (DX)
-	VMOVDQU32         64(DX), Z0
-	VCVTDQ2PS         Z1, Z1
-	VMULPS.BCST       4(R13)(R11*1), Z13, Z2
-	VFMADD231PS       Z2, Z1, Z0
-	VFNMADD231PS.BCST 4(R14)(R11*1), Z4, Z0
-	VMOVUPS           Z0, 64(DX)
+	VXORPS            Z2, Z2, Z2
+	VXORPS            Z3, Z3, Z3
+	VBROADCASTI32X4   (R12)(R11*8), Z4
+	VPSHUFD           $0x00, Z4, Z5
+	VPDPBUSD          Z5, Z11, Z2
+	VBROADCASTI32X4   32(R12)(R11*8), Z5
+	VPSHUFD           $0x00, Z5, Z16
+	VPDPBUSD          Z16, Z11, Z3
+	VPSHUFD           $0x55, Z4, Z4
+	VPDPBUSD          Z4, Z10, Z2
+	VPSHUFD           $0x55, Z5, Z4
+	VPDPBUSD          Z4, Z10, Z3
+	VPDPBUSD.BCST     8(R12)(R11*8), Z7, Z2
+	VPDPBUSD.BCST     40(R12)(R11*8), Z7, Z3
+	VPDPBUSD.BCST     12(R12)(R11*8), Z9, Z2
+	VPDPBUSD.BCST     44(R12)(R11*8), Z9, Z3
+	VBROADCASTI32X4   16(R12)(R11*8), Z4
+	VPSHUFD           $0x00, Z4, Z5
+	VPDPBUSD          Z5, Z12, Z2
+	VBROADCASTI32X4   48(R12)(R11*8), Z5
+	VPSHUFD           $0x00, Z5, Z16
+	VPDPBUSD          Z16, Z12, Z3
+	VPSHUFD           $0x55, Z4, Z4
+	VPDPBUSD          Z4, Z8, Z2
+	VPSHUFD           $0x55, Z5, Z4
+	VPDPBUSD          Z4, Z8, Z3
+	VPDPBUSD.BCST     24(R12)(R11*8), Z13, Z2
+	VPDPBUSD.BCST     56(R12)(R11*8), Z13, Z3
+	VPDPBUSD.BCST     28(R12)(R11*8), Z14, Z2
+	VPDPBUSD.BCST     60(R12)(R11*8), Z14, Z3
+	VMOVDQU32         (DX), Z4
+	VCVTDQ2PS         Z2, Z2
+	VMULPS.BCST       (R13)(R11*1), Z15, Z5
+	VFMADD231PS       Z5, Z2, Z4
+	VFNMADD231PS.BCST (R14)(R11*1), Z6, Z4
+	VMOVUPS           Z4, (DX)
+	VMOVDQU32         64(DX), Z2
+	VCVTDQ2PS         Z3, Z3
+	VMULPS.BCST       4(R13)(R11*1), Z15, Z4
+	VFMADD231PS       Z4, Z3, Z2
+	VFNMADD231PS.BCST 4(R14)(R11*1), Z6, Z2
+	VMOVUPS           Z2, 64(DX)
 	ADDQ              $+128, DX
 	ADDQ              $0x08, R11
 	CMPQ              R11, tokens+24(FP)
@@ -29199,7 +29232,7 @@ tokens8:
 	MOVQ              ldy+88(FP), CX
 	MOVQ              tokens+24(FP), BX
 	SHLQ              $0x02, CX
-	LEAQ              (SP), DX
+	MOVQ              (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
@@ -29222,6 +29255,8 @@ out:
 // func avx512PanelQ5_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512PanelQ5_K(SB), $512-48
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_10101010<>+0(SB), Z1
 	MOVQ         nb+16(FP), AX
 	SHLQ         $0x03, AX
 	MOVQ         stride+8(FP), CX
@@ -29234,643 +29269,643 @@ TEXT ·avx512PanelQ5_K(SB), $512-48
 	MOVQ         q+24(FP), R9
 	MOVQ         scale+32(FP), R10
 	MOVQ         off+40(FP), R11
-	VPBROADCASTD avx512_splat_80000000<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_80000000<>+0(SB), Z2
 
 group:
-	VBROADCASTI64X4 16(BX), Z1
-	VINSERTI64X4    $0x01, 16(SI), Z1, Z1
-	VBROADCASTI64X4 16(BX)(CX*1), Z2
-	VINSERTI64X4    $0x01, 16(SI)(CX*1), Z2, Z2
-	VBROADCASTI64X4 16(BX)(CX*2), Z3
-	VINSERTI64X4    $0x01, 16(SI)(CX*2), Z3, Z3
-	VBROADCASTI64X4 16(BX)(DX*1), Z4
-	VINSERTI64X4    $0x01, 16(SI)(DX*1), Z4, Z4
-	VPUNPCKHDQ      Z2, Z1, Z5
-	VPUNPCKLDQ      Z2, Z1, Z1
-	VPUNPCKHDQ      Z4, Z3, Z2
+	VBROADCASTI64X4 16(BX), Z3
+	VINSERTI64X4    $0x01, 16(SI), Z3, Z3
+	VBROADCASTI64X4 16(BX)(CX*1), Z4
+	VINSERTI64X4    $0x01, 16(SI)(CX*1), Z4, Z4
+	VBROADCASTI64X4 16(BX)(CX*2), Z5
+	VINSERTI64X4    $0x01, 16(SI)(CX*2), Z5, Z5
+	VBROADCASTI64X4 16(BX)(DX*1), Z6
+	VINSERTI64X4    $0x01, 16(SI)(DX*1), Z6, Z6
+	VPUNPCKHDQ      Z4, Z3, Z7
 	VPUNPCKLDQ      Z4, Z3, Z3
-	VPUNPCKLQDQ     Z3, Z1, Z4
-	VPUNPCKHQDQ     Z3, Z1, Z1
-	VPUNPCKLQDQ     Z2, Z5, Z3
-	VPUNPCKHQDQ     Z2, Z5, Z5
-	VBROADCASTI64X4 16(DI), Z2
-	VINSERTI64X4    $0x01, 16(R8), Z2, Z2
-	VBROADCASTI64X4 16(DI)(CX*1), Z6
-	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z6, Z6
-	VBROADCASTI64X4 16(DI)(CX*2), Z7
-	VINSERTI64X4    $0x01, 16(R8)(CX*2), Z7, Z7
-	VBROADCASTI64X4 16(DI)(DX*1), Z8
-	VINSERTI64X4    $0x01, 16(R8)(DX*1), Z8, Z8
-	VPUNPCKHDQ      Z6, Z2, Z9
-	VPUNPCKLDQ      Z6, Z2, Z2
-	VPUNPCKHDQ      Z8, Z7, Z6
-	VPUNPCKLDQ      Z8, Z7, Z7
-	VPUNPCKLQDQ     Z7, Z2, Z8
-	VPUNPCKHQDQ     Z7, Z2, Z2
-	VPUNPCKLQDQ     Z6, Z9, Z7
-	VPUNPCKHQDQ     Z6, Z9, Z9
-	VSHUFI32X4      $0x88, Z8, Z4, Z6
-	VSHUFI32X4      $0xdd, Z8, Z4, Z8
-	VSHUFI32X4      $0x88, Z2, Z1, Z4
-	VSHUFI32X4      $0xdd, Z2, Z1, Z2
-	VSHUFI32X4      $0x88, Z7, Z3, Z1
-	VSHUFI32X4      $0xdd, Z7, Z3, Z7
+	VPUNPCKHDQ      Z6, Z5, Z4
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKLQDQ     Z5, Z3, Z6
+	VPUNPCKHQDQ     Z5, Z3, Z3
+	VPUNPCKLQDQ     Z4, Z7, Z5
+	VPUNPCKHQDQ     Z4, Z7, Z7
+	VBROADCASTI64X4 16(DI), Z4
+	VINSERTI64X4    $0x01, 16(R8), Z4, Z4
+	VBROADCASTI64X4 16(DI)(CX*1), Z8
+	VINSERTI64X4    $0x01, 16(R8)(CX*1), Z8, Z8
+	VBROADCASTI64X4 16(DI)(CX*2), Z9
+	VINSERTI64X4    $0x01, 16(R8)(CX*2), Z9, Z9
+	VBROADCASTI64X4 16(DI)(DX*1), Z10
+	VINSERTI64X4    $0x01, 16(R8)(DX*1), Z10, Z10
+	VPUNPCKHDQ      Z8, Z4, Z11
+	VPUNPCKLDQ      Z8, Z4, Z4
+	VPUNPCKHDQ      Z10, Z9, Z8
+	VPUNPCKLDQ      Z10, Z9, Z9
+	VPUNPCKLQDQ     Z9, Z4, Z10
+	VPUNPCKHQDQ     Z9, Z4, Z4
+	VPUNPCKLQDQ     Z8, Z11, Z9
+	VPUNPCKHQDQ     Z8, Z11, Z11
+	VSHUFI32X4      $0x88, Z10, Z6, Z8
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VSHUFI32X4      $0x88, Z4, Z3, Z6
+	VSHUFI32X4      $0xdd, Z4, Z3, Z4
 	VSHUFI32X4      $0x88, Z9, Z5, Z3
 	VSHUFI32X4      $0xdd, Z9, Z5, Z9
-	VMOVDQU32       Z6, (SP)
-	VMOVDQU32       Z4, 64(SP)
-	VMOVDQU32       Z1, 128(SP)
-	VMOVDQU32       Z3, 192(SP)
-	VMOVDQU32       Z8, 256(SP)
-	VMOVDQU32       Z2, 320(SP)
-	VMOVDQU32       Z7, 384(SP)
-	VMOVDQU32       Z9, 448(SP)
-	VBROADCASTI32X4 (BX), Z1
-	VINSERTI32X4    $0x01, (SI), Z1, Z1
-	VINSERTI32X4    $0x02, (DI), Z1, Z1
-	VINSERTI32X4    $0x03, (R8), Z1, Z1
-	VBROADCASTI32X4 (BX)(CX*1), Z2
-	VINSERTI32X4    $0x01, (SI)(CX*1), Z2, Z2
-	VINSERTI32X4    $0x02, (DI)(CX*1), Z2, Z2
-	VINSERTI32X4    $0x03, (R8)(CX*1), Z2, Z2
-	VBROADCASTI32X4 (BX)(CX*2), Z3
-	VINSERTI32X4    $0x01, (SI)(CX*2), Z3, Z3
-	VINSERTI32X4    $0x02, (DI)(CX*2), Z3, Z3
-	VINSERTI32X4    $0x03, (R8)(CX*2), Z3, Z3
-	VBROADCASTI32X4 (BX)(DX*1), Z4
-	VINSERTI32X4    $0x01, (SI)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x02, (DI)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x03, (R8)(DX*1), Z4, Z4
-	VPUNPCKHDQ      Z2, Z1, Z5
-	VPUNPCKLDQ      Z2, Z1, Z1
-	VPUNPCKHDQ      Z4, Z3, Z2
+	VSHUFI32X4      $0x88, Z11, Z7, Z5
+	VSHUFI32X4      $0xdd, Z11, Z7, Z11
+	VMOVDQU32       Z8, (SP)
+	VMOVDQU32       Z6, 64(SP)
+	VMOVDQU32       Z3, 128(SP)
+	VMOVDQU32       Z5, 192(SP)
+	VMOVDQU32       Z10, 256(SP)
+	VMOVDQU32       Z4, 320(SP)
+	VMOVDQU32       Z9, 384(SP)
+	VMOVDQU32       Z11, 448(SP)
+	VBROADCASTI32X4 (BX), Z3
+	VINSERTI32X4    $0x01, (SI), Z3, Z3
+	VINSERTI32X4    $0x02, (DI), Z3, Z3
+	VINSERTI32X4    $0x03, (R8), Z3, Z3
+	VBROADCASTI32X4 (BX)(CX*1), Z4
+	VINSERTI32X4    $0x01, (SI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x02, (DI)(CX*1), Z4, Z4
+	VINSERTI32X4    $0x03, (R8)(CX*1), Z4, Z4
+	VBROADCASTI32X4 (BX)(CX*2), Z5
+	VINSERTI32X4    $0x01, (SI)(CX*2), Z5, Z5
+	VINSERTI32X4    $0x02, (DI)(CX*2), Z5, Z5
+	VINSERTI32X4    $0x03, (R8)(CX*2), Z5, Z5
+	VBROADCASTI32X4 (BX)(DX*1), Z6
+	VINSERTI32X4    $0x01, (SI)(DX*1), Z6, Z6
+	VINSERTI32X4    $0x02, (DI)(DX*1), Z6, Z6
+	VINSERTI32X4    $0x03, (R8)(DX*1), Z6, Z6
+	VPUNPCKHDQ      Z4, Z3, Z7
 	VPUNPCKLDQ      Z4, Z3, Z3
-	VPUNPCKLQDQ     Z3, Z1, Z4
-	VPUNPCKHQDQ     Z3, Z1, Z1
-	VPUNPCKLQDQ     Z2, Z5, Z3
-	VPUNPCKHQDQ     Z2, Z5, Z5
-	VPMOVDW         Z4, Y2
-	VCVTPH2PS       Y2, Z2
-	VPSRLD          $0x10, Z4, Z4
-	VPMOVDW         Z4, Y4
+	VPUNPCKHDQ      Z6, Z5, Z4
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKLQDQ     Z5, Z3, Z6
+	VPUNPCKHQDQ     Z5, Z3, Z3
+	VPUNPCKLQDQ     Z4, Z7, Z5
+	VPUNPCKHQDQ     Z4, Z7, Z7
+	VPMOVDW         Z6, Y4
 	VCVTPH2PS       Y4, Z4
-	VBROADCASTI64X4 48(BX), Z6
-	VINSERTI64X4    $0x01, 48(SI), Z6, Z6
-	VBROADCASTI64X4 48(BX)(CX*1), Z7
-	VINSERTI64X4    $0x01, 48(SI)(CX*1), Z7, Z7
-	VBROADCASTI64X4 48(BX)(CX*2), Z8
-	VINSERTI64X4    $0x01, 48(SI)(CX*2), Z8, Z8
-	VBROADCASTI64X4 48(BX)(DX*1), Z9
-	VINSERTI64X4    $0x01, 48(SI)(DX*1), Z9, Z9
-	VPUNPCKHDQ      Z7, Z6, Z10
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKHDQ      Z9, Z8, Z7
+	VPSRLD          $0x10, Z6, Z6
+	VPMOVDW         Z6, Y6
+	VCVTPH2PS       Y6, Z6
+	VBROADCASTI64X4 48(BX), Z8
+	VINSERTI64X4    $0x01, 48(SI), Z8, Z8
+	VBROADCASTI64X4 48(BX)(CX*1), Z9
+	VINSERTI64X4    $0x01, 48(SI)(CX*1), Z9, Z9
+	VBROADCASTI64X4 48(BX)(CX*2), Z10
+	VINSERTI64X4    $0x01, 48(SI)(CX*2), Z10, Z10
+	VBROADCASTI64X4 48(BX)(DX*1), Z11
+	VINSERTI64X4    $0x01, 48(SI)(DX*1), Z11, Z11
+	VPUNPCKHDQ      Z9, Z8, Z12
 	VPUNPCKLDQ      Z9, Z8, Z8
-	VPUNPCKLQDQ     Z8, Z6, Z9
-	VPUNPCKHQDQ     Z8, Z6, Z6
-	VPUNPCKLQDQ     Z7, Z10, Z8
-	VPUNPCKHQDQ     Z7, Z10, Z10
-	VBROADCASTI64X4 48(DI), Z7
-	VINSERTI64X4    $0x01, 48(R8), Z7, Z7
-	VBROADCASTI64X4 48(DI)(CX*1), Z11
-	VINSERTI64X4    $0x01, 48(R8)(CX*1), Z11, Z11
-	VBROADCASTI64X4 48(DI)(CX*2), Z12
-	VINSERTI64X4    $0x01, 48(R8)(CX*2), Z12, Z12
-	VBROADCASTI64X4 48(DI)(DX*1), Z13
-	VINSERTI64X4    $0x01, 48(R8)(DX*1), Z13, Z13
-	VPUNPCKHDQ      Z11, Z7, Z14
-	VPUNPCKLDQ      Z11, Z7, Z7
-	VPUNPCKHDQ      Z13, Z12, Z11
-	VPUNPCKLDQ      Z13, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z7, Z13
-	VPUNPCKHQDQ     Z12, Z7, Z7
-	VPUNPCKLQDQ     Z11, Z14, Z12
-	VPUNPCKHQDQ     Z11, Z14, Z14
-	VSHUFI32X4      $0x88, Z13, Z9, Z11
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VSHUFI32X4      $0x88, Z7, Z6, Z9
-	VSHUFI32X4      $0xdd, Z7, Z6, Z7
-	VSHUFI32X4      $0x88, Z12, Z8, Z6
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VPUNPCKHDQ      Z11, Z10, Z9
+	VPUNPCKLDQ      Z11, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z8, Z11
+	VPUNPCKHQDQ     Z10, Z8, Z8
+	VPUNPCKLQDQ     Z9, Z12, Z10
+	VPUNPCKHQDQ     Z9, Z12, Z12
+	VBROADCASTI64X4 48(DI), Z9
+	VINSERTI64X4    $0x01, 48(R8), Z9, Z9
+	VBROADCASTI64X4 48(DI)(CX*1), Z13
+	VINSERTI64X4    $0x01, 48(R8)(CX*1), Z13, Z13
+	VBROADCASTI64X4 48(DI)(CX*2), Z14
+	VINSERTI64X4    $0x01, 48(R8)(CX*2), Z14, Z14
+	VBROADCASTI64X4 48(DI)(DX*1), Z15
+	VINSERTI64X4    $0x01, 48(R8)(DX*1), Z15, Z15
+	VPUNPCKHDQ      Z13, Z9, Z16
+	VPUNPCKLDQ      Z13, Z9, Z9
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z9, Z15
+	VPUNPCKHQDQ     Z14, Z9, Z9
+	VPUNPCKLQDQ     Z13, Z16, Z14
+	VPUNPCKHQDQ     Z13, Z16, Z16
+	VSHUFI32X4      $0x88, Z15, Z11, Z13
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VSHUFI32X4      $0x88, Z9, Z8, Z11
+	VSHUFI32X4      $0xdd, Z9, Z8, Z9
 	VSHUFI32X4      $0x88, Z14, Z10, Z8
 	VSHUFI32X4      $0xdd, Z14, Z10, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
-	VPRORD          $0x1c, (SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
-	VPRORD          $0x1c, 64(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
-	VPRORD          $0x1c, 128(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
-	VPRORD          $0x1c, 192(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
-	VPRORD          $0x1c, 256(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
-	VPRORD          $0x1c, 320(SP), Z20
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
-	VPRORD          $0x1c, 384(SP), Z21
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
-	VPRORD          $0x1c, 448(SP), Z22
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z22, Z21
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z1, Z22
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z2, Z22, Z22
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z3, Z23
-	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z4, Z23, Z23
+	VSHUFI32X4      $0x88, Z16, Z12, Z10
+	VSHUFI32X4      $0xdd, Z16, Z12, Z16
+	VPANDD          Z0, Z13, Z12
+	VPRORD          $0x1c, (SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z12
+	VPANDD          Z0, Z11, Z17
+	VPRORD          $0x1c, 64(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z8, Z18
+	VPRORD          $0x1c, 128(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z10, Z19
+	VPRORD          $0x1c, 192(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z15, Z20
+	VPRORD          $0x1c, 256(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z9, Z21
+	VPRORD          $0x1c, 320(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPANDD          Z0, Z14, Z22
+	VPRORD          $0x1c, 384(SP), Z23
+	VPTERNLOGD      $0xf8, Z1, Z23, Z22
+	VPANDD          Z0, Z16, Z23
+	VPRORD          $0x1c, 448(SP), Z24
+	VPTERNLOGD      $0xf8, Z1, Z24, Z23
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z3, Z24
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z4, Z24, Z24
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z5, Z25
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z6, Z25, Z25
 	IMUL3Q          $0x00, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z15, 64(R9)(R12*8)
-	VMOVDQU32       Z16, 128(R9)(R12*8)
-	VMOVDQU32       Z17, 192(R9)(R12*8)
-	VMOVDQU32       Z18, 256(R9)(R12*8)
-	VMOVDQU32       Z19, 320(R9)(R12*8)
-	VMOVDQU32       Z20, 384(R9)(R12*8)
-	VMOVDQU32       Z21, 448(R9)(R12*8)
-	VMOVUPS         Z22, (R10)(R12*1)
-	VPXORD          Z0, Z23, Z23
-	VMOVUPS         Z23, (R11)(R12*1)
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD          $0x1d, (SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z10
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD          $0x1d, 64(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z9
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD          $0x1d, 128(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z6
+	VMOVDQU32       Z12, (R9)(R12*8)
+	VMOVDQU32       Z17, 64(R9)(R12*8)
+	VMOVDQU32       Z18, 128(R9)(R12*8)
+	VMOVDQU32       Z19, 192(R9)(R12*8)
+	VMOVDQU32       Z20, 256(R9)(R12*8)
+	VMOVDQU32       Z21, 320(R9)(R12*8)
+	VMOVDQU32       Z22, 384(R9)(R12*8)
+	VMOVDQU32       Z23, 448(R9)(R12*8)
+	VMOVUPS         Z24, (R10)(R12*1)
+	VPXORD          Z2, Z25, Z25
+	VMOVUPS         Z25, (R11)(R12*1)
+	VPSRLD          $0x04, Z13, Z12
+	VPANDD          Z0, Z12, Z12
+	VPRORD          $0x1d, (SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z12
+	VPSRLD          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPRORD          $0x1d, 64(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z11
 	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD          $0x1d, 192(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z8
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD          $0x1d, 256(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z11
-	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD          $0x1d, 320(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z7
-	VPSRLD          $0x04, Z12, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD          $0x1d, 384(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
-	VPSRLD          $0x04, Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
-	VPRORD          $0x1d, 448(SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z13
-	VPSRLD          $0x08, Z1, Z14
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z14, Z14
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z2, Z14, Z14
-	VPSRLD          $0x08, Z3, Z15
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z15, Z15
-	VCVTDQ2PS       Z15, Z15
-	VMULPS          Z4, Z15, Z15
+	VPANDD          Z0, Z8, Z8
+	VPRORD          $0x1d, 128(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z8
+	VPSRLD          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPRORD          $0x1d, 192(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z10
+	VPSRLD          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPRORD          $0x1d, 256(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z13
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPRORD          $0x1d, 320(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z9
+	VPSRLD          $0x04, Z14, Z14
+	VPANDD          Z0, Z14, Z14
+	VPRORD          $0x1d, 384(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z14
+	VPSRLD          $0x04, Z16, Z15
+	VPANDD          Z0, Z15, Z15
+	VPRORD          $0x1d, 448(SP), Z16
+	VPTERNLOGD      $0xf8, Z1, Z16, Z15
+	VPSRLD          $0x08, Z3, Z16
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z4, Z16, Z16
+	VPSRLD          $0x08, Z5, Z17
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VMULPS          Z6, Z17, Z17
 	IMUL3Q          $0x01, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z9, 64(R9)(R12*8)
-	VMOVDQU32       Z6, 128(R9)(R12*8)
-	VMOVDQU32       Z8, 192(R9)(R12*8)
-	VMOVDQU32       Z11, 256(R9)(R12*8)
-	VMOVDQU32       Z7, 320(R9)(R12*8)
-	VMOVDQU32       Z12, 384(R9)(R12*8)
-	VMOVDQU32       Z13, 448(R9)(R12*8)
-	VMOVUPS         Z14, (R10)(R12*1)
-	VPXORD          Z0, Z15, Z15
-	VMOVUPS         Z15, (R11)(R12*1)
-	VBROADCASTI64X4 80(BX), Z6
-	VINSERTI64X4    $0x01, 80(SI), Z6, Z6
-	VBROADCASTI64X4 80(BX)(CX*1), Z7
-	VINSERTI64X4    $0x01, 80(SI)(CX*1), Z7, Z7
-	VBROADCASTI64X4 80(BX)(CX*2), Z8
-	VINSERTI64X4    $0x01, 80(SI)(CX*2), Z8, Z8
-	VBROADCASTI64X4 80(BX)(DX*1), Z9
-	VINSERTI64X4    $0x01, 80(SI)(DX*1), Z9, Z9
-	VPUNPCKHDQ      Z7, Z6, Z10
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKHDQ      Z9, Z8, Z7
+	VMOVDQU32       Z12, (R9)(R12*8)
+	VMOVDQU32       Z11, 64(R9)(R12*8)
+	VMOVDQU32       Z8, 128(R9)(R12*8)
+	VMOVDQU32       Z10, 192(R9)(R12*8)
+	VMOVDQU32       Z13, 256(R9)(R12*8)
+	VMOVDQU32       Z9, 320(R9)(R12*8)
+	VMOVDQU32       Z14, 384(R9)(R12*8)
+	VMOVDQU32       Z15, 448(R9)(R12*8)
+	VMOVUPS         Z16, (R10)(R12*1)
+	VPXORD          Z2, Z17, Z17
+	VMOVUPS         Z17, (R11)(R12*1)
+	VBROADCASTI64X4 80(BX), Z8
+	VINSERTI64X4    $0x01, 80(SI), Z8, Z8
+	VBROADCASTI64X4 80(BX)(CX*1), Z9
+	VINSERTI64X4    $0x01, 80(SI)(CX*1), Z9, Z9
+	VBROADCASTI64X4 80(BX)(CX*2), Z10
+	VINSERTI64X4    $0x01, 80(SI)(CX*2), Z10, Z10
+	VBROADCASTI64X4 80(BX)(DX*1), Z11
+	VINSERTI64X4    $0x01, 80(SI)(DX*1), Z11, Z11
+	VPUNPCKHDQ      Z9, Z8, Z12
 	VPUNPCKLDQ      Z9, Z8, Z8
-	VPUNPCKLQDQ     Z8, Z6, Z9
-	VPUNPCKHQDQ     Z8, Z6, Z6
-	VPUNPCKLQDQ     Z7, Z10, Z8
-	VPUNPCKHQDQ     Z7, Z10, Z10
-	VBROADCASTI64X4 80(DI), Z7
-	VINSERTI64X4    $0x01, 80(R8), Z7, Z7
-	VBROADCASTI64X4 80(DI)(CX*1), Z11
-	VINSERTI64X4    $0x01, 80(R8)(CX*1), Z11, Z11
-	VBROADCASTI64X4 80(DI)(CX*2), Z12
-	VINSERTI64X4    $0x01, 80(R8)(CX*2), Z12, Z12
-	VBROADCASTI64X4 80(DI)(DX*1), Z13
-	VINSERTI64X4    $0x01, 80(R8)(DX*1), Z13, Z13
-	VPUNPCKHDQ      Z11, Z7, Z14
-	VPUNPCKLDQ      Z11, Z7, Z7
-	VPUNPCKHDQ      Z13, Z12, Z11
-	VPUNPCKLDQ      Z13, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z7, Z13
-	VPUNPCKHQDQ     Z12, Z7, Z7
-	VPUNPCKLQDQ     Z11, Z14, Z12
-	VPUNPCKHQDQ     Z11, Z14, Z14
-	VSHUFI32X4      $0x88, Z13, Z9, Z11
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VSHUFI32X4      $0x88, Z7, Z6, Z9
-	VSHUFI32X4      $0xdd, Z7, Z6, Z7
-	VSHUFI32X4      $0x88, Z12, Z8, Z6
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VPUNPCKHDQ      Z11, Z10, Z9
+	VPUNPCKLDQ      Z11, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z8, Z11
+	VPUNPCKHQDQ     Z10, Z8, Z8
+	VPUNPCKLQDQ     Z9, Z12, Z10
+	VPUNPCKHQDQ     Z9, Z12, Z12
+	VBROADCASTI64X4 80(DI), Z9
+	VINSERTI64X4    $0x01, 80(R8), Z9, Z9
+	VBROADCASTI64X4 80(DI)(CX*1), Z13
+	VINSERTI64X4    $0x01, 80(R8)(CX*1), Z13, Z13
+	VBROADCASTI64X4 80(DI)(CX*2), Z14
+	VINSERTI64X4    $0x01, 80(R8)(CX*2), Z14, Z14
+	VBROADCASTI64X4 80(DI)(DX*1), Z15
+	VINSERTI64X4    $0x01, 80(R8)(DX*1), Z15, Z15
+	VPUNPCKHDQ      Z13, Z9, Z16
+	VPUNPCKLDQ      Z13, Z9, Z9
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z9, Z15
+	VPUNPCKHQDQ     Z14, Z9, Z9
+	VPUNPCKLQDQ     Z13, Z16, Z14
+	VPUNPCKHQDQ     Z13, Z16, Z16
+	VSHUFI32X4      $0x88, Z15, Z11, Z13
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VSHUFI32X4      $0x88, Z9, Z8, Z11
+	VSHUFI32X4      $0xdd, Z9, Z8, Z9
 	VSHUFI32X4      $0x88, Z14, Z10, Z8
 	VSHUFI32X4      $0xdd, Z14, Z10, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
-	VPRORD          $0x1e, (SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
-	VPRORD          $0x1e, 64(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
-	VPRORD          $0x1e, 128(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
-	VPRORD          $0x1e, 192(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
-	VPRORD          $0x1e, 256(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
-	VPRORD          $0x1e, 320(SP), Z20
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
-	VPRORD          $0x1e, 384(SP), Z21
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
-	VPRORD          $0x1e, 448(SP), Z22
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z22, Z21
-	VPSRLD          $0x10, Z1, Z22
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z22, Z22
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z2, Z22, Z22
-	VPSRLD          $0x10, Z3, Z23
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z23, Z23
-	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z4, Z23, Z23
+	VSHUFI32X4      $0x88, Z16, Z12, Z10
+	VSHUFI32X4      $0xdd, Z16, Z12, Z16
+	VPANDD          Z0, Z13, Z12
+	VPRORD          $0x1e, (SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z12
+	VPANDD          Z0, Z11, Z17
+	VPRORD          $0x1e, 64(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z8, Z18
+	VPRORD          $0x1e, 128(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z10, Z19
+	VPRORD          $0x1e, 192(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z15, Z20
+	VPRORD          $0x1e, 256(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z9, Z21
+	VPRORD          $0x1e, 320(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPANDD          Z0, Z14, Z22
+	VPRORD          $0x1e, 384(SP), Z23
+	VPTERNLOGD      $0xf8, Z1, Z23, Z22
+	VPANDD          Z0, Z16, Z23
+	VPRORD          $0x1e, 448(SP), Z24
+	VPTERNLOGD      $0xf8, Z1, Z24, Z23
+	VPSRLD          $0x10, Z3, Z24
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z24, Z24
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z4, Z24, Z24
+	VPSRLD          $0x10, Z5, Z25
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z25, Z25
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z6, Z25, Z25
 	IMUL3Q          $0x02, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z15, 64(R9)(R12*8)
-	VMOVDQU32       Z16, 128(R9)(R12*8)
-	VMOVDQU32       Z17, 192(R9)(R12*8)
-	VMOVDQU32       Z18, 256(R9)(R12*8)
-	VMOVDQU32       Z19, 320(R9)(R12*8)
-	VMOVDQU32       Z20, 384(R9)(R12*8)
-	VMOVDQU32       Z21, 448(R9)(R12*8)
-	VMOVUPS         Z22, (R10)(R12*1)
-	VPXORD          Z0, Z23, Z23
-	VMOVUPS         Z23, (R11)(R12*1)
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD          $0x1f, (SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z10
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD          $0x1f, 64(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z9
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD          $0x1f, 128(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z6
+	VMOVDQU32       Z12, (R9)(R12*8)
+	VMOVDQU32       Z17, 64(R9)(R12*8)
+	VMOVDQU32       Z18, 128(R9)(R12*8)
+	VMOVDQU32       Z19, 192(R9)(R12*8)
+	VMOVDQU32       Z20, 256(R9)(R12*8)
+	VMOVDQU32       Z21, 320(R9)(R12*8)
+	VMOVDQU32       Z22, 384(R9)(R12*8)
+	VMOVDQU32       Z23, 448(R9)(R12*8)
+	VMOVUPS         Z24, (R10)(R12*1)
+	VPXORD          Z2, Z25, Z25
+	VMOVUPS         Z25, (R11)(R12*1)
+	VPSRLD          $0x04, Z13, Z12
+	VPANDD          Z0, Z12, Z12
+	VPRORD          $0x1f, (SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z12
+	VPSRLD          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPRORD          $0x1f, 64(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z11
 	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD          $0x1f, 192(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z8
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD          $0x1f, 256(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z11
-	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD          $0x1f, 320(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z7
-	VPSRLD          $0x04, Z12, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD          $0x1f, 384(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
-	VPSRLD          $0x04, Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
-	VPRORD          $0x1f, 448(SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z13
-	VPSRLD          $0x18, Z1, Z14
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z14, Z14
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z2, Z14, Z14
-	VPSRLD          $0x18, Z3, Z15
-	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z15, Z15
-	VCVTDQ2PS       Z15, Z15
-	VMULPS          Z4, Z15, Z15
+	VPANDD          Z0, Z8, Z8
+	VPRORD          $0x1f, 128(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z8
+	VPSRLD          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPRORD          $0x1f, 192(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z10
+	VPSRLD          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPRORD          $0x1f, 256(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z13
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPRORD          $0x1f, 320(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z9
+	VPSRLD          $0x04, Z14, Z14
+	VPANDD          Z0, Z14, Z14
+	VPRORD          $0x1f, 384(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z14
+	VPSRLD          $0x04, Z16, Z15
+	VPANDD          Z0, Z15, Z15
+	VPRORD          $0x1f, 448(SP), Z16
+	VPTERNLOGD      $0xf8, Z1, Z16, Z15
+	VPSRLD          $0x18, Z3, Z16
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z4, Z16, Z16
+	VPSRLD          $0x18, Z5, Z17
+	VPANDD.BCST     avx512_splat_0000003f<>+0(SB), Z17, Z17
+	VCVTDQ2PS       Z17, Z17
+	VMULPS          Z6, Z17, Z17
 	IMUL3Q          $0x03, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z9, 64(R9)(R12*8)
-	VMOVDQU32       Z6, 128(R9)(R12*8)
-	VMOVDQU32       Z8, 192(R9)(R12*8)
-	VMOVDQU32       Z11, 256(R9)(R12*8)
-	VMOVDQU32       Z7, 320(R9)(R12*8)
-	VMOVDQU32       Z12, 384(R9)(R12*8)
-	VMOVDQU32       Z13, 448(R9)(R12*8)
-	VMOVUPS         Z14, (R10)(R12*1)
-	VPXORD          Z0, Z15, Z15
-	VMOVUPS         Z15, (R11)(R12*1)
-	VBROADCASTI64X4 112(BX), Z6
-	VINSERTI64X4    $0x01, 112(SI), Z6, Z6
-	VBROADCASTI64X4 112(BX)(CX*1), Z7
-	VINSERTI64X4    $0x01, 112(SI)(CX*1), Z7, Z7
-	VBROADCASTI64X4 112(BX)(CX*2), Z8
-	VINSERTI64X4    $0x01, 112(SI)(CX*2), Z8, Z8
-	VBROADCASTI64X4 112(BX)(DX*1), Z9
-	VINSERTI64X4    $0x01, 112(SI)(DX*1), Z9, Z9
-	VPUNPCKHDQ      Z7, Z6, Z10
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKHDQ      Z9, Z8, Z7
+	VMOVDQU32       Z12, (R9)(R12*8)
+	VMOVDQU32       Z11, 64(R9)(R12*8)
+	VMOVDQU32       Z8, 128(R9)(R12*8)
+	VMOVDQU32       Z10, 192(R9)(R12*8)
+	VMOVDQU32       Z13, 256(R9)(R12*8)
+	VMOVDQU32       Z9, 320(R9)(R12*8)
+	VMOVDQU32       Z14, 384(R9)(R12*8)
+	VMOVDQU32       Z15, 448(R9)(R12*8)
+	VMOVUPS         Z16, (R10)(R12*1)
+	VPXORD          Z2, Z17, Z17
+	VMOVUPS         Z17, (R11)(R12*1)
+	VBROADCASTI64X4 112(BX), Z8
+	VINSERTI64X4    $0x01, 112(SI), Z8, Z8
+	VBROADCASTI64X4 112(BX)(CX*1), Z9
+	VINSERTI64X4    $0x01, 112(SI)(CX*1), Z9, Z9
+	VBROADCASTI64X4 112(BX)(CX*2), Z10
+	VINSERTI64X4    $0x01, 112(SI)(CX*2), Z10, Z10
+	VBROADCASTI64X4 112(BX)(DX*1), Z11
+	VINSERTI64X4    $0x01, 112(SI)(DX*1), Z11, Z11
+	VPUNPCKHDQ      Z9, Z8, Z12
 	VPUNPCKLDQ      Z9, Z8, Z8
-	VPUNPCKLQDQ     Z8, Z6, Z9
-	VPUNPCKHQDQ     Z8, Z6, Z6
-	VPUNPCKLQDQ     Z7, Z10, Z8
-	VPUNPCKHQDQ     Z7, Z10, Z10
-	VBROADCASTI64X4 112(DI), Z7
-	VINSERTI64X4    $0x01, 112(R8), Z7, Z7
-	VBROADCASTI64X4 112(DI)(CX*1), Z11
-	VINSERTI64X4    $0x01, 112(R8)(CX*1), Z11, Z11
-	VBROADCASTI64X4 112(DI)(CX*2), Z12
-	VINSERTI64X4    $0x01, 112(R8)(CX*2), Z12, Z12
-	VBROADCASTI64X4 112(DI)(DX*1), Z13
-	VINSERTI64X4    $0x01, 112(R8)(DX*1), Z13, Z13
-	VPUNPCKHDQ      Z11, Z7, Z14
-	VPUNPCKLDQ      Z11, Z7, Z7
-	VPUNPCKHDQ      Z13, Z12, Z11
-	VPUNPCKLDQ      Z13, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z7, Z13
-	VPUNPCKHQDQ     Z12, Z7, Z7
-	VPUNPCKLQDQ     Z11, Z14, Z12
-	VPUNPCKHQDQ     Z11, Z14, Z14
-	VSHUFI32X4      $0x88, Z13, Z9, Z11
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VSHUFI32X4      $0x88, Z7, Z6, Z9
-	VSHUFI32X4      $0xdd, Z7, Z6, Z7
-	VSHUFI32X4      $0x88, Z12, Z8, Z6
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VPUNPCKHDQ      Z11, Z10, Z9
+	VPUNPCKLDQ      Z11, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z8, Z11
+	VPUNPCKHQDQ     Z10, Z8, Z8
+	VPUNPCKLQDQ     Z9, Z12, Z10
+	VPUNPCKHQDQ     Z9, Z12, Z12
+	VBROADCASTI64X4 112(DI), Z9
+	VINSERTI64X4    $0x01, 112(R8), Z9, Z9
+	VBROADCASTI64X4 112(DI)(CX*1), Z13
+	VINSERTI64X4    $0x01, 112(R8)(CX*1), Z13, Z13
+	VBROADCASTI64X4 112(DI)(CX*2), Z14
+	VINSERTI64X4    $0x01, 112(R8)(CX*2), Z14, Z14
+	VBROADCASTI64X4 112(DI)(DX*1), Z15
+	VINSERTI64X4    $0x01, 112(R8)(DX*1), Z15, Z15
+	VPUNPCKHDQ      Z13, Z9, Z16
+	VPUNPCKLDQ      Z13, Z9, Z9
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z9, Z15
+	VPUNPCKHQDQ     Z14, Z9, Z9
+	VPUNPCKLQDQ     Z13, Z16, Z14
+	VPUNPCKHQDQ     Z13, Z16, Z16
+	VSHUFI32X4      $0x88, Z15, Z11, Z13
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VSHUFI32X4      $0x88, Z9, Z8, Z11
+	VSHUFI32X4      $0xdd, Z9, Z8, Z9
 	VSHUFI32X4      $0x88, Z14, Z10, Z8
 	VSHUFI32X4      $0xdd, Z14, Z10, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
-	VPRORD          $0x00, (SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
-	VPRORD          $0x00, 64(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
-	VPRORD          $0x00, 128(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
-	VPRORD          $0x00, 192(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
-	VPRORD          $0x00, 256(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
-	VPRORD          $0x00, 320(SP), Z20
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
-	VPRORD          $0x00, 384(SP), Z21
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
-	VPRORD          $0x00, 448(SP), Z22
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z22, Z21
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z5, Z22
-	VPSRLD          $0x04, Z5, Z23
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z23, Z23
-	VPSRLD          $0x02, Z1, Z24
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
-	VPSRLD          $0x02, Z3, Z24
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z2, Z22, Z22
-	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z4, Z23, Z23
+	VSHUFI32X4      $0x88, Z16, Z12, Z10
+	VSHUFI32X4      $0xdd, Z16, Z12, Z16
+	VPANDD          Z0, Z13, Z12
+	VPRORD          $0x00, (SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z12
+	VPANDD          Z0, Z11, Z17
+	VPRORD          $0x00, 64(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z8, Z18
+	VPRORD          $0x00, 128(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z10, Z19
+	VPRORD          $0x00, 192(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z15, Z20
+	VPRORD          $0x00, 256(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z9, Z21
+	VPRORD          $0x00, 320(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPANDD          Z0, Z14, Z22
+	VPRORD          $0x00, 384(SP), Z23
+	VPTERNLOGD      $0xf8, Z1, Z23, Z22
+	VPANDD          Z0, Z16, Z23
+	VPRORD          $0x00, 448(SP), Z24
+	VPTERNLOGD      $0xf8, Z1, Z24, Z23
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z7, Z24
+	VPSRLD          $0x04, Z7, Z25
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z25, Z25
+	VPSRLD          $0x02, Z3, Z26
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z26, Z24
+	VPSRLD          $0x02, Z5, Z26
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z26, Z25
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z4, Z24, Z24
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z6, Z25, Z25
 	IMUL3Q          $0x04, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z15, 64(R9)(R12*8)
-	VMOVDQU32       Z16, 128(R9)(R12*8)
-	VMOVDQU32       Z17, 192(R9)(R12*8)
-	VMOVDQU32       Z18, 256(R9)(R12*8)
-	VMOVDQU32       Z19, 320(R9)(R12*8)
-	VMOVDQU32       Z20, 384(R9)(R12*8)
-	VMOVDQU32       Z21, 448(R9)(R12*8)
-	VMOVUPS         Z22, (R10)(R12*1)
-	VPXORD          Z0, Z23, Z23
-	VMOVUPS         Z23, (R11)(R12*1)
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD          $0x01, (SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z10
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD          $0x01, 64(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z9
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD          $0x01, 128(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z6
+	VMOVDQU32       Z12, (R9)(R12*8)
+	VMOVDQU32       Z17, 64(R9)(R12*8)
+	VMOVDQU32       Z18, 128(R9)(R12*8)
+	VMOVDQU32       Z19, 192(R9)(R12*8)
+	VMOVDQU32       Z20, 256(R9)(R12*8)
+	VMOVDQU32       Z21, 320(R9)(R12*8)
+	VMOVDQU32       Z22, 384(R9)(R12*8)
+	VMOVDQU32       Z23, 448(R9)(R12*8)
+	VMOVUPS         Z24, (R10)(R12*1)
+	VPXORD          Z2, Z25, Z25
+	VMOVUPS         Z25, (R11)(R12*1)
+	VPSRLD          $0x04, Z13, Z12
+	VPANDD          Z0, Z12, Z12
+	VPRORD          $0x01, (SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z12
+	VPSRLD          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPRORD          $0x01, 64(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z11
 	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD          $0x01, 192(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z8
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD          $0x01, 256(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z11
-	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD          $0x01, 320(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z7
-	VPSRLD          $0x04, Z12, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD          $0x01, 384(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
-	VPSRLD          $0x04, Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
-	VPRORD          $0x01, 448(SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z13
-	VPSRLD          $0x08, Z5, Z14
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z14, Z14
-	VPSRLD          $0x0c, Z5, Z15
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z15, Z15
-	VPSRLD          $0x0a, Z1, Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z14
-	VPSRLD          $0x0a, Z3, Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z16, Z15
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z2, Z14, Z14
-	VCVTDQ2PS       Z15, Z15
-	VMULPS          Z4, Z15, Z15
+	VPANDD          Z0, Z8, Z8
+	VPRORD          $0x01, 128(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z8
+	VPSRLD          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPRORD          $0x01, 192(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z10
+	VPSRLD          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPRORD          $0x01, 256(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z13
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPRORD          $0x01, 320(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z9
+	VPSRLD          $0x04, Z14, Z14
+	VPANDD          Z0, Z14, Z14
+	VPRORD          $0x01, 384(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z14
+	VPSRLD          $0x04, Z16, Z15
+	VPANDD          Z0, Z15, Z15
+	VPRORD          $0x01, 448(SP), Z16
+	VPTERNLOGD      $0xf8, Z1, Z16, Z15
+	VPSRLD          $0x08, Z7, Z16
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z16, Z16
+	VPSRLD          $0x0c, Z7, Z17
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z17, Z17
+	VPSRLD          $0x0a, Z3, Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z18, Z16
+	VPSRLD          $0x0a, Z5, Z18
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z18, Z17
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z4, Z16, Z16
+	VCVTDQ2PS       Z17, Z17
+	VMULPS          Z6, Z17, Z17
 	IMUL3Q          $0x05, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z9, 64(R9)(R12*8)
-	VMOVDQU32       Z6, 128(R9)(R12*8)
-	VMOVDQU32       Z8, 192(R9)(R12*8)
-	VMOVDQU32       Z11, 256(R9)(R12*8)
-	VMOVDQU32       Z7, 320(R9)(R12*8)
-	VMOVDQU32       Z12, 384(R9)(R12*8)
-	VMOVDQU32       Z13, 448(R9)(R12*8)
-	VMOVUPS         Z14, (R10)(R12*1)
-	VPXORD          Z0, Z15, Z15
-	VMOVUPS         Z15, (R11)(R12*1)
-	VBROADCASTI64X4 144(BX), Z6
-	VINSERTI64X4    $0x01, 144(SI), Z6, Z6
-	VBROADCASTI64X4 144(BX)(CX*1), Z7
-	VINSERTI64X4    $0x01, 144(SI)(CX*1), Z7, Z7
-	VBROADCASTI64X4 144(BX)(CX*2), Z8
-	VINSERTI64X4    $0x01, 144(SI)(CX*2), Z8, Z8
-	VBROADCASTI64X4 144(BX)(DX*1), Z9
-	VINSERTI64X4    $0x01, 144(SI)(DX*1), Z9, Z9
-	VPUNPCKHDQ      Z7, Z6, Z10
-	VPUNPCKLDQ      Z7, Z6, Z6
-	VPUNPCKHDQ      Z9, Z8, Z7
+	VMOVDQU32       Z12, (R9)(R12*8)
+	VMOVDQU32       Z11, 64(R9)(R12*8)
+	VMOVDQU32       Z8, 128(R9)(R12*8)
+	VMOVDQU32       Z10, 192(R9)(R12*8)
+	VMOVDQU32       Z13, 256(R9)(R12*8)
+	VMOVDQU32       Z9, 320(R9)(R12*8)
+	VMOVDQU32       Z14, 384(R9)(R12*8)
+	VMOVDQU32       Z15, 448(R9)(R12*8)
+	VMOVUPS         Z16, (R10)(R12*1)
+	VPXORD          Z2, Z17, Z17
+	VMOVUPS         Z17, (R11)(R12*1)
+	VBROADCASTI64X4 144(BX), Z8
+	VINSERTI64X4    $0x01, 144(SI), Z8, Z8
+	VBROADCASTI64X4 144(BX)(CX*1), Z9
+	VINSERTI64X4    $0x01, 144(SI)(CX*1), Z9, Z9
+	VBROADCASTI64X4 144(BX)(CX*2), Z10
+	VINSERTI64X4    $0x01, 144(SI)(CX*2), Z10, Z10
+	VBROADCASTI64X4 144(BX)(DX*1), Z11
+	VINSERTI64X4    $0x01, 144(SI)(DX*1), Z11, Z11
+	VPUNPCKHDQ      Z9, Z8, Z12
 	VPUNPCKLDQ      Z9, Z8, Z8
-	VPUNPCKLQDQ     Z8, Z6, Z9
-	VPUNPCKHQDQ     Z8, Z6, Z6
-	VPUNPCKLQDQ     Z7, Z10, Z8
-	VPUNPCKHQDQ     Z7, Z10, Z10
-	VBROADCASTI64X4 144(DI), Z7
-	VINSERTI64X4    $0x01, 144(R8), Z7, Z7
-	VBROADCASTI64X4 144(DI)(CX*1), Z11
-	VINSERTI64X4    $0x01, 144(R8)(CX*1), Z11, Z11
-	VBROADCASTI64X4 144(DI)(CX*2), Z12
-	VINSERTI64X4    $0x01, 144(R8)(CX*2), Z12, Z12
-	VBROADCASTI64X4 144(DI)(DX*1), Z13
-	VINSERTI64X4    $0x01, 144(R8)(DX*1), Z13, Z13
-	VPUNPCKHDQ      Z11, Z7, Z14
-	VPUNPCKLDQ      Z11, Z7, Z7
-	VPUNPCKHDQ      Z13, Z12, Z11
-	VPUNPCKLDQ      Z13, Z12, Z12
-	VPUNPCKLQDQ     Z12, Z7, Z13
-	VPUNPCKHQDQ     Z12, Z7, Z7
-	VPUNPCKLQDQ     Z11, Z14, Z12
-	VPUNPCKHQDQ     Z11, Z14, Z14
-	VSHUFI32X4      $0x88, Z13, Z9, Z11
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VSHUFI32X4      $0x88, Z7, Z6, Z9
-	VSHUFI32X4      $0xdd, Z7, Z6, Z7
-	VSHUFI32X4      $0x88, Z12, Z8, Z6
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
+	VPUNPCKHDQ      Z11, Z10, Z9
+	VPUNPCKLDQ      Z11, Z10, Z10
+	VPUNPCKLQDQ     Z10, Z8, Z11
+	VPUNPCKHQDQ     Z10, Z8, Z8
+	VPUNPCKLQDQ     Z9, Z12, Z10
+	VPUNPCKHQDQ     Z9, Z12, Z12
+	VBROADCASTI64X4 144(DI), Z9
+	VINSERTI64X4    $0x01, 144(R8), Z9, Z9
+	VBROADCASTI64X4 144(DI)(CX*1), Z13
+	VINSERTI64X4    $0x01, 144(R8)(CX*1), Z13, Z13
+	VBROADCASTI64X4 144(DI)(CX*2), Z14
+	VINSERTI64X4    $0x01, 144(R8)(CX*2), Z14, Z14
+	VBROADCASTI64X4 144(DI)(DX*1), Z15
+	VINSERTI64X4    $0x01, 144(R8)(DX*1), Z15, Z15
+	VPUNPCKHDQ      Z13, Z9, Z16
+	VPUNPCKLDQ      Z13, Z9, Z9
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z9, Z15
+	VPUNPCKHQDQ     Z14, Z9, Z9
+	VPUNPCKLQDQ     Z13, Z16, Z14
+	VPUNPCKHQDQ     Z13, Z16, Z16
+	VSHUFI32X4      $0x88, Z15, Z11, Z13
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VSHUFI32X4      $0x88, Z9, Z8, Z11
+	VSHUFI32X4      $0xdd, Z9, Z8, Z9
 	VSHUFI32X4      $0x88, Z14, Z10, Z8
 	VSHUFI32X4      $0xdd, Z14, Z10, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z10
-	VPRORD          $0x02, (SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z15, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z15
-	VPRORD          $0x02, 64(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z16
-	VPRORD          $0x02, 128(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z17
-	VPRORD          $0x02, 192(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z18
-	VPRORD          $0x02, 256(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z19, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z19
-	VPRORD          $0x02, 320(SP), Z20
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z20, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z20
-	VPRORD          $0x02, 384(SP), Z21
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z21, Z20
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z14, Z21
-	VPRORD          $0x02, 448(SP), Z22
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z22, Z21
-	VPSRLD          $0x10, Z5, Z22
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z22, Z22
-	VPSRLD          $0x14, Z5, Z23
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z23, Z23
-	VPSRLD          $0x12, Z1, Z24
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z22
-	VPSRLD          $0x12, Z3, Z24
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z24, Z23
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z2, Z22, Z22
-	VCVTDQ2PS       Z23, Z23
-	VMULPS          Z4, Z23, Z23
+	VSHUFI32X4      $0x88, Z16, Z12, Z10
+	VSHUFI32X4      $0xdd, Z16, Z12, Z16
+	VPANDD          Z0, Z13, Z12
+	VPRORD          $0x02, (SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z12
+	VPANDD          Z0, Z11, Z17
+	VPRORD          $0x02, 64(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z8, Z18
+	VPRORD          $0x02, 128(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z10, Z19
+	VPRORD          $0x02, 192(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z15, Z20
+	VPRORD          $0x02, 256(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z9, Z21
+	VPRORD          $0x02, 320(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPANDD          Z0, Z14, Z22
+	VPRORD          $0x02, 384(SP), Z23
+	VPTERNLOGD      $0xf8, Z1, Z23, Z22
+	VPANDD          Z0, Z16, Z23
+	VPRORD          $0x02, 448(SP), Z24
+	VPTERNLOGD      $0xf8, Z1, Z24, Z23
+	VPSRLD          $0x10, Z7, Z24
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z24, Z24
+	VPSRLD          $0x14, Z7, Z25
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z25, Z25
+	VPSRLD          $0x12, Z3, Z26
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z26, Z24
+	VPSRLD          $0x12, Z5, Z26
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z26, Z25
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z4, Z24, Z24
+	VCVTDQ2PS       Z25, Z25
+	VMULPS          Z6, Z25, Z25
 	IMUL3Q          $0x06, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z15, 64(R9)(R12*8)
-	VMOVDQU32       Z16, 128(R9)(R12*8)
-	VMOVDQU32       Z17, 192(R9)(R12*8)
-	VMOVDQU32       Z18, 256(R9)(R12*8)
-	VMOVDQU32       Z19, 320(R9)(R12*8)
-	VMOVDQU32       Z20, 384(R9)(R12*8)
-	VMOVDQU32       Z21, 448(R9)(R12*8)
-	VMOVUPS         Z22, (R10)(R12*1)
-	VPXORD          Z0, Z23, Z23
-	VMOVUPS         Z23, (R11)(R12*1)
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD          $0x03, (SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z10
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD          $0x03, 64(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z9
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD          $0x03, 128(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z6
+	VMOVDQU32       Z12, (R9)(R12*8)
+	VMOVDQU32       Z17, 64(R9)(R12*8)
+	VMOVDQU32       Z18, 128(R9)(R12*8)
+	VMOVDQU32       Z19, 192(R9)(R12*8)
+	VMOVDQU32       Z20, 256(R9)(R12*8)
+	VMOVDQU32       Z21, 320(R9)(R12*8)
+	VMOVDQU32       Z22, 384(R9)(R12*8)
+	VMOVDQU32       Z23, 448(R9)(R12*8)
+	VMOVUPS         Z24, (R10)(R12*1)
+	VPXORD          Z2, Z25, Z25
+	VMOVUPS         Z25, (R11)(R12*1)
+	VPSRLD          $0x04, Z13, Z12
+	VPANDD          Z0, Z12, Z12
+	VPRORD          $0x03, (SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z12
+	VPSRLD          $0x04, Z11, Z11
+	VPANDD          Z0, Z11, Z11
+	VPRORD          $0x03, 64(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z11
 	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD          $0x03, 192(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z11, Z8
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD          $0x03, 256(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z11
-	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD          $0x03, 320(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z7
-	VPSRLD          $0x04, Z12, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD          $0x03, 384(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z13, Z12
-	VPSRLD          $0x04, Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z13
-	VPRORD          $0x03, 448(SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_10101010<>+0(SB), Z14, Z13
-	VPSRLD          $0x18, Z5, Z14
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z14, Z14
-	VPSRLD          $0x1c, Z5, Z5
-	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z5, Z5
-	VPSRLD          $0x1a, Z1, Z1
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z14
-	VPSRLD          $0x1a, Z3, Z1
-	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z1, Z5
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z2, Z14, Z14
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z4, Z5, Z5
+	VPANDD          Z0, Z8, Z8
+	VPRORD          $0x03, 128(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z8
+	VPSRLD          $0x04, Z10, Z10
+	VPANDD          Z0, Z10, Z10
+	VPRORD          $0x03, 192(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z10
+	VPSRLD          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPRORD          $0x03, 256(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z13
+	VPSRLD          $0x04, Z9, Z9
+	VPANDD          Z0, Z9, Z9
+	VPRORD          $0x03, 320(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z9
+	VPSRLD          $0x04, Z14, Z14
+	VPANDD          Z0, Z14, Z14
+	VPRORD          $0x03, 384(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z14
+	VPSRLD          $0x04, Z16, Z15
+	VPANDD          Z0, Z15, Z15
+	VPRORD          $0x03, 448(SP), Z16
+	VPTERNLOGD      $0xf8, Z1, Z16, Z15
+	VPSRLD          $0x18, Z7, Z16
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z16, Z16
+	VPSRLD          $0x1c, Z7, Z7
+	VPANDD.BCST     avx512_splat_0000000f<>+0(SB), Z7, Z7
+	VPSRLD          $0x1a, Z3, Z3
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z3, Z16
+	VPSRLD          $0x1a, Z5, Z3
+	VPTERNLOGD.BCST $0xf8, avx512_splat_00000030<>+0(SB), Z3, Z7
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z4, Z16, Z16
+	VCVTDQ2PS       Z7, Z7
+	VMULPS          Z6, Z7, Z7
 	IMUL3Q          $0x07, AX, R12
-	VMOVDQU32       Z10, (R9)(R12*8)
-	VMOVDQU32       Z9, 64(R9)(R12*8)
-	VMOVDQU32       Z6, 128(R9)(R12*8)
-	VMOVDQU32       Z8, 192(R9)(R12*8)
-	VMOVDQU32       Z11, 256(R9)(R12*8)
-	VMOVDQU32       Z7, 320(R9)(R12*8)
-	VMOVDQU32       Z12, 384(R9)(R12*8)
-	VMOVDQU32       Z13, 448(R9)(R12*8)
-	VMOVUPS         Z14, (R10)(R12*1)
-	VPXORD          Z0, Z5, Z5
-	VMOVUPS         Z5, (R11)(R12*1)
+	VMOVDQU32       Z12, (R9)(R12*8)
+	VMOVDQU32       Z11, 64(R9)(R12*8)
+	VMOVDQU32       Z8, 128(R9)(R12*8)
+	VMOVDQU32       Z10, 192(R9)(R12*8)
+	VMOVDQU32       Z13, 256(R9)(R12*8)
+	VMOVDQU32       Z9, 320(R9)(R12*8)
+	VMOVDQU32       Z14, 384(R9)(R12*8)
+	VMOVDQU32       Z15, 448(R9)(R12*8)
+	VMOVUPS         Z16, (R10)(R12*1)
+	VPXORD          Z2, Z7, Z7
+	VMOVUPS         Z7, (R11)(R12*1)
 	ADDQ            $+176, BX
 	ADDQ            $+176, SI
 	ADDQ            $+176, DI
@@ -29885,210 +29920,207 @@ group:
 
 // func avx512StripQ6_K(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripQ6_K(SB), $16896-96
-	MOVQ   near+32(FP), AX
-	MOVQ   ld+72(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   stride+8(FP), BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   w+0(FP), DX
-	MOVQ   DX, DI
-	LEAQ   (DI)(BX*4), R8
-	LEAQ   (R8)(BX*4), R9
-	LEAQ   (R9)(BX*4), R10
-	SHRQ   $0x03, nb+16(FP)
-	MOVQ   tokens+24(FP), R11
-	VXORPS Z0, Z0, Z0
-	LEAQ   (SP), DX
+TEXT ·avx512StripQ6_K(SB), $16968-96
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_30303030<>+0(SB), Z1
+	MOVQ         near+32(FP), AX
+	MOVQ         ld+72(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         stride+8(FP), BX
+	LEAQ         (BX)(BX*2), SI
+	MOVQ         w+0(FP), DX
+	MOVQ         DX, DI
+	LEAQ         (DI)(BX*4), R8
+	LEAQ         (R8)(BX*4), R9
+	LEAQ         (R9)(BX*4), R10
+	SHRQ         $0x03, nb+16(FP)
+	MOVQ         tokens+24(FP), R11
+	VXORPS       Z2, Z2, Z2
+	LEAQ         71(SP), DX
+	ANDQ         $-64, DX
+	MOVQ         DX, (SP)
 
 clear:
-	VMOVUPS Z0, (DX)
-	VMOVUPS Z0, 2048(DX)
-	VMOVUPS Z0, 4096(DX)
-	VMOVUPS Z0, 6144(DX)
-	VMOVUPS Z0, 8192(DX)
-	VMOVUPS Z0, 10240(DX)
-	VMOVUPS Z0, 12288(DX)
-	VMOVUPS Z0, 14336(DX)
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z2, 2048(DX)
+	VMOVUPS Z2, 4096(DX)
+	VMOVUPS Z2, 6144(DX)
+	VMOVUPS Z2, 8192(DX)
+	VMOVUPS Z2, 10240(DX)
+	VMOVUPS Z2, 12288(DX)
+	VMOVUPS Z2, 14336(DX)
 	ADDQ    $0x40, DX
 	DECQ    R11
 	JNZ     clear
 	SHLQ    $0x02, tokens+24(FP)
-	LEAQ    (SP), DX
+	MOVQ    (SP), DX
 
 group:
-	VBROADCASTI32X4 194(DI), Z0
-	VINSERTI32X4    $0x01, 194(R8), Z0, Z0
-	VINSERTI32X4    $0x02, 194(R9), Z0, Z0
-	VINSERTI32X4    $0x03, 194(R10), Z0, Z0
-	VBROADCASTI32X4 194(DI)(BX*1), Z1
-	VINSERTI32X4    $0x01, 194(R8)(BX*1), Z1, Z1
-	VINSERTI32X4    $0x02, 194(R9)(BX*1), Z1, Z1
-	VINSERTI32X4    $0x03, 194(R10)(BX*1), Z1, Z1
-	VBROADCASTI32X4 194(DI)(BX*2), Z2
-	VINSERTI32X4    $0x01, 194(R8)(BX*2), Z2, Z2
-	VINSERTI32X4    $0x02, 194(R9)(BX*2), Z2, Z2
-	VINSERTI32X4    $0x03, 194(R10)(BX*2), Z2, Z2
-	VBROADCASTI32X4 194(DI)(SI*1), Z3
-	VINSERTI32X4    $0x01, 194(R8)(SI*1), Z3, Z3
-	VINSERTI32X4    $0x02, 194(R9)(SI*1), Z3, Z3
-	VINSERTI32X4    $0x03, 194(R10)(SI*1), Z3, Z3
-	VPUNPCKHDQ      Z1, Z0, Z4
-	VPUNPCKLDQ      Z1, Z0, Z0
-	VPUNPCKHDQ      Z3, Z2, Z1
+	VBROADCASTI64X4 178(DI), Z2
+	VINSERTI64X4    $0x01, 178(R8), Z2, Z2
+	VBROADCASTI64X4 178(DI)(BX*1), Z3
+	VINSERTI64X4    $0x01, 178(R8)(BX*1), Z3, Z3
+	VBROADCASTI64X4 178(DI)(BX*2), Z4
+	VINSERTI64X4    $0x01, 178(R8)(BX*2), Z4, Z4
+	VBROADCASTI64X4 178(DI)(SI*1), Z5
+	VINSERTI64X4    $0x01, 178(R8)(SI*1), Z5, Z5
+	VPUNPCKHDQ      Z3, Z2, Z6
 	VPUNPCKLDQ      Z3, Z2, Z2
-	VPUNPCKLQDQ     Z2, Z0, Z3
-	VPUNPCKHQDQ     Z2, Z0, Z0
-	VPUNPCKLQDQ     Z1, Z4, Z2
-	VPUNPCKHQDQ     Z1, Z4, Z4
-	VPSRLD          $0x10, Z4, Z0
-	VPMOVDW         Z0, Y0
-	VCVTPH2PS       Y0, Z0
-	VBROADCASTI32X4 192(DI), Z1
-	VINSERTI32X4    $0x01, 192(R8), Z1, Z1
-	VINSERTI32X4    $0x02, 192(R9), Z1, Z1
-	VINSERTI32X4    $0x03, 192(R10), Z1, Z1
-	VBROADCASTI32X4 192(DI)(BX*1), Z2
-	VINSERTI32X4    $0x01, 192(R8)(BX*1), Z2, Z2
-	VINSERTI32X4    $0x02, 192(R9)(BX*1), Z2, Z2
-	VINSERTI32X4    $0x03, 192(R10)(BX*1), Z2, Z2
-	VBROADCASTI32X4 192(DI)(BX*2), Z3
-	VINSERTI32X4    $0x01, 192(R8)(BX*2), Z3, Z3
-	VINSERTI32X4    $0x02, 192(R9)(BX*2), Z3, Z3
-	VINSERTI32X4    $0x03, 192(R10)(BX*2), Z3, Z3
-	VBROADCASTI32X4 192(DI)(SI*1), Z4
-	VINSERTI32X4    $0x01, 192(R8)(SI*1), Z4, Z4
-	VINSERTI32X4    $0x02, 192(R9)(SI*1), Z4, Z4
-	VINSERTI32X4    $0x03, 192(R10)(SI*1), Z4, Z4
-	VPUNPCKHDQ      Z2, Z1, Z5
-	VPUNPCKLDQ      Z2, Z1, Z1
-	VPUNPCKHDQ      Z4, Z3, Z2
-	VPUNPCKLDQ      Z4, Z3, Z3
-	VPUNPCKLQDQ     Z3, Z1, Z4
-	VPUNPCKHQDQ     Z3, Z1, Z1
-	VPUNPCKLQDQ     Z2, Z5, Z3
-	VPUNPCKHQDQ     Z2, Z5, Z5
-	VBROADCASTI64X4 128(DI), Z2
-	VINSERTI64X4    $0x01, 128(R8), Z2, Z2
+	VPUNPCKHDQ      Z5, Z4, Z3
+	VPUNPCKLDQ      Z5, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z2, Z5
+	VPUNPCKHQDQ     Z4, Z2, Z2
+	VPUNPCKLQDQ     Z3, Z6, Z4
+	VPUNPCKHQDQ     Z3, Z6, Z6
+	VBROADCASTI64X4 178(R9), Z3
+	VINSERTI64X4    $0x01, 178(R10), Z3, Z3
+	VBROADCASTI64X4 178(R9)(BX*1), Z7
+	VINSERTI64X4    $0x01, 178(R10)(BX*1), Z7, Z7
+	VBROADCASTI64X4 178(R9)(BX*2), Z8
+	VINSERTI64X4    $0x01, 178(R10)(BX*2), Z8, Z8
+	VBROADCASTI64X4 178(R9)(SI*1), Z9
+	VINSERTI64X4    $0x01, 178(R10)(SI*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z3, Z10
+	VPUNPCKLDQ      Z7, Z3, Z3
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z3, Z9
+	VPUNPCKHQDQ     Z8, Z3, Z3
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VSHUFI32X4      $0x88, Z9, Z5, Z7
+	VSHUFI32X4      $0xdd, Z9, Z5, Z9
+	VSHUFI32X4      $0x88, Z3, Z2, Z5
+	VSHUFI32X4      $0xdd, Z3, Z2, Z3
+	VSHUFI32X4      $0x88, Z8, Z4, Z2
+	VSHUFI32X4      $0xdd, Z8, Z4, Z8
+	VSHUFI32X4      $0x88, Z10, Z6, Z2
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VPSRLD          $0x10, Z10, Z4
+	VPMOVDW         Z4, Y4
+	VCVTPH2PS       Y4, Z4
+	VBROADCASTI64X4 128(DI), Z5
+	VINSERTI64X4    $0x01, 128(R8), Z5, Z5
 	VBROADCASTI64X4 128(DI)(BX*1), Z6
 	VINSERTI64X4    $0x01, 128(R8)(BX*1), Z6, Z6
 	VBROADCASTI64X4 128(DI)(BX*2), Z7
 	VINSERTI64X4    $0x01, 128(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4 128(DI)(SI*1), Z8
-	VINSERTI64X4    $0x01, 128(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ      Z6, Z2, Z9
-	VPUNPCKLDQ      Z6, Z2, Z2
-	VPUNPCKHDQ      Z8, Z7, Z6
-	VPUNPCKLDQ      Z8, Z7, Z7
-	VPUNPCKLQDQ     Z7, Z2, Z8
-	VPUNPCKHQDQ     Z7, Z2, Z2
-	VPUNPCKLQDQ     Z6, Z9, Z7
-	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 128(DI)(SI*1), Z11
+	VINSERTI64X4    $0x01, 128(R8)(SI*1), Z11, Z11
+	VPUNPCKHDQ      Z6, Z5, Z12
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKHDQ      Z11, Z7, Z6
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z5, Z11
+	VPUNPCKHQDQ     Z7, Z5, Z5
+	VPUNPCKLQDQ     Z6, Z12, Z7
+	VPUNPCKHQDQ     Z6, Z12, Z12
 	VBROADCASTI64X4 128(R9), Z6
 	VINSERTI64X4    $0x01, 128(R10), Z6, Z6
-	VBROADCASTI64X4 128(R9)(BX*1), Z10
-	VINSERTI64X4    $0x01, 128(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4 128(R9)(BX*2), Z11
-	VINSERTI64X4    $0x01, 128(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4 128(R9)(SI*1), Z12
-	VINSERTI64X4    $0x01, 128(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ      Z10, Z6, Z13
-	VPUNPCKLDQ      Z10, Z6, Z6
-	VPUNPCKHDQ      Z12, Z11, Z10
-	VPUNPCKLDQ      Z12, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z6, Z12
-	VPUNPCKHQDQ     Z11, Z6, Z6
-	VPUNPCKLQDQ     Z10, Z13, Z11
-	VPUNPCKHQDQ     Z10, Z13, Z13
-	VSHUFI32X4      $0x88, Z12, Z8, Z10
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z6, Z2, Z8
-	VSHUFI32X4      $0xdd, Z6, Z2, Z6
-	VSHUFI32X4      $0x88, Z11, Z7, Z2
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VSHUFI32X4      $0x88, Z13, Z9, Z7
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VMOVDQU32       Z10, 16384(SP)
-	VMOVDQU32       Z8, 16448(SP)
-	VMOVDQU32       Z2, 16512(SP)
-	VMOVDQU32       Z7, 16576(SP)
-	VMOVDQU32       Z12, 16640(SP)
-	VMOVDQU32       Z6, 16704(SP)
-	VMOVDQU32       Z11, 16768(SP)
-	VMOVDQU32       Z13, 16832(SP)
-	VBROADCASTI64X4 (DI), Z2
-	VINSERTI64X4    $0x01, (R8), Z2, Z2
+	VBROADCASTI64X4 128(R9)(BX*1), Z13
+	VINSERTI64X4    $0x01, 128(R10)(BX*1), Z13, Z13
+	VBROADCASTI64X4 128(R9)(BX*2), Z14
+	VINSERTI64X4    $0x01, 128(R10)(BX*2), Z14, Z14
+	VBROADCASTI64X4 128(R9)(SI*1), Z15
+	VINSERTI64X4    $0x01, 128(R10)(SI*1), Z15, Z15
+	VPUNPCKHDQ      Z13, Z6, Z16
+	VPUNPCKLDQ      Z13, Z6, Z6
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z6, Z15
+	VPUNPCKHQDQ     Z14, Z6, Z6
+	VPUNPCKLQDQ     Z13, Z16, Z14
+	VPUNPCKHQDQ     Z13, Z16, Z16
+	VSHUFI32X4      $0x88, Z15, Z11, Z13
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VSHUFI32X4      $0x88, Z6, Z5, Z11
+	VSHUFI32X4      $0xdd, Z6, Z5, Z6
+	VSHUFI32X4      $0x88, Z14, Z7, Z5
+	VSHUFI32X4      $0xdd, Z14, Z7, Z14
+	VSHUFI32X4      $0x88, Z16, Z12, Z7
+	VSHUFI32X4      $0xdd, Z16, Z12, Z16
+	VMOVDQU32       Z13, 16456(SP)
+	VMOVDQU32       Z11, 16520(SP)
+	VMOVDQU32       Z5, 16584(SP)
+	VMOVDQU32       Z7, 16648(SP)
+	VMOVDQU32       Z15, 16712(SP)
+	VMOVDQU32       Z6, 16776(SP)
+	VMOVDQU32       Z14, 16840(SP)
+	VMOVDQU32       Z16, 16904(SP)
+	VBROADCASTI64X4 (DI), Z5
+	VINSERTI64X4    $0x01, (R8), Z5, Z5
 	VBROADCASTI64X4 (DI)(BX*1), Z6
 	VINSERTI64X4    $0x01, (R8)(BX*1), Z6, Z6
 	VBROADCASTI64X4 (DI)(BX*2), Z7
 	VINSERTI64X4    $0x01, (R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4 (DI)(SI*1), Z8
-	VINSERTI64X4    $0x01, (R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ      Z6, Z2, Z9
-	VPUNPCKLDQ      Z6, Z2, Z2
-	VPUNPCKHDQ      Z8, Z7, Z6
-	VPUNPCKLDQ      Z8, Z7, Z7
-	VPUNPCKLQDQ     Z7, Z2, Z8
-	VPUNPCKHQDQ     Z7, Z2, Z2
-	VPUNPCKLQDQ     Z6, Z9, Z7
-	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 (DI)(SI*1), Z11
+	VINSERTI64X4    $0x01, (R8)(SI*1), Z11, Z11
+	VPUNPCKHDQ      Z6, Z5, Z12
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKHDQ      Z11, Z7, Z6
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z5, Z11
+	VPUNPCKHQDQ     Z7, Z5, Z5
+	VPUNPCKLQDQ     Z6, Z12, Z7
+	VPUNPCKHQDQ     Z6, Z12, Z12
 	VBROADCASTI64X4 (R9), Z6
 	VINSERTI64X4    $0x01, (R10), Z6, Z6
-	VBROADCASTI64X4 (R9)(BX*1), Z10
-	VINSERTI64X4    $0x01, (R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4 (R9)(BX*2), Z11
-	VINSERTI64X4    $0x01, (R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4 (R9)(SI*1), Z12
-	VINSERTI64X4    $0x01, (R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ      Z10, Z6, Z13
-	VPUNPCKLDQ      Z10, Z6, Z6
-	VPUNPCKHDQ      Z12, Z11, Z10
-	VPUNPCKLDQ      Z12, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z6, Z12
-	VPUNPCKHQDQ     Z11, Z6, Z6
-	VPUNPCKLQDQ     Z10, Z13, Z11
-	VPUNPCKHQDQ     Z10, Z13, Z13
-	VSHUFI32X4      $0x88, Z12, Z8, Z10
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z6, Z2, Z8
-	VSHUFI32X4      $0xdd, Z6, Z2, Z6
-	VSHUFI32X4      $0x88, Z11, Z7, Z2
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VSHUFI32X4      $0x88, Z13, Z9, Z7
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD          $0x1c, 16384(SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD          $0x1c, 16448(SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
-	VPRORD          $0x1c, 16512(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD          $0x1c, 16576(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD          $0x1c, 16640(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD          $0x1c, 16704(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD          $0x1c, 16768(SP), Z20
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD          $0x1c, 16832(SP), Z21
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
-	VPSLLD          $0x18, Z4, Z21
-	VPSRAD          $0x18, Z21, Z21
-	VCVTDQ2PS       Z21, Z21
-	VMULPS          Z0, Z21, Z21
-	VPSLLD          $0x10, Z4, Z22
-	VPSRAD          $0x18, Z22, Z22
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z0, Z22, Z22
-	LEAQ            (SP), DX
+	VBROADCASTI64X4 (R9)(BX*1), Z13
+	VINSERTI64X4    $0x01, (R10)(BX*1), Z13, Z13
+	VBROADCASTI64X4 (R9)(BX*2), Z14
+	VINSERTI64X4    $0x01, (R10)(BX*2), Z14, Z14
+	VBROADCASTI64X4 (R9)(SI*1), Z15
+	VINSERTI64X4    $0x01, (R10)(SI*1), Z15, Z15
+	VPUNPCKHDQ      Z13, Z6, Z16
+	VPUNPCKLDQ      Z13, Z6, Z6
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z6, Z15
+	VPUNPCKHQDQ     Z14, Z6, Z6
+	VPUNPCKLQDQ     Z13, Z16, Z14
+	VPUNPCKHQDQ     Z13, Z16, Z16
+	VSHUFI32X4      $0x88, Z15, Z11, Z13
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VSHUFI32X4      $0x88, Z6, Z5, Z11
+	VSHUFI32X4      $0xdd, Z6, Z5, Z6
+	VSHUFI32X4      $0x88, Z14, Z7, Z5
+	VSHUFI32X4      $0xdd, Z14, Z7, Z14
+	VSHUFI32X4      $0x88, Z16, Z12, Z7
+	VSHUFI32X4      $0xdd, Z16, Z12, Z16
+	VPANDD          Z0, Z13, Z12
+	VPRORD          $0x1c, 16456(SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z12
+	VPANDD          Z0, Z11, Z17
+	VPRORD          $0x1c, 16520(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z5, Z18
+	VPRORD          $0x1c, 16584(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z7, Z19
+	VPRORD          $0x1c, 16648(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z15, Z20
+	VPRORD          $0x1c, 16712(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z6, Z21
+	VPRORD          $0x1c, 16776(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPANDD          Z0, Z14, Z22
+	VPRORD          $0x1c, 16840(SP), Z23
+	VPTERNLOGD      $0xf8, Z1, Z23, Z22
+	VPANDD          Z0, Z16, Z23
+	VPRORD          $0x1c, 16904(SP), Z24
+	VPTERNLOGD      $0xf8, Z1, Z24, Z23
+	VPSLLD          $0x08, Z2, Z24
+	VPSRAD          $0x18, Z24, Z24
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z4, Z24, Z24
+	VPSLLD          $0x00, Z2, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VCVTDQ2PS       Z2, Z2
+	VMULPS          Z4, Z2, Z2
+	MOVQ            (SP), DX
+	ADDQ            $+0, DX
 	PREFETCHT0      (AX)
 	PREFETCHT0      64(AX)
 	PREFETCHT0      128(AX)
@@ -30106,97 +30138,98 @@ group:
 	XORQ            R11, R11
 
 tokens1:
-	VPBROADCASTD     (R14)(R11*2), Z23
-	VPBROADCASTD     4(R14)(R11*2), Z24
-	VPBROADCASTD     8(R14)(R11*2), Z25
-	VPBROADCASTD     12(R14)(R11*2), Z26
-	VBROADCASTI32X4  (R12)(R11*8), Z27
-	VPSHUFD          $0x00, Z27, Z28
-	VPDPBUSD         Z28, Z9, Z23
-	VBROADCASTI32X4  32(R12)(R11*8), Z28
-	VPSHUFD          $0x00, Z28, Z29
-	VPDPBUSD         Z29, Z9, Z25
-	VPSHUFD          $0x55, Z27, Z27
-	VPDPBUSD         Z27, Z14, Z23
-	VPSHUFD          $0x55, Z28, Z27
-	VPDPBUSD         Z27, Z14, Z25
-	VPDPBUSD.BCST    8(R12)(R11*8), Z15, Z23
-	VPDPBUSD.BCST    40(R12)(R11*8), Z15, Z25
-	VPDPBUSD.BCST    12(R12)(R11*8), Z16, Z23
-	VPDPBUSD.BCST    44(R12)(R11*8), Z16, Z25
-	VBROADCASTI32X4  16(R12)(R11*8), Z27
-	VPSHUFD          $0x00, Z27, Z28
-	VPDPBUSD         Z28, Z17, Z24
-	VBROADCASTI32X4  48(R12)(R11*8), Z28
-	VPSHUFD          $0x00, Z28, Z29
-	VPDPBUSD         Z29, Z17, Z26
-	VPSHUFD          $0x55, Z27, Z27
-	VPDPBUSD         Z27, Z18, Z24
-	VPSHUFD          $0x55, Z28, Z27
-	VPDPBUSD         Z27, Z18, Z26
-	VPDPBUSD.BCST    24(R12)(R11*8), Z19, Z24
-	VPDPBUSD.BCST    56(R12)(R11*8), Z19, Z26
-	VPDPBUSD.BCST    28(R12)(R11*8), Z20, Z24
-	VPDPBUSD.BCST    60(R12)(R11*8), Z20, Z26
-	VMOVDQU32        (DX), Z27
-	VCVTDQ2PS        Z23, Z23
-	VCVTDQ2PS        Z24, Z24
-	VMULPS           Z21, Z23, Z23
-	VFMADD231PS      Z22, Z24, Z23
-	VFMADD231PS.BCST (R13)(R11*1), Z23, Z27
-	VMOVUPS          Z27, (DX)
-	VMOVDQU32        64(DX), Z23
+	VPBROADCASTD     (R14)(R11*2), Z25
+	VPBROADCASTD     4(R14)(R11*2), Z26
+	VPBROADCASTD     8(R14)(R11*2), Z27
+	VPBROADCASTD     12(R14)(R11*2), Z28
+	VBROADCASTI32X4  (R12)(R11*8), Z29
+	VPSHUFD          $0x00, Z29, Z30
+	VPDPBUSD         Z30, Z12, Z25
+	VBROADCASTI32X4  32(R12)(R11*8), Z30
+	VPSHUFD          $0x00, Z30, Z31
+	VPDPBUSD         Z31, Z12, Z27
+	VPSHUFD          $0x55, Z29, Z29
+	VPDPBUSD         Z29, Z17, Z25
+	VPSHUFD          $0x55, Z30, Z29
+	VPDPBUSD         Z29, Z17, Z27
+	VPDPBUSD.BCST    8(R12)(R11*8), Z18, Z25
+	VPDPBUSD.BCST    40(R12)(R11*8), Z18, Z27
+	VPDPBUSD.BCST    12(R12)(R11*8), Z19, Z25
+	VPDPBUSD.BCST    44(R12)(R11*8), Z19, Z27
+	VBROADCASTI32X4  16(R12)(R11*8), Z29
+	VPSHUFD          $0x00, Z29, Z30
+	VPDPBUSD         Z30, Z20, Z26
+	VBROADCASTI32X4  48(R12)(R11*8), Z30
+	VPSHUFD          $0x00, Z30, Z31
+	VPDPBUSD         Z31, Z20, Z28
+	VPSHUFD          $0x55, Z29, Z29
+	VPDPBUSD         Z29, Z21, Z26
+	VPSHUFD          $0x55, Z30, Z29
+	VPDPBUSD         Z29, Z21, Z28
+	VPDPBUSD.BCST    24(R12)(R11*8), Z22, Z26
+	VPDPBUSD.BCST    56(R12)(R11*8), Z22, Z28
+	VPDPBUSD.BCST    28(R12)(R11*8), Z23, Z26
+	VPDPBUSD.BCST    60(R12)(R11*8), Z23, Z28
+	VMOVDQU32        (DX), Z29
 	VCVTDQ2PS        Z25, Z25
 	VCVTDQ2PS        Z26, Z26
-	VMULPS           Z21, Z25, Z25
-	VFMADD231PS      Z22, Z26, Z25
-	VFMADD231PS.BCST 4(R13)(R11*1), Z25, Z23
-	VMOVUPS          Z23, 64(DX)
+	VMULPS           Z24, Z25, Z25
+	VFMADD231PS      Z2, Z26, Z25
+	VFMADD231PS.BCST (R13)(R11*1), Z25, Z29
+	VMOVUPS          Z29, (DX)
+	VMOVDQU32        64(DX), Z25
+	VCVTDQ2PS        Z27, Z27
+	VCVTDQ2PS        Z28, Z28
+	VMULPS           Z24, Z27, Z27
+	VFMADD231PS      Z2, Z28, Z27
+	VFMADD231PS.BCST 4(R13)(R11*1), Z27, Z25
+	VMOVUPS          Z25, 64(DX)
 	ADDQ             $+128, DX
 	ADDQ             $0x08, R11
 	CMPQ             R11, tokens+24(FP)
 	JLT              tokens1
-	VPSRLD           $0x04, Z10, Z9
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD           $0x00, 16384(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
-	VPSRLD           $0x04, Z8, Z8
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD           $0x00, 16448(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
-	VPSRLD           $0x04, Z2, Z2
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD           $0x00, 16512(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
-	VPSRLD           $0x04, Z7, Z7
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD           $0x00, 16576(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z7
-	VPSRLD           $0x04, Z12, Z10
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD           $0x00, 16640(SP), Z12
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z10
-	VPSRLD           $0x04, Z6, Z6
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD           $0x00, 16704(SP), Z12
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z6
+	VPSRLD           $0x04, Z13, Z2
+	VPANDD           Z0, Z2, Z2
+	VPRORD           $0x00, 16456(SP), Z12
+	VPTERNLOGD       $0xf8, Z1, Z12, Z2
 	VPSRLD           $0x04, Z11, Z11
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD           $0x00, 16768(SP), Z12
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
-	VPSRLD           $0x04, Z13, Z12
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD           $0x00, 16832(SP), Z13
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
-	VPSLLD           $0x18, Z1, Z13
-	VPSRAD           $0x18, Z13, Z13
-	VCVTDQ2PS        Z13, Z13
-	VMULPS           Z0, Z13, Z13
-	VPSLLD           $0x10, Z1, Z14
-	VPSRAD           $0x18, Z14, Z14
-	VCVTDQ2PS        Z14, Z14
-	VMULPS           Z0, Z14, Z14
-	LEAQ             4096(SP), DX
+	VPANDD           Z0, Z11, Z11
+	VPRORD           $0x00, 16520(SP), Z12
+	VPTERNLOGD       $0xf8, Z1, Z12, Z11
+	VPSRLD           $0x04, Z5, Z5
+	VPANDD           Z0, Z5, Z5
+	VPRORD           $0x00, 16584(SP), Z12
+	VPTERNLOGD       $0xf8, Z1, Z12, Z5
+	VPSRLD           $0x04, Z7, Z7
+	VPANDD           Z0, Z7, Z7
+	VPRORD           $0x00, 16648(SP), Z12
+	VPTERNLOGD       $0xf8, Z1, Z12, Z7
+	VPSRLD           $0x04, Z15, Z12
+	VPANDD           Z0, Z12, Z12
+	VPRORD           $0x00, 16712(SP), Z13
+	VPTERNLOGD       $0xf8, Z1, Z13, Z12
+	VPSRLD           $0x04, Z6, Z6
+	VPANDD           Z0, Z6, Z6
+	VPRORD           $0x00, 16776(SP), Z13
+	VPTERNLOGD       $0xf8, Z1, Z13, Z6
+	VPSRLD           $0x04, Z14, Z13
+	VPANDD           Z0, Z13, Z13
+	VPRORD           $0x00, 16840(SP), Z14
+	VPTERNLOGD       $0xf8, Z1, Z14, Z13
+	VPSRLD           $0x04, Z16, Z14
+	VPANDD           Z0, Z14, Z14
+	VPRORD           $0x00, 16904(SP), Z15
+	VPTERNLOGD       $0xf8, Z1, Z15, Z14
+	VPSLLD           $0x08, Z9, Z15
+	VPSRAD           $0x18, Z15, Z15
+	VCVTDQ2PS        Z15, Z15
+	VMULPS           Z4, Z15, Z15
+	VPSLLD           $0x00, Z9, Z16
+	VPSRAD           $0x18, Z16, Z16
+	VCVTDQ2PS        Z16, Z16
+	VMULPS           Z4, Z16, Z16
+	MOVQ             (SP), DX
+	ADDQ             $+4096, DX
 	PREFETCHT0       448(AX)
 	PREFETCHT0       512(AX)
 	PREFETCHT0       576(AX)
@@ -30214,34 +30247,580 @@ tokens1:
 	XORQ             R11, R11
 
 tokens2:
+	VPBROADCASTD     (R14)(R11*2), Z17
+	VPBROADCASTD     4(R14)(R11*2), Z18
+	VPBROADCASTD     8(R14)(R11*2), Z19
+	VPBROADCASTD     12(R14)(R11*2), Z20
+	VBROADCASTI32X4  (R12)(R11*8), Z21
+	VPSHUFD          $0x00, Z21, Z22
+	VPDPBUSD         Z22, Z2, Z17
+	VBROADCASTI32X4  32(R12)(R11*8), Z22
+	VPSHUFD          $0x00, Z22, Z23
+	VPDPBUSD         Z23, Z2, Z19
+	VPSHUFD          $0x55, Z21, Z21
+	VPDPBUSD         Z21, Z11, Z17
+	VPSHUFD          $0x55, Z22, Z21
+	VPDPBUSD         Z21, Z11, Z19
+	VPDPBUSD.BCST    8(R12)(R11*8), Z5, Z17
+	VPDPBUSD.BCST    40(R12)(R11*8), Z5, Z19
+	VPDPBUSD.BCST    12(R12)(R11*8), Z7, Z17
+	VPDPBUSD.BCST    44(R12)(R11*8), Z7, Z19
+	VBROADCASTI32X4  16(R12)(R11*8), Z21
+	VPSHUFD          $0x00, Z21, Z22
+	VPDPBUSD         Z22, Z12, Z18
+	VBROADCASTI32X4  48(R12)(R11*8), Z22
+	VPSHUFD          $0x00, Z22, Z23
+	VPDPBUSD         Z23, Z12, Z20
+	VPSHUFD          $0x55, Z21, Z21
+	VPDPBUSD         Z21, Z6, Z18
+	VPSHUFD          $0x55, Z22, Z21
+	VPDPBUSD         Z21, Z6, Z20
+	VPDPBUSD.BCST    24(R12)(R11*8), Z13, Z18
+	VPDPBUSD.BCST    56(R12)(R11*8), Z13, Z20
+	VPDPBUSD.BCST    28(R12)(R11*8), Z14, Z18
+	VPDPBUSD.BCST    60(R12)(R11*8), Z14, Z20
+	VMOVDQU32        (DX), Z21
+	VCVTDQ2PS        Z17, Z17
+	VCVTDQ2PS        Z18, Z18
+	VMULPS           Z15, Z17, Z17
+	VFMADD231PS      Z16, Z18, Z17
+	VFMADD231PS.BCST (R13)(R11*1), Z17, Z21
+	VMOVUPS          Z21, (DX)
+	VMOVDQU32        64(DX), Z17
+	VCVTDQ2PS        Z19, Z19
+	VCVTDQ2PS        Z20, Z20
+	VMULPS           Z15, Z19, Z19
+	VFMADD231PS      Z16, Z20, Z19
+	VFMADD231PS.BCST 4(R13)(R11*1), Z19, Z17
+	VMOVUPS          Z17, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens2
+	VBROADCASTI64X4  32(DI), Z2
+	VINSERTI64X4     $0x01, 32(R8), Z2, Z2
+	VBROADCASTI64X4  32(DI)(BX*1), Z5
+	VINSERTI64X4     $0x01, 32(R8)(BX*1), Z5, Z5
+	VBROADCASTI64X4  32(DI)(BX*2), Z6
+	VINSERTI64X4     $0x01, 32(R8)(BX*2), Z6, Z6
+	VBROADCASTI64X4  32(DI)(SI*1), Z7
+	VINSERTI64X4     $0x01, 32(R8)(SI*1), Z7, Z7
+	VPUNPCKHDQ       Z5, Z2, Z11
+	VPUNPCKLDQ       Z5, Z2, Z2
+	VPUNPCKHDQ       Z7, Z6, Z5
+	VPUNPCKLDQ       Z7, Z6, Z6
+	VPUNPCKLQDQ      Z6, Z2, Z7
+	VPUNPCKHQDQ      Z6, Z2, Z2
+	VPUNPCKLQDQ      Z5, Z11, Z6
+	VPUNPCKHQDQ      Z5, Z11, Z11
+	VBROADCASTI64X4  32(R9), Z5
+	VINSERTI64X4     $0x01, 32(R10), Z5, Z5
+	VBROADCASTI64X4  32(R9)(BX*1), Z12
+	VINSERTI64X4     $0x01, 32(R10)(BX*1), Z12, Z12
+	VBROADCASTI64X4  32(R9)(BX*2), Z13
+	VINSERTI64X4     $0x01, 32(R10)(BX*2), Z13, Z13
+	VBROADCASTI64X4  32(R9)(SI*1), Z14
+	VINSERTI64X4     $0x01, 32(R10)(SI*1), Z14, Z14
+	VPUNPCKHDQ       Z12, Z5, Z15
+	VPUNPCKLDQ       Z12, Z5, Z5
+	VPUNPCKHDQ       Z14, Z13, Z12
+	VPUNPCKLDQ       Z14, Z13, Z13
+	VPUNPCKLQDQ      Z13, Z5, Z14
+	VPUNPCKHQDQ      Z13, Z5, Z5
+	VPUNPCKLQDQ      Z12, Z15, Z13
+	VPUNPCKHQDQ      Z12, Z15, Z15
+	VSHUFI32X4       $0x88, Z14, Z7, Z12
+	VSHUFI32X4       $0xdd, Z14, Z7, Z14
+	VSHUFI32X4       $0x88, Z5, Z2, Z7
+	VSHUFI32X4       $0xdd, Z5, Z2, Z5
+	VSHUFI32X4       $0x88, Z13, Z6, Z2
+	VSHUFI32X4       $0xdd, Z13, Z6, Z13
+	VSHUFI32X4       $0x88, Z15, Z11, Z6
+	VSHUFI32X4       $0xdd, Z15, Z11, Z15
+	VPANDD           Z0, Z12, Z11
+	VPRORD           $0x1e, 16456(SP), Z16
+	VPTERNLOGD       $0xf8, Z1, Z16, Z11
+	VPANDD           Z0, Z7, Z16
+	VPRORD           $0x1e, 16520(SP), Z17
+	VPTERNLOGD       $0xf8, Z1, Z17, Z16
+	VPANDD           Z0, Z2, Z17
+	VPRORD           $0x1e, 16584(SP), Z18
+	VPTERNLOGD       $0xf8, Z1, Z18, Z17
+	VPANDD           Z0, Z6, Z18
+	VPRORD           $0x1e, 16648(SP), Z19
+	VPTERNLOGD       $0xf8, Z1, Z19, Z18
+	VPANDD           Z0, Z14, Z19
+	VPRORD           $0x1e, 16712(SP), Z20
+	VPTERNLOGD       $0xf8, Z1, Z20, Z19
+	VPANDD           Z0, Z5, Z20
+	VPRORD           $0x1e, 16776(SP), Z21
+	VPTERNLOGD       $0xf8, Z1, Z21, Z20
+	VPANDD           Z0, Z13, Z21
+	VPRORD           $0x1e, 16840(SP), Z22
+	VPTERNLOGD       $0xf8, Z1, Z22, Z21
+	VPANDD           Z0, Z15, Z22
+	VPRORD           $0x1e, 16904(SP), Z23
+	VPTERNLOGD       $0xf8, Z1, Z23, Z22
+	VPSLLD           $0x18, Z9, Z23
+	VPSRAD           $0x18, Z23, Z23
+	VCVTDQ2PS        Z23, Z23
+	VMULPS           Z4, Z23, Z23
+	VPSLLD           $0x10, Z9, Z9
+	VPSRAD           $0x18, Z9, Z9
+	VCVTDQ2PS        Z9, Z9
+	VMULPS           Z4, Z9, Z9
+	MOVQ             (SP), DX
+	ADDQ             $+2048, DX
+	PREFETCHT0       896(AX)
+	PREFETCHT0       960(AX)
+	PREFETCHT0       1024(AX)
+	PREFETCHT0       1088(AX)
+	PREFETCHT0       1152(AX)
+	PREFETCHT0       1216(AX)
+	IMUL3Q           $0x01, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
+
+tokens3:
+	VPBROADCASTD     (R14)(R11*2), Z24
+	VPBROADCASTD     4(R14)(R11*2), Z25
+	VPBROADCASTD     8(R14)(R11*2), Z26
+	VPBROADCASTD     12(R14)(R11*2), Z27
+	VBROADCASTI32X4  (R12)(R11*8), Z28
+	VPSHUFD          $0x00, Z28, Z29
+	VPDPBUSD         Z29, Z11, Z24
+	VBROADCASTI32X4  32(R12)(R11*8), Z29
+	VPSHUFD          $0x00, Z29, Z30
+	VPDPBUSD         Z30, Z11, Z26
+	VPSHUFD          $0x55, Z28, Z28
+	VPDPBUSD         Z28, Z16, Z24
+	VPSHUFD          $0x55, Z29, Z28
+	VPDPBUSD         Z28, Z16, Z26
+	VPDPBUSD.BCST    8(R12)(R11*8), Z17, Z24
+	VPDPBUSD.BCST    40(R12)(R11*8), Z17, Z26
+	VPDPBUSD.BCST    12(R12)(R11*8), Z18, Z24
+	VPDPBUSD.BCST    44(R12)(R11*8), Z18, Z26
+	VBROADCASTI32X4  16(R12)(R11*8), Z28
+	VPSHUFD          $0x00, Z28, Z29
+	VPDPBUSD         Z29, Z19, Z25
+	VBROADCASTI32X4  48(R12)(R11*8), Z29
+	VPSHUFD          $0x00, Z29, Z30
+	VPDPBUSD         Z30, Z19, Z27
+	VPSHUFD          $0x55, Z28, Z28
+	VPDPBUSD         Z28, Z20, Z25
+	VPSHUFD          $0x55, Z29, Z28
+	VPDPBUSD         Z28, Z20, Z27
+	VPDPBUSD.BCST    24(R12)(R11*8), Z21, Z25
+	VPDPBUSD.BCST    56(R12)(R11*8), Z21, Z27
+	VPDPBUSD.BCST    28(R12)(R11*8), Z22, Z25
+	VPDPBUSD.BCST    60(R12)(R11*8), Z22, Z27
+	VMOVDQU32        (DX), Z28
+	VCVTDQ2PS        Z24, Z24
+	VCVTDQ2PS        Z25, Z25
+	VMULPS           Z23, Z24, Z24
+	VFMADD231PS      Z9, Z25, Z24
+	VFMADD231PS.BCST (R13)(R11*1), Z24, Z28
+	VMOVUPS          Z28, (DX)
+	VMOVDQU32        64(DX), Z24
+	VCVTDQ2PS        Z26, Z26
+	VCVTDQ2PS        Z27, Z27
+	VMULPS           Z23, Z26, Z26
+	VFMADD231PS      Z9, Z27, Z26
+	VFMADD231PS.BCST 4(R13)(R11*1), Z26, Z24
+	VMOVUPS          Z24, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens3
+	VPSRLD           $0x04, Z12, Z9
+	VPANDD           Z0, Z9, Z9
+	VPRORD           $0x02, 16456(SP), Z11
+	VPTERNLOGD       $0xf8, Z1, Z11, Z9
+	VPSRLD           $0x04, Z7, Z7
+	VPANDD           Z0, Z7, Z7
+	VPRORD           $0x02, 16520(SP), Z11
+	VPTERNLOGD       $0xf8, Z1, Z11, Z7
+	VPSRLD           $0x04, Z2, Z2
+	VPANDD           Z0, Z2, Z2
+	VPRORD           $0x02, 16584(SP), Z11
+	VPTERNLOGD       $0xf8, Z1, Z11, Z2
+	VPSRLD           $0x04, Z6, Z6
+	VPANDD           Z0, Z6, Z6
+	VPRORD           $0x02, 16648(SP), Z11
+	VPTERNLOGD       $0xf8, Z1, Z11, Z6
+	VPSRLD           $0x04, Z14, Z11
+	VPANDD           Z0, Z11, Z11
+	VPRORD           $0x02, 16712(SP), Z12
+	VPTERNLOGD       $0xf8, Z1, Z12, Z11
+	VPSRLD           $0x04, Z5, Z5
+	VPANDD           Z0, Z5, Z5
+	VPRORD           $0x02, 16776(SP), Z12
+	VPTERNLOGD       $0xf8, Z1, Z12, Z5
+	VPSRLD           $0x04, Z13, Z12
+	VPANDD           Z0, Z12, Z12
+	VPRORD           $0x02, 16840(SP), Z13
+	VPTERNLOGD       $0xf8, Z1, Z13, Z12
+	VPSRLD           $0x04, Z15, Z13
+	VPANDD           Z0, Z13, Z13
+	VPRORD           $0x02, 16904(SP), Z14
+	VPTERNLOGD       $0xf8, Z1, Z14, Z13
+	VPSLLD           $0x18, Z3, Z14
+	VPSRAD           $0x18, Z14, Z14
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z4, Z14, Z14
+	VPSLLD           $0x10, Z3, Z15
+	VPSRAD           $0x18, Z15, Z15
+	VCVTDQ2PS        Z15, Z15
+	VMULPS           Z4, Z15, Z15
+	MOVQ             (SP), DX
+	ADDQ             $+6144, DX
+	PREFETCHT0       1280(AX)
+	PREFETCHT0       1344(AX)
+	PREFETCHT0       1408(AX)
+	PREFETCHT0       1472(AX)
+	PREFETCHT0       1536(AX)
+	PREFETCHT0       1600(AX)
+	PREFETCHT0       1664(AX)
+	IMUL3Q           $0x03, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
+
+tokens4:
+	VPBROADCASTD     (R14)(R11*2), Z16
+	VPBROADCASTD     4(R14)(R11*2), Z17
+	VPBROADCASTD     8(R14)(R11*2), Z18
+	VPBROADCASTD     12(R14)(R11*2), Z19
+	VBROADCASTI32X4  (R12)(R11*8), Z20
+	VPSHUFD          $0x00, Z20, Z21
+	VPDPBUSD         Z21, Z9, Z16
+	VBROADCASTI32X4  32(R12)(R11*8), Z21
+	VPSHUFD          $0x00, Z21, Z22
+	VPDPBUSD         Z22, Z9, Z18
+	VPSHUFD          $0x55, Z20, Z20
+	VPDPBUSD         Z20, Z7, Z16
+	VPSHUFD          $0x55, Z21, Z20
+	VPDPBUSD         Z20, Z7, Z18
+	VPDPBUSD.BCST    8(R12)(R11*8), Z2, Z16
+	VPDPBUSD.BCST    40(R12)(R11*8), Z2, Z18
+	VPDPBUSD.BCST    12(R12)(R11*8), Z6, Z16
+	VPDPBUSD.BCST    44(R12)(R11*8), Z6, Z18
+	VBROADCASTI32X4  16(R12)(R11*8), Z20
+	VPSHUFD          $0x00, Z20, Z21
+	VPDPBUSD         Z21, Z11, Z17
+	VBROADCASTI32X4  48(R12)(R11*8), Z21
+	VPSHUFD          $0x00, Z21, Z22
+	VPDPBUSD         Z22, Z11, Z19
+	VPSHUFD          $0x55, Z20, Z20
+	VPDPBUSD         Z20, Z5, Z17
+	VPSHUFD          $0x55, Z21, Z20
+	VPDPBUSD         Z20, Z5, Z19
+	VPDPBUSD.BCST    24(R12)(R11*8), Z12, Z17
+	VPDPBUSD.BCST    56(R12)(R11*8), Z12, Z19
+	VPDPBUSD.BCST    28(R12)(R11*8), Z13, Z17
+	VPDPBUSD.BCST    60(R12)(R11*8), Z13, Z19
+	VMOVDQU32        (DX), Z20
+	VCVTDQ2PS        Z16, Z16
+	VCVTDQ2PS        Z17, Z17
+	VMULPS           Z14, Z16, Z16
+	VFMADD231PS      Z15, Z17, Z16
+	VFMADD231PS.BCST (R13)(R11*1), Z16, Z20
+	VMOVUPS          Z20, (DX)
+	VMOVDQU32        64(DX), Z16
+	VCVTDQ2PS        Z18, Z18
+	VCVTDQ2PS        Z19, Z19
+	VMULPS           Z14, Z18, Z18
+	VFMADD231PS      Z15, Z19, Z18
+	VFMADD231PS.BCST 4(R13)(R11*1), Z18, Z16
+	VMOVUPS          Z16, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens4
+	VBROADCASTI64X4  160(DI), Z2
+	VINSERTI64X4     $0x01, 160(R8), Z2, Z2
+	VBROADCASTI64X4  160(DI)(BX*1), Z5
+	VINSERTI64X4     $0x01, 160(R8)(BX*1), Z5, Z5
+	VBROADCASTI64X4  160(DI)(BX*2), Z6
+	VINSERTI64X4     $0x01, 160(R8)(BX*2), Z6, Z6
+	VBROADCASTI64X4  160(DI)(SI*1), Z7
+	VINSERTI64X4     $0x01, 160(R8)(SI*1), Z7, Z7
+	VPUNPCKHDQ       Z5, Z2, Z9
+	VPUNPCKLDQ       Z5, Z2, Z2
+	VPUNPCKHDQ       Z7, Z6, Z5
+	VPUNPCKLDQ       Z7, Z6, Z6
+	VPUNPCKLQDQ      Z6, Z2, Z7
+	VPUNPCKHQDQ      Z6, Z2, Z2
+	VPUNPCKLQDQ      Z5, Z9, Z6
+	VPUNPCKHQDQ      Z5, Z9, Z9
+	VBROADCASTI64X4  160(R9), Z5
+	VINSERTI64X4     $0x01, 160(R10), Z5, Z5
+	VBROADCASTI64X4  160(R9)(BX*1), Z11
+	VINSERTI64X4     $0x01, 160(R10)(BX*1), Z11, Z11
+	VBROADCASTI64X4  160(R9)(BX*2), Z12
+	VINSERTI64X4     $0x01, 160(R10)(BX*2), Z12, Z12
+	VBROADCASTI64X4  160(R9)(SI*1), Z13
+	VINSERTI64X4     $0x01, 160(R10)(SI*1), Z13, Z13
+	VPUNPCKHDQ       Z11, Z5, Z14
+	VPUNPCKLDQ       Z11, Z5, Z5
+	VPUNPCKHDQ       Z13, Z12, Z11
+	VPUNPCKLDQ       Z13, Z12, Z12
+	VPUNPCKLQDQ      Z12, Z5, Z13
+	VPUNPCKHQDQ      Z12, Z5, Z5
+	VPUNPCKLQDQ      Z11, Z14, Z12
+	VPUNPCKHQDQ      Z11, Z14, Z14
+	VSHUFI32X4       $0x88, Z13, Z7, Z11
+	VSHUFI32X4       $0xdd, Z13, Z7, Z13
+	VSHUFI32X4       $0x88, Z5, Z2, Z7
+	VSHUFI32X4       $0xdd, Z5, Z2, Z5
+	VSHUFI32X4       $0x88, Z12, Z6, Z2
+	VSHUFI32X4       $0xdd, Z12, Z6, Z12
+	VSHUFI32X4       $0x88, Z14, Z9, Z6
+	VSHUFI32X4       $0xdd, Z14, Z9, Z14
+	VMOVDQU32        Z11, 16456(SP)
+	VMOVDQU32        Z7, 16520(SP)
+	VMOVDQU32        Z2, 16584(SP)
+	VMOVDQU32        Z6, 16648(SP)
+	VMOVDQU32        Z13, 16712(SP)
+	VMOVDQU32        Z5, 16776(SP)
+	VMOVDQU32        Z12, 16840(SP)
+	VMOVDQU32        Z14, 16904(SP)
+	VBROADCASTI64X4  64(DI), Z2
+	VINSERTI64X4     $0x01, 64(R8), Z2, Z2
+	VBROADCASTI64X4  64(DI)(BX*1), Z5
+	VINSERTI64X4     $0x01, 64(R8)(BX*1), Z5, Z5
+	VBROADCASTI64X4  64(DI)(BX*2), Z6
+	VINSERTI64X4     $0x01, 64(R8)(BX*2), Z6, Z6
+	VBROADCASTI64X4  64(DI)(SI*1), Z7
+	VINSERTI64X4     $0x01, 64(R8)(SI*1), Z7, Z7
+	VPUNPCKHDQ       Z5, Z2, Z9
+	VPUNPCKLDQ       Z5, Z2, Z2
+	VPUNPCKHDQ       Z7, Z6, Z5
+	VPUNPCKLDQ       Z7, Z6, Z6
+	VPUNPCKLQDQ      Z6, Z2, Z7
+	VPUNPCKHQDQ      Z6, Z2, Z2
+	VPUNPCKLQDQ      Z5, Z9, Z6
+	VPUNPCKHQDQ      Z5, Z9, Z9
+	VBROADCASTI64X4  64(R9), Z5
+	VINSERTI64X4     $0x01, 64(R10), Z5, Z5
+	VBROADCASTI64X4  64(R9)(BX*1), Z11
+	VINSERTI64X4     $0x01, 64(R10)(BX*1), Z11, Z11
+	VBROADCASTI64X4  64(R9)(BX*2), Z12
+	VINSERTI64X4     $0x01, 64(R10)(BX*2), Z12, Z12
+	VBROADCASTI64X4  64(R9)(SI*1), Z13
+	VINSERTI64X4     $0x01, 64(R10)(SI*1), Z13, Z13
+	VPUNPCKHDQ       Z11, Z5, Z14
+	VPUNPCKLDQ       Z11, Z5, Z5
+	VPUNPCKHDQ       Z13, Z12, Z11
+	VPUNPCKLDQ       Z13, Z12, Z12
+	VPUNPCKLQDQ      Z12, Z5, Z13
+	VPUNPCKHQDQ      Z12, Z5, Z5
+	VPUNPCKLQDQ      Z11, Z14, Z12
+	VPUNPCKHQDQ      Z11, Z14, Z14
+	VSHUFI32X4       $0x88, Z13, Z7, Z11
+	VSHUFI32X4       $0xdd, Z13, Z7, Z13
+	VSHUFI32X4       $0x88, Z5, Z2, Z7
+	VSHUFI32X4       $0xdd, Z5, Z2, Z5
+	VSHUFI32X4       $0x88, Z12, Z6, Z2
+	VSHUFI32X4       $0xdd, Z12, Z6, Z12
+	VSHUFI32X4       $0x88, Z14, Z9, Z6
+	VSHUFI32X4       $0xdd, Z14, Z9, Z14
+	VPANDD           Z0, Z11, Z9
+	VPRORD           $0x1c, 16456(SP), Z15
+	VPTERNLOGD       $0xf8, Z1, Z15, Z9
+	VPANDD           Z0, Z7, Z15
+	VPRORD           $0x1c, 16520(SP), Z16
+	VPTERNLOGD       $0xf8, Z1, Z16, Z15
+	VPANDD           Z0, Z2, Z16
+	VPRORD           $0x1c, 16584(SP), Z17
+	VPTERNLOGD       $0xf8, Z1, Z17, Z16
+	VPANDD           Z0, Z6, Z17
+	VPRORD           $0x1c, 16648(SP), Z18
+	VPTERNLOGD       $0xf8, Z1, Z18, Z17
+	VPANDD           Z0, Z13, Z18
+	VPRORD           $0x1c, 16712(SP), Z19
+	VPTERNLOGD       $0xf8, Z1, Z19, Z18
+	VPANDD           Z0, Z5, Z19
+	VPRORD           $0x1c, 16776(SP), Z20
+	VPTERNLOGD       $0xf8, Z1, Z20, Z19
+	VPANDD           Z0, Z12, Z20
+	VPRORD           $0x1c, 16840(SP), Z21
+	VPTERNLOGD       $0xf8, Z1, Z21, Z20
+	VPANDD           Z0, Z14, Z21
+	VPRORD           $0x1c, 16904(SP), Z22
+	VPTERNLOGD       $0xf8, Z1, Z22, Z21
+	VPSLLD           $0x08, Z3, Z22
+	VPSRAD           $0x18, Z22, Z22
+	VCVTDQ2PS        Z22, Z22
+	VMULPS           Z4, Z22, Z22
+	VPSLLD           $0x00, Z3, Z3
+	VPSRAD           $0x18, Z3, Z3
+	VCVTDQ2PS        Z3, Z3
+	VMULPS           Z4, Z3, Z3
+	MOVQ             (SP), DX
+	ADDQ             $+8192, DX
+	PREFETCHT0       1728(AX)
+	PREFETCHT0       1792(AX)
+	PREFETCHT0       1856(AX)
+	PREFETCHT0       1920(AX)
+	PREFETCHT0       1984(AX)
+	PREFETCHT0       2048(AX)
+	IMUL3Q           $0x04, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
+
+tokens5:
+	VPBROADCASTD     (R14)(R11*2), Z23
+	VPBROADCASTD     4(R14)(R11*2), Z24
+	VPBROADCASTD     8(R14)(R11*2), Z25
+	VPBROADCASTD     12(R14)(R11*2), Z26
+	VBROADCASTI32X4  (R12)(R11*8), Z27
+	VPSHUFD          $0x00, Z27, Z28
+	VPDPBUSD         Z28, Z9, Z23
+	VBROADCASTI32X4  32(R12)(R11*8), Z28
+	VPSHUFD          $0x00, Z28, Z29
+	VPDPBUSD         Z29, Z9, Z25
+	VPSHUFD          $0x55, Z27, Z27
+	VPDPBUSD         Z27, Z15, Z23
+	VPSHUFD          $0x55, Z28, Z27
+	VPDPBUSD         Z27, Z15, Z25
+	VPDPBUSD.BCST    8(R12)(R11*8), Z16, Z23
+	VPDPBUSD.BCST    40(R12)(R11*8), Z16, Z25
+	VPDPBUSD.BCST    12(R12)(R11*8), Z17, Z23
+	VPDPBUSD.BCST    44(R12)(R11*8), Z17, Z25
+	VBROADCASTI32X4  16(R12)(R11*8), Z27
+	VPSHUFD          $0x00, Z27, Z28
+	VPDPBUSD         Z28, Z18, Z24
+	VBROADCASTI32X4  48(R12)(R11*8), Z28
+	VPSHUFD          $0x00, Z28, Z29
+	VPDPBUSD         Z29, Z18, Z26
+	VPSHUFD          $0x55, Z27, Z27
+	VPDPBUSD         Z27, Z19, Z24
+	VPSHUFD          $0x55, Z28, Z27
+	VPDPBUSD         Z27, Z19, Z26
+	VPDPBUSD.BCST    24(R12)(R11*8), Z20, Z24
+	VPDPBUSD.BCST    56(R12)(R11*8), Z20, Z26
+	VPDPBUSD.BCST    28(R12)(R11*8), Z21, Z24
+	VPDPBUSD.BCST    60(R12)(R11*8), Z21, Z26
+	VMOVDQU32        (DX), Z27
+	VCVTDQ2PS        Z23, Z23
+	VCVTDQ2PS        Z24, Z24
+	VMULPS           Z22, Z23, Z23
+	VFMADD231PS      Z3, Z24, Z23
+	VFMADD231PS.BCST (R13)(R11*1), Z23, Z27
+	VMOVUPS          Z27, (DX)
+	VMOVDQU32        64(DX), Z23
+	VCVTDQ2PS        Z25, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMULPS           Z22, Z25, Z25
+	VFMADD231PS      Z3, Z26, Z25
+	VFMADD231PS.BCST 4(R13)(R11*1), Z25, Z23
+	VMOVUPS          Z23, 64(DX)
+	ADDQ             $+128, DX
+	ADDQ             $0x08, R11
+	CMPQ             R11, tokens+24(FP)
+	JLT              tokens5
+	VPSRLD           $0x04, Z11, Z3
+	VPANDD           Z0, Z3, Z3
+	VPRORD           $0x00, 16456(SP), Z9
+	VPTERNLOGD       $0xf8, Z1, Z9, Z3
+	VPSRLD           $0x04, Z7, Z7
+	VPANDD           Z0, Z7, Z7
+	VPRORD           $0x00, 16520(SP), Z9
+	VPTERNLOGD       $0xf8, Z1, Z9, Z7
+	VPSRLD           $0x04, Z2, Z2
+	VPANDD           Z0, Z2, Z2
+	VPRORD           $0x00, 16584(SP), Z9
+	VPTERNLOGD       $0xf8, Z1, Z9, Z2
+	VPSRLD           $0x04, Z6, Z6
+	VPANDD           Z0, Z6, Z6
+	VPRORD           $0x00, 16648(SP), Z9
+	VPTERNLOGD       $0xf8, Z1, Z9, Z6
+	VPSRLD           $0x04, Z13, Z9
+	VPANDD           Z0, Z9, Z9
+	VPRORD           $0x00, 16712(SP), Z11
+	VPTERNLOGD       $0xf8, Z1, Z11, Z9
+	VPSRLD           $0x04, Z5, Z5
+	VPANDD           Z0, Z5, Z5
+	VPRORD           $0x00, 16776(SP), Z11
+	VPTERNLOGD       $0xf8, Z1, Z11, Z5
+	VPSRLD           $0x04, Z12, Z11
+	VPANDD           Z0, Z11, Z11
+	VPRORD           $0x00, 16840(SP), Z12
+	VPTERNLOGD       $0xf8, Z1, Z12, Z11
+	VPSRLD           $0x04, Z14, Z12
+	VPANDD           Z0, Z12, Z12
+	VPRORD           $0x00, 16904(SP), Z13
+	VPTERNLOGD       $0xf8, Z1, Z13, Z12
+	VPSLLD           $0x08, Z8, Z13
+	VPSRAD           $0x18, Z13, Z13
+	VCVTDQ2PS        Z13, Z13
+	VMULPS           Z4, Z13, Z13
+	VPSLLD           $0x00, Z8, Z14
+	VPSRAD           $0x18, Z14, Z14
+	VCVTDQ2PS        Z14, Z14
+	VMULPS           Z4, Z14, Z14
+	MOVQ             (SP), DX
+	ADDQ             $+12288, DX
+	PREFETCHT0       2112(AX)
+	PREFETCHT0       2176(AX)
+	PREFETCHT0       2240(AX)
+	PREFETCHT0       2304(AX)
+	PREFETCHT0       2368(AX)
+	PREFETCHT0       2432(AX)
+	PREFETCHT0       2496(AX)
+	IMUL3Q           $0x06, CX, R11
+	MOVQ             q+40(FP), R12
+	LEAQ             (R12)(R11*8), R12
+	MOVQ             scale+48(FP), R13
+	LEAQ             (R13)(R11*1), R13
+	MOVQ             init+64(FP), R14
+	LEAQ             (R14)(R11*2), R14
+	XORQ             R11, R11
+
+tokens6:
 	VPBROADCASTD     (R14)(R11*2), Z15
 	VPBROADCASTD     4(R14)(R11*2), Z16
 	VPBROADCASTD     8(R14)(R11*2), Z17
 	VPBROADCASTD     12(R14)(R11*2), Z18
 	VBROADCASTI32X4  (R12)(R11*8), Z19
 	VPSHUFD          $0x00, Z19, Z20
-	VPDPBUSD         Z20, Z9, Z15
+	VPDPBUSD         Z20, Z3, Z15
 	VBROADCASTI32X4  32(R12)(R11*8), Z20
 	VPSHUFD          $0x00, Z20, Z21
-	VPDPBUSD         Z21, Z9, Z17
+	VPDPBUSD         Z21, Z3, Z17
 	VPSHUFD          $0x55, Z19, Z19
-	VPDPBUSD         Z19, Z8, Z15
+	VPDPBUSD         Z19, Z7, Z15
 	VPSHUFD          $0x55, Z20, Z19
-	VPDPBUSD         Z19, Z8, Z17
+	VPDPBUSD         Z19, Z7, Z17
 	VPDPBUSD.BCST    8(R12)(R11*8), Z2, Z15
 	VPDPBUSD.BCST    40(R12)(R11*8), Z2, Z17
-	VPDPBUSD.BCST    12(R12)(R11*8), Z7, Z15
-	VPDPBUSD.BCST    44(R12)(R11*8), Z7, Z17
+	VPDPBUSD.BCST    12(R12)(R11*8), Z6, Z15
+	VPDPBUSD.BCST    44(R12)(R11*8), Z6, Z17
 	VBROADCASTI32X4  16(R12)(R11*8), Z19
 	VPSHUFD          $0x00, Z19, Z20
-	VPDPBUSD         Z20, Z10, Z16
+	VPDPBUSD         Z20, Z9, Z16
 	VBROADCASTI32X4  48(R12)(R11*8), Z20
 	VPSHUFD          $0x00, Z20, Z21
-	VPDPBUSD         Z21, Z10, Z18
+	VPDPBUSD         Z21, Z9, Z18
 	VPSHUFD          $0x55, Z19, Z19
-	VPDPBUSD         Z19, Z6, Z16
+	VPDPBUSD         Z19, Z5, Z16
 	VPSHUFD          $0x55, Z20, Z19
-	VPDPBUSD         Z19, Z6, Z18
+	VPDPBUSD         Z19, Z5, Z18
 	VPDPBUSD.BCST    24(R12)(R11*8), Z11, Z16
 	VPDPBUSD.BCST    56(R12)(R11*8), Z11, Z18
 	VPDPBUSD.BCST    28(R12)(R11*8), Z12, Z16
@@ -30263,87 +30842,88 @@ tokens2:
 	ADDQ             $+128, DX
 	ADDQ             $0x08, R11
 	CMPQ             R11, tokens+24(FP)
-	JLT              tokens2
-	VBROADCASTI64X4  32(DI), Z2
-	VINSERTI64X4     $0x01, 32(R8), Z2, Z2
-	VBROADCASTI64X4  32(DI)(BX*1), Z6
-	VINSERTI64X4     $0x01, 32(R8)(BX*1), Z6, Z6
-	VBROADCASTI64X4  32(DI)(BX*2), Z7
-	VINSERTI64X4     $0x01, 32(R8)(BX*2), Z7, Z7
-	VBROADCASTI64X4  32(DI)(SI*1), Z8
-	VINSERTI64X4     $0x01, 32(R8)(SI*1), Z8, Z8
-	VPUNPCKHDQ       Z6, Z2, Z9
-	VPUNPCKLDQ       Z6, Z2, Z2
-	VPUNPCKHDQ       Z8, Z7, Z6
-	VPUNPCKLDQ       Z8, Z7, Z7
-	VPUNPCKLQDQ      Z7, Z2, Z8
-	VPUNPCKHQDQ      Z7, Z2, Z2
-	VPUNPCKLQDQ      Z6, Z9, Z7
-	VPUNPCKHQDQ      Z6, Z9, Z9
-	VBROADCASTI64X4  32(R9), Z6
-	VINSERTI64X4     $0x01, 32(R10), Z6, Z6
-	VBROADCASTI64X4  32(R9)(BX*1), Z10
-	VINSERTI64X4     $0x01, 32(R10)(BX*1), Z10, Z10
-	VBROADCASTI64X4  32(R9)(BX*2), Z11
-	VINSERTI64X4     $0x01, 32(R10)(BX*2), Z11, Z11
-	VBROADCASTI64X4  32(R9)(SI*1), Z12
-	VINSERTI64X4     $0x01, 32(R10)(SI*1), Z12, Z12
-	VPUNPCKHDQ       Z10, Z6, Z13
-	VPUNPCKLDQ       Z10, Z6, Z6
-	VPUNPCKHDQ       Z12, Z11, Z10
+	JLT              tokens6
+	VBROADCASTI64X4  96(DI), Z2
+	VINSERTI64X4     $0x01, 96(R8), Z2, Z2
+	VBROADCASTI64X4  96(DI)(BX*1), Z3
+	VINSERTI64X4     $0x01, 96(R8)(BX*1), Z3, Z3
+	VBROADCASTI64X4  96(DI)(BX*2), Z5
+	VINSERTI64X4     $0x01, 96(R8)(BX*2), Z5, Z5
+	VBROADCASTI64X4  96(DI)(SI*1), Z6
+	VINSERTI64X4     $0x01, 96(R8)(SI*1), Z6, Z6
+	VPUNPCKHDQ       Z3, Z2, Z7
+	VPUNPCKLDQ       Z3, Z2, Z2
+	VPUNPCKHDQ       Z6, Z5, Z3
+	VPUNPCKLDQ       Z6, Z5, Z5
+	VPUNPCKLQDQ      Z5, Z2, Z6
+	VPUNPCKHQDQ      Z5, Z2, Z2
+	VPUNPCKLQDQ      Z3, Z7, Z5
+	VPUNPCKHQDQ      Z3, Z7, Z7
+	VBROADCASTI64X4  96(R9), Z3
+	VINSERTI64X4     $0x01, 96(R10), Z3, Z3
+	VBROADCASTI64X4  96(R9)(BX*1), Z9
+	VINSERTI64X4     $0x01, 96(R10)(BX*1), Z9, Z9
+	VBROADCASTI64X4  96(R9)(BX*2), Z11
+	VINSERTI64X4     $0x01, 96(R10)(BX*2), Z11, Z11
+	VBROADCASTI64X4  96(R9)(SI*1), Z12
+	VINSERTI64X4     $0x01, 96(R10)(SI*1), Z12, Z12
+	VPUNPCKHDQ       Z9, Z3, Z13
+	VPUNPCKLDQ       Z9, Z3, Z3
+	VPUNPCKHDQ       Z12, Z11, Z9
 	VPUNPCKLDQ       Z12, Z11, Z11
-	VPUNPCKLQDQ      Z11, Z6, Z12
-	VPUNPCKHQDQ      Z11, Z6, Z6
-	VPUNPCKLQDQ      Z10, Z13, Z11
-	VPUNPCKHQDQ      Z10, Z13, Z13
-	VSHUFI32X4       $0x88, Z12, Z8, Z10
-	VSHUFI32X4       $0xdd, Z12, Z8, Z12
-	VSHUFI32X4       $0x88, Z6, Z2, Z8
-	VSHUFI32X4       $0xdd, Z6, Z2, Z6
-	VSHUFI32X4       $0x88, Z11, Z7, Z2
-	VSHUFI32X4       $0xdd, Z11, Z7, Z11
-	VSHUFI32X4       $0x88, Z13, Z9, Z7
-	VSHUFI32X4       $0xdd, Z13, Z9, Z13
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD           $0x1e, 16384(SP), Z14
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD           $0x1e, 16448(SP), Z15
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
-	VPRORD           $0x1e, 16512(SP), Z16
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD           $0x1e, 16576(SP), Z17
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD           $0x1e, 16640(SP), Z18
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD           $0x1e, 16704(SP), Z19
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD           $0x1e, 16768(SP), Z20
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD           $0x1e, 16832(SP), Z21
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
-	VPSLLD           $0x08, Z4, Z21
+	VPUNPCKLQDQ      Z11, Z3, Z12
+	VPUNPCKHQDQ      Z11, Z3, Z3
+	VPUNPCKLQDQ      Z9, Z13, Z11
+	VPUNPCKHQDQ      Z9, Z13, Z13
+	VSHUFI32X4       $0x88, Z12, Z6, Z9
+	VSHUFI32X4       $0xdd, Z12, Z6, Z12
+	VSHUFI32X4       $0x88, Z3, Z2, Z6
+	VSHUFI32X4       $0xdd, Z3, Z2, Z3
+	VSHUFI32X4       $0x88, Z11, Z5, Z2
+	VSHUFI32X4       $0xdd, Z11, Z5, Z11
+	VSHUFI32X4       $0x88, Z13, Z7, Z5
+	VSHUFI32X4       $0xdd, Z13, Z7, Z13
+	VPANDD           Z0, Z9, Z7
+	VPRORD           $0x1e, 16456(SP), Z14
+	VPTERNLOGD       $0xf8, Z1, Z14, Z7
+	VPANDD           Z0, Z6, Z14
+	VPRORD           $0x1e, 16520(SP), Z15
+	VPTERNLOGD       $0xf8, Z1, Z15, Z14
+	VPANDD           Z0, Z2, Z15
+	VPRORD           $0x1e, 16584(SP), Z16
+	VPTERNLOGD       $0xf8, Z1, Z16, Z15
+	VPANDD           Z0, Z5, Z16
+	VPRORD           $0x1e, 16648(SP), Z17
+	VPTERNLOGD       $0xf8, Z1, Z17, Z16
+	VPANDD           Z0, Z12, Z17
+	VPRORD           $0x1e, 16712(SP), Z18
+	VPTERNLOGD       $0xf8, Z1, Z18, Z17
+	VPANDD           Z0, Z3, Z18
+	VPRORD           $0x1e, 16776(SP), Z19
+	VPTERNLOGD       $0xf8, Z1, Z19, Z18
+	VPANDD           Z0, Z11, Z19
+	VPRORD           $0x1e, 16840(SP), Z20
+	VPTERNLOGD       $0xf8, Z1, Z20, Z19
+	VPANDD           Z0, Z13, Z20
+	VPRORD           $0x1e, 16904(SP), Z21
+	VPTERNLOGD       $0xf8, Z1, Z21, Z20
+	VPSLLD           $0x18, Z8, Z21
 	VPSRAD           $0x18, Z21, Z21
 	VCVTDQ2PS        Z21, Z21
-	VMULPS           Z0, Z21, Z21
-	VPSLLD           $0x00, Z4, Z4
-	VPSRAD           $0x18, Z4, Z4
-	VCVTDQ2PS        Z4, Z4
-	VMULPS           Z0, Z4, Z4
-	LEAQ             2048(SP), DX
-	PREFETCHT0       896(AX)
-	PREFETCHT0       960(AX)
-	PREFETCHT0       1024(AX)
-	PREFETCHT0       1088(AX)
-	PREFETCHT0       1152(AX)
-	PREFETCHT0       1216(AX)
-	IMUL3Q           $0x01, CX, R11
+	VMULPS           Z4, Z21, Z21
+	VPSLLD           $0x10, Z8, Z8
+	VPSRAD           $0x18, Z8, Z8
+	VCVTDQ2PS        Z8, Z8
+	VMULPS           Z4, Z8, Z8
+	MOVQ             (SP), DX
+	ADDQ             $+10240, DX
+	PREFETCHT0       2560(AX)
+	PREFETCHT0       2624(AX)
+	PREFETCHT0       2688(AX)
+	PREFETCHT0       2752(AX)
+	PREFETCHT0       2816(AX)
+	PREFETCHT0       2880(AX)
+	IMUL3Q           $0x05, CX, R11
 	MOVQ             q+40(FP), R12
 	LEAQ             (R12)(R11*8), R12
 	MOVQ             scale+48(FP), R13
@@ -30352,17 +30932,17 @@ tokens2:
 	LEAQ             (R14)(R11*2), R14
 	XORQ             R11, R11
 
-tokens3:
+tokens7:
 	VPBROADCASTD     (R14)(R11*2), Z22
 	VPBROADCASTD     4(R14)(R11*2), Z23
 	VPBROADCASTD     8(R14)(R11*2), Z24
 	VPBROADCASTD     12(R14)(R11*2), Z25
 	VBROADCASTI32X4  (R12)(R11*8), Z26
 	VPSHUFD          $0x00, Z26, Z27
-	VPDPBUSD         Z27, Z9, Z22
+	VPDPBUSD         Z27, Z7, Z22
 	VBROADCASTI32X4  32(R12)(R11*8), Z27
 	VPSHUFD          $0x00, Z27, Z28
-	VPDPBUSD         Z28, Z9, Z24
+	VPDPBUSD         Z28, Z7, Z24
 	VPSHUFD          $0x55, Z26, Z26
 	VPDPBUSD         Z26, Z14, Z22
 	VPSHUFD          $0x55, Z27, Z26
@@ -30389,603 +30969,62 @@ tokens3:
 	VCVTDQ2PS        Z22, Z22
 	VCVTDQ2PS        Z23, Z23
 	VMULPS           Z21, Z22, Z22
-	VFMADD231PS      Z4, Z23, Z22
+	VFMADD231PS      Z8, Z23, Z22
 	VFMADD231PS.BCST (R13)(R11*1), Z22, Z26
 	VMOVUPS          Z26, (DX)
 	VMOVDQU32        64(DX), Z22
 	VCVTDQ2PS        Z24, Z24
 	VCVTDQ2PS        Z25, Z25
 	VMULPS           Z21, Z24, Z24
-	VFMADD231PS      Z4, Z25, Z24
+	VFMADD231PS      Z8, Z25, Z24
 	VFMADD231PS.BCST 4(R13)(R11*1), Z24, Z22
 	VMOVUPS          Z22, 64(DX)
 	ADDQ             $+128, DX
 	ADDQ             $0x08, R11
 	CMPQ             R11, tokens+24(FP)
-	JLT              tokens3
-	VPSRLD           $0x04, Z10, Z4
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD           $0x02, 16384(SP), Z9
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z4
-	VPSRLD           $0x04, Z8, Z8
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD           $0x02, 16448(SP), Z9
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
-	VPSRLD           $0x04, Z2, Z2
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD           $0x02, 16512(SP), Z9
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z2
-	VPSRLD           $0x04, Z7, Z7
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD           $0x02, 16576(SP), Z9
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z7
-	VPSRLD           $0x04, Z12, Z9
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD           $0x02, 16640(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
-	VPSRLD           $0x04, Z6, Z6
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD           $0x02, 16704(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z6
-	VPSRLD           $0x04, Z11, Z10
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD           $0x02, 16768(SP), Z11
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
-	VPSRLD           $0x04, Z13, Z11
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD           $0x02, 16832(SP), Z12
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
-	VPSLLD           $0x08, Z1, Z12
-	VPSRAD           $0x18, Z12, Z12
-	VCVTDQ2PS        Z12, Z12
-	VMULPS           Z0, Z12, Z12
-	VPSLLD           $0x00, Z1, Z1
-	VPSRAD           $0x18, Z1, Z1
-	VCVTDQ2PS        Z1, Z1
-	VMULPS           Z0, Z1, Z1
-	LEAQ             6144(SP), DX
-	PREFETCHT0       1280(AX)
-	PREFETCHT0       1344(AX)
-	PREFETCHT0       1408(AX)
-	PREFETCHT0       1472(AX)
-	PREFETCHT0       1536(AX)
-	PREFETCHT0       1600(AX)
-	PREFETCHT0       1664(AX)
-	IMUL3Q           $0x03, CX, R11
-	MOVQ             q+40(FP), R12
-	LEAQ             (R12)(R11*8), R12
-	MOVQ             scale+48(FP), R13
-	LEAQ             (R13)(R11*1), R13
-	MOVQ             init+64(FP), R14
-	LEAQ             (R14)(R11*2), R14
-	XORQ             R11, R11
-
-tokens4:
-	VPBROADCASTD     (R14)(R11*2), Z13
-	VPBROADCASTD     4(R14)(R11*2), Z14
-	VPBROADCASTD     8(R14)(R11*2), Z15
-	VPBROADCASTD     12(R14)(R11*2), Z16
-	VBROADCASTI32X4  (R12)(R11*8), Z17
-	VPSHUFD          $0x00, Z17, Z18
-	VPDPBUSD         Z18, Z4, Z13
-	VBROADCASTI32X4  32(R12)(R11*8), Z18
-	VPSHUFD          $0x00, Z18, Z19
-	VPDPBUSD         Z19, Z4, Z15
-	VPSHUFD          $0x55, Z17, Z17
-	VPDPBUSD         Z17, Z8, Z13
-	VPSHUFD          $0x55, Z18, Z17
-	VPDPBUSD         Z17, Z8, Z15
-	VPDPBUSD.BCST    8(R12)(R11*8), Z2, Z13
-	VPDPBUSD.BCST    40(R12)(R11*8), Z2, Z15
-	VPDPBUSD.BCST    12(R12)(R11*8), Z7, Z13
-	VPDPBUSD.BCST    44(R12)(R11*8), Z7, Z15
-	VBROADCASTI32X4  16(R12)(R11*8), Z17
-	VPSHUFD          $0x00, Z17, Z18
-	VPDPBUSD         Z18, Z9, Z14
-	VBROADCASTI32X4  48(R12)(R11*8), Z18
-	VPSHUFD          $0x00, Z18, Z19
-	VPDPBUSD         Z19, Z9, Z16
-	VPSHUFD          $0x55, Z17, Z17
-	VPDPBUSD         Z17, Z6, Z14
-	VPSHUFD          $0x55, Z18, Z17
-	VPDPBUSD         Z17, Z6, Z16
-	VPDPBUSD.BCST    24(R12)(R11*8), Z10, Z14
-	VPDPBUSD.BCST    56(R12)(R11*8), Z10, Z16
-	VPDPBUSD.BCST    28(R12)(R11*8), Z11, Z14
-	VPDPBUSD.BCST    60(R12)(R11*8), Z11, Z16
-	VMOVDQU32        (DX), Z17
-	VCVTDQ2PS        Z13, Z13
-	VCVTDQ2PS        Z14, Z14
-	VMULPS           Z12, Z13, Z13
-	VFMADD231PS      Z1, Z14, Z13
-	VFMADD231PS.BCST (R13)(R11*1), Z13, Z17
-	VMOVUPS          Z17, (DX)
-	VMOVDQU32        64(DX), Z13
-	VCVTDQ2PS        Z15, Z15
-	VCVTDQ2PS        Z16, Z16
-	VMULPS           Z12, Z15, Z15
-	VFMADD231PS      Z1, Z16, Z15
-	VFMADD231PS.BCST 4(R13)(R11*1), Z15, Z13
-	VMOVUPS          Z13, 64(DX)
-	ADDQ             $+128, DX
-	ADDQ             $0x08, R11
-	CMPQ             R11, tokens+24(FP)
-	JLT              tokens4
-	VBROADCASTI64X4  160(DI), Z1
-	VINSERTI64X4     $0x01, 160(R8), Z1, Z1
-	VBROADCASTI64X4  160(DI)(BX*1), Z2
-	VINSERTI64X4     $0x01, 160(R8)(BX*1), Z2, Z2
-	VBROADCASTI64X4  160(DI)(BX*2), Z4
-	VINSERTI64X4     $0x01, 160(R8)(BX*2), Z4, Z4
-	VBROADCASTI64X4  160(DI)(SI*1), Z6
-	VINSERTI64X4     $0x01, 160(R8)(SI*1), Z6, Z6
-	VPUNPCKHDQ       Z2, Z1, Z7
-	VPUNPCKLDQ       Z2, Z1, Z1
-	VPUNPCKHDQ       Z6, Z4, Z2
-	VPUNPCKLDQ       Z6, Z4, Z4
-	VPUNPCKLQDQ      Z4, Z1, Z6
-	VPUNPCKHQDQ      Z4, Z1, Z1
-	VPUNPCKLQDQ      Z2, Z7, Z4
-	VPUNPCKHQDQ      Z2, Z7, Z7
-	VBROADCASTI64X4  160(R9), Z2
-	VINSERTI64X4     $0x01, 160(R10), Z2, Z2
-	VBROADCASTI64X4  160(R9)(BX*1), Z8
-	VINSERTI64X4     $0x01, 160(R10)(BX*1), Z8, Z8
-	VBROADCASTI64X4  160(R9)(BX*2), Z9
-	VINSERTI64X4     $0x01, 160(R10)(BX*2), Z9, Z9
-	VBROADCASTI64X4  160(R9)(SI*1), Z10
-	VINSERTI64X4     $0x01, 160(R10)(SI*1), Z10, Z10
-	VPUNPCKHDQ       Z8, Z2, Z11
-	VPUNPCKLDQ       Z8, Z2, Z2
-	VPUNPCKHDQ       Z10, Z9, Z8
-	VPUNPCKLDQ       Z10, Z9, Z9
-	VPUNPCKLQDQ      Z9, Z2, Z10
-	VPUNPCKHQDQ      Z9, Z2, Z2
-	VPUNPCKLQDQ      Z8, Z11, Z9
-	VPUNPCKHQDQ      Z8, Z11, Z11
-	VSHUFI32X4       $0x88, Z10, Z6, Z8
-	VSHUFI32X4       $0xdd, Z10, Z6, Z10
-	VSHUFI32X4       $0x88, Z2, Z1, Z6
-	VSHUFI32X4       $0xdd, Z2, Z1, Z2
-	VSHUFI32X4       $0x88, Z9, Z4, Z1
-	VSHUFI32X4       $0xdd, Z9, Z4, Z9
-	VSHUFI32X4       $0x88, Z11, Z7, Z4
-	VSHUFI32X4       $0xdd, Z11, Z7, Z11
-	VMOVDQU32        Z8, 16384(SP)
-	VMOVDQU32        Z6, 16448(SP)
-	VMOVDQU32        Z1, 16512(SP)
-	VMOVDQU32        Z4, 16576(SP)
-	VMOVDQU32        Z10, 16640(SP)
-	VMOVDQU32        Z2, 16704(SP)
-	VMOVDQU32        Z9, 16768(SP)
-	VMOVDQU32        Z11, 16832(SP)
-	VBROADCASTI64X4  64(DI), Z1
-	VINSERTI64X4     $0x01, 64(R8), Z1, Z1
-	VBROADCASTI64X4  64(DI)(BX*1), Z2
-	VINSERTI64X4     $0x01, 64(R8)(BX*1), Z2, Z2
-	VBROADCASTI64X4  64(DI)(BX*2), Z4
-	VINSERTI64X4     $0x01, 64(R8)(BX*2), Z4, Z4
-	VBROADCASTI64X4  64(DI)(SI*1), Z6
-	VINSERTI64X4     $0x01, 64(R8)(SI*1), Z6, Z6
-	VPUNPCKHDQ       Z2, Z1, Z7
-	VPUNPCKLDQ       Z2, Z1, Z1
-	VPUNPCKHDQ       Z6, Z4, Z2
-	VPUNPCKLDQ       Z6, Z4, Z4
-	VPUNPCKLQDQ      Z4, Z1, Z6
-	VPUNPCKHQDQ      Z4, Z1, Z1
-	VPUNPCKLQDQ      Z2, Z7, Z4
-	VPUNPCKHQDQ      Z2, Z7, Z7
-	VBROADCASTI64X4  64(R9), Z2
-	VINSERTI64X4     $0x01, 64(R10), Z2, Z2
-	VBROADCASTI64X4  64(R9)(BX*1), Z8
-	VINSERTI64X4     $0x01, 64(R10)(BX*1), Z8, Z8
-	VBROADCASTI64X4  64(R9)(BX*2), Z9
-	VINSERTI64X4     $0x01, 64(R10)(BX*2), Z9, Z9
-	VBROADCASTI64X4  64(R9)(SI*1), Z10
-	VINSERTI64X4     $0x01, 64(R10)(SI*1), Z10, Z10
-	VPUNPCKHDQ       Z8, Z2, Z11
-	VPUNPCKLDQ       Z8, Z2, Z2
-	VPUNPCKHDQ       Z10, Z9, Z8
-	VPUNPCKLDQ       Z10, Z9, Z9
-	VPUNPCKLQDQ      Z9, Z2, Z10
-	VPUNPCKHQDQ      Z9, Z2, Z2
-	VPUNPCKLQDQ      Z8, Z11, Z9
-	VPUNPCKHQDQ      Z8, Z11, Z11
-	VSHUFI32X4       $0x88, Z10, Z6, Z8
-	VSHUFI32X4       $0xdd, Z10, Z6, Z10
-	VSHUFI32X4       $0x88, Z2, Z1, Z6
-	VSHUFI32X4       $0xdd, Z2, Z1, Z2
-	VSHUFI32X4       $0x88, Z9, Z4, Z1
-	VSHUFI32X4       $0xdd, Z9, Z4, Z9
-	VSHUFI32X4       $0x88, Z11, Z7, Z4
-	VSHUFI32X4       $0xdd, Z11, Z7, Z11
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
-	VPRORD           $0x1c, 16384(SP), Z12
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
-	VPRORD           $0x1c, 16448(SP), Z13
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
-	VPRORD           $0x1c, 16512(SP), Z14
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
-	VPRORD           $0x1c, 16576(SP), Z15
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
-	VPRORD           $0x1c, 16640(SP), Z16
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
-	VPRORD           $0x1c, 16704(SP), Z17
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
-	VPRORD           $0x1c, 16768(SP), Z18
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
-	VPRORD           $0x1c, 16832(SP), Z19
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
-	VPSLLD           $0x18, Z3, Z19
-	VPSRAD           $0x18, Z19, Z19
-	VCVTDQ2PS        Z19, Z19
-	VMULPS           Z0, Z19, Z19
-	VPSLLD           $0x10, Z3, Z20
-	VPSRAD           $0x18, Z20, Z20
-	VCVTDQ2PS        Z20, Z20
-	VMULPS           Z0, Z20, Z20
-	LEAQ             8192(SP), DX
-	PREFETCHT0       1728(AX)
-	PREFETCHT0       1792(AX)
-	PREFETCHT0       1856(AX)
-	PREFETCHT0       1920(AX)
-	PREFETCHT0       1984(AX)
-	PREFETCHT0       2048(AX)
-	IMUL3Q           $0x04, CX, R11
-	MOVQ             q+40(FP), R12
-	LEAQ             (R12)(R11*8), R12
-	MOVQ             scale+48(FP), R13
-	LEAQ             (R13)(R11*1), R13
-	MOVQ             init+64(FP), R14
-	LEAQ             (R14)(R11*2), R14
-	XORQ             R11, R11
-
-tokens5:
-	VPBROADCASTD     (R14)(R11*2), Z21
-	VPBROADCASTD     4(R14)(R11*2), Z22
-	VPBROADCASTD     8(R14)(R11*2), Z23
-	VPBROADCASTD     12(R14)(R11*2), Z24
-	VBROADCASTI32X4  (R12)(R11*8), Z25
-	VPSHUFD          $0x00, Z25, Z26
-	VPDPBUSD         Z26, Z7, Z21
-	VBROADCASTI32X4  32(R12)(R11*8), Z26
-	VPSHUFD          $0x00, Z26, Z27
-	VPDPBUSD         Z27, Z7, Z23
-	VPSHUFD          $0x55, Z25, Z25
-	VPDPBUSD         Z25, Z12, Z21
-	VPSHUFD          $0x55, Z26, Z25
-	VPDPBUSD         Z25, Z12, Z23
-	VPDPBUSD.BCST    8(R12)(R11*8), Z13, Z21
-	VPDPBUSD.BCST    40(R12)(R11*8), Z13, Z23
-	VPDPBUSD.BCST    12(R12)(R11*8), Z14, Z21
-	VPDPBUSD.BCST    44(R12)(R11*8), Z14, Z23
-	VBROADCASTI32X4  16(R12)(R11*8), Z25
-	VPSHUFD          $0x00, Z25, Z26
-	VPDPBUSD         Z26, Z15, Z22
-	VBROADCASTI32X4  48(R12)(R11*8), Z26
-	VPSHUFD          $0x00, Z26, Z27
-	VPDPBUSD         Z27, Z15, Z24
-	VPSHUFD          $0x55, Z25, Z25
-	VPDPBUSD         Z25, Z16, Z22
-	VPSHUFD          $0x55, Z26, Z25
-	VPDPBUSD         Z25, Z16, Z24
-	VPDPBUSD.BCST    24(R12)(R11*8), Z17, Z22
-	VPDPBUSD.BCST    56(R12)(R11*8), Z17, Z24
-	VPDPBUSD.BCST    28(R12)(R11*8), Z18, Z22
-	VPDPBUSD.BCST    60(R12)(R11*8), Z18, Z24
-	VMOVDQU32        (DX), Z25
-	VCVTDQ2PS        Z21, Z21
-	VCVTDQ2PS        Z22, Z22
-	VMULPS           Z19, Z21, Z21
-	VFMADD231PS      Z20, Z22, Z21
-	VFMADD231PS.BCST (R13)(R11*1), Z21, Z25
-	VMOVUPS          Z25, (DX)
-	VMOVDQU32        64(DX), Z21
-	VCVTDQ2PS        Z23, Z23
-	VCVTDQ2PS        Z24, Z24
-	VMULPS           Z19, Z23, Z23
-	VFMADD231PS      Z20, Z24, Z23
-	VFMADD231PS.BCST 4(R13)(R11*1), Z23, Z21
-	VMOVUPS          Z21, 64(DX)
-	ADDQ             $+128, DX
-	ADDQ             $0x08, R11
-	CMPQ             R11, tokens+24(FP)
-	JLT              tokens5
-	VPSRLD           $0x04, Z8, Z7
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD           $0x00, 16384(SP), Z8
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
-	VPSRLD           $0x04, Z6, Z6
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD           $0x00, 16448(SP), Z8
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z6
-	VPSRLD           $0x04, Z1, Z1
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
-	VPRORD           $0x00, 16512(SP), Z8
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z1
-	VPSRLD           $0x04, Z4, Z4
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD           $0x00, 16576(SP), Z8
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z4
-	VPSRLD           $0x04, Z10, Z8
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD           $0x00, 16640(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
-	VPSRLD           $0x04, Z2, Z2
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD           $0x00, 16704(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
-	VPSRLD           $0x04, Z9, Z9
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD           $0x00, 16768(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
-	VPSRLD           $0x04, Z11, Z10
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD           $0x00, 16832(SP), Z11
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
-	VPSLLD           $0x18, Z5, Z11
-	VPSRAD           $0x18, Z11, Z11
-	VCVTDQ2PS        Z11, Z11
-	VMULPS           Z0, Z11, Z11
-	VPSLLD           $0x10, Z5, Z12
-	VPSRAD           $0x18, Z12, Z12
-	VCVTDQ2PS        Z12, Z12
-	VMULPS           Z0, Z12, Z12
-	LEAQ             12288(SP), DX
-	PREFETCHT0       2112(AX)
-	PREFETCHT0       2176(AX)
-	PREFETCHT0       2240(AX)
-	PREFETCHT0       2304(AX)
-	PREFETCHT0       2368(AX)
-	PREFETCHT0       2432(AX)
-	PREFETCHT0       2496(AX)
-	IMUL3Q           $0x06, CX, R11
-	MOVQ             q+40(FP), R12
-	LEAQ             (R12)(R11*8), R12
-	MOVQ             scale+48(FP), R13
-	LEAQ             (R13)(R11*1), R13
-	MOVQ             init+64(FP), R14
-	LEAQ             (R14)(R11*2), R14
-	XORQ             R11, R11
-
-tokens6:
-	VPBROADCASTD     (R14)(R11*2), Z13
-	VPBROADCASTD     4(R14)(R11*2), Z14
-	VPBROADCASTD     8(R14)(R11*2), Z15
-	VPBROADCASTD     12(R14)(R11*2), Z16
-	VBROADCASTI32X4  (R12)(R11*8), Z17
-	VPSHUFD          $0x00, Z17, Z18
-	VPDPBUSD         Z18, Z7, Z13
-	VBROADCASTI32X4  32(R12)(R11*8), Z18
-	VPSHUFD          $0x00, Z18, Z19
-	VPDPBUSD         Z19, Z7, Z15
-	VPSHUFD          $0x55, Z17, Z17
-	VPDPBUSD         Z17, Z6, Z13
-	VPSHUFD          $0x55, Z18, Z17
-	VPDPBUSD         Z17, Z6, Z15
-	VPDPBUSD.BCST    8(R12)(R11*8), Z1, Z13
-	VPDPBUSD.BCST    40(R12)(R11*8), Z1, Z15
-	VPDPBUSD.BCST    12(R12)(R11*8), Z4, Z13
-	VPDPBUSD.BCST    44(R12)(R11*8), Z4, Z15
-	VBROADCASTI32X4  16(R12)(R11*8), Z17
-	VPSHUFD          $0x00, Z17, Z18
-	VPDPBUSD         Z18, Z8, Z14
-	VBROADCASTI32X4  48(R12)(R11*8), Z18
-	VPSHUFD          $0x00, Z18, Z19
-	VPDPBUSD         Z19, Z8, Z16
-	VPSHUFD          $0x55, Z17, Z17
-	VPDPBUSD         Z17, Z2, Z14
-	VPSHUFD          $0x55, Z18, Z17
-	VPDPBUSD         Z17, Z2, Z16
-	VPDPBUSD.BCST    24(R12)(R11*8), Z9, Z14
-	VPDPBUSD.BCST    56(R12)(R11*8), Z9, Z16
-	VPDPBUSD.BCST    28(R12)(R11*8), Z10, Z14
-	VPDPBUSD.BCST    60(R12)(R11*8), Z10, Z16
-	VMOVDQU32        (DX), Z17
-	VCVTDQ2PS        Z13, Z13
-	VCVTDQ2PS        Z14, Z14
-	VMULPS           Z11, Z13, Z13
-	VFMADD231PS      Z12, Z14, Z13
-	VFMADD231PS.BCST (R13)(R11*1), Z13, Z17
-	VMOVUPS          Z17, (DX)
-	VMOVDQU32        64(DX), Z13
-	VCVTDQ2PS        Z15, Z15
-	VCVTDQ2PS        Z16, Z16
-	VMULPS           Z11, Z15, Z15
-	VFMADD231PS      Z12, Z16, Z15
-	VFMADD231PS.BCST 4(R13)(R11*1), Z15, Z13
-	VMOVUPS          Z13, 64(DX)
-	ADDQ             $+128, DX
-	ADDQ             $0x08, R11
-	CMPQ             R11, tokens+24(FP)
-	JLT              tokens6
-	VBROADCASTI64X4  96(DI), Z1
-	VINSERTI64X4     $0x01, 96(R8), Z1, Z1
-	VBROADCASTI64X4  96(DI)(BX*1), Z2
-	VINSERTI64X4     $0x01, 96(R8)(BX*1), Z2, Z2
-	VBROADCASTI64X4  96(DI)(BX*2), Z4
-	VINSERTI64X4     $0x01, 96(R8)(BX*2), Z4, Z4
-	VBROADCASTI64X4  96(DI)(SI*1), Z6
-	VINSERTI64X4     $0x01, 96(R8)(SI*1), Z6, Z6
-	VPUNPCKHDQ       Z2, Z1, Z7
-	VPUNPCKLDQ       Z2, Z1, Z1
-	VPUNPCKHDQ       Z6, Z4, Z2
-	VPUNPCKLDQ       Z6, Z4, Z4
-	VPUNPCKLQDQ      Z4, Z1, Z6
-	VPUNPCKHQDQ      Z4, Z1, Z1
-	VPUNPCKLQDQ      Z2, Z7, Z4
-	VPUNPCKHQDQ      Z2, Z7, Z7
-	VBROADCASTI64X4  96(R9), Z2
-	VINSERTI64X4     $0x01, 96(R10), Z2, Z2
-	VBROADCASTI64X4  96(R9)(BX*1), Z8
-	VINSERTI64X4     $0x01, 96(R10)(BX*1), Z8, Z8
-	VBROADCASTI64X4  96(R9)(BX*2), Z9
-	VINSERTI64X4     $0x01, 96(R10)(BX*2), Z9, Z9
-	VBROADCASTI64X4  96(R9)(SI*1), Z10
-	VINSERTI64X4     $0x01, 96(R10)(SI*1), Z10, Z10
-	VPUNPCKHDQ       Z8, Z2, Z11
-	VPUNPCKLDQ       Z8, Z2, Z2
-	VPUNPCKHDQ       Z10, Z9, Z8
-	VPUNPCKLDQ       Z10, Z9, Z9
-	VPUNPCKLQDQ      Z9, Z2, Z10
-	VPUNPCKHQDQ      Z9, Z2, Z2
-	VPUNPCKLQDQ      Z8, Z11, Z9
-	VPUNPCKHQDQ      Z8, Z11, Z11
-	VSHUFI32X4       $0x88, Z10, Z6, Z8
-	VSHUFI32X4       $0xdd, Z10, Z6, Z10
-	VSHUFI32X4       $0x88, Z2, Z1, Z6
-	VSHUFI32X4       $0xdd, Z2, Z1, Z2
-	VSHUFI32X4       $0x88, Z9, Z4, Z1
-	VSHUFI32X4       $0xdd, Z9, Z4, Z9
-	VSHUFI32X4       $0x88, Z11, Z7, Z4
-	VSHUFI32X4       $0xdd, Z11, Z7, Z11
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
-	VPRORD           $0x1e, 16384(SP), Z12
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
-	VPRORD           $0x1e, 16448(SP), Z13
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
-	VPRORD           $0x1e, 16512(SP), Z14
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
-	VPRORD           $0x1e, 16576(SP), Z15
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
-	VPRORD           $0x1e, 16640(SP), Z16
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
-	VPRORD           $0x1e, 16704(SP), Z17
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
-	VPRORD           $0x1e, 16768(SP), Z18
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
-	VPRORD           $0x1e, 16832(SP), Z19
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
-	VPSLLD           $0x08, Z3, Z19
-	VPSRAD           $0x18, Z19, Z19
-	VCVTDQ2PS        Z19, Z19
-	VMULPS           Z0, Z19, Z19
-	VPSLLD           $0x00, Z3, Z3
-	VPSRAD           $0x18, Z3, Z3
-	VCVTDQ2PS        Z3, Z3
-	VMULPS           Z0, Z3, Z3
-	LEAQ             10240(SP), DX
-	PREFETCHT0       2560(AX)
-	PREFETCHT0       2624(AX)
-	PREFETCHT0       2688(AX)
-	PREFETCHT0       2752(AX)
-	PREFETCHT0       2816(AX)
-	PREFETCHT0       2880(AX)
-	IMUL3Q           $0x05, CX, R11
-	MOVQ             q+40(FP), R12
-	LEAQ             (R12)(R11*8), R12
-	MOVQ             scale+48(FP), R13
-	LEAQ             (R13)(R11*1), R13
-	MOVQ             init+64(FP), R14
-	LEAQ             (R14)(R11*2), R14
-	XORQ             R11, R11
-
-tokens7:
-	VPBROADCASTD     (R14)(R11*2), Z20
-	VPBROADCASTD     4(R14)(R11*2), Z21
-	VPBROADCASTD     8(R14)(R11*2), Z22
-	VPBROADCASTD     12(R14)(R11*2), Z23
-	VBROADCASTI32X4  (R12)(R11*8), Z24
-	VPSHUFD          $0x00, Z24, Z25
-	VPDPBUSD         Z25, Z7, Z20
-	VBROADCASTI32X4  32(R12)(R11*8), Z25
-	VPSHUFD          $0x00, Z25, Z26
-	VPDPBUSD         Z26, Z7, Z22
-	VPSHUFD          $0x55, Z24, Z24
-	VPDPBUSD         Z24, Z12, Z20
-	VPSHUFD          $0x55, Z25, Z24
-	VPDPBUSD         Z24, Z12, Z22
-	VPDPBUSD.BCST    8(R12)(R11*8), Z13, Z20
-	VPDPBUSD.BCST    40(R12)(R11*8), Z13, Z22
-	VPDPBUSD.BCST    12(R12)(R11*8), Z14, Z20
-	VPDPBUSD.BCST    44(R12)(R11*8), Z14, Z22
-	VBROADCASTI32X4  16(R12)(R11*8), Z24
-	VPSHUFD          $0x00, Z24, Z25
-	VPDPBUSD         Z25, Z15, Z21
-	VBROADCASTI32X4  48(R12)(R11*8), Z25
-	VPSHUFD          $0x00, Z25, Z26
-	VPDPBUSD         Z26, Z15, Z23
-	VPSHUFD          $0x55, Z24, Z24
-	VPDPBUSD         Z24, Z16, Z21
-	VPSHUFD          $0x55, Z25, Z24
-	VPDPBUSD         Z24, Z16, Z23
-	VPDPBUSD.BCST    24(R12)(R11*8), Z17, Z21
-	VPDPBUSD.BCST    56(R12)(R11*8), Z17, Z23
-	VPDPBUSD.BCST    28(R12)(R11*8), Z18, Z21
-	VPDPBUSD.BCST    60(R12)(R11*8), Z18, Z23
-	VMOVDQU32        (DX), Z24
-	VCVTDQ2PS        Z20, Z20
-	VCVTDQ2PS        Z21, Z21
-	VMULPS           Z19, Z20, Z20
-	VFMADD231PS      Z3, Z21, Z20
-	VFMADD231PS.BCST (R13)(R11*1), Z20, Z24
-	VMOVUPS          Z24, (DX)
-	VMOVDQU32        64(DX), Z20
-	VCVTDQ2PS        Z22, Z22
-	VCVTDQ2PS        Z23, Z23
-	VMULPS           Z19, Z22, Z22
-	VFMADD231PS      Z3, Z23, Z22
-	VFMADD231PS.BCST 4(R13)(R11*1), Z22, Z20
-	VMOVUPS          Z20, 64(DX)
-	ADDQ             $+128, DX
-	ADDQ             $0x08, R11
-	CMPQ             R11, tokens+24(FP)
 	JLT              tokens7
-	VPSRLD           $0x04, Z8, Z3
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
-	VPRORD           $0x02, 16384(SP), Z7
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z3
+	VPSRLD           $0x04, Z9, Z7
+	VPANDD           Z0, Z7, Z7
+	VPRORD           $0x02, 16456(SP), Z8
+	VPTERNLOGD       $0xf8, Z1, Z8, Z7
 	VPSRLD           $0x04, Z6, Z6
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD           $0x02, 16448(SP), Z7
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z6
-	VPSRLD           $0x04, Z1, Z1
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
-	VPRORD           $0x02, 16512(SP), Z7
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z1
-	VPSRLD           $0x04, Z4, Z4
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD           $0x02, 16576(SP), Z7
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z4
-	VPSRLD           $0x04, Z10, Z7
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD           $0x02, 16640(SP), Z8
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
+	VPANDD           Z0, Z6, Z6
+	VPRORD           $0x02, 16520(SP), Z8
+	VPTERNLOGD       $0xf8, Z1, Z8, Z6
 	VPSRLD           $0x04, Z2, Z2
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD           $0x02, 16704(SP), Z8
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z2
-	VPSRLD           $0x04, Z9, Z8
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD           $0x02, 16768(SP), Z9
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
+	VPANDD           Z0, Z2, Z2
+	VPRORD           $0x02, 16584(SP), Z8
+	VPTERNLOGD       $0xf8, Z1, Z8, Z2
+	VPSRLD           $0x04, Z5, Z5
+	VPANDD           Z0, Z5, Z5
+	VPRORD           $0x02, 16648(SP), Z8
+	VPTERNLOGD       $0xf8, Z1, Z8, Z5
+	VPSRLD           $0x04, Z12, Z8
+	VPANDD           Z0, Z8, Z8
+	VPRORD           $0x02, 16712(SP), Z9
+	VPTERNLOGD       $0xf8, Z1, Z9, Z8
+	VPSRLD           $0x04, Z3, Z3
+	VPANDD           Z0, Z3, Z3
+	VPRORD           $0x02, 16776(SP), Z9
+	VPTERNLOGD       $0xf8, Z1, Z9, Z3
 	VPSRLD           $0x04, Z11, Z9
-	VPANDD.BCST      avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD           $0x02, 16832(SP), Z10
-	VPTERNLOGD.BCST  $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
-	VPSLLD           $0x08, Z5, Z10
+	VPANDD           Z0, Z9, Z9
+	VPRORD           $0x02, 16840(SP), Z11
+	VPTERNLOGD       $0xf8, Z1, Z11, Z9
+	VPSRLD           $0x04, Z13, Z11
+	VPANDD           Z0, Z11, Z11
+	VPRORD           $0x02, 16904(SP), Z12
+	VPTERNLOGD       $0xf8, Z1, Z12, Z11
+	VPSLLD           $0x18, Z10, Z12
+	VPSRAD           $0x18, Z12, Z12
+	VCVTDQ2PS        Z12, Z12
+	VMULPS           Z4, Z12, Z12
+	VPSLLD           $0x10, Z10, Z10
 	VPSRAD           $0x18, Z10, Z10
 	VCVTDQ2PS        Z10, Z10
-	VMULPS           Z0, Z10, Z10
-	VPSLLD           $0x00, Z5, Z5
-	VPSRAD           $0x18, Z5, Z5
-	VCVTDQ2PS        Z5, Z5
-	VMULPS           Z0, Z5, Z5
-	LEAQ             14336(SP), DX
+	VMULPS           Z4, Z10, Z10
+	MOVQ             (SP), DX
+	ADDQ             $+14336, DX
 	PREFETCHT0       2944(AX)
 	PREFETCHT0       3008(AX)
 	PREFETCHT0       3072(AX)
@@ -31003,52 +31042,52 @@ tokens7:
 	XORQ             R11, R11
 
 tokens8:
-	VPBROADCASTD     (R14)(R11*2), Z0
-	VPBROADCASTD     4(R14)(R11*2), Z11
-	VPBROADCASTD     8(R14)(R11*2), Z12
-	VPBROADCASTD     12(R14)(R11*2), Z13
-	VBROADCASTI32X4  (R12)(R11*8), Z14
-	VPSHUFD          $0x00, Z14, Z15
-	VPDPBUSD         Z15, Z3, Z0
-	VBROADCASTI32X4  32(R12)(R11*8), Z15
-	VPSHUFD          $0x00, Z15, Z16
-	VPDPBUSD         Z16, Z3, Z12
-	VPSHUFD          $0x55, Z14, Z14
-	VPDPBUSD         Z14, Z6, Z0
-	VPSHUFD          $0x55, Z15, Z14
-	VPDPBUSD         Z14, Z6, Z12
-	VPDPBUSD.BCST    8(R12)(R11*8), Z1, Z0
-	VPDPBUSD.BCST    40(R12)(R11*8), Z1, Z12
-	VPDPBUSD.BCST    12(R12)(R11*8), Z4, Z0
-	VPDPBUSD.BCST    44(R12)(R11*8), Z4, Z12
-	VBROADCASTI32X4  16(R12)(R11*8), Z14
-	VPSHUFD          $0x00, Z14, Z15
-	VPDPBUSD         Z15, Z7, Z11
-	VBROADCASTI32X4  48(R12)(R11*8), Z15
-	VPSHUFD          $0x00, Z15, Z16
-	VPDPBUSD         Z16, Z7, Z13
-	VPSHUFD          $0x55, Z14, Z14
-	VPDPBUSD         Z14, Z2, Z11
-	VPSHUFD          $0x55, Z15, Z14
-	VPDPBUSD         Z14, Z2, Z13
-	VPDPBUSD.BCST    24(R12)(R11*8), Z8, Z11
-	VPDPBUSD.BCST    56(R12)(R11*8), Z8, Z13
-	VPDPBUSD.BCST    28(R12)(R11*8), Z9, Z11
-	VPDPBUSD.BCST    60(R12)(R11*8), Z9, Z13
-	VMOVDQU32        (DX), Z14
-	VCVTDQ2PS        Z0, Z0
-	VCVTDQ2PS        Z11, Z11
-	VMULPS           Z10, Z0, Z0
-	VFMADD231PS      Z5, Z11, Z0
-	VFMADD231PS.BCST (R13)(R11*1), Z0, Z14
-	VMOVUPS          Z14, (DX)
-	VMOVDQU32        64(DX), Z0
-	VCVTDQ2PS        Z12, Z12
+	VPBROADCASTD     (R14)(R11*2), Z4
+	VPBROADCASTD     4(R14)(R11*2), Z13
+	VPBROADCASTD     8(R14)(R11*2), Z14
+	VPBROADCASTD     12(R14)(R11*2), Z15
+	VBROADCASTI32X4  (R12)(R11*8), Z16
+	VPSHUFD          $0x00, Z16, Z17
+	VPDPBUSD         Z17, Z7, Z4
+	VBROADCASTI32X4  32(R12)(R11*8), Z17
+	VPSHUFD          $0x00, Z17, Z18
+	VPDPBUSD         Z18, Z7, Z14
+	VPSHUFD          $0x55, Z16, Z16
+	VPDPBUSD         Z16, Z6, Z4
+	VPSHUFD          $0x55, Z17, Z16
+	VPDPBUSD         Z16, Z6, Z14
+	VPDPBUSD.BCST    8(R12)(R11*8), Z2, Z4
+	VPDPBUSD.BCST    40(R12)(R11*8), Z2, Z14
+	VPDPBUSD.BCST    12(R12)(R11*8), Z5, Z4
+	VPDPBUSD.BCST    44(R12)(R11*8), Z5, Z14
+	VBROADCASTI32X4  16(R12)(R11*8), Z16
+	VPSHUFD          $0x00, Z16, Z17
+	VPDPBUSD         Z17, Z8, Z13
+	VBROADCASTI32X4  48(R12)(R11*8), Z17
+	VPSHUFD          $0x00, Z17, Z18
+	VPDPBUSD         Z18, Z8, Z15
+	VPSHUFD          $0x55, Z16, Z16
+	VPDPBUSD         Z16, Z3, Z13
+	VPSHUFD          $0x55, Z17, Z16
+	VPDPBUSD         Z16, Z3, Z15
+	VPDPBUSD.BCST    24(R12)(R11*8), Z9, Z13
+	VPDPBUSD.BCST    56(R12)(R11*8), Z9, Z15
+	VPDPBUSD.BCST    28(R12)(R11*8), Z11, Z13
+	VPDPBUSD.BCST    60(R12)(R11*8), Z11, Z15
+	VMOVDQU32        (DX), Z16
+	VCVTDQ2PS        Z4, Z4
 	VCVTDQ2PS        Z13, Z13
-	VMULPS           Z10, Z12, Z12
-	VFMADD231PS      Z5, Z13, Z12
-	VFMADD231PS.BCST 4(R13)(R11*1), Z12, Z0
-	VMOVUPS          Z0, 64(DX)
+	VMULPS           Z12, Z4, Z4
+	VFMADD231PS      Z10, Z13, Z4
+	VFMADD231PS.BCST (R13)(R11*1), Z4, Z16
+	VMOVUPS          Z16, (DX)
+	VMOVDQU32        64(DX), Z4
+	VCVTDQ2PS        Z14, Z14
+	VCVTDQ2PS        Z15, Z15
+	VMULPS           Z12, Z14, Z14
+	VFMADD231PS      Z10, Z15, Z14
+	VFMADD231PS.BCST 4(R13)(R11*1), Z14, Z4
+	VMOVUPS          Z4, 64(DX)
 	ADDQ             $+128, DX
 	ADDQ             $0x08, R11
 	CMPQ             R11, tokens+24(FP)
@@ -31070,7 +31109,7 @@ tokens8:
 	MOVQ             ldy+88(FP), CX
 	MOVQ             tokens+24(FP), BX
 	SHLQ             $0x02, CX
-	LEAQ             (SP), DX
+	MOVQ             (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0
@@ -31093,326 +31132,636 @@ out:
 // func avx512PanelQ6_K(w *byte, stride int, nb int, q *byte, scale *float32, off *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512PanelQ6_K(SB), $512-48
-	MOVQ nb+16(FP), AX
-	SHLQ $0x03, AX
-	MOVQ stride+8(FP), CX
-	LEAQ (CX)(CX*2), DX
-	MOVQ w+0(FP), BX
-	LEAQ (BX)(CX*4), SI
-	LEAQ (SI)(CX*4), DI
-	LEAQ (DI)(CX*4), R8
-	SHRQ $0x03, nb+16(FP)
-	MOVQ q+24(FP), R9
-	MOVQ scale+32(FP), R10
+	VPBROADCASTD avx512_splat_0f0f0f0f<>+0(SB), Z0
+	VPBROADCASTD avx512_splat_30303030<>+0(SB), Z1
+	MOVQ         nb+16(FP), AX
+	SHLQ         $0x03, AX
+	MOVQ         stride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         w+0(FP), BX
+	LEAQ         (BX)(CX*4), SI
+	LEAQ         (SI)(CX*4), DI
+	LEAQ         (DI)(CX*4), R8
+	SHRQ         $0x03, nb+16(FP)
+	MOVQ         q+24(FP), R9
+	MOVQ         scale+32(FP), R10
 
 group:
-	VBROADCASTI32X4 194(BX), Z0
-	VINSERTI32X4    $0x01, 194(SI), Z0, Z0
-	VINSERTI32X4    $0x02, 194(DI), Z0, Z0
-	VINSERTI32X4    $0x03, 194(R8), Z0, Z0
-	VBROADCASTI32X4 194(BX)(CX*1), Z1
-	VINSERTI32X4    $0x01, 194(SI)(CX*1), Z1, Z1
-	VINSERTI32X4    $0x02, 194(DI)(CX*1), Z1, Z1
-	VINSERTI32X4    $0x03, 194(R8)(CX*1), Z1, Z1
-	VBROADCASTI32X4 194(BX)(CX*2), Z2
-	VINSERTI32X4    $0x01, 194(SI)(CX*2), Z2, Z2
-	VINSERTI32X4    $0x02, 194(DI)(CX*2), Z2, Z2
-	VINSERTI32X4    $0x03, 194(R8)(CX*2), Z2, Z2
-	VBROADCASTI32X4 194(BX)(DX*1), Z3
-	VINSERTI32X4    $0x01, 194(SI)(DX*1), Z3, Z3
-	VINSERTI32X4    $0x02, 194(DI)(DX*1), Z3, Z3
-	VINSERTI32X4    $0x03, 194(R8)(DX*1), Z3, Z3
-	VPUNPCKHDQ      Z1, Z0, Z4
-	VPUNPCKLDQ      Z1, Z0, Z0
-	VPUNPCKHDQ      Z3, Z2, Z1
+	VBROADCASTI64X4 178(BX), Z2
+	VINSERTI64X4    $0x01, 178(SI), Z2, Z2
+	VBROADCASTI64X4 178(BX)(CX*1), Z3
+	VINSERTI64X4    $0x01, 178(SI)(CX*1), Z3, Z3
+	VBROADCASTI64X4 178(BX)(CX*2), Z4
+	VINSERTI64X4    $0x01, 178(SI)(CX*2), Z4, Z4
+	VBROADCASTI64X4 178(BX)(DX*1), Z5
+	VINSERTI64X4    $0x01, 178(SI)(DX*1), Z5, Z5
+	VPUNPCKHDQ      Z3, Z2, Z6
 	VPUNPCKLDQ      Z3, Z2, Z2
-	VPUNPCKLQDQ     Z2, Z0, Z3
-	VPUNPCKHQDQ     Z2, Z0, Z0
-	VPUNPCKLQDQ     Z1, Z4, Z2
-	VPUNPCKHQDQ     Z1, Z4, Z4
-	VPSRLD          $0x10, Z4, Z0
-	VPMOVDW         Z0, Y0
-	VCVTPH2PS       Y0, Z0
-	VBROADCASTI32X4 192(BX), Z1
-	VINSERTI32X4    $0x01, 192(SI), Z1, Z1
-	VINSERTI32X4    $0x02, 192(DI), Z1, Z1
-	VINSERTI32X4    $0x03, 192(R8), Z1, Z1
-	VBROADCASTI32X4 192(BX)(CX*1), Z2
-	VINSERTI32X4    $0x01, 192(SI)(CX*1), Z2, Z2
-	VINSERTI32X4    $0x02, 192(DI)(CX*1), Z2, Z2
-	VINSERTI32X4    $0x03, 192(R8)(CX*1), Z2, Z2
-	VBROADCASTI32X4 192(BX)(CX*2), Z3
-	VINSERTI32X4    $0x01, 192(SI)(CX*2), Z3, Z3
-	VINSERTI32X4    $0x02, 192(DI)(CX*2), Z3, Z3
-	VINSERTI32X4    $0x03, 192(R8)(CX*2), Z3, Z3
-	VBROADCASTI32X4 192(BX)(DX*1), Z4
-	VINSERTI32X4    $0x01, 192(SI)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 192(DI)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 192(R8)(DX*1), Z4, Z4
-	VPUNPCKHDQ      Z2, Z1, Z5
-	VPUNPCKLDQ      Z2, Z1, Z1
-	VPUNPCKHDQ      Z4, Z3, Z2
-	VPUNPCKLDQ      Z4, Z3, Z3
-	VPUNPCKLQDQ     Z3, Z1, Z4
-	VPUNPCKHQDQ     Z3, Z1, Z1
-	VPUNPCKLQDQ     Z2, Z5, Z3
-	VPUNPCKHQDQ     Z2, Z5, Z5
-	VBROADCASTI64X4 128(BX), Z2
-	VINSERTI64X4    $0x01, 128(SI), Z2, Z2
+	VPUNPCKHDQ      Z5, Z4, Z3
+	VPUNPCKLDQ      Z5, Z4, Z4
+	VPUNPCKLQDQ     Z4, Z2, Z5
+	VPUNPCKHQDQ     Z4, Z2, Z2
+	VPUNPCKLQDQ     Z3, Z6, Z4
+	VPUNPCKHQDQ     Z3, Z6, Z6
+	VBROADCASTI64X4 178(DI), Z3
+	VINSERTI64X4    $0x01, 178(R8), Z3, Z3
+	VBROADCASTI64X4 178(DI)(CX*1), Z7
+	VINSERTI64X4    $0x01, 178(R8)(CX*1), Z7, Z7
+	VBROADCASTI64X4 178(DI)(CX*2), Z8
+	VINSERTI64X4    $0x01, 178(R8)(CX*2), Z8, Z8
+	VBROADCASTI64X4 178(DI)(DX*1), Z9
+	VINSERTI64X4    $0x01, 178(R8)(DX*1), Z9, Z9
+	VPUNPCKHDQ      Z7, Z3, Z10
+	VPUNPCKLDQ      Z7, Z3, Z3
+	VPUNPCKHDQ      Z9, Z8, Z7
+	VPUNPCKLDQ      Z9, Z8, Z8
+	VPUNPCKLQDQ     Z8, Z3, Z9
+	VPUNPCKHQDQ     Z8, Z3, Z3
+	VPUNPCKLQDQ     Z7, Z10, Z8
+	VPUNPCKHQDQ     Z7, Z10, Z10
+	VSHUFI32X4      $0x88, Z9, Z5, Z7
+	VSHUFI32X4      $0xdd, Z9, Z5, Z9
+	VSHUFI32X4      $0x88, Z3, Z2, Z5
+	VSHUFI32X4      $0xdd, Z3, Z2, Z3
+	VSHUFI32X4      $0x88, Z8, Z4, Z2
+	VSHUFI32X4      $0xdd, Z8, Z4, Z8
+	VSHUFI32X4      $0x88, Z10, Z6, Z2
+	VSHUFI32X4      $0xdd, Z10, Z6, Z10
+	VPSRLD          $0x10, Z10, Z4
+	VPMOVDW         Z4, Y4
+	VCVTPH2PS       Y4, Z4
+	VBROADCASTI64X4 128(BX), Z5
+	VINSERTI64X4    $0x01, 128(SI), Z5, Z5
 	VBROADCASTI64X4 128(BX)(CX*1), Z6
 	VINSERTI64X4    $0x01, 128(SI)(CX*1), Z6, Z6
 	VBROADCASTI64X4 128(BX)(CX*2), Z7
 	VINSERTI64X4    $0x01, 128(SI)(CX*2), Z7, Z7
-	VBROADCASTI64X4 128(BX)(DX*1), Z8
-	VINSERTI64X4    $0x01, 128(SI)(DX*1), Z8, Z8
-	VPUNPCKHDQ      Z6, Z2, Z9
-	VPUNPCKLDQ      Z6, Z2, Z2
-	VPUNPCKHDQ      Z8, Z7, Z6
-	VPUNPCKLDQ      Z8, Z7, Z7
-	VPUNPCKLQDQ     Z7, Z2, Z8
-	VPUNPCKHQDQ     Z7, Z2, Z2
-	VPUNPCKLQDQ     Z6, Z9, Z7
-	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 128(BX)(DX*1), Z11
+	VINSERTI64X4    $0x01, 128(SI)(DX*1), Z11, Z11
+	VPUNPCKHDQ      Z6, Z5, Z12
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKHDQ      Z11, Z7, Z6
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z5, Z11
+	VPUNPCKHQDQ     Z7, Z5, Z5
+	VPUNPCKLQDQ     Z6, Z12, Z7
+	VPUNPCKHQDQ     Z6, Z12, Z12
 	VBROADCASTI64X4 128(DI), Z6
 	VINSERTI64X4    $0x01, 128(R8), Z6, Z6
-	VBROADCASTI64X4 128(DI)(CX*1), Z10
-	VINSERTI64X4    $0x01, 128(R8)(CX*1), Z10, Z10
-	VBROADCASTI64X4 128(DI)(CX*2), Z11
-	VINSERTI64X4    $0x01, 128(R8)(CX*2), Z11, Z11
-	VBROADCASTI64X4 128(DI)(DX*1), Z12
-	VINSERTI64X4    $0x01, 128(R8)(DX*1), Z12, Z12
-	VPUNPCKHDQ      Z10, Z6, Z13
-	VPUNPCKLDQ      Z10, Z6, Z6
-	VPUNPCKHDQ      Z12, Z11, Z10
-	VPUNPCKLDQ      Z12, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z6, Z12
-	VPUNPCKHQDQ     Z11, Z6, Z6
-	VPUNPCKLQDQ     Z10, Z13, Z11
-	VPUNPCKHQDQ     Z10, Z13, Z13
-	VSHUFI32X4      $0x88, Z12, Z8, Z10
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z6, Z2, Z8
-	VSHUFI32X4      $0xdd, Z6, Z2, Z6
-	VSHUFI32X4      $0x88, Z11, Z7, Z2
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VSHUFI32X4      $0x88, Z13, Z9, Z7
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VMOVDQU32       Z10, (SP)
-	VMOVDQU32       Z8, 64(SP)
-	VMOVDQU32       Z2, 128(SP)
+	VBROADCASTI64X4 128(DI)(CX*1), Z13
+	VINSERTI64X4    $0x01, 128(R8)(CX*1), Z13, Z13
+	VBROADCASTI64X4 128(DI)(CX*2), Z14
+	VINSERTI64X4    $0x01, 128(R8)(CX*2), Z14, Z14
+	VBROADCASTI64X4 128(DI)(DX*1), Z15
+	VINSERTI64X4    $0x01, 128(R8)(DX*1), Z15, Z15
+	VPUNPCKHDQ      Z13, Z6, Z16
+	VPUNPCKLDQ      Z13, Z6, Z6
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z6, Z15
+	VPUNPCKHQDQ     Z14, Z6, Z6
+	VPUNPCKLQDQ     Z13, Z16, Z14
+	VPUNPCKHQDQ     Z13, Z16, Z16
+	VSHUFI32X4      $0x88, Z15, Z11, Z13
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VSHUFI32X4      $0x88, Z6, Z5, Z11
+	VSHUFI32X4      $0xdd, Z6, Z5, Z6
+	VSHUFI32X4      $0x88, Z14, Z7, Z5
+	VSHUFI32X4      $0xdd, Z14, Z7, Z14
+	VSHUFI32X4      $0x88, Z16, Z12, Z7
+	VSHUFI32X4      $0xdd, Z16, Z12, Z16
+	VMOVDQU32       Z13, (SP)
+	VMOVDQU32       Z11, 64(SP)
+	VMOVDQU32       Z5, 128(SP)
 	VMOVDQU32       Z7, 192(SP)
-	VMOVDQU32       Z12, 256(SP)
+	VMOVDQU32       Z15, 256(SP)
 	VMOVDQU32       Z6, 320(SP)
-	VMOVDQU32       Z11, 384(SP)
-	VMOVDQU32       Z13, 448(SP)
-	VBROADCASTI64X4 (BX), Z2
-	VINSERTI64X4    $0x01, (SI), Z2, Z2
+	VMOVDQU32       Z14, 384(SP)
+	VMOVDQU32       Z16, 448(SP)
+	VBROADCASTI64X4 (BX), Z5
+	VINSERTI64X4    $0x01, (SI), Z5, Z5
 	VBROADCASTI64X4 (BX)(CX*1), Z6
 	VINSERTI64X4    $0x01, (SI)(CX*1), Z6, Z6
 	VBROADCASTI64X4 (BX)(CX*2), Z7
 	VINSERTI64X4    $0x01, (SI)(CX*2), Z7, Z7
-	VBROADCASTI64X4 (BX)(DX*1), Z8
-	VINSERTI64X4    $0x01, (SI)(DX*1), Z8, Z8
-	VPUNPCKHDQ      Z6, Z2, Z9
-	VPUNPCKLDQ      Z6, Z2, Z2
-	VPUNPCKHDQ      Z8, Z7, Z6
-	VPUNPCKLDQ      Z8, Z7, Z7
-	VPUNPCKLQDQ     Z7, Z2, Z8
-	VPUNPCKHQDQ     Z7, Z2, Z2
-	VPUNPCKLQDQ     Z6, Z9, Z7
-	VPUNPCKHQDQ     Z6, Z9, Z9
+	VBROADCASTI64X4 (BX)(DX*1), Z11
+	VINSERTI64X4    $0x01, (SI)(DX*1), Z11, Z11
+	VPUNPCKHDQ      Z6, Z5, Z12
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKHDQ      Z11, Z7, Z6
+	VPUNPCKLDQ      Z11, Z7, Z7
+	VPUNPCKLQDQ     Z7, Z5, Z11
+	VPUNPCKHQDQ     Z7, Z5, Z5
+	VPUNPCKLQDQ     Z6, Z12, Z7
+	VPUNPCKHQDQ     Z6, Z12, Z12
 	VBROADCASTI64X4 (DI), Z6
 	VINSERTI64X4    $0x01, (R8), Z6, Z6
-	VBROADCASTI64X4 (DI)(CX*1), Z10
-	VINSERTI64X4    $0x01, (R8)(CX*1), Z10, Z10
-	VBROADCASTI64X4 (DI)(CX*2), Z11
-	VINSERTI64X4    $0x01, (R8)(CX*2), Z11, Z11
-	VBROADCASTI64X4 (DI)(DX*1), Z12
-	VINSERTI64X4    $0x01, (R8)(DX*1), Z12, Z12
-	VPUNPCKHDQ      Z10, Z6, Z13
-	VPUNPCKLDQ      Z10, Z6, Z6
-	VPUNPCKHDQ      Z12, Z11, Z10
-	VPUNPCKLDQ      Z12, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z6, Z12
-	VPUNPCKHQDQ     Z11, Z6, Z6
-	VPUNPCKLQDQ     Z10, Z13, Z11
-	VPUNPCKHQDQ     Z10, Z13, Z13
-	VSHUFI32X4      $0x88, Z12, Z8, Z10
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z6, Z2, Z8
-	VSHUFI32X4      $0xdd, Z6, Z2, Z6
-	VSHUFI32X4      $0x88, Z11, Z7, Z2
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VSHUFI32X4      $0x88, Z13, Z9, Z7
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
-	VPRORD          $0x1c, (SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
-	VPRORD          $0x1c, 64(SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
-	VPRORD          $0x1c, 128(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
-	VPRORD          $0x1c, 192(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
-	VPRORD          $0x1c, 256(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
-	VPRORD          $0x1c, 320(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
-	VPRORD          $0x1c, 384(SP), Z20
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
-	VPRORD          $0x1c, 448(SP), Z21
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
-	VPSLLD          $0x18, Z4, Z21
-	VPSRAD          $0x18, Z21, Z21
-	VCVTDQ2PS       Z21, Z21
-	VMULPS          Z0, Z21, Z21
-	VPSLLD          $0x10, Z4, Z22
-	VPSRAD          $0x18, Z22, Z22
-	VCVTDQ2PS       Z22, Z22
-	VMULPS          Z0, Z22, Z22
+	VBROADCASTI64X4 (DI)(CX*1), Z13
+	VINSERTI64X4    $0x01, (R8)(CX*1), Z13, Z13
+	VBROADCASTI64X4 (DI)(CX*2), Z14
+	VINSERTI64X4    $0x01, (R8)(CX*2), Z14, Z14
+	VBROADCASTI64X4 (DI)(DX*1), Z15
+	VINSERTI64X4    $0x01, (R8)(DX*1), Z15, Z15
+	VPUNPCKHDQ      Z13, Z6, Z16
+	VPUNPCKLDQ      Z13, Z6, Z6
+	VPUNPCKHDQ      Z15, Z14, Z13
+	VPUNPCKLDQ      Z15, Z14, Z14
+	VPUNPCKLQDQ     Z14, Z6, Z15
+	VPUNPCKHQDQ     Z14, Z6, Z6
+	VPUNPCKLQDQ     Z13, Z16, Z14
+	VPUNPCKHQDQ     Z13, Z16, Z16
+	VSHUFI32X4      $0x88, Z15, Z11, Z13
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VSHUFI32X4      $0x88, Z6, Z5, Z11
+	VSHUFI32X4      $0xdd, Z6, Z5, Z6
+	VSHUFI32X4      $0x88, Z14, Z7, Z5
+	VSHUFI32X4      $0xdd, Z14, Z7, Z14
+	VSHUFI32X4      $0x88, Z16, Z12, Z7
+	VSHUFI32X4      $0xdd, Z16, Z12, Z16
+	VPANDD          Z0, Z13, Z12
+	VPRORD          $0x1c, (SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z12
+	VPANDD          Z0, Z11, Z17
+	VPRORD          $0x1c, 64(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z5, Z18
+	VPRORD          $0x1c, 128(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z7, Z19
+	VPRORD          $0x1c, 192(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z15, Z20
+	VPRORD          $0x1c, 256(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z6, Z21
+	VPRORD          $0x1c, 320(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPANDD          Z0, Z14, Z22
+	VPRORD          $0x1c, 384(SP), Z23
+	VPTERNLOGD      $0xf8, Z1, Z23, Z22
+	VPANDD          Z0, Z16, Z23
+	VPRORD          $0x1c, 448(SP), Z24
+	VPTERNLOGD      $0xf8, Z1, Z24, Z23
+	VPSLLD          $0x08, Z2, Z24
+	VPSRAD          $0x18, Z24, Z24
+	VCVTDQ2PS       Z24, Z24
+	VMULPS          Z4, Z24, Z24
+	VPSLLD          $0x00, Z2, Z2
+	VPSRAD          $0x18, Z2, Z2
+	VCVTDQ2PS       Z2, Z2
+	VMULPS          Z4, Z2, Z2
 	IMUL3Q          $0x00, AX, R11
-	VMOVDQU32       Z9, (R9)(R11*8)
-	VMOVDQU32       Z14, 64(R9)(R11*8)
-	VMOVDQU32       Z15, 128(R9)(R11*8)
-	VMOVDQU32       Z16, 192(R9)(R11*8)
-	VMOVDQU32       Z17, 256(R9)(R11*8)
-	VMOVDQU32       Z18, 320(R9)(R11*8)
-	VMOVDQU32       Z19, 384(R9)(R11*8)
-	VMOVDQU32       Z20, 448(R9)(R11*8)
-	VMOVUPS         Z21, (R10)(R11*2)
-	VMOVUPS         Z22, 64(R10)(R11*2)
-	VPSRLD          $0x04, Z10, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD          $0x00, (SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
-	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD          $0x00, 64(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
-	VPSRLD          $0x04, Z2, Z2
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD          $0x00, 128(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
-	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD          $0x00, 192(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z7
-	VPSRLD          $0x04, Z12, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD          $0x00, 256(SP), Z12
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z10
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD          $0x00, 320(SP), Z12
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z6
+	VMOVDQU32       Z12, (R9)(R11*8)
+	VMOVDQU32       Z17, 64(R9)(R11*8)
+	VMOVDQU32       Z18, 128(R9)(R11*8)
+	VMOVDQU32       Z19, 192(R9)(R11*8)
+	VMOVDQU32       Z20, 256(R9)(R11*8)
+	VMOVDQU32       Z21, 320(R9)(R11*8)
+	VMOVDQU32       Z22, 384(R9)(R11*8)
+	VMOVDQU32       Z23, 448(R9)(R11*8)
+	VMOVUPS         Z24, (R10)(R11*2)
+	VMOVUPS         Z2, 64(R10)(R11*2)
+	VPSRLD          $0x04, Z13, Z2
+	VPANDD          Z0, Z2, Z2
+	VPRORD          $0x00, (SP), Z12
+	VPTERNLOGD      $0xf8, Z1, Z12, Z2
 	VPSRLD          $0x04, Z11, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD          $0x00, 384(SP), Z12
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
+	VPANDD          Z0, Z11, Z11
+	VPRORD          $0x00, 64(SP), Z12
+	VPTERNLOGD      $0xf8, Z1, Z12, Z11
+	VPSRLD          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPRORD          $0x00, 128(SP), Z12
+	VPTERNLOGD      $0xf8, Z1, Z12, Z5
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD          Z0, Z7, Z7
+	VPRORD          $0x00, 192(SP), Z12
+	VPTERNLOGD      $0xf8, Z1, Z12, Z7
+	VPSRLD          $0x04, Z15, Z12
+	VPANDD          Z0, Z12, Z12
+	VPRORD          $0x00, 256(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z12
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPRORD          $0x00, 320(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z6
+	VPSRLD          $0x04, Z14, Z13
+	VPANDD          Z0, Z13, Z13
+	VPRORD          $0x00, 384(SP), Z14
+	VPTERNLOGD      $0xf8, Z1, Z14, Z13
+	VPSRLD          $0x04, Z16, Z14
+	VPANDD          Z0, Z14, Z14
+	VPRORD          $0x00, 448(SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z14
+	VPSLLD          $0x08, Z9, Z15
+	VPSRAD          $0x18, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z4, Z15, Z15
+	VPSLLD          $0x00, Z9, Z16
+	VPSRAD          $0x18, Z16, Z16
+	VCVTDQ2PS       Z16, Z16
+	VMULPS          Z4, Z16, Z16
+	IMUL3Q          $0x02, AX, R11
+	VMOVDQU32       Z2, (R9)(R11*8)
+	VMOVDQU32       Z11, 64(R9)(R11*8)
+	VMOVDQU32       Z5, 128(R9)(R11*8)
+	VMOVDQU32       Z7, 192(R9)(R11*8)
+	VMOVDQU32       Z12, 256(R9)(R11*8)
+	VMOVDQU32       Z6, 320(R9)(R11*8)
+	VMOVDQU32       Z13, 384(R9)(R11*8)
+	VMOVDQU32       Z14, 448(R9)(R11*8)
+	VMOVUPS         Z15, (R10)(R11*2)
+	VMOVUPS         Z16, 64(R10)(R11*2)
+	VBROADCASTI64X4 32(BX), Z2
+	VINSERTI64X4    $0x01, 32(SI), Z2, Z2
+	VBROADCASTI64X4 32(BX)(CX*1), Z5
+	VINSERTI64X4    $0x01, 32(SI)(CX*1), Z5, Z5
+	VBROADCASTI64X4 32(BX)(CX*2), Z6
+	VINSERTI64X4    $0x01, 32(SI)(CX*2), Z6, Z6
+	VBROADCASTI64X4 32(BX)(DX*1), Z7
+	VINSERTI64X4    $0x01, 32(SI)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z2, Z11
+	VPUNPCKLDQ      Z5, Z2, Z2
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z2, Z7
+	VPUNPCKHQDQ     Z6, Z2, Z2
+	VPUNPCKLQDQ     Z5, Z11, Z6
+	VPUNPCKHQDQ     Z5, Z11, Z11
+	VBROADCASTI64X4 32(DI), Z5
+	VINSERTI64X4    $0x01, 32(R8), Z5, Z5
+	VBROADCASTI64X4 32(DI)(CX*1), Z12
+	VINSERTI64X4    $0x01, 32(R8)(CX*1), Z12, Z12
+	VBROADCASTI64X4 32(DI)(CX*2), Z13
+	VINSERTI64X4    $0x01, 32(R8)(CX*2), Z13, Z13
+	VBROADCASTI64X4 32(DI)(DX*1), Z14
+	VINSERTI64X4    $0x01, 32(R8)(DX*1), Z14, Z14
+	VPUNPCKHDQ      Z12, Z5, Z15
+	VPUNPCKLDQ      Z12, Z5, Z5
+	VPUNPCKHDQ      Z14, Z13, Z12
+	VPUNPCKLDQ      Z14, Z13, Z13
+	VPUNPCKLQDQ     Z13, Z5, Z14
+	VPUNPCKHQDQ     Z13, Z5, Z5
+	VPUNPCKLQDQ     Z12, Z15, Z13
+	VPUNPCKHQDQ     Z12, Z15, Z15
+	VSHUFI32X4      $0x88, Z14, Z7, Z12
+	VSHUFI32X4      $0xdd, Z14, Z7, Z14
+	VSHUFI32X4      $0x88, Z5, Z2, Z7
+	VSHUFI32X4      $0xdd, Z5, Z2, Z5
+	VSHUFI32X4      $0x88, Z13, Z6, Z2
+	VSHUFI32X4      $0xdd, Z13, Z6, Z13
+	VSHUFI32X4      $0x88, Z15, Z11, Z6
+	VSHUFI32X4      $0xdd, Z15, Z11, Z15
+	VPANDD          Z0, Z12, Z11
+	VPRORD          $0x1e, (SP), Z16
+	VPTERNLOGD      $0xf8, Z1, Z16, Z11
+	VPANDD          Z0, Z7, Z16
+	VPRORD          $0x1e, 64(SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z16
+	VPANDD          Z0, Z2, Z17
+	VPRORD          $0x1e, 128(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z6, Z18
+	VPRORD          $0x1e, 192(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z14, Z19
+	VPRORD          $0x1e, 256(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z5, Z20
+	VPRORD          $0x1e, 320(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z13, Z21
+	VPRORD          $0x1e, 384(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPANDD          Z0, Z15, Z22
+	VPRORD          $0x1e, 448(SP), Z23
+	VPTERNLOGD      $0xf8, Z1, Z23, Z22
+	VPSLLD          $0x18, Z9, Z23
+	VPSRAD          $0x18, Z23, Z23
+	VCVTDQ2PS       Z23, Z23
+	VMULPS          Z4, Z23, Z23
+	VPSLLD          $0x10, Z9, Z9
+	VPSRAD          $0x18, Z9, Z9
+	VCVTDQ2PS       Z9, Z9
+	VMULPS          Z4, Z9, Z9
+	IMUL3Q          $0x01, AX, R11
+	VMOVDQU32       Z11, (R9)(R11*8)
+	VMOVDQU32       Z16, 64(R9)(R11*8)
+	VMOVDQU32       Z17, 128(R9)(R11*8)
+	VMOVDQU32       Z18, 192(R9)(R11*8)
+	VMOVDQU32       Z19, 256(R9)(R11*8)
+	VMOVDQU32       Z20, 320(R9)(R11*8)
+	VMOVDQU32       Z21, 384(R9)(R11*8)
+	VMOVDQU32       Z22, 448(R9)(R11*8)
+	VMOVUPS         Z23, (R10)(R11*2)
+	VMOVUPS         Z9, 64(R10)(R11*2)
+	VPSRLD          $0x04, Z12, Z9
+	VPANDD          Z0, Z9, Z9
+	VPRORD          $0x02, (SP), Z11
+	VPTERNLOGD      $0xf8, Z1, Z11, Z9
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD          Z0, Z7, Z7
+	VPRORD          $0x02, 64(SP), Z11
+	VPTERNLOGD      $0xf8, Z1, Z11, Z7
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPRORD          $0x02, 128(SP), Z11
+	VPTERNLOGD      $0xf8, Z1, Z11, Z2
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPRORD          $0x02, 192(SP), Z11
+	VPTERNLOGD      $0xf8, Z1, Z11, Z6
+	VPSRLD          $0x04, Z14, Z11
+	VPANDD          Z0, Z11, Z11
+	VPRORD          $0x02, 256(SP), Z12
+	VPTERNLOGD      $0xf8, Z1, Z12, Z11
+	VPSRLD          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPRORD          $0x02, 320(SP), Z12
+	VPTERNLOGD      $0xf8, Z1, Z12, Z5
 	VPSRLD          $0x04, Z13, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z12
-	VPRORD          $0x00, 448(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
-	VPSLLD          $0x18, Z1, Z13
-	VPSRAD          $0x18, Z13, Z13
-	VCVTDQ2PS       Z13, Z13
-	VMULPS          Z0, Z13, Z13
-	VPSLLD          $0x10, Z1, Z14
+	VPANDD          Z0, Z12, Z12
+	VPRORD          $0x02, 384(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z12
+	VPSRLD          $0x04, Z15, Z13
+	VPANDD          Z0, Z13, Z13
+	VPRORD          $0x02, 448(SP), Z14
+	VPTERNLOGD      $0xf8, Z1, Z14, Z13
+	VPSLLD          $0x18, Z3, Z14
 	VPSRAD          $0x18, Z14, Z14
 	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z0, Z14, Z14
-	IMUL3Q          $0x02, AX, R11
+	VMULPS          Z4, Z14, Z14
+	VPSLLD          $0x10, Z3, Z15
+	VPSRAD          $0x18, Z15, Z15
+	VCVTDQ2PS       Z15, Z15
+	VMULPS          Z4, Z15, Z15
+	IMUL3Q          $0x03, AX, R11
 	VMOVDQU32       Z9, (R9)(R11*8)
-	VMOVDQU32       Z8, 64(R9)(R11*8)
+	VMOVDQU32       Z7, 64(R9)(R11*8)
 	VMOVDQU32       Z2, 128(R9)(R11*8)
-	VMOVDQU32       Z7, 192(R9)(R11*8)
-	VMOVDQU32       Z10, 256(R9)(R11*8)
-	VMOVDQU32       Z6, 320(R9)(R11*8)
+	VMOVDQU32       Z6, 192(R9)(R11*8)
+	VMOVDQU32       Z11, 256(R9)(R11*8)
+	VMOVDQU32       Z5, 320(R9)(R11*8)
+	VMOVDQU32       Z12, 384(R9)(R11*8)
+	VMOVDQU32       Z13, 448(R9)(R11*8)
+	VMOVUPS         Z14, (R10)(R11*2)
+	VMOVUPS         Z15, 64(R10)(R11*2)
+	VBROADCASTI64X4 160(BX), Z2
+	VINSERTI64X4    $0x01, 160(SI), Z2, Z2
+	VBROADCASTI64X4 160(BX)(CX*1), Z5
+	VINSERTI64X4    $0x01, 160(SI)(CX*1), Z5, Z5
+	VBROADCASTI64X4 160(BX)(CX*2), Z6
+	VINSERTI64X4    $0x01, 160(SI)(CX*2), Z6, Z6
+	VBROADCASTI64X4 160(BX)(DX*1), Z7
+	VINSERTI64X4    $0x01, 160(SI)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z2, Z9
+	VPUNPCKLDQ      Z5, Z2, Z2
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z2, Z7
+	VPUNPCKHQDQ     Z6, Z2, Z2
+	VPUNPCKLQDQ     Z5, Z9, Z6
+	VPUNPCKHQDQ     Z5, Z9, Z9
+	VBROADCASTI64X4 160(DI), Z5
+	VINSERTI64X4    $0x01, 160(R8), Z5, Z5
+	VBROADCASTI64X4 160(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 160(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 160(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 160(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 160(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 160(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z5, Z14
+	VPUNPCKLDQ      Z11, Z5, Z5
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z5, Z13
+	VPUNPCKHQDQ     Z12, Z5, Z5
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z7, Z11
+	VSHUFI32X4      $0xdd, Z13, Z7, Z13
+	VSHUFI32X4      $0x88, Z5, Z2, Z7
+	VSHUFI32X4      $0xdd, Z5, Z2, Z5
+	VSHUFI32X4      $0x88, Z12, Z6, Z2
+	VSHUFI32X4      $0xdd, Z12, Z6, Z12
+	VSHUFI32X4      $0x88, Z14, Z9, Z6
+	VSHUFI32X4      $0xdd, Z14, Z9, Z14
+	VMOVDQU32       Z11, (SP)
+	VMOVDQU32       Z7, 64(SP)
+	VMOVDQU32       Z2, 128(SP)
+	VMOVDQU32       Z6, 192(SP)
+	VMOVDQU32       Z13, 256(SP)
+	VMOVDQU32       Z5, 320(SP)
+	VMOVDQU32       Z12, 384(SP)
+	VMOVDQU32       Z14, 448(SP)
+	VBROADCASTI64X4 64(BX), Z2
+	VINSERTI64X4    $0x01, 64(SI), Z2, Z2
+	VBROADCASTI64X4 64(BX)(CX*1), Z5
+	VINSERTI64X4    $0x01, 64(SI)(CX*1), Z5, Z5
+	VBROADCASTI64X4 64(BX)(CX*2), Z6
+	VINSERTI64X4    $0x01, 64(SI)(CX*2), Z6, Z6
+	VBROADCASTI64X4 64(BX)(DX*1), Z7
+	VINSERTI64X4    $0x01, 64(SI)(DX*1), Z7, Z7
+	VPUNPCKHDQ      Z5, Z2, Z9
+	VPUNPCKLDQ      Z5, Z2, Z2
+	VPUNPCKHDQ      Z7, Z6, Z5
+	VPUNPCKLDQ      Z7, Z6, Z6
+	VPUNPCKLQDQ     Z6, Z2, Z7
+	VPUNPCKHQDQ     Z6, Z2, Z2
+	VPUNPCKLQDQ     Z5, Z9, Z6
+	VPUNPCKHQDQ     Z5, Z9, Z9
+	VBROADCASTI64X4 64(DI), Z5
+	VINSERTI64X4    $0x01, 64(R8), Z5, Z5
+	VBROADCASTI64X4 64(DI)(CX*1), Z11
+	VINSERTI64X4    $0x01, 64(R8)(CX*1), Z11, Z11
+	VBROADCASTI64X4 64(DI)(CX*2), Z12
+	VINSERTI64X4    $0x01, 64(R8)(CX*2), Z12, Z12
+	VBROADCASTI64X4 64(DI)(DX*1), Z13
+	VINSERTI64X4    $0x01, 64(R8)(DX*1), Z13, Z13
+	VPUNPCKHDQ      Z11, Z5, Z14
+	VPUNPCKLDQ      Z11, Z5, Z5
+	VPUNPCKHDQ      Z13, Z12, Z11
+	VPUNPCKLDQ      Z13, Z12, Z12
+	VPUNPCKLQDQ     Z12, Z5, Z13
+	VPUNPCKHQDQ     Z12, Z5, Z5
+	VPUNPCKLQDQ     Z11, Z14, Z12
+	VPUNPCKHQDQ     Z11, Z14, Z14
+	VSHUFI32X4      $0x88, Z13, Z7, Z11
+	VSHUFI32X4      $0xdd, Z13, Z7, Z13
+	VSHUFI32X4      $0x88, Z5, Z2, Z7
+	VSHUFI32X4      $0xdd, Z5, Z2, Z5
+	VSHUFI32X4      $0x88, Z12, Z6, Z2
+	VSHUFI32X4      $0xdd, Z12, Z6, Z12
+	VSHUFI32X4      $0x88, Z14, Z9, Z6
+	VSHUFI32X4      $0xdd, Z14, Z9, Z14
+	VPANDD          Z0, Z11, Z9
+	VPRORD          $0x1c, (SP), Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z9
+	VPANDD          Z0, Z7, Z15
+	VPRORD          $0x1c, 64(SP), Z16
+	VPTERNLOGD      $0xf8, Z1, Z16, Z15
+	VPANDD          Z0, Z2, Z16
+	VPRORD          $0x1c, 128(SP), Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z16
+	VPANDD          Z0, Z6, Z17
+	VPRORD          $0x1c, 192(SP), Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z13, Z18
+	VPRORD          $0x1c, 256(SP), Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z5, Z19
+	VPRORD          $0x1c, 320(SP), Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z12, Z20
+	VPRORD          $0x1c, 384(SP), Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPANDD          Z0, Z14, Z21
+	VPRORD          $0x1c, 448(SP), Z22
+	VPTERNLOGD      $0xf8, Z1, Z22, Z21
+	VPSLLD          $0x08, Z3, Z22
+	VPSRAD          $0x18, Z22, Z22
+	VCVTDQ2PS       Z22, Z22
+	VMULPS          Z4, Z22, Z22
+	VPSLLD          $0x00, Z3, Z3
+	VPSRAD          $0x18, Z3, Z3
+	VCVTDQ2PS       Z3, Z3
+	VMULPS          Z4, Z3, Z3
+	IMUL3Q          $0x04, AX, R11
+	VMOVDQU32       Z9, (R9)(R11*8)
+	VMOVDQU32       Z15, 64(R9)(R11*8)
+	VMOVDQU32       Z16, 128(R9)(R11*8)
+	VMOVDQU32       Z17, 192(R9)(R11*8)
+	VMOVDQU32       Z18, 256(R9)(R11*8)
+	VMOVDQU32       Z19, 320(R9)(R11*8)
+	VMOVDQU32       Z20, 384(R9)(R11*8)
+	VMOVDQU32       Z21, 448(R9)(R11*8)
+	VMOVUPS         Z22, (R10)(R11*2)
+	VMOVUPS         Z3, 64(R10)(R11*2)
+	VPSRLD          $0x04, Z11, Z3
+	VPANDD          Z0, Z3, Z3
+	VPRORD          $0x00, (SP), Z9
+	VPTERNLOGD      $0xf8, Z1, Z9, Z3
+	VPSRLD          $0x04, Z7, Z7
+	VPANDD          Z0, Z7, Z7
+	VPRORD          $0x00, 64(SP), Z9
+	VPTERNLOGD      $0xf8, Z1, Z9, Z7
+	VPSRLD          $0x04, Z2, Z2
+	VPANDD          Z0, Z2, Z2
+	VPRORD          $0x00, 128(SP), Z9
+	VPTERNLOGD      $0xf8, Z1, Z9, Z2
+	VPSRLD          $0x04, Z6, Z6
+	VPANDD          Z0, Z6, Z6
+	VPRORD          $0x00, 192(SP), Z9
+	VPTERNLOGD      $0xf8, Z1, Z9, Z6
+	VPSRLD          $0x04, Z13, Z9
+	VPANDD          Z0, Z9, Z9
+	VPRORD          $0x00, 256(SP), Z11
+	VPTERNLOGD      $0xf8, Z1, Z11, Z9
+	VPSRLD          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPRORD          $0x00, 320(SP), Z11
+	VPTERNLOGD      $0xf8, Z1, Z11, Z5
+	VPSRLD          $0x04, Z12, Z11
+	VPANDD          Z0, Z11, Z11
+	VPRORD          $0x00, 384(SP), Z12
+	VPTERNLOGD      $0xf8, Z1, Z12, Z11
+	VPSRLD          $0x04, Z14, Z12
+	VPANDD          Z0, Z12, Z12
+	VPRORD          $0x00, 448(SP), Z13
+	VPTERNLOGD      $0xf8, Z1, Z13, Z12
+	VPSLLD          $0x08, Z8, Z13
+	VPSRAD          $0x18, Z13, Z13
+	VCVTDQ2PS       Z13, Z13
+	VMULPS          Z4, Z13, Z13
+	VPSLLD          $0x00, Z8, Z14
+	VPSRAD          $0x18, Z14, Z14
+	VCVTDQ2PS       Z14, Z14
+	VMULPS          Z4, Z14, Z14
+	IMUL3Q          $0x06, AX, R11
+	VMOVDQU32       Z3, (R9)(R11*8)
+	VMOVDQU32       Z7, 64(R9)(R11*8)
+	VMOVDQU32       Z2, 128(R9)(R11*8)
+	VMOVDQU32       Z6, 192(R9)(R11*8)
+	VMOVDQU32       Z9, 256(R9)(R11*8)
+	VMOVDQU32       Z5, 320(R9)(R11*8)
 	VMOVDQU32       Z11, 384(R9)(R11*8)
 	VMOVDQU32       Z12, 448(R9)(R11*8)
 	VMOVUPS         Z13, (R10)(R11*2)
 	VMOVUPS         Z14, 64(R10)(R11*2)
-	VBROADCASTI64X4 32(BX), Z2
-	VINSERTI64X4    $0x01, 32(SI), Z2, Z2
-	VBROADCASTI64X4 32(BX)(CX*1), Z6
-	VINSERTI64X4    $0x01, 32(SI)(CX*1), Z6, Z6
-	VBROADCASTI64X4 32(BX)(CX*2), Z7
-	VINSERTI64X4    $0x01, 32(SI)(CX*2), Z7, Z7
-	VBROADCASTI64X4 32(BX)(DX*1), Z8
-	VINSERTI64X4    $0x01, 32(SI)(DX*1), Z8, Z8
-	VPUNPCKHDQ      Z6, Z2, Z9
-	VPUNPCKLDQ      Z6, Z2, Z2
-	VPUNPCKHDQ      Z8, Z7, Z6
-	VPUNPCKLDQ      Z8, Z7, Z7
-	VPUNPCKLQDQ     Z7, Z2, Z8
-	VPUNPCKHQDQ     Z7, Z2, Z2
-	VPUNPCKLQDQ     Z6, Z9, Z7
-	VPUNPCKHQDQ     Z6, Z9, Z9
-	VBROADCASTI64X4 32(DI), Z6
-	VINSERTI64X4    $0x01, 32(R8), Z6, Z6
-	VBROADCASTI64X4 32(DI)(CX*1), Z10
-	VINSERTI64X4    $0x01, 32(R8)(CX*1), Z10, Z10
-	VBROADCASTI64X4 32(DI)(CX*2), Z11
-	VINSERTI64X4    $0x01, 32(R8)(CX*2), Z11, Z11
-	VBROADCASTI64X4 32(DI)(DX*1), Z12
-	VINSERTI64X4    $0x01, 32(R8)(DX*1), Z12, Z12
-	VPUNPCKHDQ      Z10, Z6, Z13
-	VPUNPCKLDQ      Z10, Z6, Z6
-	VPUNPCKHDQ      Z12, Z11, Z10
+	VBROADCASTI64X4 96(BX), Z2
+	VINSERTI64X4    $0x01, 96(SI), Z2, Z2
+	VBROADCASTI64X4 96(BX)(CX*1), Z3
+	VINSERTI64X4    $0x01, 96(SI)(CX*1), Z3, Z3
+	VBROADCASTI64X4 96(BX)(CX*2), Z5
+	VINSERTI64X4    $0x01, 96(SI)(CX*2), Z5, Z5
+	VBROADCASTI64X4 96(BX)(DX*1), Z6
+	VINSERTI64X4    $0x01, 96(SI)(DX*1), Z6, Z6
+	VPUNPCKHDQ      Z3, Z2, Z7
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKHDQ      Z6, Z5, Z3
+	VPUNPCKLDQ      Z6, Z5, Z5
+	VPUNPCKLQDQ     Z5, Z2, Z6
+	VPUNPCKHQDQ     Z5, Z2, Z2
+	VPUNPCKLQDQ     Z3, Z7, Z5
+	VPUNPCKHQDQ     Z3, Z7, Z7
+	VBROADCASTI64X4 96(DI), Z3
+	VINSERTI64X4    $0x01, 96(R8), Z3, Z3
+	VBROADCASTI64X4 96(DI)(CX*1), Z9
+	VINSERTI64X4    $0x01, 96(R8)(CX*1), Z9, Z9
+	VBROADCASTI64X4 96(DI)(CX*2), Z11
+	VINSERTI64X4    $0x01, 96(R8)(CX*2), Z11, Z11
+	VBROADCASTI64X4 96(DI)(DX*1), Z12
+	VINSERTI64X4    $0x01, 96(R8)(DX*1), Z12, Z12
+	VPUNPCKHDQ      Z9, Z3, Z13
+	VPUNPCKLDQ      Z9, Z3, Z3
+	VPUNPCKHDQ      Z12, Z11, Z9
 	VPUNPCKLDQ      Z12, Z11, Z11
-	VPUNPCKLQDQ     Z11, Z6, Z12
-	VPUNPCKHQDQ     Z11, Z6, Z6
-	VPUNPCKLQDQ     Z10, Z13, Z11
-	VPUNPCKHQDQ     Z10, Z13, Z13
-	VSHUFI32X4      $0x88, Z12, Z8, Z10
-	VSHUFI32X4      $0xdd, Z12, Z8, Z12
-	VSHUFI32X4      $0x88, Z6, Z2, Z8
-	VSHUFI32X4      $0xdd, Z6, Z2, Z6
-	VSHUFI32X4      $0x88, Z11, Z7, Z2
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VSHUFI32X4      $0x88, Z13, Z9, Z7
-	VSHUFI32X4      $0xdd, Z13, Z9, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z9
+	VPUNPCKLQDQ     Z11, Z3, Z12
+	VPUNPCKHQDQ     Z11, Z3, Z3
+	VPUNPCKLQDQ     Z9, Z13, Z11
+	VPUNPCKHQDQ     Z9, Z13, Z13
+	VSHUFI32X4      $0x88, Z12, Z6, Z9
+	VSHUFI32X4      $0xdd, Z12, Z6, Z12
+	VSHUFI32X4      $0x88, Z3, Z2, Z6
+	VSHUFI32X4      $0xdd, Z3, Z2, Z3
+	VSHUFI32X4      $0x88, Z11, Z5, Z2
+	VSHUFI32X4      $0xdd, Z11, Z5, Z11
+	VSHUFI32X4      $0x88, Z13, Z7, Z5
+	VSHUFI32X4      $0xdd, Z13, Z7, Z13
+	VPANDD          Z0, Z9, Z7
 	VPRORD          $0x1e, (SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z14
+	VPTERNLOGD      $0xf8, Z1, Z14, Z7
+	VPANDD          Z0, Z6, Z14
 	VPRORD          $0x1e, 64(SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z15
+	VPTERNLOGD      $0xf8, Z1, Z15, Z14
+	VPANDD          Z0, Z2, Z15
 	VPRORD          $0x1e, 128(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z16
+	VPTERNLOGD      $0xf8, Z1, Z16, Z15
+	VPANDD          Z0, Z5, Z16
 	VPRORD          $0x1e, 192(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z12, Z17
+	VPTERNLOGD      $0xf8, Z1, Z17, Z16
+	VPANDD          Z0, Z12, Z17
 	VPRORD          $0x1e, 256(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z18
+	VPTERNLOGD      $0xf8, Z1, Z18, Z17
+	VPANDD          Z0, Z3, Z18
 	VPRORD          $0x1e, 320(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z19
+	VPTERNLOGD      $0xf8, Z1, Z19, Z18
+	VPANDD          Z0, Z11, Z19
 	VPRORD          $0x1e, 384(SP), Z20
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z20, Z19
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z13, Z20
+	VPTERNLOGD      $0xf8, Z1, Z20, Z19
+	VPANDD          Z0, Z13, Z20
 	VPRORD          $0x1e, 448(SP), Z21
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z21, Z20
-	VPSLLD          $0x08, Z4, Z21
+	VPTERNLOGD      $0xf8, Z1, Z21, Z20
+	VPSLLD          $0x18, Z8, Z21
 	VPSRAD          $0x18, Z21, Z21
 	VCVTDQ2PS       Z21, Z21
-	VMULPS          Z0, Z21, Z21
-	VPSLLD          $0x00, Z4, Z4
-	VPSRAD          $0x18, Z4, Z4
-	VCVTDQ2PS       Z4, Z4
-	VMULPS          Z0, Z4, Z4
-	IMUL3Q          $0x01, AX, R11
-	VMOVDQU32       Z9, (R9)(R11*8)
+	VMULPS          Z4, Z21, Z21
+	VPSLLD          $0x10, Z8, Z8
+	VPSRAD          $0x18, Z8, Z8
+	VCVTDQ2PS       Z8, Z8
+	VMULPS          Z4, Z8, Z8
+	IMUL3Q          $0x05, AX, R11
+	VMOVDQU32       Z7, (R9)(R11*8)
 	VMOVDQU32       Z14, 64(R9)(R11*8)
 	VMOVDQU32       Z15, 128(R9)(R11*8)
 	VMOVDQU32       Z16, 192(R9)(R11*8)
@@ -31421,374 +31770,58 @@ group:
 	VMOVDQU32       Z19, 384(R9)(R11*8)
 	VMOVDQU32       Z20, 448(R9)(R11*8)
 	VMOVUPS         Z21, (R10)(R11*2)
-	VMOVUPS         Z4, 64(R10)(R11*2)
-	VPSRLD          $0x04, Z10, Z4
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD          $0x02, (SP), Z9
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z4
-	VPSRLD          $0x04, Z8, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD          $0x02, 64(SP), Z9
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
-	VPSRLD          $0x04, Z2, Z2
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD          $0x02, 128(SP), Z9
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z2
-	VPSRLD          $0x04, Z7, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD          $0x02, 192(SP), Z9
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z7
-	VPSRLD          $0x04, Z12, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD          $0x02, 256(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
+	VMOVUPS         Z8, 64(R10)(R11*2)
+	VPSRLD          $0x04, Z9, Z7
+	VPANDD          Z0, Z7, Z7
+	VPRORD          $0x02, (SP), Z8
+	VPTERNLOGD      $0xf8, Z1, Z8, Z7
 	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD          $0x02, 320(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z6
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD          $0x02, 384(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
-	VPSRLD          $0x04, Z13, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z11
-	VPRORD          $0x02, 448(SP), Z12
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z11
-	VPSLLD          $0x08, Z1, Z12
-	VPSRAD          $0x18, Z12, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS          Z0, Z12, Z12
-	VPSLLD          $0x00, Z1, Z1
-	VPSRAD          $0x18, Z1, Z1
-	VCVTDQ2PS       Z1, Z1
-	VMULPS          Z0, Z1, Z1
-	IMUL3Q          $0x03, AX, R11
-	VMOVDQU32       Z4, (R9)(R11*8)
-	VMOVDQU32       Z8, 64(R9)(R11*8)
-	VMOVDQU32       Z2, 128(R9)(R11*8)
-	VMOVDQU32       Z7, 192(R9)(R11*8)
-	VMOVDQU32       Z9, 256(R9)(R11*8)
-	VMOVDQU32       Z6, 320(R9)(R11*8)
-	VMOVDQU32       Z10, 384(R9)(R11*8)
-	VMOVDQU32       Z11, 448(R9)(R11*8)
-	VMOVUPS         Z12, (R10)(R11*2)
-	VMOVUPS         Z1, 64(R10)(R11*2)
-	VBROADCASTI64X4 160(BX), Z1
-	VINSERTI64X4    $0x01, 160(SI), Z1, Z1
-	VBROADCASTI64X4 160(BX)(CX*1), Z2
-	VINSERTI64X4    $0x01, 160(SI)(CX*1), Z2, Z2
-	VBROADCASTI64X4 160(BX)(CX*2), Z4
-	VINSERTI64X4    $0x01, 160(SI)(CX*2), Z4, Z4
-	VBROADCASTI64X4 160(BX)(DX*1), Z6
-	VINSERTI64X4    $0x01, 160(SI)(DX*1), Z6, Z6
-	VPUNPCKHDQ      Z2, Z1, Z7
-	VPUNPCKLDQ      Z2, Z1, Z1
-	VPUNPCKHDQ      Z6, Z4, Z2
-	VPUNPCKLDQ      Z6, Z4, Z4
-	VPUNPCKLQDQ     Z4, Z1, Z6
-	VPUNPCKHQDQ     Z4, Z1, Z1
-	VPUNPCKLQDQ     Z2, Z7, Z4
-	VPUNPCKHQDQ     Z2, Z7, Z7
-	VBROADCASTI64X4 160(DI), Z2
-	VINSERTI64X4    $0x01, 160(R8), Z2, Z2
-	VBROADCASTI64X4 160(DI)(CX*1), Z8
-	VINSERTI64X4    $0x01, 160(R8)(CX*1), Z8, Z8
-	VBROADCASTI64X4 160(DI)(CX*2), Z9
-	VINSERTI64X4    $0x01, 160(R8)(CX*2), Z9, Z9
-	VBROADCASTI64X4 160(DI)(DX*1), Z10
-	VINSERTI64X4    $0x01, 160(R8)(DX*1), Z10, Z10
-	VPUNPCKHDQ      Z8, Z2, Z11
-	VPUNPCKLDQ      Z8, Z2, Z2
-	VPUNPCKHDQ      Z10, Z9, Z8
-	VPUNPCKLDQ      Z10, Z9, Z9
-	VPUNPCKLQDQ     Z9, Z2, Z10
-	VPUNPCKHQDQ     Z9, Z2, Z2
-	VPUNPCKLQDQ     Z8, Z11, Z9
-	VPUNPCKHQDQ     Z8, Z11, Z11
-	VSHUFI32X4      $0x88, Z10, Z6, Z8
-	VSHUFI32X4      $0xdd, Z10, Z6, Z10
-	VSHUFI32X4      $0x88, Z2, Z1, Z6
-	VSHUFI32X4      $0xdd, Z2, Z1, Z2
-	VSHUFI32X4      $0x88, Z9, Z4, Z1
-	VSHUFI32X4      $0xdd, Z9, Z4, Z9
-	VSHUFI32X4      $0x88, Z11, Z7, Z4
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VMOVDQU32       Z8, (SP)
-	VMOVDQU32       Z6, 64(SP)
-	VMOVDQU32       Z1, 128(SP)
-	VMOVDQU32       Z4, 192(SP)
-	VMOVDQU32       Z10, 256(SP)
-	VMOVDQU32       Z2, 320(SP)
-	VMOVDQU32       Z9, 384(SP)
-	VMOVDQU32       Z11, 448(SP)
-	VBROADCASTI64X4 64(BX), Z1
-	VINSERTI64X4    $0x01, 64(SI), Z1, Z1
-	VBROADCASTI64X4 64(BX)(CX*1), Z2
-	VINSERTI64X4    $0x01, 64(SI)(CX*1), Z2, Z2
-	VBROADCASTI64X4 64(BX)(CX*2), Z4
-	VINSERTI64X4    $0x01, 64(SI)(CX*2), Z4, Z4
-	VBROADCASTI64X4 64(BX)(DX*1), Z6
-	VINSERTI64X4    $0x01, 64(SI)(DX*1), Z6, Z6
-	VPUNPCKHDQ      Z2, Z1, Z7
-	VPUNPCKLDQ      Z2, Z1, Z1
-	VPUNPCKHDQ      Z6, Z4, Z2
-	VPUNPCKLDQ      Z6, Z4, Z4
-	VPUNPCKLQDQ     Z4, Z1, Z6
-	VPUNPCKHQDQ     Z4, Z1, Z1
-	VPUNPCKLQDQ     Z2, Z7, Z4
-	VPUNPCKHQDQ     Z2, Z7, Z7
-	VBROADCASTI64X4 64(DI), Z2
-	VINSERTI64X4    $0x01, 64(R8), Z2, Z2
-	VBROADCASTI64X4 64(DI)(CX*1), Z8
-	VINSERTI64X4    $0x01, 64(R8)(CX*1), Z8, Z8
-	VBROADCASTI64X4 64(DI)(CX*2), Z9
-	VINSERTI64X4    $0x01, 64(R8)(CX*2), Z9, Z9
-	VBROADCASTI64X4 64(DI)(DX*1), Z10
-	VINSERTI64X4    $0x01, 64(R8)(DX*1), Z10, Z10
-	VPUNPCKHDQ      Z8, Z2, Z11
-	VPUNPCKLDQ      Z8, Z2, Z2
-	VPUNPCKHDQ      Z10, Z9, Z8
-	VPUNPCKLDQ      Z10, Z9, Z9
-	VPUNPCKLQDQ     Z9, Z2, Z10
-	VPUNPCKHQDQ     Z9, Z2, Z2
-	VPUNPCKLQDQ     Z8, Z11, Z9
-	VPUNPCKHQDQ     Z8, Z11, Z11
-	VSHUFI32X4      $0x88, Z10, Z6, Z8
-	VSHUFI32X4      $0xdd, Z10, Z6, Z10
-	VSHUFI32X4      $0x88, Z2, Z1, Z6
-	VSHUFI32X4      $0xdd, Z2, Z1, Z2
-	VSHUFI32X4      $0x88, Z9, Z4, Z1
-	VSHUFI32X4      $0xdd, Z9, Z4, Z9
-	VSHUFI32X4      $0x88, Z11, Z7, Z4
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
-	VPRORD          $0x1c, (SP), Z12
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
-	VPRORD          $0x1c, 64(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
-	VPRORD          $0x1c, 128(SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
-	VPRORD          $0x1c, 192(SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
-	VPRORD          $0x1c, 256(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
-	VPRORD          $0x1c, 320(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
-	VPRORD          $0x1c, 384(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
-	VPRORD          $0x1c, 448(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
-	VPSLLD          $0x18, Z3, Z19
-	VPSRAD          $0x18, Z19, Z19
-	VCVTDQ2PS       Z19, Z19
-	VMULPS          Z0, Z19, Z19
-	VPSLLD          $0x10, Z3, Z20
-	VPSRAD          $0x18, Z20, Z20
-	VCVTDQ2PS       Z20, Z20
-	VMULPS          Z0, Z20, Z20
-	IMUL3Q          $0x04, AX, R11
-	VMOVDQU32       Z7, (R9)(R11*8)
-	VMOVDQU32       Z12, 64(R9)(R11*8)
-	VMOVDQU32       Z13, 128(R9)(R11*8)
-	VMOVDQU32       Z14, 192(R9)(R11*8)
-	VMOVDQU32       Z15, 256(R9)(R11*8)
-	VMOVDQU32       Z16, 320(R9)(R11*8)
-	VMOVDQU32       Z17, 384(R9)(R11*8)
-	VMOVDQU32       Z18, 448(R9)(R11*8)
-	VMOVUPS         Z19, (R10)(R11*2)
-	VMOVUPS         Z20, 64(R10)(R11*2)
-	VPSRLD          $0x04, Z8, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD          $0x00, (SP), Z8
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD          $0x00, 64(SP), Z8
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z6
-	VPSRLD          $0x04, Z1, Z1
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
-	VPRORD          $0x00, 128(SP), Z8
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z1
-	VPSRLD          $0x04, Z4, Z4
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD          $0x00, 192(SP), Z8
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z4
-	VPSRLD          $0x04, Z10, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD          $0x00, 256(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z8
+	VPANDD          Z0, Z6, Z6
+	VPRORD          $0x02, 64(SP), Z8
+	VPTERNLOGD      $0xf8, Z1, Z8, Z6
 	VPSRLD          $0x04, Z2, Z2
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD          $0x00, 320(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z2
-	VPSRLD          $0x04, Z9, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD          $0x00, 384(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
-	VPSRLD          $0x04, Z11, Z10
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z10
-	VPRORD          $0x00, 448(SP), Z11
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z11, Z10
-	VPSLLD          $0x18, Z5, Z11
-	VPSRAD          $0x18, Z11, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS          Z0, Z11, Z11
-	VPSLLD          $0x10, Z5, Z12
-	VPSRAD          $0x18, Z12, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS          Z0, Z12, Z12
-	IMUL3Q          $0x06, AX, R11
-	VMOVDQU32       Z7, (R9)(R11*8)
-	VMOVDQU32       Z6, 64(R9)(R11*8)
-	VMOVDQU32       Z1, 128(R9)(R11*8)
-	VMOVDQU32       Z4, 192(R9)(R11*8)
-	VMOVDQU32       Z8, 256(R9)(R11*8)
-	VMOVDQU32       Z2, 320(R9)(R11*8)
-	VMOVDQU32       Z9, 384(R9)(R11*8)
-	VMOVDQU32       Z10, 448(R9)(R11*8)
-	VMOVUPS         Z11, (R10)(R11*2)
-	VMOVUPS         Z12, 64(R10)(R11*2)
-	VBROADCASTI64X4 96(BX), Z1
-	VINSERTI64X4    $0x01, 96(SI), Z1, Z1
-	VBROADCASTI64X4 96(BX)(CX*1), Z2
-	VINSERTI64X4    $0x01, 96(SI)(CX*1), Z2, Z2
-	VBROADCASTI64X4 96(BX)(CX*2), Z4
-	VINSERTI64X4    $0x01, 96(SI)(CX*2), Z4, Z4
-	VBROADCASTI64X4 96(BX)(DX*1), Z6
-	VINSERTI64X4    $0x01, 96(SI)(DX*1), Z6, Z6
-	VPUNPCKHDQ      Z2, Z1, Z7
-	VPUNPCKLDQ      Z2, Z1, Z1
-	VPUNPCKHDQ      Z6, Z4, Z2
-	VPUNPCKLDQ      Z6, Z4, Z4
-	VPUNPCKLQDQ     Z4, Z1, Z6
-	VPUNPCKHQDQ     Z4, Z1, Z1
-	VPUNPCKLQDQ     Z2, Z7, Z4
-	VPUNPCKHQDQ     Z2, Z7, Z7
-	VBROADCASTI64X4 96(DI), Z2
-	VINSERTI64X4    $0x01, 96(R8), Z2, Z2
-	VBROADCASTI64X4 96(DI)(CX*1), Z8
-	VINSERTI64X4    $0x01, 96(R8)(CX*1), Z8, Z8
-	VBROADCASTI64X4 96(DI)(CX*2), Z9
-	VINSERTI64X4    $0x01, 96(R8)(CX*2), Z9, Z9
-	VBROADCASTI64X4 96(DI)(DX*1), Z10
-	VINSERTI64X4    $0x01, 96(R8)(DX*1), Z10, Z10
-	VPUNPCKHDQ      Z8, Z2, Z11
-	VPUNPCKLDQ      Z8, Z2, Z2
-	VPUNPCKHDQ      Z10, Z9, Z8
-	VPUNPCKLDQ      Z10, Z9, Z9
-	VPUNPCKLQDQ     Z9, Z2, Z10
-	VPUNPCKHQDQ     Z9, Z2, Z2
-	VPUNPCKLQDQ     Z8, Z11, Z9
-	VPUNPCKHQDQ     Z8, Z11, Z11
-	VSHUFI32X4      $0x88, Z10, Z6, Z8
-	VSHUFI32X4      $0xdd, Z10, Z6, Z10
-	VSHUFI32X4      $0x88, Z2, Z1, Z6
-	VSHUFI32X4      $0xdd, Z2, Z1, Z2
-	VSHUFI32X4      $0x88, Z9, Z4, Z1
-	VSHUFI32X4      $0xdd, Z9, Z4, Z9
-	VSHUFI32X4      $0x88, Z11, Z7, Z4
-	VSHUFI32X4      $0xdd, Z11, Z7, Z11
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z7
-	VPRORD          $0x1e, (SP), Z12
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z12, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z12
-	VPRORD          $0x1e, 64(SP), Z13
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z13, Z12
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z13
-	VPRORD          $0x1e, 128(SP), Z14
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z14, Z13
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z14
-	VPRORD          $0x1e, 192(SP), Z15
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z15, Z14
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z10, Z15
-	VPRORD          $0x1e, 256(SP), Z16
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z16, Z15
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z16
-	VPRORD          $0x1e, 320(SP), Z17
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z17, Z16
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z17
-	VPRORD          $0x1e, 384(SP), Z18
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z18, Z17
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z11, Z18
-	VPRORD          $0x1e, 448(SP), Z19
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z19, Z18
-	VPSLLD          $0x08, Z3, Z19
-	VPSRAD          $0x18, Z19, Z19
-	VCVTDQ2PS       Z19, Z19
-	VMULPS          Z0, Z19, Z19
-	VPSLLD          $0x00, Z3, Z3
-	VPSRAD          $0x18, Z3, Z3
-	VCVTDQ2PS       Z3, Z3
-	VMULPS          Z0, Z3, Z3
-	IMUL3Q          $0x05, AX, R11
-	VMOVDQU32       Z7, (R9)(R11*8)
-	VMOVDQU32       Z12, 64(R9)(R11*8)
-	VMOVDQU32       Z13, 128(R9)(R11*8)
-	VMOVDQU32       Z14, 192(R9)(R11*8)
-	VMOVDQU32       Z15, 256(R9)(R11*8)
-	VMOVDQU32       Z16, 320(R9)(R11*8)
-	VMOVDQU32       Z17, 384(R9)(R11*8)
-	VMOVDQU32       Z18, 448(R9)(R11*8)
-	VMOVUPS         Z19, (R10)(R11*2)
-	VMOVUPS         Z3, 64(R10)(R11*2)
-	VPSRLD          $0x04, Z8, Z3
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z3, Z3
-	VPRORD          $0x02, (SP), Z7
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z3
-	VPSRLD          $0x04, Z6, Z6
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z6, Z6
-	VPRORD          $0x02, 64(SP), Z7
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z6
-	VPSRLD          $0x04, Z1, Z1
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z1, Z1
-	VPRORD          $0x02, 128(SP), Z7
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z1
-	VPSRLD          $0x04, Z4, Z4
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z4, Z4
-	VPRORD          $0x02, 192(SP), Z7
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z7, Z4
-	VPSRLD          $0x04, Z10, Z7
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z7, Z7
-	VPRORD          $0x02, 256(SP), Z8
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z7
-	VPSRLD          $0x04, Z2, Z2
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z2, Z2
-	VPRORD          $0x02, 320(SP), Z8
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z8, Z2
-	VPSRLD          $0x04, Z9, Z8
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z8, Z8
-	VPRORD          $0x02, 384(SP), Z9
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z9, Z8
+	VPANDD          Z0, Z2, Z2
+	VPRORD          $0x02, 128(SP), Z8
+	VPTERNLOGD      $0xf8, Z1, Z8, Z2
+	VPSRLD          $0x04, Z5, Z5
+	VPANDD          Z0, Z5, Z5
+	VPRORD          $0x02, 192(SP), Z8
+	VPTERNLOGD      $0xf8, Z1, Z8, Z5
+	VPSRLD          $0x04, Z12, Z8
+	VPANDD          Z0, Z8, Z8
+	VPRORD          $0x02, 256(SP), Z9
+	VPTERNLOGD      $0xf8, Z1, Z9, Z8
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD          Z0, Z3, Z3
+	VPRORD          $0x02, 320(SP), Z9
+	VPTERNLOGD      $0xf8, Z1, Z9, Z3
 	VPSRLD          $0x04, Z11, Z9
-	VPANDD.BCST     avx512_splat_0f0f0f0f<>+0(SB), Z9, Z9
-	VPRORD          $0x02, 448(SP), Z10
-	VPTERNLOGD.BCST $0xf8, avx512_splat_30303030<>+0(SB), Z10, Z9
-	VPSLLD          $0x08, Z5, Z10
+	VPANDD          Z0, Z9, Z9
+	VPRORD          $0x02, 384(SP), Z11
+	VPTERNLOGD      $0xf8, Z1, Z11, Z9
+	VPSRLD          $0x04, Z13, Z11
+	VPANDD          Z0, Z11, Z11
+	VPRORD          $0x02, 448(SP), Z12
+	VPTERNLOGD      $0xf8, Z1, Z12, Z11
+	VPSLLD          $0x18, Z10, Z12
+	VPSRAD          $0x18, Z12, Z12
+	VCVTDQ2PS       Z12, Z12
+	VMULPS          Z4, Z12, Z12
+	VPSLLD          $0x10, Z10, Z10
 	VPSRAD          $0x18, Z10, Z10
 	VCVTDQ2PS       Z10, Z10
-	VMULPS          Z0, Z10, Z10
-	VPSLLD          $0x00, Z5, Z5
-	VPSRAD          $0x18, Z5, Z5
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z0, Z5, Z5
+	VMULPS          Z4, Z10, Z10
 	IMUL3Q          $0x07, AX, R11
-	VMOVDQU32       Z3, (R9)(R11*8)
+	VMOVDQU32       Z7, (R9)(R11*8)
 	VMOVDQU32       Z6, 64(R9)(R11*8)
-	VMOVDQU32       Z1, 128(R9)(R11*8)
-	VMOVDQU32       Z4, 192(R9)(R11*8)
-	VMOVDQU32       Z7, 256(R9)(R11*8)
-	VMOVDQU32       Z2, 320(R9)(R11*8)
-	VMOVDQU32       Z8, 384(R9)(R11*8)
-	VMOVDQU32       Z9, 448(R9)(R11*8)
-	VMOVUPS         Z10, (R10)(R11*2)
-	VMOVUPS         Z5, 64(R10)(R11*2)
+	VMOVDQU32       Z2, 128(R9)(R11*8)
+	VMOVDQU32       Z5, 192(R9)(R11*8)
+	VMOVDQU32       Z8, 256(R9)(R11*8)
+	VMOVDQU32       Z3, 320(R9)(R11*8)
+	VMOVDQU32       Z9, 384(R9)(R11*8)
+	VMOVDQU32       Z11, 448(R9)(R11*8)
+	VMOVUPS         Z12, (R10)(R11*2)
+	VMOVUPS         Z10, 64(R10)(R11*2)
 	ADDQ            $+210, BX
 	ADDQ            $+210, SI
 	ADDQ            $+210, DI
@@ -31802,7 +31835,7 @@ group:
 
 // func avx512StripIQ4_XS(w *byte, stride int, nb int, tokens int, near *byte, q *int8, scale *float32, sum *float32, init *int32, ld int, y *float32, ldy int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
-TEXT ·avx512StripIQ4_XS(SB), $16384-96
+TEXT ·avx512StripIQ4_XS(SB), $16456-96
 	VMOVDQU32 avx512_iq4_levels<>+0(SB), Z0
 	MOVQ      near+32(FP), AX
 	MOVQ      ld+72(FP), CX
@@ -31817,7 +31850,9 @@ TEXT ·avx512StripIQ4_XS(SB), $16384-96
 	SHRQ      $0x03, nb+16(FP)
 	MOVQ      tokens+24(FP), R11
 	VXORPS    Z1, Z1, Z1
-	LEAQ      (SP), DX
+	LEAQ      71(SP), DX
+	ANDQ      $-64, DX
+	MOVQ      DX, (SP)
 
 clear:
 	VMOVUPS Z1, (DX)
@@ -31832,7 +31867,7 @@ clear:
 	DECQ    R11
 	JNZ     clear
 	SHLQ    $0x02, tokens+24(FP)
-	LEAQ    (SP), DX
+	MOVQ    (SP), DX
 
 group:
 	VBROADCASTI32X4 (DI), Z1
@@ -31911,7 +31946,8 @@ group:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            (SP), DX
+	MOVQ            (SP), DX
+	ADDQ            $+0, DX
 	PREFETCHT0      (AX)
 	PREFETCHT0      64(AX)
 	PREFETCHT0      128(AX)
@@ -32022,7 +32058,8 @@ tokens1:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            2048(SP), DX
+	MOVQ            (SP), DX
+	ADDQ            $+2048, DX
 	PREFETCHT0      320(AX)
 	PREFETCHT0      384(AX)
 	PREFETCHT0      448(AX)
@@ -32132,7 +32169,8 @@ tokens2:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            4096(SP), DX
+	MOVQ            (SP), DX
+	ADDQ            $+4096, DX
 	PREFETCHT0      576(AX)
 	PREFETCHT0      640(AX)
 	PREFETCHT0      704(AX)
@@ -32242,7 +32280,8 @@ tokens3:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            6144(SP), DX
+	MOVQ            (SP), DX
+	ADDQ            $+6144, DX
 	PREFETCHT0      832(AX)
 	PREFETCHT0      896(AX)
 	PREFETCHT0      960(AX)
@@ -32352,7 +32391,8 @@ tokens4:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            8192(SP), DX
+	MOVQ            (SP), DX
+	ADDQ            $+8192, DX
 	PREFETCHT0      1088(AX)
 	PREFETCHT0      1152(AX)
 	PREFETCHT0      1216(AX)
@@ -32463,7 +32503,8 @@ tokens5:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            10240(SP), DX
+	MOVQ            (SP), DX
+	ADDQ            $+10240, DX
 	PREFETCHT0      1408(AX)
 	PREFETCHT0      1472(AX)
 	PREFETCHT0      1536(AX)
@@ -32573,7 +32614,8 @@ tokens6:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z12, Z12
 	VCVTDQ2PS       Z12, Z12
 	VMULPS          Z2, Z12, Z12
-	LEAQ            12288(SP), DX
+	MOVQ            (SP), DX
+	ADDQ            $+12288, DX
 	PREFETCHT0      1664(AX)
 	PREFETCHT0      1728(AX)
 	PREFETCHT0      1792(AX)
@@ -32683,7 +32725,8 @@ tokens7:
 	VPSUBD.BCST     avx512_splat_00000020<>+0(SB), Z1, Z1
 	VCVTDQ2PS       Z1, Z1
 	VMULPS          Z2, Z1, Z1
-	LEAQ            14336(SP), DX
+	MOVQ            (SP), DX
+	ADDQ            $+14336, DX
 	PREFETCHT0      1920(AX)
 	PREFETCHT0      1984(AX)
 	PREFETCHT0      2048(AX)
@@ -32758,7 +32801,7 @@ tokens8:
 	MOVQ            ldy+88(FP), CX
 	MOVQ            tokens+24(FP), BX
 	SHLQ            $0x02, CX
-	LEAQ            (SP), DX
+	MOVQ            (SP), DX
 
 out:
 	VXORPS  Z0, Z0, Z0

@@ -64,10 +64,11 @@ func (s *strip) next() {
 // products is a strip against tokens.
 type products struct {
 	*strip
-	near       Mem
-	ld         Register // bytes of scales from block to block
-	sums, turn Mem      // p_0, and the p_j of a single block
-	used       int      // blocks
+	near Mem
+	ld   Register // bytes of scales from block to block
+	sums Mem      // the address of p_0, in the frame: p_0 begins at a line of a cache
+	turn Mem      // the p_j of a single block
+	used int      // blocks
 }
 
 // stripProducts emits the function of one format.
@@ -77,13 +78,15 @@ func stripProducts(f stripFormat) {
 	Doc(fmt.Sprintf("%s multiplies 16 rows by up to %d tokens, and prefetches as many bytes from near on: see stripArgs.", name, stripTokens))
 	Pragma("noescape")
 	f.setup()
-	p := &products{near: ptr("near"), ld: arg("ld"), turn: Mem{Base: GP64()}, sums: AllocLocal(8 * stripSums)}
+	p := &products{near: ptr("near"), ld: arg("ld"), turn: Mem{Base: GP64()}, sums: AllocLocal(8)}
 	SHLQ(U8(2), p.ld)
 	p.strip = newStrip(f)
 	p.use = p.block
 
 	n, z := arg("tokens"), zero()
-	LEAQ(p.sums, p.turn.Base)
+	LEAQ(AllocLocal(8*stripSums+64).Offset(63), p.turn.Base)
+	ANDQ(I8(-64), p.turn.Base)
+	MOVQ(p.turn.Base, p.sums)
 	Label("clear")
 	for j := range 8 {
 		VMOVUPS(z, p.turn.Offset(j*stripSums))
@@ -92,7 +95,7 @@ func stripProducts(f stripFormat) {
 	DECQ(n)
 	JNZ(LabelRef("clear"))
 	SHLQ(U8(2), mustParam("tokens")) // where the last token's scales end
-	LEAQ(p.sums, p.turn.Base)
+	MOVQ(p.sums, p.turn.Base)
 
 	Label("group")
 	p.next()
@@ -112,12 +115,13 @@ func stripProducts(f stripFormat) {
 	SHLQ(U8(3), on)
 	ADDQ(on, mustParam("q"))
 	if f.blocks == 1 {
-		end := GP64()
+		end := Mem{Base: GP64()}
 		advance(p.turn, stripSums)
-		LEAQ(p.sums.Offset(8*stripSums), end)
-		CMPQ(p.turn.Base, end)
+		MOVQ(p.sums, end.Base)
+		advance(end, 8*stripSums)
+		CMPQ(p.turn.Base, end.Base)
 		JNE(LabelRef("turned"))
-		LEAQ(p.sums, p.turn.Base)
+		MOVQ(p.sums, p.turn.Base)
 		Label("turned")
 	}
 	DECQ(mustParam("nb"))
@@ -125,7 +129,7 @@ func stripProducts(f stripFormat) {
 
 	y, ldy, sums, left := ptr("y"), arg("ldy"), Mem{Base: GP64()}, arg("tokens")
 	SHLQ(U8(2), ldy)
-	LEAQ(p.sums, sums.Base)
+	MOVQ(p.sums, sums.Base)
 	Label("out")
 	total := zero()
 	for j := range 8 {
@@ -187,7 +191,8 @@ func (s *products) block(j int, w, ws []VecVirtual, wo VecVirtual) {
 	if s.blocks == 1 {
 		MOVQ(s.turn.Base, p.Base)
 	} else {
-		LEAQ(s.sums.Offset(j*stripSums), p.Base)
+		MOVQ(s.sums, p.Base)
+		advance(p, j*stripSums)
 	}
 	for i := (16*s.bytes*s.used/s.blocks + 63) &^ 63; i < 16*s.bytes*(s.used+1)/s.blocks; i += 64 {
 		PREFETCHT0(s.near.Offset(i))
@@ -351,6 +356,17 @@ func field(x VecVirtual, down int, mask uint32) VecVirtual {
 	return t
 }
 
+// masked is field with a mask in a register: a load less.
+func masked(x VecVirtual, down int, mask VecVirtual) VecVirtual {
+	t := ZMM()
+	if down > 0 {
+		VPSRLD(U8(down), x, t)
+		x = t
+	}
+	VPANDD(mask, x, t)
+	return t
+}
+
 // addField is to |= field(x, down, mask).
 func addField(to, x VecVirtual, down int, mask uint32) {
 	if down != 0 {
@@ -432,7 +448,9 @@ func stripScaleMin(j int, head []VecVirtual, d, m VecVirtual) (sc, min VecVirtua
 }
 
 func stripQ4_K() stripFormat {
-	f := stripFormat{name: "Q4_K", bytes: 144, blocks: 8, offs: true, setup: func() {}}
+	f := stripFormat{name: "Q4_K", bytes: 144, blocks: 8, offs: true}
+	var low VecVirtual
+	f.setup = func() { low = splat(0x0f0f0f0f) }
 	f.open = func(s *strip) {
 		head := s.dwords4(0)
 		d, m := lowHalf(head[0]), highHalf(head[0])
@@ -440,7 +458,7 @@ func stripQ4_K() stripFormat {
 			raw, w := s.dwords8(16+32*c), make([]VecVirtual, 8)
 			for h := range 2 {
 				for i, x := range raw {
-					w[i] = field(x, 4*h, 0x0f0f0f0f)
+					w[i] = masked(x, 4*h, low)
 				}
 				sc, min := stripScaleMin(2*c+h, head, d, m)
 				s.use(2*c+h, w, []VecVirtual{sc}, min)
@@ -451,7 +469,9 @@ func stripQ4_K() stripFormat {
 }
 
 func stripQ5_K() stripFormat {
-	f := stripFormat{name: "Q5_K", bytes: 176, blocks: 8, offs: true, setup: func() {}}
+	f := stripFormat{name: "Q5_K", bytes: 176, blocks: 8, offs: true}
+	var low, bit VecVirtual
+	f.setup = func() { low, bit = splat(0x0f0f0f0f), splat(0x10101010) }
 	f.open = func(s *strip) {
 		fifth := AllocLocal(8 * 64)
 		for i, x := range s.dwords8(16) {
@@ -463,10 +483,10 @@ func stripQ5_K() stripFormat {
 			raw, w := s.dwords8(48+32*c), make([]VecVirtual, 8)
 			for h := range 2 {
 				for i, x := range raw {
-					w[i] = field(x, 4*h, 0x0f0f0f0f)
+					w[i] = masked(x, 4*h, low)
 					t := ZMM()
 					VPRORD(U8((2*c+h-4)&31), fifth.Offset(64*i), t)
-					addField(w[i], t, 0, 0x10101010)
+					VPTERNLOGD(U8(0xf8), bit, t, w[i]) // w | t & bit
 				}
 				sc, min := stripScaleMin(2*c+h, head, d, m)
 				s.use(2*c+h, w, []VecVirtual{sc}, min)
@@ -477,10 +497,12 @@ func stripQ5_K() stripFormat {
 }
 
 func stripQ6_K() stripFormat {
-	f := stripFormat{name: "Q6_K", bytes: 210, blocks: 8, bias: true, halves: true, setup: func() {}}
+	f := stripFormat{name: "Q6_K", bytes: 210, blocks: 8, bias: true, halves: true}
+	var low, bits VecVirtual
+	f.setup = func() { low, bits = splat(0x0f0f0f0f), splat(0x30303030) }
 	f.open = func(s *strip) {
-		d := highHalf(s.dwords4(194)[3])
-		scales := s.dwords4(192)
+		last := s.dwords8(178) // scale b is byte 14 + b, and d ends them
+		d := highHalf(last[7])
 		high := AllocLocal(8 * 64)
 		for c := range 2 {
 			for i, x := range s.dwords8(128 + 32*c) {
@@ -490,16 +512,16 @@ func stripQ6_K() stripFormat {
 				raw, w := s.dwords8(64*c+32*part), make([]VecVirtual, 8)
 				for h := range 2 {
 					for i, x := range raw {
-						w[i] = field(x, 4*h, 0x0f0f0f0f)
+						w[i] = masked(x, 4*h, low)
 						t := ZMM()
 						VPRORD(U8((4*h+2*part-4)&31), high.Offset(64*i), t)
-						addField(w[i], t, 0, 0x30303030)
+						VPTERNLOGD(U8(0xf8), bits, t, w[i]) // w | t & bits
 					}
 					j, sc := 4*c+2*h+part, make([]VecVirtual, 2)
 					for i := range sc {
-						b := 2*j + i
+						b := 14 + 2*j + i
 						sc[i] = ZMM()
-						VPSLLD(U8(24-8*(b%4)), scales[b/4], sc[i])
+						VPSLLD(U8(24-8*(b%4)), last[b/4], sc[i])
 						VPSRAD(U8(24), sc[i], sc[i])
 						times(sc[i], d)
 					}
