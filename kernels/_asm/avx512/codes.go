@@ -80,17 +80,11 @@ func (c codes) signed(x, signs VecVirtual, test int) {
 	pause()
 }
 
-// eights gives the values of 32 entries of 8, in the order of pairs; both bytes of a word of signs have those of its entry.
+// eights gives the values of 32 entries of 8, which lie in pairOrder; both bytes of a word of signs have those of its entry.
 func (c codes) eights(x, signs VecVirtual) []VecVirtual {
 	nibble, w := splat(0x0f0f0f0f), make([]VecVirtual, 4)
 	for i := range w {
-		w[i] = ZMM()
-		if i == 0 {
-			VPANDD(nibble, x, w[i])
-		} else {
-			VPSRLW(U8(2*i), x, w[i])
-			VPANDD(nibble, w[i], w[i])
-		}
+		w[i] = masked(x, 2*i, nibble) // of each nibble two bits count
 		c.signed(w[i], signs, i)
 	}
 	v := []VecVirtual{ZMM(), ZMM(), w[0], w[2]}
@@ -102,7 +96,7 @@ func (c codes) eights(x, signs VecVirtual) []VecVirtual {
 	return v
 }
 
-// fours gives the values of 32 entries of 4, two registers of fourOrder's, whose signs lie as those of eights.
+// fours gives the values of 32 entries of 4, two registers of the four that foursIn gives, whose signs lie as those of eights.
 func (c codes) fours(x, signs VecVirtual) []VecVirtual {
 	y, low := ZMM(), ZMM()
 	VPSRLW(U8(4), x, y)

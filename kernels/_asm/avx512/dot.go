@@ -83,8 +83,9 @@ func dot(f dotFormat, tokens int) {
 			d[t] = []VecVirtual{biasSums(f, of(t, half, 2), halfOrder, tail), ZMM()}
 			VMOVDQA32(d[t][0], d[t][1])
 		}
+		woven := f.mixed && tokens == 1
 		var shared []Op // by both rows, where registers are left for that
-		if tokens == 1 && !f.mixed {
+		if tokens == 1 && !woven {
 			shared = tokenBytes(q, tail)
 			for i, b := range shared {
 				if m, ok := b.(Mem); ok {
@@ -109,7 +110,7 @@ func dot(f dotFormat, tokens int) {
 				}
 			}
 		}
-		if row0, row1 := row(0, w0), row(1, w1); f.mixed && tokens == 1 {
+		if row0, row1 := row(0, w0), row(1, w1); woven {
 			weave(row0, row1)
 		} else {
 			row0()

@@ -341,44 +341,37 @@ func highHalf(x VecVirtual) VecVirtual {
 	return lowHalf(t)
 }
 
-// field gives the dwords of x shifted down by so many bits, or up, under a mask.
+// shifted gives the dwords of x shifted down by so many bits, or up: x itself, if by none.
+func shifted(x VecVirtual, down int) VecVirtual {
+	if down == 0 {
+		return x
+	}
+	t := ZMM()
+	if down > 0 {
+		VPSRLD(U8(down), x, t)
+	} else {
+		VPSLLD(U8(-down), x, t)
+	}
+	return t
+}
+
+// field is x shifted, under a mask.
 func field(x VecVirtual, down int, mask uint32) VecVirtual {
 	t := ZMM()
-	switch {
-	case down > 0:
-		VPSRLD(U8(down), x, t)
-		x = t
-	case down < 0:
-		VPSLLD(U8(-down), x, t)
-		x = t
-	}
-	VPANDD_BCST(splatMem(mask), x, t)
+	VPANDD_BCST(splatMem(mask), shifted(x, down), t)
 	return t
 }
 
 // masked is field with a mask in a register: a load less.
 func masked(x VecVirtual, down int, mask VecVirtual) VecVirtual {
 	t := ZMM()
-	if down > 0 {
-		VPSRLD(U8(down), x, t)
-		x = t
-	}
-	VPANDD(mask, x, t)
+	VPANDD(mask, shifted(x, down), t)
 	return t
 }
 
 // addField is to |= field(x, down, mask).
 func addField(to, x VecVirtual, down int, mask uint32) {
-	if down != 0 {
-		t := ZMM()
-		if down > 0 {
-			VPSRLD(U8(down), x, t)
-		} else {
-			VPSLLD(U8(-down), x, t)
-		}
-		x = t
-	}
-	VPTERNLOGD_BCST(U8(0xf8), splatMem(mask), x, to)
+	VPTERNLOGD_BCST(U8(0xf8), splatMem(mask), shifted(x, down), to)
 }
 
 // times is the integers x times d.
