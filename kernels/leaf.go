@@ -9,6 +9,7 @@ import (
 // The assembly is generated for all machines on any.
 //
 //go:generate go -C _asm run . -set avx2 -pkg kernels -out ../leaf_avx2_amd64.s -stubs ../leaf_avx2_amd64.go
+//go:generate go -C _asm run . -set avxvnni -pkg kernels -out ../leaf_avxvnni_amd64.s -stubs ../leaf_avxvnni_amd64.go
 //go:generate go -C _asm run . -set avx512 -pkg kernels -out ../leaf_avx512_amd64.s -stubs ../leaf_avx512_amd64.go
 //go:generate go -C _asm run ./neon -out ../leaf_neon_arm64.s -stubs ../leaf_neon_arm64.go
 

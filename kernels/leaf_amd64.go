@@ -26,6 +26,9 @@ func detect() []*leaf {
 			avx512.winogradFaster = newWinogradFaster(&avx512)
 			ls = append(ls, &avx512)
 		}
+		if x.HasAVXVNNI {
+			ls = append(ls, &avxvnni)
+		}
 		ls = append(ls, &avx2)
 	}
 	return append(ls, &generic)

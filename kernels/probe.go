@@ -51,7 +51,7 @@ func ProbeRead(set string, threads int) (float64, error) {
 }
 
 // ProbeMul measures how fast the given number of threads multiplies and adds bytes in registers, in 1e9 products a second, by an
-// instruction set of Features ("" for the best): VPDPBUSD for avx512, VPMADDUBSW for avx2. It is what limits prompts.
+// instruction set of Features ("" for the best): VPDPBUSD for avx512 and avxvnni, VPMADDUBSW for avx2. It is what limits prompts.
 func ProbeMul(set string, threads int) (float64, error) {
 	l, err := pickLeaf(set)
 	if err != nil {

@@ -184,7 +184,7 @@ func (d *dotState) iq4(y [4]ymm) {
 	for _, v := range d.v {
 		VPSHUFB(v, table, v)
 	}
-	d.signed = true
+	d.signed, d.whole = true, true
 }
 
 // halfOrder puts 16 bytes, each of half a block, in the order that decodeQ6_K has: the first halves of blocks 0 1 4 5 2 3 6 7, then the last.

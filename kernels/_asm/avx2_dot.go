@@ -42,7 +42,15 @@ type avx2Dot struct {
 	halves bool // a scale per 16, and an offset if any
 	offs   bool // an offset per scale: to be added in small, else subtracted
 	sub    int  // stored values are q + 1<<sub
+	vnni   bool // VPDPBUSD sums, whatever max is
 	decode func(d *dotState)
+}
+
+func (dot avx2Dot) function() string {
+	if dot.vnni {
+		return "avxvnniDot" + dot.name
+	}
+	return "avx2Dot" + dot.name
 }
 
 // dotState is the code being written: what decode leaves for the tokens.
@@ -53,6 +61,7 @@ type dotState struct {
 	w      Mem  // the group's bytes
 	v      [8]ymm
 	signed bool // v is int8, not uint8
+	whole  bool // lanes of v are blocks, as they are in small, not halves of them
 	scale  [2]ymm
 	off    [2]ymm
 }
@@ -63,6 +72,9 @@ func (dot avx2Dot) sums16(vectors int) bool { return 2*vectors*127*dot.max <= 32
 // sums leaves the integer sums of a group and a token in lanes: one vector, or two for two scales per block.
 // a(i) loads vector i of the token's activations, as an operand.
 func (d *dotState) sums(a func(i int) Op) [2]ymm {
+	if d.vnni {
+		return d.lanes(d.products(a, 0), d.products(a, 4))
+	}
 	ones := avx2Consts.ones
 	var m [8]ymm
 	for i := range m {
@@ -91,38 +103,48 @@ func (d *dotState) sums(a func(i int) Op) [2]ymm {
 			}
 		}
 	}
-	switch {
-	case d.signed:
-		VPADDD(m[4], m[0], m[0])
+	if d.small && !d.signed && d.sums16(8) {
+		VPADDW(m[4], m[0], m[0])
+		VPMADDWD(ones, m[0], m[0])
 		return [2]ymm{m[0]}
-	case d.small:
-		if d.sums16(8) {
-			VPADDW(m[4], m[0], m[0])
-			VPMADDWD(ones, m[0], m[0])
-		} else {
-			VPMADDWD(ones, m[0], m[0])
-			VPMADDWD(ones, m[4], m[4])
-			VPADDD(m[4], m[0], m[0])
-		}
-		return [2]ymm{m[0]}
-	case d.halves: // L has blocks 0 1 4 5, H 2 3 6 7; the lower lanes are the first 16 values, the upper the last
+	}
+	if !d.signed {
 		for i := 0; i < 8; i += 4 {
 			VPMADDWD(ones, m[i], m[i])
-			if !d.sums16(4) {
+			if !d.small && !d.sums16(4) {
 				VPMADDWD(ones, m[i+2], m[i+2])
 				VPADDD(m[i+2], m[i], m[i])
 			}
 		}
+	}
+	return d.lanes(m[0], m[4])
+}
+
+// products are those of vectors first to first+3, by VPDPBUSD.
+func (d *dotState) products(a func(i int) Op, first int) ymm {
+	s := YMM()
+	VPXOR(s, s, s)
+	for i := first; i < first+4; i++ {
+		VPDPBUSD(a(i), d.v[i], s)
+	}
+	return s
+}
+
+// lanes puts the sums of the first 4 vectors and of the last in lanes.
+func (d *dotState) lanes(low, high ymm) [2]ymm {
+	switch {
+	case d.small || d.whole:
+		VPADDD(high, low, low)
+		return [2]ymm{low}
+	case d.halves: // low has blocks 0 1 4 5, high 2 3 6 7; the lower lanes are the first 16 values, the upper the last
 		first, last := YMM(), YMM()
-		VPERM2I128(Imm(0x20), m[4], m[0], first)
-		VPERM2I128(Imm(0x31), m[4], m[0], last)
+		VPERM2I128(Imm(0x20), high, low, first)
+		VPERM2I128(Imm(0x31), high, low, last)
 		return [2]ymm{first, last}
-	default: // L has blocks 0 2 4 6, H 1 3 5 7, each in two halves
-		VPMADDWD(ones, m[0], m[0])
-		VPMADDWD(ones, m[4], m[4])
+	default: // low has blocks 0 2 4 6, high 1 3 5 7, each in two halves
 		u, v, t := YMM(), YMM(), YMM()
-		VPUNPCKLDQ(m[4], m[0], u)
-		VPUNPCKHDQ(m[4], m[0], v)
+		VPUNPCKLDQ(high, low, u)
+		VPUNPCKHDQ(high, low, v)
 		VPERM2I128(Imm(0x21), v, u, t) // u's upper half, v's lower half
 		VPBLENDD(Imm(0xf0), v, u, u)
 		VPADDD(t, u, u)
@@ -205,7 +227,7 @@ func (dot avx2Dot) padTail(nb, w reg.GPVirtual, limit, mask, tailQ, tailScale, t
 }
 
 func (dot avx2Dot) emit(one bool) {
-	name, doc := "avx2Dot"+dot.name, "is the row dot of one token."
+	name, doc := dot.function(), "is the row dot of one token."
 	if !one {
 		name, doc = name+"s", "is the row dot of up to 8 tokens."
 	}

@@ -7,9 +7,12 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// avx2Tile is the number of tokens of mul: 4 x 16 rows of int16 sums take 8 of the 16 registers, and the weights' loads and
-// the scales are shared by 4 tokens.
-const avx2Tile = 4
+// The number of tokens of mul. 4 x 16 rows of int16 sums take 8 of the 16 registers, and the weights' loads and the scales are shared by 4 tokens. VPDPBUSD needs no
+// register for products: 6 tokens, whose 12 sums also hide its latency.
+const (
+	avx2Tile    = 4
+	avxvnniTile = 6
+)
 
 // avx2Muls are the shapes of format that mul distinguishes.
 var avx2Muls = []avx2Mul{
@@ -30,12 +33,27 @@ type avx2Mul struct {
 	max          int
 	scales, offs int
 	bias         bool
+	vnni         bool // VPDPBUSD sums, whatever max is
+}
+
+func (m avx2Mul) function() string {
+	if m.vnni {
+		return "avxvnniMul" + m.name
+	}
+	return "avx2Mul" + m.name
+}
+
+func (m avx2Mul) tile() int {
+	if m.vnni {
+		return avxvnniTile
+	}
+	return avx2Tile
 }
 
 func (m avx2Mul) emit() {
-	const T = avx2Tile
-	TEXT("avx2Mul"+m.name, 0, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int)")
-	Doc(fmt.Sprintf("avx2Mul%s is mul for stored values up to %d, %d scales and %d offsets.", m.name, m.max, m.scales, m.offs))
+	T := m.tile()
+	TEXT(m.function(), 0, "func(nb int, q *byte, scale, off *float32, a *int8, as, sum *float32, init *int32, c *float32, ldc int)")
+	Doc(fmt.Sprintf("%s is mul for stored values up to %d, %d scales and %d offsets.", m.function(), m.max, m.scales, m.offs))
 	Pragma("noescape")
 	nb := Load(Param("nb"), GP64())
 	q, scale := Mem{Base: Load(Param("q"), GP64())}, Mem{Base: Load(Param("scale"), GP64())}
@@ -44,7 +62,7 @@ func (m avx2Mul) emit() {
 	if m.offs > 0 {
 		off, sum = Mem{Base: Load(Param("off"), GP64())}, Mem{Base: Load(Param("sum"), GP64())}
 	}
-	if m.bias && m.max < 255 {
+	if m.bias && (m.vnni || m.max < 255) {
 		init = Mem{Base: Load(Param("init"), GP64())}
 	}
 	// p_j, the integer sums between two widenings, the sum of the segments so far, and the products of blocks' first halves.
@@ -76,12 +94,16 @@ func (m avx2Mul) emit() {
 	Label("block")
 	acc := make([]ymm, 2*T)
 	for h := range m.scales {
-		m.integers(h, q, a, acc, wide)
+		if m.vnni {
+			m.dwords(h, q, a, init, acc)
+		} else {
+			m.integers(h, q, a, acc, wide)
+		}
 		ws := [2]ymm{YMM(), YMM()}
 		VMOVUPS(scale.Offset(64*h), ws[0])
 		VMOVUPS(scale.Offset(64*h+32), ws[1])
 		for t := range T {
-			if init.Base != nil {
+			if init.Base != nil && !m.vnni {
 				b := YMM()
 				VPBROADCASTD(init.Offset(4*(h*T+t)), b)
 				VPADDD(b, acc[2*t], acc[2*t])
@@ -167,7 +189,7 @@ func (m avx2Mul) emit() {
 
 // integers sums the products of one scale's k (a block, or half h of it) into acc, as int32.
 func (m avx2Mul) integers(h int, q, a Mem, acc []ymm, wide Mem) {
-	const T = avx2Tile
+	T := m.tile()
 	fit := min(8, 32767/(2*127*m.max)) // products that an int16 sum holds
 	first, last := 8*h/m.scales, 8*(h+1)/m.scales
 	for g := first; g < last; g++ {
@@ -222,6 +244,33 @@ func (m avx2Mul) integers(h int, q, a Mem, acc []ymm, wide Mem) {
 				if g+1 < last {
 					VMOVDQA(s, wide.Offset(32*i))
 				}
+			}
+		}
+	}
+}
+
+// dwords is integers by VPDPBUSD: what init has is in the sums.
+func (m avx2Mul) dwords(h int, q, a, init Mem, acc []ymm) {
+	T := m.tile()
+	for i := range acc {
+		acc[i] = YMM()
+		if init.Base != nil {
+			VPBROADCASTD(init.Offset(4*(h*T+i/2)), acc[i])
+		} else {
+			VPXOR(acc[i], acc[i], acc[i])
+		}
+	}
+	for g := 8 * h / m.scales; g < 8*(h+1)/m.scales; g++ {
+		w := [2]ymm{YMM(), YMM()}
+		for i := range w {
+			VMOVDQU(q.Offset(64*g+32*i), w[i])
+		}
+		for i := range acc {
+			if i%2 == 0 {
+				x := YMM()
+				VPBROADCASTD(a.Offset(4*(g*T+i/2)), x)
+				VPDPBUSD(x, w[0], acc[i])
+				VPDPBUSD(x, w[1], acc[i+1])
 			}
 		}
 	}

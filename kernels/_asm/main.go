@@ -2,7 +2,7 @@
 //
 //	go run . -set avx2 -pkg kernels -out ../leaf_avx2_amd64.s -stubs ../leaf_avx2_amd64.go
 //
-// A set is one instruction set, in files that begin with its name; `go generate` in package kernels runs all of them.
+// A set is one instruction set; `go generate` in package kernels runs all of them.
 package main
 
 import (
@@ -16,8 +16,9 @@ import (
 )
 
 var sets = map[string]func(){
-	"avx2":   avx2,
-	"avx512": avx512.Emit,
+	"avx2":    avx2,
+	"avxvnni": avxvnni,
+	"avx512":  avx512.Emit,
 }
 
 func main() {

@@ -1,7 +1,6 @@
 package avx512
 
 import (
-	"encoding/binary"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -48,38 +47,22 @@ func encodeTiles(text []byte) []byte {
 		var code []byte
 		switch instruction {
 		case ldtilecfg:
-			operands, code = fmt.Sprintf("(%s)", m[2]), vex(0, 0, 0x49, base, 0, disp, false)
+			operands, code = fmt.Sprintf("(%s)", m[2]), vex{opcode: 0x49}.memory(disp, base, 0, 1, false)
 		case tilerelease:
-			code = vexRegister(0, 0, 0x49, 0, 0)
+			code = vex{opcode: 0x49}.register(0)
 		case tilezero:
-			operands, code = fmt.Sprintf("T%d", to), vexRegister(3, 0, 0x49, to, 0)
+			operands, code = fmt.Sprintf("T%d", to), vex{opcode: 0x49, prefix: 3, reg: to}.register(0)
 		case tileloadd:
-			operands, code = fmt.Sprintf("%d(%s)(%s*1), T%d", disp, m[2], m[3], to), vex(3, to, 0x4b, base, index, disp, true)
+			operands, code = fmt.Sprintf("%d(%s)(%s*1), T%d", disp, m[2], m[3], to), vex{opcode: 0x4b, prefix: 3, reg: to}.memory(disp, base, index, 1, true)
 		case tilestored:
-			operands, code = fmt.Sprintf("T%d, %d(%s)(%s*1)", to, disp, m[2], m[3]), vex(2, to, 0x4b, base, index, disp, true)
+			operands, code = fmt.Sprintf("T%d, %d(%s)(%s*1)", to, disp, m[2], m[3]), vex{opcode: 0x4b, prefix: 2, reg: to}.memory(disp, base, index, 1, true)
 		case tdpbssd:
-			operands, code = fmt.Sprintf("T%d, T%d, T%d", b, a, to), vexRegister(3, b, 0x5e, to, a)
+			operands, code = fmt.Sprintf("T%d, T%d, T%d", b, a, to), vex{opcode: 0x5e, prefix: 3, v: b, reg: to}.register(a)
 		case tdpbf16ps:
-			operands, code = fmt.Sprintf("T%d, T%d, T%d", b, a, to), vexRegister(2, b, 0x5c, to, a)
+			operands, code = fmt.Sprintf("T%d, T%d, T%d", b, a, to), vex{opcode: 0x5c, prefix: 2, v: b, reg: to}.register(a)
 		}
-		bytes := make([]string, len(code)-4)
-		for i, c := range code[4:] {
-			bytes[i] = fmt.Sprintf("; BYTE $0x%02x", c)
-		}
-		return fmt.Appendf(nil, "\tLONG $0x%08x%s // %s", binary.LittleEndian.Uint32(code), strings.Join(bytes, ""), strings.TrimSpace(tileNames[instruction]+" "+operands))
+		return written(code, strings.TrimSpace(tileNames[instruction]+" "+operands))
 	})
-}
-
-// vexRegister is an instruction VEX.128.prefix.0F38.W0 opcode of registers below 8.
-func vexRegister(prefix, v, opcode, reg, rm int) []byte {
-	return []byte{0xc4, 0xe2, byte(^v&15<<3 | prefix), byte(opcode), byte(3<<6 | reg<<3 | rm)}
-}
-
-// vex is one with an address, and with an index if there is one.
-func vex(prefix, reg, opcode, base, index, disp int, indexed bool) []byte {
-	not := func(bit int) int { return ^bit & 1 }
-	code := []byte{0xc4, byte(1<<7 | not(index>>3)<<6 | not(base>>3)<<5 | 2), byte(15<<3 | prefix), byte(opcode)}
-	return append(code, address(reg, disp, 1, base, index, 1, indexed)...)
 }
 
 // The tiles of registers: the integer sums of 16 tokens and 16 rows, the tokens' values, and the rows'. Sums of halves have two of each.

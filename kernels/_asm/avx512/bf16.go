@@ -30,7 +30,7 @@ var standIn = regexp.MustCompile(`(?m)^\t(VPMADD52LUQ|VPMADD52LUQ\.BCST|VPMULTIS
 
 // Encode writes the bytes of the instructions for which others stand in.
 func Encode(text []byte) []byte {
-	return standIn.ReplaceAllFunc(encodeTiles(text), func(line []byte) []byte {
+	return standIn.ReplaceAllFunc(encodeVNNI(encodeTiles(text)), func(line []byte) []byte {
 		m := standIn.FindStringSubmatch(string(line))
 		number := func(s string) int { n, _ := strconv.Atoi(s); return n } // the pattern has digits only
 		e := evex{opcode: 0x52, prefix: 2, v: number(m[7]), reg: number(m[8])}
