@@ -22,8 +22,9 @@ type Speed struct {
 	Sequences int    // that generate at once, in a test beside one that generates alone; 0 or 1: leave that test out
 	Runs      int    // of which the median counts
 	Threads   int    // 0: physical cores
-	Device    string // of llama.Options, as the next one
+	Device    string // of llama.Options, as the next two
 	GPULayers *int
+	Set       string   // InstructionSet
 	Peer      string   // path of llama-bench, run in turn with each of ours; "": none
 	PeerFlags []string // more arguments for it
 
@@ -66,7 +67,7 @@ func (s Speed) Run(ctx context.Context) (llama.Info, []SpeedResult, error) {
 		window += kernels.PageSize // to go on with
 	}
 	m, err := llama.Open(ctx, s.Model, &llama.Options{
-		Device: s.Device, GPULayers: s.GPULayers, Threads: s.Threads, MaxRunning: sequences, NoSpeculation: true, Context: window,
+		Device: s.Device, GPULayers: s.GPULayers, InstructionSet: s.Set, Threads: s.Threads, MaxRunning: sequences, NoSpeculation: true, Context: window,
 		KVBytes: int64(sequences) * int64(window+kernels.PageSize) * w.token, // no more: each run finds the same pages
 	})
 	if err != nil {

@@ -189,6 +189,7 @@ func TestBadFlags(t *testing.T) {
 		{"-o", []string{"llamabench", "-model", model, "-o", "xml"}},
 		{"-d", []string{"llamabench", "-model", model, "-d", "33"}},
 		{"-seq", []string{"llamabench", "-model", model, "-seq", "0"}},
+		{"mmx", []string{"llamabench", "-model", model, "-set", "mmx"}},
 		{"131072", []string{"llamabench", "-model", model, "-p", "200000", "-r", "1"}},
 		{"nosuch", []string{"llamabench", "-model", model, "-p", "4", "-n", "0", "-r", "1", "-peer", filepath.Join(dir, "nosuch")}},
 		{"-model", []string{"server", "model.gguf"}},

@@ -1,7 +1,7 @@
 // Llamabench measures how fast a model runs prompts and generates, apart, and
 // how near that is to what the machine can do:
 //
-//	go run ./bench/llamabench -model F [-p 512] [-n 128] [-d 0] [-seq 1] [-r 5] [-threads N] [-device D] [-gpulayers N] [-o md|json] [-peer LLAMA_BENCH] [-peerflags FLAGS]
+//	go run ./bench/llamabench -model F [-p 512] [-n 128] [-d 0] [-seq 1] [-r 5] [-threads N] [-device D] [-set S] [-gpulayers N] [-o md|json] [-peer LLAMA_BENCH] [-peerflags FLAGS]
 //
 // GB/s counts the weights' bytes and the KV cache's, GMAC/s the products with
 // weights; the probe, run in turn with the test, is the machine's integer peak
@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.IntVar(&s.Runs, "r", 5, "runs, of which the median counts")
 	fs.IntVar(&s.Threads, "threads", 0, "CPU threads (0: physical cores)")
 	fs.StringVar(&s.Device, "device", "auto", "auto, cpu, cuda, cuda:0,1 or reference")
+	fs.StringVar(&s.Set, "set", "", "instruction `set` of the CPU, one of "+strings.Join(kernels.Features(), ", ")+": the first is the default")
 	layers := fs.Int("gpulayers", -1, "layers that run on GPUs, the rest on the CPU (-1: all, or with auto as many as fit)")
 	fs.StringVar(&s.Peer, "peer", "", "`path` of llama.cpp's llama-bench, to run in turn")
 	flags := fs.String("peerflags", "", "more `flags` for the peer, with spaces between")
