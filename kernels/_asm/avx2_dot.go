@@ -13,8 +13,8 @@ import (
 // avx2MaxTokens is the most tokens in a call of a row dot; their accumulators live in the stack frame.
 const avx2MaxTokens = 8
 
-// avx2Ahead is how far row dots prefetch, in bytes.
-const avx2Ahead = 2048
+// avx2Ahead is how far row dots prefetch, in bytes. A Zen 5 generates 1.07 times as fast as with 2 KB (an 8B of Q4_K_M or Q8_0); from 4 to 8 KB is level.
+const avx2Ahead = 5120
 
 type ymm = reg.VecVirtual
 
