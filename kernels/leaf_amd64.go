@@ -27,7 +27,7 @@ func detect() []*leaf {
 			ls = append(ls, &avx512)
 		}
 		if x.HasAVXVNNI {
-			ls = append(ls, &avxvnni)
+			ls = append(ls, newAVXVNNI())
 		}
 		ls = append(ls, &avx2)
 	}

@@ -8,11 +8,9 @@ import (
 	"github.com/llama31/llama31/gguf/block"
 )
 
-// avxvnni is the row for AVX-VNNI, which Intel's processors without AVX-512 have from Alder Lake on: that for AVX2 but for products of bytes, with the same
+// newAVXVNNI is the row for AVX-VNNI, which Intel's processors without AVX-512 have from Alder Lake on: that for AVX2 but for products of bytes, with the same
 // bits. Its assembly is written by _asm/avxvnni.go.
-var avxvnni = newAVXVNNI()
-
-func newAVXVNNI() leaf {
+func newAVXVNNI() *leaf {
 	l := avx2
 	l.name, l.tile = "avxvnni", 6
 	l.mul = func(f *format, a *mulArgs) {
@@ -36,5 +34,5 @@ func newAVXVNNI() leaf {
 	} {
 		l.dots[typ] = avx2Dot(avx2.dots[typ].arrange, run[0], run[1])
 	}
-	return l
+	return &l
 }

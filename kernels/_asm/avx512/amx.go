@@ -3,7 +3,6 @@ package avx512
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -40,7 +39,7 @@ var standsForTile = regexp.MustCompile(`(?m)^\tPREFETCHNTA\s+(\d*)\(([A-Z0-9]+)\
 func encodeTiles(text []byte) []byte {
 	return standsForTile.ReplaceAllFunc(text, func(line []byte) []byte {
 		m := standsForTile.FindStringSubmatch(string(line))
-		n, _ := strconv.Atoi(m[1]) // the pattern has digits only
+		n := number(m[1])
 		instruction, to, a, b, disp := n>>9&7, n>>6&7, n>>3&7, n&7, n>>tileBits
 		base, index := generals[m[2]], generals[m[3]]
 		var operands string

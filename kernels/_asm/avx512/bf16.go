@@ -2,10 +2,8 @@ package avx512
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/bits"
 	"regexp"
-	"strconv"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -32,7 +30,6 @@ var standIn = regexp.MustCompile(`(?m)^\t(VPMADD52LUQ|VPMADD52LUQ\.BCST|VPMULTIS
 func Encode(text []byte) []byte {
 	return standIn.ReplaceAllFunc(encodeVNNI(encodeTiles(text)), func(line []byte) []byte {
 		m := standIn.FindStringSubmatch(string(line))
-		number := func(s string) int { n, _ := strconv.Atoi(s); return n } // the pattern has digits only
 		e := evex{opcode: 0x52, prefix: 2, v: number(m[7]), reg: number(m[8])}
 		name := "VDPBF16PS"
 		switch {
@@ -46,12 +43,7 @@ func Encode(text []byte) []byte {
 			e.memory(number(m[3]), generals[m[4]], generals[m[5]], number(m[6]), m[5] != "")
 		}
 		operands := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(string(line)), m[1]))
-		b := e.bytes()
-		out := fmt.Appendf(nil, "\tLONG $0x%08x\n\tWORD $0x%04x", binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint16(b[4:]))
-		for _, b := range b[6:] {
-			out = fmt.Appendf(out, "; BYTE $0x%02x", b)
-		}
-		return fmt.Appendf(out, " // %s %s", name, operands)
+		return written(e.bytes(), name+" "+operands)
 	})
 }
 

@@ -37,7 +37,6 @@ var standsForVEX = regexp.MustCompile(`(?m)^\tVPDPBUSD\s+((?:Y(\d+)|(-?\d*)\(([A
 func encodeVNNI(text []byte) []byte {
 	return standsForVEX.ReplaceAllFunc(text, func(line []byte) []byte {
 		m := standsForVEX.FindStringSubmatch(string(line))
-		number := func(s string) int { n, _ := strconv.Atoi(s); return n } // the pattern has digits only
 		e := vex{opcode: 0x50, prefix: 1, long: 1, v: number(m[7]), reg: number(m[8])}
 		var code []byte
 		if m[2] != "" {
@@ -47,6 +46,12 @@ func encodeVNNI(text []byte) []byte {
 		}
 		return written(code, "VPDPBUSD "+m[1])
 	})
+}
+
+// number is what a pattern matched of digits only; 0 if that is nothing.
+func number(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
 }
 
 // written is a line with the bytes of an instruction, 4 or more, and what they are.
