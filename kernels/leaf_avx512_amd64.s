@@ -21364,7 +21364,7 @@ group:
 	VCVTPH2PS       Y18, Z18
 	VCVTDQ2PS       Z15, Z15
 	VMULPS          Z18, Z15, Z15
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z15, Z15
+	VMULPS.BCST     avx512_splat_3f000000<>+0(SB), Z15, Z15
 	VPDPBUSD        (SI), Z20, Z11
 	VPDPBUSD        64(SI), Z21, Z11
 	VPDPBUSD        128(SI), Z19, Z11
@@ -21375,7 +21375,7 @@ group:
 	VCVTPH2PS       Y19, Z19
 	VCVTDQ2PS       Z16, Z16
 	VMULPS          Z19, Z16, Z16
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z16, Z16
+	VMULPS.BCST     avx512_splat_3f000000<>+0(SB), Z16, Z16
 	VPDPBUSD        (SI), Z17, Z12
 	VPDPBUSD        64(SI), Z26, Z12
 	VPDPBUSD        128(SI), Z18, Z12
@@ -21427,10 +21427,10 @@ done:
 	VZEROUPPER
 	RET
 
-DATA avx512_levels_IQ3_XXS<>+0(SB)/4, $0x5c544c44
-DATA avx512_levels_IQ3_XXS<>+4(SB)/4, $0x7e746c64
-DATA avx512_levels_IQ3_XXS<>+8(SB)/4, $0x5c544c44
-DATA avx512_levels_IQ3_XXS<>+12(SB)/4, $0x7e746c64
+DATA avx512_levels_IQ3_XXS<>+0(SB)/4, $0x4e4a4642
+DATA avx512_levels_IQ3_XXS<>+4(SB)/4, $0x5f5a5652
+DATA avx512_levels_IQ3_XXS<>+8(SB)/4, $0x4e4a4642
+DATA avx512_levels_IQ3_XXS<>+12(SB)/4, $0x5f5a5652
 GLOBL avx512_levels_IQ3_XXS<>(SB), RODATA|NOPTR, $16
 
 DATA avx512_signs_0<>+0(SB)/4, $0x02010201
@@ -21540,9 +21540,6 @@ DATA avx512_four_signs_1<>+52(SB)/4, $0x0f0f0b0b
 DATA avx512_four_signs_1<>+56(SB)/4, $0x07070303
 DATA avx512_four_signs_1<>+60(SB)/4, $0x0f0f0b0b
 GLOBL avx512_four_signs_1<>(SB), RODATA|NOPTR, $64
-
-DATA avx512_splat_3e800000<>+0(SB)/4, $0x3e800000
-GLOBL avx512_splat_3e800000<>(SB), RODATA|NOPTR, $4
 
 // func avx512DotIQ3_XXSTwo(w *byte, stride int, rows int, nb int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+
@@ -21664,7 +21661,7 @@ group:
 	VCVTPH2PS       Y19, Z19
 	VCVTDQ2PS       Z17, Z17
 	VMULPS          Z19, Z17, Z17
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z17, Z17
+	VMULPS.BCST     avx512_splat_3f000000<>+0(SB), Z17, Z17
 	VPDPBUSD        (DI), Z21, Z12
 	VPDPBUSD        64(DI), Z22, Z12
 	VPDPBUSD        128(DI), Z20, Z12
@@ -21745,7 +21742,7 @@ group:
 	VCVTPH2PS       Y20, Z20
 	VCVTDQ2PS       Z18, Z18
 	VMULPS          Z20, Z18, Z18
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z18, Z18
+	VMULPS.BCST     avx512_splat_3f000000<>+0(SB), Z18, Z18
 	VPDPBUSD        (DI), Z22, Z13
 	VPDPBUSD        64(DI), Z23, Z13
 	VPDPBUSD        128(DI), Z21, Z13
@@ -21920,7 +21917,7 @@ block:
 	VCVTPH2PS       Y12, Z12
 	VCVTDQ2PS       Z9, Z9
 	VMULPS          Z12, Z9, Z9
-	VMULPS.BCST     avx512_splat_3e800000<>+0(SB), Z9, Z9
+	VMULPS.BCST     avx512_splat_3f000000<>+0(SB), Z9, Z9
 	VPUNPCKHDQ      Z15, Z14, Z12
 	VPUNPCKLDQ      Z15, Z14, Z14
 	VPUNPCKHDQ      Z11, Z13, Z15

@@ -75,7 +75,7 @@ func TestGenericGolden(t *testing.T) {
 		"unpack IQ2_XS":  0x74fd98d9bf37c504,
 		"unpack IQ2_XXS": 0x409688c56ace22a4,
 		"unpack IQ3_S":   0xa0064fafb18a9a4d,
-		"unpack IQ3_XXS": 0xcbfe8a2c7469e057,
+		"unpack IQ3_XXS": 0x431a4eeac466105f,
 		"unpack IQ4_NL":  0x2f243c75b173b3f2,
 		"unpack IQ4_XS":  0x8092403e510df972,
 		"unpack Q2_K":    0x339ade416d9313b1,

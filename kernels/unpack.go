@@ -27,7 +27,7 @@ var formats = map[block.Type]*format{
 	block.TypeIQ2_XXS: {scales: 1, bias: iqBias, min: iqBias - 43, max: iqBias + 43, unpack: unpackIQ2_XXS},
 	block.TypeIQ2_XS:  {scales: 2, bias: iqBias, min: iqBias - 43, max: iqBias + 43, unpack: unpackIQ2_XS},
 	block.TypeIQ2_S:   {scales: 2, bias: iqBias, min: iqBias - 43, max: iqBias + 43, unpack: unpackIQ2_S},
-	block.TypeIQ3_XXS: {scales: 1, bias: iqBias, min: iqBias - 62, max: iqBias + 62, unpack: unpackIQ3_XXS},
+	block.TypeIQ3_XXS: {scales: 1, bias: iqBias, min: iqBias - 31, max: iqBias + 31, unpack: unpackIQ3_XXS},
 	block.TypeIQ3_S:   {scales: 1, bias: iqBias, min: iqBias - 15, max: iqBias + 15, unpack: unpackIQ3_S},
 	block.TypeTQ1_0:   {scales: 1, bias: 1, max: 2, unpack: unpackTQ1_0},
 	block.TypeTQ2_0:   {scales: 1, bias: 1, max: 3, unpack: unpackTQ2_0},

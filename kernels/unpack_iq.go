@@ -7,8 +7,8 @@ import (
 	"github.com/llama31/llama31/gguf/block"
 )
 
-// The values of IQ1 to IQ3 are a grid's, which an index stands for, with signs apart; those of IQ1 are eighths, 8·grid ± 1. The grids here have stored values,
-// with the bias, 8 of them to an element and 4 for IQ3: signs then take a value from twice the bias.
+// The values of IQ1 to IQ3 are a grid's, which an index stands for, with signs apart; those of IQ1 are eighths, 8·grid ± 1, those of IQ3_XXS are all even, and halved here, so that
+// Winograd's sums fit in a byte. The grids here have stored values, with the bias, 8 of them to an element and 4 for IQ3: signs then take a value from twice the bias.
 
 const (
 	iqBias  = 64
@@ -32,12 +32,13 @@ var (
 )
 
 func init() {
-	fillGrid(gridIQ2_XXS[:], block.TypeIQ2_XXS, 1, iqBias)
-	fillGrid(gridIQ2_XS[:], block.TypeIQ2_XS, 1, iqBias)
-	fillGrid(gridIQ2_S[:], block.TypeIQ2_S, 1, iqBias)
-	fillGrid(gridIQ3_XXS[:], block.TypeIQ3_XXS, 1, iqBias)
-	fillGrid(gridIQ3_S[:], block.TypeIQ3_S, 1, iqBias)
-	fillGrid(gridIQ1[:], block.TypeIQ1_S, 8, iq1Bias+1)
+	plain := func(v int) int { return v + iqBias }
+	fillGrid(gridIQ2_XXS[:], block.TypeIQ2_XXS, plain)
+	fillGrid(gridIQ2_XS[:], block.TypeIQ2_XS, plain)
+	fillGrid(gridIQ2_S[:], block.TypeIQ2_S, plain)
+	fillGrid(gridIQ3_XXS[:], block.TypeIQ3_XXS, func(v int) int { return v/2 + iqBias })
+	fillGrid(gridIQ3_S[:], block.TypeIQ3_S, plain)
+	fillGrid(gridIQ1[:], block.TypeIQ1_S, func(v int) int { return 8*v + 1 + iq1Bias })
 	for s := range signBytes {
 		for i := range 8 {
 			signBytes[s] |= uint64(s>>i&1*0xff) << (8 * i)
@@ -48,11 +49,11 @@ func init() {
 	}
 }
 
-// fillGrid sets the grid's values v to bytes times·v + plus.
-func fillGrid[T uint32 | uint64](grid []T, t block.Type, times, plus int) {
+// fillGrid sets the grid's values to the bytes that stored gives.
+func fillGrid[T uint32 | uint64](grid []T, t block.Type, stored func(v int) int) {
 	n := int(unsafe.Sizeof(grid[0]))
 	for i, v := range block.Grid(t) {
-		grid[i/n] |= T(times*int(v)+plus) << (i % n * 8)
+		grid[i/n] |= T(stored(int(v))) << (i % n * 8)
 	}
 }
 
@@ -114,7 +115,7 @@ func unpackIQ2_S(nb int, w, q *byte, scale, off *float32) {
 func unpackIQ3_XXS(nb int, w, q *byte, scale, off *float32) {
 	qs, sc := slice(q, 32*nb), slice(scale, nb)
 	for b, x := range blocks[block.IQ3_XXS](w, nb/8) {
-		d := x.D.Float32() / 4
+		d := x.D.Float32() / 2
 		for g := range 8 {
 			word := binary.LittleEndian.Uint32(x.Qs[64+4*g:])
 			sc[8*b+g] = float32(d * float32(word>>28*2+1))

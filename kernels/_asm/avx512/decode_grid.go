@@ -147,17 +147,17 @@ func (f foursIn) values(index, high, y VecVirtual) []VecVirtual {
 	return append(x, f.fours(f.find(low), signs)...)
 }
 
-// orderedIQ3_XXS: d, 64 bytes of indices, then for each 32 values 4 sign fields of 7 bits and 4 bits of scale.
+// orderedIQ3_XXS: d, 64 bytes of indices, then for each 32 values 4 sign fields of 7 bits and 4 bits of scale. Values are halved.
 func orderedIQ3_XXS() orderedFormat {
 	f := orderedFormat{name: "IQ3_XXS", bytes: 98, bias: iqBias, dots: true}
 	var grid foursIn
-	f.setup = func() { grid = newFours("IQ3_XXS", 256, 4, 12, 20, 28, 36, 44, 52, 62) }
+	f.setup = func() { grid = newFours("IQ3_XXS", 256, 2, 6, 10, 14, 18, 22, 26, 31) }
 	f.open = func(w Mem) ([]VecVirtual, VecVirtual) {
 		words := ZMM()
 		VBROADCASTI64X4(w.Offset(66), words)
 		y, sc := signFields(words)
 		index := grid.toLanes(w.Offset(2))
-		return grid.values(index, index, y), scaled(sc, w, 0.25)
+		return grid.values(index, index, y), scaled(sc, w, 0.5)
 	}
 	return f
 }
