@@ -443,33 +443,49 @@ func TestDeadlineInQueue(t *testing.T) {
 
 // TestBusy fills the queue: the next request of the key that filled it gets ErrBusy, another key's takes a place of it.
 func TestBusy(t *testing.T) {
-	m := openTiny(t, &Options{MaxRunning: 1, MaxQueued: 4, RejectWhenFull: true})
+	const long = 1 << 16 // more tokens than are generated before the test cancels the request that runs
+	m := openBytes(t, tinyFile(t, long), &Options{MaxRunning: 1, MaxQueued: 4, RejectWhenFull: true})
 	errs := make(chan error, 100)
-	ask := func(key string, tokens int) {
-		_, err := m.Generate(t.Context(), Request{Prompt: key, MaxTokens: tokens, Key: key, Sampling: &Sampling{IgnoreEOS: true}})
+	ask := func(ctx context.Context, key string, tokens int) {
+		_, err := m.Generate(ctx, Request{Prompt: key, MaxTokens: tokens, Key: key, Sampling: &Sampling{IgnoreEOS: true}})
 		errs <- err
 	}
-	for range 5 {
-		go ask("a", 900)
+	busy := func(requests int) {
+		for s := m.Stats(); s.Running+s.Waiting < requests; s = m.Stats() {
+			runtime.Gosched()
+		}
 	}
-	for m.Stats().Running+m.Stats().Waiting < 5 {
-		runtime.Gosched()
+	running, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go ask(running, "a", long-2)
+	busy(1)
+	for range 4 {
+		go ask(t.Context(), "a", 1)
 	}
-	ask("a", 1)
+	busy(5)
+	ask(t.Context(), "a", 1)
 	if err := <-errs; !errors.Is(err, ErrBusy) {
 		t.Errorf("a sixth request: %v, expected ErrBusy", err)
 	}
 	if _, err := m.Generate(t.Context(), Request{Prompt: "c", MaxTokens: 1, N: 3, Key: "c"}); !errors.Is(err, ErrBusy) {
 		t.Errorf("three choices, with one place to be had: %v, expected ErrBusy", err)
 	}
-	ask("b", 1)
+	go ask(t.Context(), "b", 1)
 	if err := <-errs; !errors.Is(err, ErrBusy) {
 		t.Errorf("the request that gave way: %v, expected ErrBusy", err)
 	}
+	cancel()
+	cancelled := 0
 	for range 5 {
-		if err := <-errs; err != nil {
+		switch err := <-errs; {
+		case errors.Is(err, context.Canceled):
+			cancelled++
+		case err != nil:
 			t.Error(err)
 		}
+	}
+	if cancelled != 1 {
+		t.Errorf("%d requests were cancelled, expected the one that ran", cancelled)
 	}
 }
 
