@@ -3,6 +3,7 @@ package llama
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"testing"
@@ -74,7 +75,7 @@ func TestUniform(t *testing.T) {
 		"choices":        func(i int) float64 { return uniform(7, i, 500) },
 		"seeds":          func(i int) float64 { return uniform(uint64(i), 0, 500) },
 		"high seeds":     func(i int) float64 { return uniform(uint64(i)<<32, 0, 500) },
-		"high positions": func(i int) float64 { return uniform(7, 0, i<<32) },
+		"high positions": func(i int) float64 { return uniform(7, 0, i<<(bits.UintSize/2)) },
 		"diagonal":       func(i int) float64 { return uniform(uint64(i), i, i) },
 	} {
 		single, pair := make([]int, cells), make([]int, cells*cells)
