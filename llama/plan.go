@@ -2,6 +2,7 @@ package llama
 
 import (
 	"fmt"
+	"math"
 	"sort"
 	"strings"
 
@@ -174,10 +175,11 @@ func (m *Model) plan(d *demand, p *placement, all bool) (first int, err error) {
 
 // planHost is plan for a device that uses the host's memory: of that a quarter is taken, or half if one context needs it.
 func (m *Model) planHost() (pages int) {
-	page, free := m.pageBytes(), kernels.FreeMemory()
+	const largest = math.MaxInt // of what an int counts, which has 32 bits on some systems
+	page, free := m.pageBytes(), min(kernels.FreeMemory(), largest)
 	room, limit := free/4, free/2
 	if m.options.KVBytes > 0 {
-		room = m.options.KVBytes
+		room = min(m.options.KVBytes, largest)
 		limit = max(limit, room)
 	}
 	m.context = m.options.Context
