@@ -46,10 +46,11 @@ func (d *cpuDevice) NewKV(layers, pages int, t KVType) (KV, error) {
 	if layers < 1 || pages < 1 {
 		return nil, fmt.Errorf("%w: a KV cache of %d layers and %d pages", ErrUnsupported, layers, pages)
 	}
-	if n := int64(pages) * int64(kv.PageBytes()); n > math.MaxInt { // where an int has 32 bits
-		return nil, &MemoryError{Device: "cpu", Need: n, Free: FreeMemory()}
+	size := int64(pages) * int64(kv.PageBytes())
+	if size > math.MaxInt { // where an int has 32 bits
+		return nil, &MemoryError{Device: "cpu", Need: size, Free: FreeMemory()}
 	}
-	mem, err := allocate(pages * kv.PageBytes())
+	mem, err := allocate(int(size))
 	if err != nil {
 		return nil, err
 	}
