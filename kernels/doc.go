@@ -10,8 +10,9 @@
 // # The CPU's arithmetic
 //
 // Activations are quantised to int8 with one scale per 32 values: scale = max|x|/limit, q = round-to-nearest-even(x·limit/max|x|). The
-// limit is 127, or 118, 112 or 96 if a product of the operand is with a format of 4, 5 or 6 bits (see winograd.go).
-// A weight row's 32 values are integers q with a scale and, where the format has one, an offset (Q6_K, Q3_K, Q2_K, IQ2_XS, IQ2_S and IQ1_M: one per 16).
+// limit is 127, or less if a product of the operand is with a format of 6 bits or fewer (see winograd.go).
+// A weight row's 32 values are integers q with a scale and, where the format has one, an offset. Q6_K, Q3_K, IQ2_XS, IQ2_S and IQ1_M have a scale per 16; Q2_K has an offset per 16,
+// and its scales of 4 bits, which are per 16 too, are multiplied into values of 2 bits.
 // For row r and token t and each block b of 32 along k
 //
 //	s   = Σ q[r]·q[t]                                  an exact integer, one per scale

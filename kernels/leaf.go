@@ -297,10 +297,10 @@ type format struct {
 	unpack func(nb int, w, q *byte, scale, off *float32)
 }
 
-// byScales picks a microkernel for a format's scales and offsets: of one scale per 32 values or of two, with a bias or with offsets.
+// byScales picks a microkernel for a format's scales and offsets: of one scale per 32 values or of two, with a bias, or of one, with an offset or two.
 func byScales[F any](f *format, bias, off, bias2, off2 F) F {
 	switch {
-	case f.scales == 2 && f.offs == 2:
+	case f.offs == 2:
 		return off2
 	case f.scales == 2:
 		return bias2

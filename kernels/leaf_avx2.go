@@ -63,8 +63,8 @@ var avx2 = leaf{
 func avx2Mul(f *format, a *mulArgs) {
 	run := avx2MulBias255
 	switch {
-	case f.scales == 2 && f.bias == 0:
-		run = avx2MulHalf2Off3
+	case f.offs == 2:
+		run = avx2MulOff2
 	case f.scales == 2 && f.max <= 7:
 		run = avx2MulHalf2Bias7
 	case f.scales == 2 && f.max <= 63:

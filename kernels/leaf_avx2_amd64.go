@@ -34,10 +34,10 @@ func avx2MulBias127(nb int, q *byte, scale *float32, off *float32, a *int8, as *
 //go:noescape
 func avx2MulBias255(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 
-// avx2MulHalf2Off3 is mul for stored values up to 3, 2 scales and 2 offsets.
+// avx2MulOff2 is mul for stored values up to 45, 1 scales and 2 offsets.
 //
 //go:noescape
-func avx2MulHalf2Off3(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+func avx2MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 
 // avx2MulHalf2Bias7 is mul for stored values up to 7, 2 scales and 0 offsets.
 //

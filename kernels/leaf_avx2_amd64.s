@@ -112,6 +112,54 @@ DATA avx2IQ4<>+16(SB)/8, $0xf6eaddcfbfad9881
 DATA avx2IQ4<>+24(SB)/8, $0x7159453526190d01
 GLOBL avx2IQ4<>(SB), RODATA|NOPTR, $32
 
+DATA avx2Words16_0<>+0(SB)/8, $0x8000800080008000
+DATA avx2Words16_0<>+8(SB)/8, $0x8000800080008000
+DATA avx2Words16_0<>+16(SB)/8, $0x8001800180018001
+DATA avx2Words16_0<>+24(SB)/8, $0x8001800180018001
+GLOBL avx2Words16_0<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_1<>+0(SB)/8, $0x8002800280028002
+DATA avx2Words16_1<>+8(SB)/8, $0x8002800280028002
+DATA avx2Words16_1<>+16(SB)/8, $0x8003800380038003
+DATA avx2Words16_1<>+24(SB)/8, $0x8003800380038003
+GLOBL avx2Words16_1<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_2<>+0(SB)/8, $0x8004800480048004
+DATA avx2Words16_2<>+8(SB)/8, $0x8004800480048004
+DATA avx2Words16_2<>+16(SB)/8, $0x8005800580058005
+DATA avx2Words16_2<>+24(SB)/8, $0x8005800580058005
+GLOBL avx2Words16_2<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_3<>+0(SB)/8, $0x8006800680068006
+DATA avx2Words16_3<>+8(SB)/8, $0x8006800680068006
+DATA avx2Words16_3<>+16(SB)/8, $0x8007800780078007
+DATA avx2Words16_3<>+24(SB)/8, $0x8007800780078007
+GLOBL avx2Words16_3<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_4<>+0(SB)/8, $0x8008800880088008
+DATA avx2Words16_4<>+8(SB)/8, $0x8008800880088008
+DATA avx2Words16_4<>+16(SB)/8, $0x8009800980098009
+DATA avx2Words16_4<>+24(SB)/8, $0x8009800980098009
+GLOBL avx2Words16_4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_5<>+0(SB)/8, $0x800a800a800a800a
+DATA avx2Words16_5<>+8(SB)/8, $0x800a800a800a800a
+DATA avx2Words16_5<>+16(SB)/8, $0x800b800b800b800b
+DATA avx2Words16_5<>+24(SB)/8, $0x800b800b800b800b
+GLOBL avx2Words16_5<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_6<>+0(SB)/8, $0x800c800c800c800c
+DATA avx2Words16_6<>+8(SB)/8, $0x800c800c800c800c
+DATA avx2Words16_6<>+16(SB)/8, $0x800d800d800d800d
+DATA avx2Words16_6<>+24(SB)/8, $0x800d800d800d800d
+GLOBL avx2Words16_6<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_7<>+0(SB)/8, $0x800e800e800e800e
+DATA avx2Words16_7<>+8(SB)/8, $0x800e800e800e800e
+DATA avx2Words16_7<>+16(SB)/8, $0x800f800f800f800f
+DATA avx2Words16_7<>+24(SB)/8, $0x800f800f800f800f
+GLOBL avx2Words16_7<>(SB), RODATA|NOPTR, $32
+
 DATA avx2ByteOf0<>+0(SB)/8, $0x0404040400000000
 DATA avx2ByteOf0<>+8(SB)/8, $0x0c0c0c0c08080808
 DATA avx2ByteOf0<>+16(SB)/8, $0x0404040400000000
@@ -2598,9 +2646,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func avx2MulHalf2Off3(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+// func avx2MulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·avx2MulHalf2Off3(SB), $1056-80
+TEXT ·avx2MulOff2(SB), $1056-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -2677,28 +2725,36 @@ block:
 	VPADDW       Y8, Y0, Y0
 	VPMADDUBSW   Y10, Y9, Y8
 	VPADDW       Y8, Y1, Y1
-	VMOVDQU      128(CX), Y8
-	VMOVDQU      160(CX), Y9
-	VPBROADCASTD 32(BX), Y10
-	VPMADDUBSW   Y10, Y8, Y11
-	VPADDW       Y11, Y3, Y3
-	VPMADDUBSW   Y10, Y9, Y10
-	VPADDW       Y10, Y2, Y2
-	VPBROADCASTD 36(BX), Y10
-	VPMADDUBSW   Y10, Y8, Y11
-	VPADDW       Y11, Y5, Y5
-	VPMADDUBSW   Y10, Y9, Y10
-	VPADDW       Y10, Y4, Y4
-	VPBROADCASTD 40(BX), Y10
-	VPMADDUBSW   Y10, Y8, Y11
-	VPADDW       Y11, Y7, Y7
-	VPMADDUBSW   Y10, Y9, Y10
-	VPADDW       Y10, Y6, Y6
-	VPBROADCASTD 44(BX), Y10
-	VPMADDUBSW   Y10, Y8, Y8
-	VPADDW       Y8, Y0, Y0
-	VPMADDUBSW   Y10, Y9, Y8
-	VPADDW       Y8, Y1, Y1
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VMOVDQA      Y3, 256(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VMOVDQA      Y2, 288(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VMOVDQA      Y5, 320(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
+	VMOVDQA      Y4, 352(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y7, Y7
+	VMOVDQA      Y7, 384(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VMOVDQA      Y6, 416(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y0, Y0
+	VMOVDQA      Y0, 448(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y1, Y1
+	VMOVDQA      Y1, 480(R9)
+	VMOVDQU      128(CX), Y0
+	VMOVDQU      160(CX), Y1
+	VPBROADCASTD 32(BX), Y2
+	VPMADDUBSW   Y2, Y0, Y3
+	VPMADDUBSW   Y2, Y1, Y2
+	VPBROADCASTD 36(BX), Y4
+	VPMADDUBSW   Y4, Y0, Y5
+	VPMADDUBSW   Y4, Y1, Y4
+	VPBROADCASTD 40(BX), Y6
+	VPMADDUBSW   Y6, Y0, Y7
+	VPMADDUBSW   Y6, Y1, Y6
+	VPBROADCASTD 44(BX), Y8
+	VPMADDUBSW   Y8, Y0, Y0
+	VPMADDUBSW   Y8, Y1, Y1
 	VMOVDQU      192(CX), Y8
 	VMOVDQU      224(CX), Y9
 	VPBROADCASTD 48(BX), Y10
@@ -2722,39 +2778,29 @@ block:
 	VPMADDUBSW   Y10, Y9, Y8
 	VPADDW       Y8, Y1, Y1
 	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPADDD       256(R9), Y3, Y3
+	VMOVDQA      Y3, 256(R9)
 	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPADDD       288(R9), Y2, Y2
+	VMOVDQA      Y2, 288(R9)
 	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VPADDD       320(R9), Y5, Y5
+	VMOVDQA      Y5, 320(R9)
 	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
+	VPADDD       352(R9), Y4, Y4
+	VMOVDQA      Y4, 352(R9)
 	VPMADDWD     avx2Ones<>+0(SB), Y7, Y7
+	VPADDD       384(R9), Y7, Y7
+	VMOVDQA      Y7, 384(R9)
 	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VPADDD       416(R9), Y6, Y6
+	VMOVDQA      Y6, 416(R9)
 	VPMADDWD     avx2Ones<>+0(SB), Y0, Y0
+	VPADDD       448(R9), Y0, Y0
+	VMOVDQA      Y0, 448(R9)
 	VPMADDWD     avx2Ones<>+0(SB), Y1, Y1
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y3, Y3
-	VMOVAPS      Y3, 768(R9)
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y2, Y2
-	VMOVAPS      Y2, 800(R9)
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVAPS      Y5, 832(R9)
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y4, Y4
-	VMOVAPS      Y4, 864(R9)
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y7, Y7
-	VMOVAPS      Y7, 896(R9)
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y6, Y6
-	VMOVAPS      Y6, 928(R9)
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y0, Y0
-	VMOVAPS      Y0, 960(R9)
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y1, Y1
-	VMOVAPS      Y1, 992(R9)
+	VPADDD       480(R9), Y1, Y1
+	VMOVDQA      Y1, 480(R9)
 	VMOVDQU      256(CX), Y0
 	VMOVDQU      288(CX), Y1
 	VPBROADCASTD 64(BX), Y2
@@ -2791,28 +2837,44 @@ block:
 	VPADDW       Y8, Y0, Y0
 	VPMADDUBSW   Y10, Y9, Y8
 	VPADDW       Y8, Y1, Y1
-	VMOVDQU      384(CX), Y8
-	VMOVDQU      416(CX), Y9
-	VPBROADCASTD 96(BX), Y10
-	VPMADDUBSW   Y10, Y8, Y11
-	VPADDW       Y11, Y3, Y3
-	VPMADDUBSW   Y10, Y9, Y10
-	VPADDW       Y10, Y2, Y2
-	VPBROADCASTD 100(BX), Y10
-	VPMADDUBSW   Y10, Y8, Y11
-	VPADDW       Y11, Y5, Y5
-	VPMADDUBSW   Y10, Y9, Y10
-	VPADDW       Y10, Y4, Y4
-	VPBROADCASTD 104(BX), Y10
-	VPMADDUBSW   Y10, Y8, Y11
-	VPADDW       Y11, Y7, Y7
-	VPMADDUBSW   Y10, Y9, Y10
-	VPADDW       Y10, Y6, Y6
-	VPBROADCASTD 108(BX), Y10
-	VPMADDUBSW   Y10, Y8, Y8
-	VPADDW       Y8, Y0, Y0
-	VPMADDUBSW   Y10, Y9, Y8
-	VPADDW       Y8, Y1, Y1
+	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPADDD       256(R9), Y3, Y3
+	VMOVDQA      Y3, 256(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPADDD       288(R9), Y2, Y2
+	VMOVDQA      Y2, 288(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VPADDD       320(R9), Y5, Y5
+	VMOVDQA      Y5, 320(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
+	VPADDD       352(R9), Y4, Y4
+	VMOVDQA      Y4, 352(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y7, Y7
+	VPADDD       384(R9), Y7, Y7
+	VMOVDQA      Y7, 384(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VPADDD       416(R9), Y6, Y6
+	VMOVDQA      Y6, 416(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y0, Y0
+	VPADDD       448(R9), Y0, Y0
+	VMOVDQA      Y0, 448(R9)
+	VPMADDWD     avx2Ones<>+0(SB), Y1, Y1
+	VPADDD       480(R9), Y1, Y1
+	VMOVDQA      Y1, 480(R9)
+	VMOVDQU      384(CX), Y0
+	VMOVDQU      416(CX), Y1
+	VPBROADCASTD 96(BX), Y2
+	VPMADDUBSW   Y2, Y0, Y3
+	VPMADDUBSW   Y2, Y1, Y2
+	VPBROADCASTD 100(BX), Y4
+	VPMADDUBSW   Y4, Y0, Y5
+	VPMADDUBSW   Y4, Y1, Y4
+	VPBROADCASTD 104(BX), Y6
+	VPMADDUBSW   Y6, Y0, Y7
+	VPMADDUBSW   Y6, Y1, Y6
+	VPBROADCASTD 108(BX), Y8
+	VPMADDUBSW   Y8, Y0, Y0
+	VPMADDUBSW   Y8, Y1, Y1
 	VMOVDQU      448(CX), Y8
 	VMOVDQU      480(CX), Y9
 	VPBROADCASTD 112(BX), Y10
@@ -2836,43 +2898,51 @@ block:
 	VPMADDUBSW   Y10, Y9, Y8
 	VPADDW       Y8, Y1, Y1
 	VPMADDWD     avx2Ones<>+0(SB), Y3, Y3
+	VPADDD       256(R9), Y3, Y3
 	VPMADDWD     avx2Ones<>+0(SB), Y2, Y2
+	VPADDD       288(R9), Y2, Y2
 	VPMADDWD     avx2Ones<>+0(SB), Y5, Y5
+	VPADDD       320(R9), Y5, Y5
 	VPMADDWD     avx2Ones<>+0(SB), Y4, Y4
+	VPADDD       352(R9), Y4, Y4
 	VPMADDWD     avx2Ones<>+0(SB), Y7, Y7
+	VPADDD       384(R9), Y7, Y7
 	VPMADDWD     avx2Ones<>+0(SB), Y6, Y6
+	VPADDD       416(R9), Y6, Y6
 	VPMADDWD     avx2Ones<>+0(SB), Y0, Y0
+	VPADDD       448(R9), Y0, Y0
 	VPMADDWD     avx2Ones<>+0(SB), Y1, Y1
-	VMOVUPS      64(DX), Y8
-	VMOVUPS      96(DX), Y9
+	VPADDD       480(R9), Y1, Y1
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
 	VBROADCASTSS (SI), Y10
 	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  768(R9), Y8, Y3
-	VFMADD213PS  (R9), Y10, Y3
+	VMULPS       Y8, Y10, Y11
+	VFMADD213PS  (R9), Y11, Y3
 	VCVTDQ2PS    Y2, Y2
-	VFMADD213PS  800(R9), Y9, Y2
+	VMULPS       Y9, Y10, Y10
 	VFMADD213PS  32(R9), Y10, Y2
 	VBROADCASTSS 4(SI), Y10
 	VCVTDQ2PS    Y5, Y5
-	VFMADD213PS  832(R9), Y8, Y5
-	VFMADD213PS  64(R9), Y10, Y5
+	VMULPS       Y8, Y10, Y11
+	VFMADD213PS  64(R9), Y11, Y5
 	VCVTDQ2PS    Y4, Y4
-	VFMADD213PS  864(R9), Y9, Y4
+	VMULPS       Y9, Y10, Y10
 	VFMADD213PS  96(R9), Y10, Y4
 	VBROADCASTSS 8(SI), Y10
 	VCVTDQ2PS    Y7, Y7
-	VFMADD213PS  896(R9), Y8, Y7
-	VFMADD213PS  128(R9), Y10, Y7
+	VMULPS       Y8, Y10, Y11
+	VFMADD213PS  128(R9), Y11, Y7
 	VCVTDQ2PS    Y6, Y6
-	VFMADD213PS  928(R9), Y9, Y6
+	VMULPS       Y9, Y10, Y10
 	VFMADD213PS  160(R9), Y10, Y6
 	VBROADCASTSS 12(SI), Y10
 	VCVTDQ2PS    Y0, Y0
-	VFMADD213PS  960(R9), Y8, Y0
-	VFMADD213PS  192(R9), Y10, Y0
+	VMULPS       Y8, Y10, Y8
+	VFMADD213PS  192(R9), Y8, Y0
 	VCVTDQ2PS    Y1, Y1
-	VFMADD213PS  992(R9), Y9, Y1
-	VFMADD213PS  224(R9), Y10, Y1
+	VMULPS       Y9, Y10, Y8
+	VFMADD213PS  224(R9), Y8, Y1
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  (DI), Y8, Y3
 	VFMADD231PS  32(DI), Y8, Y2
@@ -2907,7 +2977,7 @@ block:
 	VMOVAPS      Y1, 224(R9)
 	ADDQ         $+512, CX
 	ADDQ         $+128, BX
-	ADDQ         $+128, DX
+	ADDQ         $+64, DX
 	ADDQ         $+16, SI
 	ADDQ         $+128, DI
 	ADDQ         $+32, R8
@@ -4459,7 +4529,7 @@ loop:
 
 // func avx2DotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_0(SB), $760-88
+TEXT ·avx2DotQ4_0(SB), $792-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -4471,14 +4541,14 @@ TEXT ·avx2DotQ4_0(SB), $760-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 752(SP)
+	MOVQ    BX, 784(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -4491,9 +4561,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -4514,16 +4581,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 448(AX)(R8*1)
+	VMOVDQA    Y3, 480(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 512(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 544(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 576(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -4624,10 +4694,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R9), BX
-	CMPQ BX, 752(SP)
+	CMPQ BX, 784(SP)
 	JBE  inside
-	MOVQ 752(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 784(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -4636,13 +4706,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           512(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           544(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 14(R9), Y1, Y1
 	VPBLENDD       $0x04, 28(R9), Y1, Y1
@@ -4710,7 +4780,7 @@ inside:
 	VPSUBD         Y4, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -4744,7 +4814,7 @@ reduce:
 
 // func avx2DotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_0s(SB), $3672-88
+TEXT ·avx2DotQ4_0s(SB), $3704-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -4756,14 +4826,14 @@ TEXT ·avx2DotQ4_0s(SB), $3672-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3664(SP)
+	MOVQ    BX, 3696(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -4776,9 +4846,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -4799,16 +4866,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 2464(AX)(R8*1)
+	VMOVDQA    Y3, 2496(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 2976(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 3008(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 3040(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -4931,10 +5001,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R9), BX
-	CMPQ BX, 3664(SP)
+	CMPQ BX, 3696(SP)
 	JBE  inside
-	MOVQ 3664(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3696(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -4943,13 +5013,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2976(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           3008(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 14(R9), Y0, Y0
 	VPBLENDD       $0x04, 28(R9), Y0, Y0
@@ -5024,7 +5094,7 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y10
 	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      384(AX), Y10, Y10
+	VANDPS      416(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
@@ -5073,7 +5143,7 @@ store:
 
 // func avx2DotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_1(SB), $776-88
+TEXT ·avx2DotQ4_1(SB), $808-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -5085,14 +5155,14 @@ TEXT ·avx2DotQ4_1(SB), $776-88
 	IMUL3Q  $0x14, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 768(SP)
+	MOVQ    BX, 800(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -5105,9 +5175,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -5128,14 +5195,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 448(AX)(R8*1)
+	VMOVDQA    Y1, 480(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 480(AX)(R8*1)
+	VMOVDQA    Y1, 512(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -5230,10 +5300,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 160(R9), BX
-	CMPQ BX, 768(SP)
+	CMPQ BX, 800(SP)
 	JBE  inside
-	MOVQ 768(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 800(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -5242,13 +5312,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           480(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           512(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 16(R9), Y1, Y1
 	VPBLENDD       $0x04, 32(R9), Y1, Y1
@@ -5309,10 +5379,10 @@ inside:
 	VPMADDWD       avx2Ones<>+0(SB), Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y2
-	VANDPS         160(AX), Y2, Y2
+	VANDPS         192(AX), Y2, Y2
 	VFMADD231PS    Y4, Y2, Y0
 	VMOVUPS        Y1, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    (R8)(BX*1), Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -5346,7 +5416,7 @@ reduce:
 
 // func avx2DotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_1s(SB), $3688-88
+TEXT ·avx2DotQ4_1s(SB), $3720-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -5358,14 +5428,14 @@ TEXT ·avx2DotQ4_1s(SB), $3688-88
 	IMUL3Q  $0x14, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3680(SP)
+	MOVQ    BX, 3712(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -5378,9 +5448,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -5401,14 +5468,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2464(AX)(R8*1)
+	VMOVDQA    Y1, 2496(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2720(AX)(R8*1)
+	VMOVDQA    Y1, 2752(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -5527,10 +5597,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 160(R9), BX
-	CMPQ BX, 3680(SP)
+	CMPQ BX, 3712(SP)
 	JBE  inside
-	MOVQ 3680(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3712(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -5539,13 +5609,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2720(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           2752(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 16(R9), Y0, Y0
 	VPBLENDD       $0x04, 32(R9), Y0, Y0
@@ -5614,10 +5684,10 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y3
 	VCVTDQ2PS   Y1, Y1
 	VMULPS      256(AX), Y3, Y3
-	VANDPS      384(AX), Y3, Y3
+	VANDPS      416(AX), Y3, Y3
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     320(AX), Y1
-	VANDPS      384(AX), Y1, Y1
+	VANDPS      416(AX), Y1, Y1
 	VFMADD231PS (R8)(BX*1), Y1, Y0
 	VMOVAPS     Y0, (R10)
 	ADDQ        $0x20, R10
@@ -5666,7 +5736,7 @@ store:
 
 // func avx2DotQ5_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_0(SB), $792-88
+TEXT ·avx2DotQ5_0(SB), $824-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -5678,14 +5748,14 @@ TEXT ·avx2DotQ5_0(SB), $792-88
 	IMUL3Q  $0x16, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 784(SP)
+	MOVQ    BX, 816(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -5698,9 +5768,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -5721,16 +5788,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 448(AX)(R8*1)
+	VMOVDQA    Y3, 480(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 512(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 544(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 576(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -5874,10 +5944,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 176(R9), BX
-	CMPQ BX, 784(SP)
+	CMPQ BX, 816(SP)
 	JBE  inside
-	MOVQ 784(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 816(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -5886,13 +5956,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           512(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           544(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 18(R9), Y1, Y1
 	VPBLENDD       $0x04, 36(R9), Y1, Y1
@@ -6003,7 +6073,7 @@ inside:
 	VPSUBD         Y4, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -6037,7 +6107,7 @@ reduce:
 
 // func avx2DotQ5_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_0s(SB), $3704-88
+TEXT ·avx2DotQ5_0s(SB), $3736-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -6049,14 +6119,14 @@ TEXT ·avx2DotQ5_0s(SB), $3704-88
 	IMUL3Q  $0x16, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3696(SP)
+	MOVQ    BX, 3728(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -6069,9 +6139,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -6092,16 +6159,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 2464(AX)(R8*1)
+	VMOVDQA    Y3, 2496(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 2976(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 3008(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 3040(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -6267,10 +6337,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 176(R9), BX
-	CMPQ BX, 3696(SP)
+	CMPQ BX, 3728(SP)
 	JBE  inside
-	MOVQ 3696(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3728(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -6279,13 +6349,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2976(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           3008(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 18(R9), Y0, Y0
 	VPBLENDD       $0x04, 36(R9), Y0, Y0
@@ -6403,7 +6473,7 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y10
 	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      384(AX), Y10, Y10
+	VANDPS      416(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
@@ -6452,7 +6522,7 @@ store:
 
 // func avx2DotQ5_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_1(SB), $808-88
+TEXT ·avx2DotQ5_1(SB), $840-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -6464,14 +6534,14 @@ TEXT ·avx2DotQ5_1(SB), $808-88
 	IMUL3Q  $0x18, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 800(SP)
+	MOVQ    BX, 832(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -6484,9 +6554,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -6507,14 +6574,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 448(AX)(R8*1)
+	VMOVDQA    Y1, 480(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 480(AX)(R8*1)
+	VMOVDQA    Y1, 512(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -6652,10 +6722,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 192(R9), BX
-	CMPQ BX, 800(SP)
+	CMPQ BX, 832(SP)
 	JBE  inside
-	MOVQ 800(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 832(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -6664,13 +6734,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           480(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           512(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 20(R9), Y1, Y1
 	VPBLENDD       $0x04, 40(R9), Y1, Y1
@@ -6774,10 +6844,10 @@ inside:
 	VPADDD         Y5, Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y2
-	VANDPS         160(AX), Y2, Y2
+	VANDPS         192(AX), Y2, Y2
 	VFMADD231PS    Y4, Y2, Y0
 	VMOVUPS        Y1, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    (R8)(BX*1), Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -6811,7 +6881,7 @@ reduce:
 
 // func avx2DotQ5_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_1s(SB), $3720-88
+TEXT ·avx2DotQ5_1s(SB), $3752-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -6823,14 +6893,14 @@ TEXT ·avx2DotQ5_1s(SB), $3720-88
 	IMUL3Q  $0x18, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3712(SP)
+	MOVQ    BX, 3744(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -6843,9 +6913,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -6866,14 +6933,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2464(AX)(R8*1)
+	VMOVDQA    Y1, 2496(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2720(AX)(R8*1)
+	VMOVDQA    Y1, 2752(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -7035,10 +7105,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 192(R9), BX
-	CMPQ BX, 3712(SP)
+	CMPQ BX, 3744(SP)
 	JBE  inside
-	MOVQ 3712(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3744(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -7047,13 +7117,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2720(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           2752(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 20(R9), Y0, Y0
 	VPBLENDD       $0x04, 40(R9), Y0, Y0
@@ -7165,10 +7235,10 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y3
 	VCVTDQ2PS   Y1, Y1
 	VMULPS      256(AX), Y3, Y3
-	VANDPS      384(AX), Y3, Y3
+	VANDPS      416(AX), Y3, Y3
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     320(AX), Y1
-	VANDPS      384(AX), Y1, Y1
+	VANDPS      416(AX), Y1, Y1
 	VFMADD231PS (R8)(BX*1), Y1, Y0
 	VMOVAPS     Y0, (R10)
 	ADDQ        $0x20, R10
@@ -7217,7 +7287,7 @@ store:
 
 // func avx2DotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ8_0(SB), $888-88
+TEXT ·avx2DotQ8_0(SB), $920-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -7229,14 +7299,14 @@ TEXT ·avx2DotQ8_0(SB), $888-88
 	IMUL3Q  $0x22, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 880(SP)
+	MOVQ    BX, 912(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -7249,9 +7319,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -7272,10 +7339,13 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 448(AX)(R8*1)
+	VMOVDQA    Y1, 480(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -7404,10 +7474,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 272(R8), BX
-	CMPQ BX, 880(SP)
+	CMPQ BX, 912(SP)
 	JBE  inside
-	MOVQ 880(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 912(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R8), DI
@@ -7416,12 +7486,12 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R8, SI
 	JB   copy
-	LEAQ 576(AX), R8
+	LEAQ 608(AX), R8
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
 	VMOVDQU        (R8), Y1
 	VPBLENDD       $0x02, 30(R8), Y1, Y1
 	VPBLENDD       $0x04, 60(R8), Y1, Y1
@@ -7516,7 +7586,7 @@ inside:
 	VPADDD         Y1, Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    Y4, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -7549,7 +7619,7 @@ reduce:
 
 // func avx2DotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ8_0s(SB), $3800-88
+TEXT ·avx2DotQ8_0s(SB), $3832-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -7561,14 +7631,14 @@ TEXT ·avx2DotQ8_0s(SB), $3800-88
 	IMUL3Q  $0x22, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3792(SP)
+	MOVQ    BX, 3824(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -7581,9 +7651,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -7604,10 +7671,13 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2464(AX)(R8*1)
+	VMOVDQA    Y1, 2496(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -7757,10 +7827,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 272(R8), BX
-	CMPQ BX, 3792(SP)
+	CMPQ BX, 3824(SP)
 	JBE  inside
-	MOVQ 3792(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3824(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R8), DI
@@ -7769,12 +7839,12 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R8, SI
 	JB   copy
-	LEAQ 3488(AX), R8
+	LEAQ 3520(AX), R8
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
 	VMOVDQU        (R8), Y0
 	VPBLENDD       $0x02, 30(R8), Y0, Y0
 	VPBLENDD       $0x04, 60(R8), Y0, Y0
@@ -7876,7 +7946,7 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y10
 	VCVTDQ2PS   Y6, Y6
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      384(AX), Y10, Y10
+	VANDPS      416(AX), Y10, Y10
 	VFMADD231PS Y6, Y10, Y1
 	VMOVAPS     Y1, (R9)
 	ADDQ        $0x20, R9
@@ -7924,7 +7994,7 @@ store:
 
 // func avx2DotIQ4_NL(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotIQ4_NL(SB), $760-88
+TEXT ·avx2DotIQ4_NL(SB), $792-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -7936,14 +8006,14 @@ TEXT ·avx2DotIQ4_NL(SB), $760-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 752(SP)
+	MOVQ    BX, 784(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -7956,9 +8026,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -7979,10 +8046,13 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 448(AX)(R8*1)
+	VMOVDQA    Y1, 480(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -8115,10 +8185,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R8), BX
-	CMPQ BX, 752(SP)
+	CMPQ BX, 784(SP)
 	JBE  inside
-	MOVQ 752(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 784(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R8), DI
@@ -8127,12 +8197,12 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R8, SI
 	JB   copy
-	LEAQ 576(AX), R8
+	LEAQ 608(AX), R8
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
 	VMOVDQU        (R8), Y1
 	VPBLENDD       $0x02, 14(R8), Y1, Y1
 	VPBLENDD       $0x04, 28(R8), Y1, Y1
@@ -8233,7 +8303,7 @@ inside:
 	VPADDD         Y4, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -8266,7 +8336,7 @@ reduce:
 
 // func avx2DotIQ4_NLs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotIQ4_NLs(SB), $3672-88
+TEXT ·avx2DotIQ4_NLs(SB), $3704-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -8278,14 +8348,14 @@ TEXT ·avx2DotIQ4_NLs(SB), $3672-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3664(SP)
+	MOVQ    BX, 3696(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -8298,9 +8368,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -8321,10 +8388,13 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2464(AX)(R8*1)
+	VMOVDQA    Y1, 2496(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -8478,10 +8548,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R8), BX
-	CMPQ BX, 3664(SP)
+	CMPQ BX, 3696(SP)
 	JBE  inside
-	MOVQ 3664(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3696(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R8), DI
@@ -8490,12 +8560,12 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R8, SI
 	JB   copy
-	LEAQ 3488(AX), R8
+	LEAQ 3520(AX), R8
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
 	VMOVDQU        (R8), Y0
 	VPBLENDD       $0x02, 14(R8), Y0, Y0
 	VPBLENDD       $0x04, 28(R8), Y0, Y0
@@ -8603,7 +8673,7 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y10
 	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      384(AX), Y10, Y10
+	VANDPS      416(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R9)
 	ADDQ        $0x20, R9
@@ -8651,7 +8721,7 @@ store:
 
 // func avx2DotQ2_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ2_K(SB), $192-88
+TEXT ·avx2DotQ2_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -8706,25 +8776,23 @@ group:
 	VPAND        avx2Nibble<>+0(SB), X2, X2
 	VPAND        avx2Nibble<>+0(SB), X10, X10
 	VPSHUFB      avx2Scales16<>+0(SB), X2, X2
-	VPBROADCASTW 80(R8), X11
-	VCVTPH2PS    X11, Y11
-	VPMOVZXBD    X2, Y12
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
+	VPMOVZXBD    X2, Y11
+	VCVTDQ2PS    Y11, Y11
 	VPSRLDQ      $0x08, X2, X2
 	VPMOVZXBD    X2, Y2
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y11, Y2, Y2
 	VPSHUFB      avx2Scales16<>+0(SB), X10, X10
-	VPBROADCASTW 82(R8), X11
-	VCVTPH2PS    X11, Y11
+	VPBROADCASTW 82(R8), X12
+	VCVTPH2PS    X12, Y12
 	VPMOVZXBD    X10, Y13
 	VCVTDQ2PS    Y13, Y13
-	VMULPS       Y11, Y13, Y13
 	VPSRLDQ      $0x08, X10, X10
 	VPMOVZXBD    X10, Y10
 	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y11, Y10, Y10
+	VMULPS       Y12, Y13, Y13
+	VMULPS       Y12, Y10, Y10
+	VPBROADCASTW 80(R8), X12
+	VCVTPH2PS    X12, Y12
 	VPMADDUBSW   (BX)(DX*8), Y6, Y6
 	VPMADDUBSW   32(BX)(DX*8), Y7, Y7
 	VPADDW       Y7, Y6, Y6
@@ -8746,9 +8814,10 @@ group:
 	VPERMQ       $0xd8, (SI)(DX*1), Y4
 	VCVTDQ2PS    Y1, Y1
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y12, Y1, Y1
+	VMULPS       Y11, Y1, Y1
 	VFMADD231PS  Y2, Y3, Y1
-	VFMADD231PS  Y4, Y1, Y0
+	VMULPS       Y12, Y4, Y2
+	VFMADD231PS  Y2, Y1, Y0
 	VMOVDQU      (DI)(DX*2), Y1
 	VSHUFPS      $0x88, 32(DI)(DX*2), Y1, Y2
 	VSHUFPS      $0xdd, 32(DI)(DX*2), Y1, Y1
@@ -8790,7 +8859,7 @@ group:
 
 // func avx2DotQ2_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ2_Ks(SB), $416-88
+TEXT ·avx2DotQ2_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -8850,29 +8919,28 @@ group:
 	VPAND        avx2Nibble<>+0(SB), X1, X1
 	VPAND        avx2Nibble<>+0(SB), X9, X9
 	VPSHUFB      avx2Scales16<>+0(SB), X1, X1
-	VPBROADCASTW 80(R9), X10
-	VCVTPH2PS    X10, Y10
-	VPMOVZXBD    X1, Y11
-	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y10, Y11, Y11
+	VPMOVZXBD    X1, Y10
+	VCVTDQ2PS    Y10, Y10
 	VPSRLDQ      $0x08, X1, X1
 	VPMOVZXBD    X1, Y1
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y10, Y1, Y1
 	VPSHUFB      avx2Scales16<>+0(SB), X9, X9
-	VPBROADCASTW 82(R9), X10
-	VCVTPH2PS    X10, Y10
+	VPBROADCASTW 82(R9), X11
+	VCVTPH2PS    X11, Y11
 	VPMOVZXBD    X9, Y12
 	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y10, Y12, Y12
 	VPSRLDQ      $0x08, X9, X9
 	VPMOVZXBD    X9, Y9
 	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y10, Y9, Y9
-	VMOVAPS      Y11, 256(AX)
+	VMULPS       Y11, Y12, Y12
+	VMULPS       Y11, Y9, Y9
+	VPBROADCASTW 80(R9), X11
+	VCVTPH2PS    X11, Y11
+	VMOVAPS      Y10, 256(AX)
 	VMOVAPS      Y12, 320(AX)
 	VMOVAPS      Y1, 288(AX)
 	VMOVAPS      Y9, 352(AX)
+	VMOVAPS      Y11, 384(AX)
 	MOVQ         q+40(FP), SI
 	MOVQ         scale+48(FP), DI
 	MOVQ         half+64(FP), R8
@@ -8904,7 +8972,8 @@ token:
 	VCVTDQ2PS    Y9, Y9
 	VMULPS       256(AX), Y11, Y11
 	VFMADD231PS  288(AX), Y9, Y11
-	VFMADD231PS  Y10, Y11, Y1
+	VMULPS       384(AX), Y10, Y9
+	VFMADD231PS  Y9, Y11, Y1
 	VMOVDQU      (R8)(BX*2), Y9
 	VSHUFPS      $0x88, 32(R8)(BX*2), Y9, Y11
 	VSHUFPS      $0xdd, 32(R8)(BX*2), Y9, Y9
@@ -8963,7 +9032,7 @@ store:
 
 // func avx2DotQ3_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ3_K(SB), $192-88
+TEXT ·avx2DotQ3_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -9044,10 +9113,10 @@ group:
 	VCVTPH2PS    X10, Y10
 	VPMOVSXBD    X4, Y11
 	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y10, Y11, Y11
 	VPSRLDQ      $0x08, X4, X4
 	VPMOVSXBD    X4, Y4
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y11, Y11
 	VMULPS       Y10, Y4, Y4
 	VPMADDUBSW   (BX)(DX*8), Y6, Y6
 	VPMADDUBSW   32(BX)(DX*8), Y7, Y7
@@ -9112,7 +9181,7 @@ group:
 
 // func avx2DotQ3_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ3_Ks(SB), $416-88
+TEXT ·avx2DotQ3_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -9198,10 +9267,10 @@ group:
 	VCVTPH2PS    X9, Y9
 	VPMOVSXBD    X3, Y10
 	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y9, Y10, Y10
 	VPSRLDQ      $0x08, X3, X3
 	VPMOVSXBD    X3, Y3
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y10, Y10
 	VMULPS       Y9, Y3, Y3
 	VMOVAPS      Y10, 256(AX)
 	VMOVAPS      Y3, 288(AX)
@@ -9293,7 +9362,7 @@ store:
 
 // func avx2DotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_K(SB), $192-88
+TEXT ·avx2DotQ4_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -9416,7 +9485,7 @@ group:
 
 // func avx2DotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ4_Ks(SB), $416-88
+TEXT ·avx2DotQ4_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -9573,7 +9642,7 @@ store:
 
 // func avx2DotQ5_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_K(SB), $192-88
+TEXT ·avx2DotQ5_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -9732,7 +9801,7 @@ group:
 
 // func avx2DotQ5_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ5_Ks(SB), $416-88
+TEXT ·avx2DotQ5_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -9925,7 +9994,7 @@ store:
 
 // func avx2DotIQ4_XS(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotIQ4_XS(SB), $192-88
+TEXT ·avx2DotIQ4_XS(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -10078,7 +10147,7 @@ group:
 
 // func avx2DotIQ4_XSs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotIQ4_XSs(SB), $416-88
+TEXT ·avx2DotIQ4_XSs(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -10262,7 +10331,7 @@ store:
 
 // func avx2DotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ6_K(SB), $192-88
+TEXT ·avx2DotQ6_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -10347,10 +10416,10 @@ group:
 	VCVTPH2PS    X10, Y10
 	VPMOVSXBD    X2, Y11
 	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y10, Y11, Y11
 	VPSRLDQ      $0x08, X2, X2
 	VPMOVSXBD    X2, Y2
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y11, Y11
 	VMULPS       Y10, Y2, Y2
 	VPMADDUBSW   (BX)(DX*8), Y6, Y6
 	VPMADDUBSW   32(BX)(DX*8), Y7, Y7
@@ -10417,7 +10486,7 @@ group:
 
 // func avx2DotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, F16C, FMA3, MMX+
-TEXT ·avx2DotQ6_Ks(SB), $416-88
+TEXT ·avx2DotQ6_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -10507,10 +10576,10 @@ group:
 	VCVTPH2PS    X9, Y9
 	VPMOVSXBD    X1, Y10
 	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y9, Y10, Y10
 	VPSRLDQ      $0x08, X1, X1
 	VPMOVSXBD    X1, Y1
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y9, Y10, Y10
 	VMULPS       Y9, Y1, Y1
 	VMOVAPS      Y10, 256(AX)
 	VMOVAPS      Y1, 288(AX)
@@ -16981,10 +17050,10 @@ loop:
 	VCVTPH2PS    X1, Y1
 	VPMOVSXBD    X0, Y2
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y1, Y2, Y2
 	VPSRLDQ      $0x08, X0, X0
 	VPMOVSXBD    X0, Y0
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y2, Y2
 	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y2, (BX)
 	VMOVUPS      Y0, 32(BX)
@@ -17062,63 +17131,72 @@ loop:
 	VPAND        avx2Nibble<>+0(SB), X1, X1
 	VPBROADCASTW 80(CX), X2
 	VCVTPH2PS    X2, Y2
-	VPMOVZXBD    X0, Y3
+	VMOVUPS      Y2, (BX)
+	VPBROADCASTW 82(CX), X2
+	VCVTPH2PS    X2, Y2
+	VPMOVZXBD    X1, Y3
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VPSRLDQ      $0x08, X0, X0
-	VPMOVZXBD    X0, Y0
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y2, Y0, Y0
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y0, 32(BX)
-	VPBROADCASTW 82(CX), X0
-	VCVTPH2PS    X0, Y0
-	VPMOVZXBD    X1, Y2
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y0, Y2, Y2
 	VPSRLDQ      $0x08, X1, X1
 	VPMOVZXBD    X1, Y1
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y0, Y1, Y1
-	VXORPS       avx2Sign<>+0(SB), Y2, Y2
-	VMOVUPS      Y2, (SI)
+	VMULPS       Y2, Y3, Y3
+	VMULPS       Y2, Y1, Y1
+	VXORPS       avx2Sign<>+0(SB), Y3, Y3
+	VMOVUPS      Y3, (SI)
 	VXORPS       avx2Sign<>+0(SB), Y1, Y1
 	VMOVUPS      Y1, 32(SI)
-	VMOVDQU      16(CX), Y0
-	VPSRLW       $0x00, Y0, Y0
-	VPAND        avx2Bits01<>+0(SB), Y0, Y0
-	VMOVDQU      Y0, (DX)
-	VMOVDQU      16(CX), Y0
-	VPSRLW       $0x02, Y0, Y0
-	VPAND        avx2Bits01<>+0(SB), Y0, Y0
-	VMOVDQU      Y0, 32(DX)
-	VMOVDQU      16(CX), Y0
-	VPSRLW       $0x04, Y0, Y0
-	VPAND        avx2Bits01<>+0(SB), Y0, Y0
-	VMOVDQU      Y0, 64(DX)
-	VMOVDQU      16(CX), Y0
-	VPSRLW       $0x06, Y0, Y0
-	VPAND        avx2Bits01<>+0(SB), Y0, Y0
-	VMOVDQU      Y0, 96(DX)
-	VMOVDQU      48(CX), Y0
-	VPSRLW       $0x00, Y0, Y0
-	VPAND        avx2Bits01<>+0(SB), Y0, Y0
-	VMOVDQU      Y0, 128(DX)
-	VMOVDQU      48(CX), Y0
-	VPSRLW       $0x02, Y0, Y0
-	VPAND        avx2Bits01<>+0(SB), Y0, Y0
-	VMOVDQU      Y0, 160(DX)
-	VMOVDQU      48(CX), Y0
-	VPSRLW       $0x04, Y0, Y0
-	VPAND        avx2Bits01<>+0(SB), Y0, Y0
-	VMOVDQU      Y0, 192(DX)
-	VMOVDQU      48(CX), Y0
-	VPSRLW       $0x06, Y0, Y0
-	VPAND        avx2Bits01<>+0(SB), Y0, Y0
-	VMOVDQU      Y0, 224(DX)
+	VPERMQ       $0x44, Y0, Y1
+	VMOVDQU      16(CX), Y2
+	VPSRLW       $0x00, Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VPSHUFB      avx2Words16_0<>+0(SB), Y1, Y3
+	VPMULLW      Y3, Y2, Y2
+	VMOVDQU      Y2, (DX)
+	VMOVDQU      16(CX), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VPSHUFB      avx2Words16_1<>+0(SB), Y1, Y3
+	VPMULLW      Y3, Y2, Y2
+	VMOVDQU      Y2, 32(DX)
+	VMOVDQU      16(CX), Y2
+	VPSRLW       $0x04, Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VPSHUFB      avx2Words16_2<>+0(SB), Y1, Y3
+	VPMULLW      Y3, Y2, Y2
+	VMOVDQU      Y2, 64(DX)
+	VMOVDQU      16(CX), Y2
+	VPSRLW       $0x06, Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VPSHUFB      avx2Words16_3<>+0(SB), Y1, Y3
+	VPMULLW      Y3, Y2, Y2
+	VMOVDQU      Y2, 96(DX)
+	VMOVDQU      48(CX), Y2
+	VPSRLW       $0x00, Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VPSHUFB      avx2Words16_4<>+0(SB), Y1, Y3
+	VPMULLW      Y3, Y2, Y2
+	VMOVDQU      Y2, 128(DX)
+	VMOVDQU      48(CX), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VPSHUFB      avx2Words16_5<>+0(SB), Y1, Y3
+	VPMULLW      Y3, Y2, Y2
+	VMOVDQU      Y2, 160(DX)
+	VMOVDQU      48(CX), Y2
+	VPSRLW       $0x04, Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VPSHUFB      avx2Words16_6<>+0(SB), Y1, Y3
+	VPMULLW      Y3, Y2, Y2
+	VMOVDQU      Y2, 192(DX)
+	VMOVDQU      48(CX), Y2
+	VPSRLW       $0x06, Y2, Y2
+	VPAND        avx2Bits01<>+0(SB), Y2, Y2
+	VPSHUFB      avx2Words16_7<>+0(SB), Y1, Y1
+	VPMULLW      Y1, Y2, Y2
+	VMOVDQU      Y2, 224(DX)
 	ADDQ         $+84, CX
 	ADDQ         $+256, DX
-	ADDQ         $0x40, BX
+	ADDQ         $0x20, BX
 	ADDQ         $0x40, SI
 	DECQ         AX
 	JNZ          loop
@@ -17148,10 +17226,10 @@ loop:
 	VCVTPH2PS    X1, Y1
 	VPMOVSXBD    X0, Y2
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y1, Y2, Y2
 	VPSRLDQ      $0x08, X0, X0
 	VPMOVSXBD    X0, Y0
 	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y2, Y2
 	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y2, (BX)
 	VMOVUPS      Y0, 32(BX)

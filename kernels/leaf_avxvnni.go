@@ -14,7 +14,7 @@ func newAVXVNNI() *leaf {
 	l := avx2
 	l.name, l.tile = "avxvnni", 6
 	l.mul = func(f *format, a *mulArgs) {
-		run := byScales(f, avxvnniMulBias, avxvnniMulOff, avxvnniMulHalf2Bias, avxvnniMulHalf2Off)
+		run := byScales(f, avxvnniMulBias, avxvnniMulOff, avxvnniMulHalf2Bias, avxvnniMulOff2)
 		run(a.nb, a.q, a.scale, a.off, a.a, a.as, a.sum, a.init, a.c, a.ldc)
 	}
 	l.dots = maps.Clone(avx2.dots)

@@ -14,10 +14,10 @@ func avxvnniMulOff(nb int, q *byte, scale *float32, off *float32, a *int8, as *f
 //go:noescape
 func avxvnniMulBias(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 
-// avxvnniMulHalf2Off is mul for stored values up to 3, 2 scales and 2 offsets.
+// avxvnniMulOff2 is mul for stored values up to 45, 1 scales and 2 offsets.
 //
 //go:noescape
-func avxvnniMulHalf2Off(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+func avxvnniMulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 
 // avxvnniMulHalf2Bias is mul for stored values up to 127, 2 scales and 0 offsets.
 //

@@ -112,6 +112,54 @@ DATA avx2IQ4<>+16(SB)/8, $0xf6eaddcfbfad9881
 DATA avx2IQ4<>+24(SB)/8, $0x7159453526190d01
 GLOBL avx2IQ4<>(SB), RODATA|NOPTR, $32
 
+DATA avx2Words16_0<>+0(SB)/8, $0x8000800080008000
+DATA avx2Words16_0<>+8(SB)/8, $0x8000800080008000
+DATA avx2Words16_0<>+16(SB)/8, $0x8001800180018001
+DATA avx2Words16_0<>+24(SB)/8, $0x8001800180018001
+GLOBL avx2Words16_0<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_1<>+0(SB)/8, $0x8002800280028002
+DATA avx2Words16_1<>+8(SB)/8, $0x8002800280028002
+DATA avx2Words16_1<>+16(SB)/8, $0x8003800380038003
+DATA avx2Words16_1<>+24(SB)/8, $0x8003800380038003
+GLOBL avx2Words16_1<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_2<>+0(SB)/8, $0x8004800480048004
+DATA avx2Words16_2<>+8(SB)/8, $0x8004800480048004
+DATA avx2Words16_2<>+16(SB)/8, $0x8005800580058005
+DATA avx2Words16_2<>+24(SB)/8, $0x8005800580058005
+GLOBL avx2Words16_2<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_3<>+0(SB)/8, $0x8006800680068006
+DATA avx2Words16_3<>+8(SB)/8, $0x8006800680068006
+DATA avx2Words16_3<>+16(SB)/8, $0x8007800780078007
+DATA avx2Words16_3<>+24(SB)/8, $0x8007800780078007
+GLOBL avx2Words16_3<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_4<>+0(SB)/8, $0x8008800880088008
+DATA avx2Words16_4<>+8(SB)/8, $0x8008800880088008
+DATA avx2Words16_4<>+16(SB)/8, $0x8009800980098009
+DATA avx2Words16_4<>+24(SB)/8, $0x8009800980098009
+GLOBL avx2Words16_4<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_5<>+0(SB)/8, $0x800a800a800a800a
+DATA avx2Words16_5<>+8(SB)/8, $0x800a800a800a800a
+DATA avx2Words16_5<>+16(SB)/8, $0x800b800b800b800b
+DATA avx2Words16_5<>+24(SB)/8, $0x800b800b800b800b
+GLOBL avx2Words16_5<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_6<>+0(SB)/8, $0x800c800c800c800c
+DATA avx2Words16_6<>+8(SB)/8, $0x800c800c800c800c
+DATA avx2Words16_6<>+16(SB)/8, $0x800d800d800d800d
+DATA avx2Words16_6<>+24(SB)/8, $0x800d800d800d800d
+GLOBL avx2Words16_6<>(SB), RODATA|NOPTR, $32
+
+DATA avx2Words16_7<>+0(SB)/8, $0x800e800e800e800e
+DATA avx2Words16_7<>+8(SB)/8, $0x800e800e800e800e
+DATA avx2Words16_7<>+16(SB)/8, $0x800f800f800f800f
+DATA avx2Words16_7<>+24(SB)/8, $0x800f800f800f800f
+GLOBL avx2Words16_7<>(SB), RODATA|NOPTR, $32
+
 DATA avx2ByteOf0<>+0(SB)/8, $0x0404040400000000
 DATA avx2ByteOf0<>+8(SB)/8, $0x0c0c0c0c08080808
 DATA avx2ByteOf0<>+16(SB)/8, $0x0404040400000000
@@ -1084,9 +1132,9 @@ next:
 	VZEROUPPER
 	RET
 
-// func avxvnniMulHalf2Off(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
+// func avxvnniMulOff2(nb int, q *byte, scale *float32, off *float32, a *int8, as *float32, sum *float32, init *int32, c *float32, ldc int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, FMA3
-TEXT ·avxvnniMulHalf2Off(SB), $1568-80
+TEXT ·avxvnniMulOff2(SB), $1568-80
 	MOVQ    nb+0(FP), AX
 	MOVQ    q+8(FP), CX
 	MOVQ    scale+16(FP), DX
@@ -1227,56 +1275,6 @@ block:
 	VPBROADCASTD 92(BX), Y14
 	LONG $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
 	LONG $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
-	VMOVUPS      (DX), Y12
-	VMOVUPS      32(DX), Y13
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y12, Y0, Y0
-	VMOVAPS      Y0, 1152(R9)
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y13, Y1, Y1
-	VMOVAPS      Y1, 1184(R9)
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y12, Y2, Y2
-	VMOVAPS      Y2, 1216(R9)
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y13, Y3, Y3
-	VMOVAPS      Y3, 1248(R9)
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y12, Y4, Y4
-	VMOVAPS      Y4, 1280(R9)
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y13, Y5, Y5
-	VMOVAPS      Y5, 1312(R9)
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y12, Y6, Y6
-	VMOVAPS      Y6, 1344(R9)
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y13, Y7, Y7
-	VMOVAPS      Y7, 1376(R9)
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y12, Y8, Y8
-	VMOVAPS      Y8, 1408(R9)
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y13, Y9, Y9
-	VMOVAPS      Y9, 1440(R9)
-	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y12, Y10, Y10
-	VMOVAPS      Y10, 1472(R9)
-	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y13, Y11, Y11
-	VMOVAPS      Y11, 1504(R9)
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-	VPXOR        Y6, Y6, Y6
-	VPXOR        Y7, Y7, Y7
-	VPXOR        Y8, Y8, Y8
-	VPXOR        Y9, Y9, Y9
-	VPXOR        Y10, Y10, Y10
-	VPXOR        Y11, Y11, Y11
 	VMOVDQU      256(CX), Y12
 	VMOVDQU      288(CX), Y13
 	VPBROADCASTD 96(BX), Y14
@@ -1357,50 +1355,50 @@ block:
 	VPBROADCASTD 188(BX), Y14
 	LONG $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
 	LONG $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
-	VMOVUPS      64(DX), Y12
-	VMOVUPS      96(DX), Y13
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
 	VBROADCASTSS (SI), Y14
 	VCVTDQ2PS    Y0, Y0
-	VFMADD213PS  1152(R9), Y12, Y0
-	VFMADD213PS  (R9), Y14, Y0
+	VMULPS       Y12, Y14, Y15
+	VFMADD213PS  (R9), Y15, Y0
 	VCVTDQ2PS    Y1, Y1
-	VFMADD213PS  1184(R9), Y13, Y1
+	VMULPS       Y13, Y14, Y14
 	VFMADD213PS  32(R9), Y14, Y1
 	VBROADCASTSS 4(SI), Y14
 	VCVTDQ2PS    Y2, Y2
-	VFMADD213PS  1216(R9), Y12, Y2
-	VFMADD213PS  64(R9), Y14, Y2
+	VMULPS       Y12, Y14, Y15
+	VFMADD213PS  64(R9), Y15, Y2
 	VCVTDQ2PS    Y3, Y3
-	VFMADD213PS  1248(R9), Y13, Y3
+	VMULPS       Y13, Y14, Y14
 	VFMADD213PS  96(R9), Y14, Y3
 	VBROADCASTSS 8(SI), Y14
 	VCVTDQ2PS    Y4, Y4
-	VFMADD213PS  1280(R9), Y12, Y4
-	VFMADD213PS  128(R9), Y14, Y4
+	VMULPS       Y12, Y14, Y15
+	VFMADD213PS  128(R9), Y15, Y4
 	VCVTDQ2PS    Y5, Y5
-	VFMADD213PS  1312(R9), Y13, Y5
+	VMULPS       Y13, Y14, Y14
 	VFMADD213PS  160(R9), Y14, Y5
 	VBROADCASTSS 12(SI), Y14
 	VCVTDQ2PS    Y6, Y6
-	VFMADD213PS  1344(R9), Y12, Y6
-	VFMADD213PS  192(R9), Y14, Y6
+	VMULPS       Y12, Y14, Y15
+	VFMADD213PS  192(R9), Y15, Y6
 	VCVTDQ2PS    Y7, Y7
-	VFMADD213PS  1376(R9), Y13, Y7
+	VMULPS       Y13, Y14, Y14
 	VFMADD213PS  224(R9), Y14, Y7
 	VBROADCASTSS 16(SI), Y14
 	VCVTDQ2PS    Y8, Y8
-	VFMADD213PS  1408(R9), Y12, Y8
-	VFMADD213PS  256(R9), Y14, Y8
+	VMULPS       Y12, Y14, Y15
+	VFMADD213PS  256(R9), Y15, Y8
 	VCVTDQ2PS    Y9, Y9
-	VFMADD213PS  1440(R9), Y13, Y9
+	VMULPS       Y13, Y14, Y14
 	VFMADD213PS  288(R9), Y14, Y9
 	VBROADCASTSS 20(SI), Y14
 	VCVTDQ2PS    Y10, Y10
-	VFMADD213PS  1472(R9), Y12, Y10
-	VFMADD213PS  320(R9), Y14, Y10
+	VMULPS       Y12, Y14, Y12
+	VFMADD213PS  320(R9), Y12, Y10
 	VCVTDQ2PS    Y11, Y11
-	VFMADD213PS  1504(R9), Y13, Y11
-	VFMADD213PS  352(R9), Y14, Y11
+	VMULPS       Y13, Y14, Y12
+	VFMADD213PS  352(R9), Y12, Y11
 	VBROADCASTSS (R8), Y12
 	VFMADD231PS  (DI), Y12, Y0
 	VFMADD231PS  32(DI), Y12, Y1
@@ -1451,7 +1449,7 @@ block:
 	VMOVAPS      Y11, 352(R9)
 	ADDQ         $+512, CX
 	ADDQ         $+192, BX
-	ADDQ         $+128, DX
+	ADDQ         $+64, DX
 	ADDQ         $+24, SI
 	ADDQ         $+128, DI
 	ADDQ         $+48, R8
@@ -1944,7 +1942,7 @@ next:
 
 // func avxvnniDotQ4_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ4_0(SB), $760-88
+TEXT ·avxvnniDotQ4_0(SB), $792-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -1956,14 +1954,14 @@ TEXT ·avxvnniDotQ4_0(SB), $760-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 752(SP)
+	MOVQ    BX, 784(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -1976,9 +1974,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -1999,16 +1994,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 448(AX)(R8*1)
+	VMOVDQA    Y3, 480(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 512(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 544(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 576(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -2104,10 +2102,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R9), BX
-	CMPQ BX, 752(SP)
+	CMPQ BX, 784(SP)
 	JBE  inside
-	MOVQ 752(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 784(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -2116,13 +2114,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           512(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           544(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 14(R9), Y1, Y1
 	VPBLENDD       $0x04, 28(R9), Y1, Y1
@@ -2185,7 +2183,7 @@ inside:
 	VPSUBD         Y4, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -2219,7 +2217,7 @@ reduce:
 
 // func avxvnniDotQ4_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ4_0s(SB), $3672-88
+TEXT ·avxvnniDotQ4_0s(SB), $3704-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -2231,14 +2229,14 @@ TEXT ·avxvnniDotQ4_0s(SB), $3672-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3664(SP)
+	MOVQ    BX, 3696(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -2251,9 +2249,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -2274,16 +2269,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 2464(AX)(R8*1)
+	VMOVDQA    Y3, 2496(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 2976(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 3008(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 3040(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -2401,10 +2399,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R9), BX
-	CMPQ BX, 3664(SP)
+	CMPQ BX, 3696(SP)
 	JBE  inside
-	MOVQ 3664(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3696(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -2413,13 +2411,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2976(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           3008(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 14(R9), Y0, Y0
 	VPBLENDD       $0x04, 28(R9), Y0, Y0
@@ -2489,7 +2487,7 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y10
 	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      384(AX), Y10, Y10
+	VANDPS      416(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
@@ -2538,7 +2536,7 @@ store:
 
 // func avxvnniDotQ4_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ4_1(SB), $776-88
+TEXT ·avxvnniDotQ4_1(SB), $808-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -2550,14 +2548,14 @@ TEXT ·avxvnniDotQ4_1(SB), $776-88
 	IMUL3Q  $0x14, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 768(SP)
+	MOVQ    BX, 800(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -2570,9 +2568,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -2593,14 +2588,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 448(AX)(R8*1)
+	VMOVDQA    Y1, 480(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 480(AX)(R8*1)
+	VMOVDQA    Y1, 512(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -2690,10 +2688,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 160(R9), BX
-	CMPQ BX, 768(SP)
+	CMPQ BX, 800(SP)
 	JBE  inside
-	MOVQ 768(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 800(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -2702,13 +2700,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           480(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           512(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 16(R9), Y1, Y1
 	VPBLENDD       $0x04, 32(R9), Y1, Y1
@@ -2764,10 +2762,10 @@ inside:
 	VPADDD         Y8, Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y2
-	VANDPS         160(AX), Y2, Y2
+	VANDPS         192(AX), Y2, Y2
 	VFMADD231PS    Y4, Y2, Y0
 	VMOVUPS        Y1, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    (R8)(BX*1), Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -2801,7 +2799,7 @@ reduce:
 
 // func avxvnniDotQ4_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ4_1s(SB), $3688-88
+TEXT ·avxvnniDotQ4_1s(SB), $3720-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -2813,14 +2811,14 @@ TEXT ·avxvnniDotQ4_1s(SB), $3688-88
 	IMUL3Q  $0x14, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3680(SP)
+	MOVQ    BX, 3712(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -2833,9 +2831,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -2856,14 +2851,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2464(AX)(R8*1)
+	VMOVDQA    Y1, 2496(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2720(AX)(R8*1)
+	VMOVDQA    Y1, 2752(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -2977,10 +2975,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 160(R9), BX
-	CMPQ BX, 3680(SP)
+	CMPQ BX, 3712(SP)
 	JBE  inside
-	MOVQ 3680(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3712(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -2989,13 +2987,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2720(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           2752(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 16(R9), Y0, Y0
 	VPBLENDD       $0x04, 32(R9), Y0, Y0
@@ -3059,10 +3057,10 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y3
 	VCVTDQ2PS   Y1, Y1
 	VMULPS      256(AX), Y3, Y3
-	VANDPS      384(AX), Y3, Y3
+	VANDPS      416(AX), Y3, Y3
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     320(AX), Y1
-	VANDPS      384(AX), Y1, Y1
+	VANDPS      416(AX), Y1, Y1
 	VFMADD231PS (R8)(BX*1), Y1, Y0
 	VMOVAPS     Y0, (R10)
 	ADDQ        $0x20, R10
@@ -3111,7 +3109,7 @@ store:
 
 // func avxvnniDotQ5_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ5_0(SB), $792-88
+TEXT ·avxvnniDotQ5_0(SB), $824-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -3123,14 +3121,14 @@ TEXT ·avxvnniDotQ5_0(SB), $792-88
 	IMUL3Q  $0x16, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 784(SP)
+	MOVQ    BX, 816(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -3143,9 +3141,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -3166,16 +3161,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 448(AX)(R8*1)
+	VMOVDQA    Y3, 480(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 512(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 544(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 576(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -3313,10 +3311,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 176(R9), BX
-	CMPQ BX, 784(SP)
+	CMPQ BX, 816(SP)
 	JBE  inside
-	MOVQ 784(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 816(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -3325,13 +3323,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           512(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           544(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 18(R9), Y1, Y1
 	VPBLENDD       $0x04, 36(R9), Y1, Y1
@@ -3436,7 +3434,7 @@ inside:
 	VPSUBD         Y4, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -3470,7 +3468,7 @@ reduce:
 
 // func avxvnniDotQ5_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ5_0s(SB), $3704-88
+TEXT ·avxvnniDotQ5_0s(SB), $3736-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -3482,14 +3480,14 @@ TEXT ·avxvnniDotQ5_0s(SB), $3704-88
 	IMUL3Q  $0x16, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3696(SP)
+	MOVQ    BX, 3728(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -3502,9 +3500,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -3525,16 +3520,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 2464(AX)(R8*1)
+	VMOVDQA    Y3, 2496(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 2976(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 3008(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 3040(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -3694,10 +3692,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 176(R9), BX
-	CMPQ BX, 3696(SP)
+	CMPQ BX, 3728(SP)
 	JBE  inside
-	MOVQ 3696(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3728(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -3706,13 +3704,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2976(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           3008(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 18(R9), Y0, Y0
 	VPBLENDD       $0x04, 36(R9), Y0, Y0
@@ -3824,7 +3822,7 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y10
 	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      384(AX), Y10, Y10
+	VANDPS      416(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
@@ -3873,7 +3871,7 @@ store:
 
 // func avxvnniDotQ5_1(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ5_1(SB), $808-88
+TEXT ·avxvnniDotQ5_1(SB), $840-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -3885,14 +3883,14 @@ TEXT ·avxvnniDotQ5_1(SB), $808-88
 	IMUL3Q  $0x18, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 800(SP)
+	MOVQ    BX, 832(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -3905,9 +3903,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -3928,14 +3923,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 448(AX)(R8*1)
+	VMOVDQA    Y1, 480(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 480(AX)(R8*1)
+	VMOVDQA    Y1, 512(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -4067,10 +4065,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 192(R9), BX
-	CMPQ BX, 800(SP)
+	CMPQ BX, 832(SP)
 	JBE  inside
-	MOVQ 800(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 832(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -4079,13 +4077,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           480(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           512(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 20(R9), Y1, Y1
 	VPBLENDD       $0x04, 40(R9), Y1, Y1
@@ -4183,10 +4181,10 @@ inside:
 	VPADDD         Y8, Y4, Y4
 	VCVTDQ2PS      Y4, Y4
 	VMULPS         (DI)(BX*1), Y2, Y2
-	VANDPS         160(AX), Y2, Y2
+	VANDPS         192(AX), Y2, Y2
 	VFMADD231PS    Y4, Y2, Y0
 	VMOVUPS        Y1, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    (R8)(BX*1), Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -4220,7 +4218,7 @@ reduce:
 
 // func avxvnniDotQ5_1s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ5_1s(SB), $3720-88
+TEXT ·avxvnniDotQ5_1s(SB), $3752-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -4232,14 +4230,14 @@ TEXT ·avxvnniDotQ5_1s(SB), $3720-88
 	IMUL3Q  $0x18, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3712(SP)
+	MOVQ    BX, 3744(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y1
 	NEGQ    BX
@@ -4252,9 +4250,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -4275,14 +4270,17 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y1
 	VMOVDQA    Y1, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y1
+	VMOVDQA    Y1, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2464(AX)(R8*1)
+	VMOVDQA    Y1, 2496(AX)(R8*1)
 	MOVQ       sum+56(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y1
-	VMOVDQA    Y1, 2720(AX)(R8*1)
+	VMOVDQA    Y1, 2752(AX)(R8*1)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -4438,10 +4436,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 192(R9), BX
-	CMPQ BX, 3712(SP)
+	CMPQ BX, 3744(SP)
 	JBE  inside
-	MOVQ 3712(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3744(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -4450,13 +4448,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2720(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           2752(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 20(R9), Y0, Y0
 	VPBLENDD       $0x04, 40(R9), Y0, Y0
@@ -4562,10 +4560,10 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y3
 	VCVTDQ2PS   Y1, Y1
 	VMULPS      256(AX), Y3, Y3
-	VANDPS      384(AX), Y3, Y3
+	VANDPS      416(AX), Y3, Y3
 	VFMADD231PS Y1, Y3, Y0
 	VMOVUPS     320(AX), Y1
-	VANDPS      384(AX), Y1, Y1
+	VANDPS      416(AX), Y1, Y1
 	VFMADD231PS (R8)(BX*1), Y1, Y0
 	VMOVAPS     Y0, (R10)
 	ADDQ        $0x20, R10
@@ -4614,7 +4612,7 @@ store:
 
 // func avxvnniDotQ8_0(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ8_0(SB), $888-88
+TEXT ·avxvnniDotQ8_0(SB), $920-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -4626,14 +4624,14 @@ TEXT ·avxvnniDotQ8_0(SB), $888-88
 	IMUL3Q  $0x22, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 880(SP)
+	MOVQ    BX, 912(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -4646,9 +4644,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -4669,16 +4664,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 448(AX)(R8*1)
+	VMOVDQA    Y3, 480(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 512(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 544(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 576(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -4787,10 +4785,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 272(R9), BX
-	CMPQ BX, 880(SP)
+	CMPQ BX, 912(SP)
 	JBE  inside
-	MOVQ 880(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 912(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -4799,13 +4797,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           512(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           544(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 30(R9), Y1, Y1
 	VPBLENDD       $0x04, 60(R9), Y1, Y1
@@ -4879,7 +4877,7 @@ inside:
 	VPSUBD         Y3, Y7, Y7
 	VCVTDQ2PS      Y7, Y7
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    Y7, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -4913,7 +4911,7 @@ reduce:
 
 // func avxvnniDotQ8_0s(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ8_0s(SB), $3800-88
+TEXT ·avxvnniDotQ8_0s(SB), $3832-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -4925,14 +4923,14 @@ TEXT ·avxvnniDotQ8_0s(SB), $3800-88
 	IMUL3Q  $0x22, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3792(SP)
+	MOVQ    BX, 3824(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -4945,9 +4943,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -4968,16 +4963,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 2464(AX)(R8*1)
+	VMOVDQA    Y3, 2496(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 2976(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 3008(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 3040(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -5108,10 +5106,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 272(R9), BX
-	CMPQ BX, 3792(SP)
+	CMPQ BX, 3824(SP)
 	JBE  inside
-	MOVQ 3792(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3824(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -5120,13 +5118,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2976(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           3008(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 30(R9), Y0, Y0
 	VPBLENDD       $0x04, 60(R9), Y0, Y0
@@ -5207,7 +5205,7 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y10
 	VCVTDQ2PS   Y6, Y6
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      384(AX), Y10, Y10
+	VANDPS      416(AX), Y10, Y10
 	VFMADD231PS Y6, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
@@ -5256,7 +5254,7 @@ store:
 
 // func avxvnniDotIQ4_NL(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotIQ4_NL(SB), $760-88
+TEXT ·avxvnniDotIQ4_NL(SB), $792-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -5268,14 +5266,14 @@ TEXT ·avxvnniDotIQ4_NL(SB), $760-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 752(SP)
+	MOVQ    BX, 784(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 160(AX)
+	VMOVDQA Y0, 192(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -5288,9 +5286,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 192(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 224(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -5311,16 +5306,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 416(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 448(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 448(AX)(R8*1)
+	VMOVDQA    Y3, 480(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 512(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 544(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 576(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -5433,10 +5431,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R9), BX
-	CMPQ BX, 752(SP)
+	CMPQ BX, 784(SP)
 	JBE  inside
-	MOVQ 752(SP), SI
-	LEAQ 576(AX), BX
+	MOVQ 784(SP), SI
+	LEAQ 608(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -5445,13 +5443,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 576(AX), R9
+	LEAQ 608(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           192(AX), SI
-	LEAQ           448(AX), DI
-	LEAQ           512(AX), R8
+	LEAQ           224(AX), SI
+	LEAQ           480(AX), DI
+	LEAQ           544(AX), R8
 	VMOVDQU        (R9), Y1
 	VPBLENDD       $0x02, 14(R9), Y1, Y1
 	VPBLENDD       $0x04, 28(R9), Y1, Y1
@@ -5531,7 +5529,7 @@ inside:
 	VPSUBD         Y4, Y3, Y3
 	VCVTDQ2PS      Y3, Y3
 	VMULPS         (DI)(BX*1), Y2, Y1
-	VANDPS         160(AX), Y1, Y1
+	VANDPS         192(AX), Y1, Y1
 	VFMADD231PS    Y3, Y1, Y0
 	MOVQ           q+40(FP), SI
 	MOVQ           scale+48(FP), DI
@@ -5565,7 +5563,7 @@ reduce:
 
 // func avxvnniDotIQ4_NLs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotIQ4_NLs(SB), $3672-88
+TEXT ·avxvnniDotIQ4_NLs(SB), $3704-88
 	LEAQ    (SP), AX
 	ADDQ    $0x1f, AX
 	ANDQ    $-32, AX
@@ -5577,14 +5575,14 @@ TEXT ·avxvnniDotIQ4_NLs(SB), $3672-88
 	IMUL3Q  $0x12, CX, BX
 	ADDQ    SI, BX
 	ADDQ    DX, BX
-	MOVQ    BX, 3664(SP)
+	MOVQ    BX, 3696(SP)
 	MOVQ    CX, BX
 	ANDQ    $0x07, BX
 	JZ      noTail
 	LEAQ    avx2Mask<>+0(SB), SI
 	NEGQ    BX
 	VMOVDQU 128(SI)(BX*4), Y0
-	VMOVDQA Y0, 384(AX)
+	VMOVDQA Y0, 416(AX)
 	VMOVDQU 128(SI)(BX*8), Y1
 	VMOVDQU 160(SI)(BX*8), Y2
 	NEGQ    BX
@@ -5597,9 +5595,6 @@ pad:
 	MOVQ       DI, R9
 	SHLQ       $0x05, R9
 	ADDQ       q+40(FP), R9
-	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 416(AX)(R8*8)
-	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 448(AX)(R8*8)
 	LEAQ       (R9)(BX*4), R9
@@ -5620,16 +5615,19 @@ pad:
 	LEAQ       (R9)(BX*4), R9
 	VPMASKMOVD (R9), Y0, Y3
 	VMOVDQA    Y3, 640(AX)(R8*8)
+	LEAQ       (R9)(BX*4), R9
+	VPMASKMOVD (R9), Y0, Y3
+	VMOVDQA    Y3, 672(AX)(R8*8)
 	MOVQ       scale+48(FP), R9
 	LEAQ       (R9)(DI*4), R9
 	VPMASKMOVD (R9), Y0, Y3
-	VMOVDQA    Y3, 2464(AX)(R8*1)
+	VMOVDQA    Y3, 2496(AX)(R8*1)
 	MOVQ       half+64(FP), R9
 	LEAQ       (R9)(DI*8), R9
 	VPMASKMOVD (R9), Y1, Y3
-	VMOVDQA    Y3, 2976(AX)(R8*2)
-	VPMASKMOVD 32(R9), Y2, Y3
 	VMOVDQA    Y3, 3008(AX)(R8*2)
+	VPMASKMOVD 32(R9), Y2, Y3
+	VMOVDQA    Y3, 3040(AX)(R8*2)
 	ADDQ       CX, DI
 	ADDQ       $0x20, R8
 	DECQ       SI
@@ -5764,10 +5762,10 @@ tail:
 	CMPQ BX, CX
 	JEQ  reduce
 	LEAQ 144(R9), BX
-	CMPQ BX, 3664(SP)
+	CMPQ BX, 3696(SP)
 	JBE  inside
-	MOVQ 3664(SP), SI
-	LEAQ 3488(AX), BX
+	MOVQ 3696(SP), SI
+	LEAQ 3520(AX), BX
 
 copy:
 	MOVW (R9), DI
@@ -5776,13 +5774,13 @@ copy:
 	ADDQ $0x02, BX
 	CMPQ R9, SI
 	JB   copy
-	LEAQ 3488(AX), R9
+	LEAQ 3520(AX), R9
 
 inside:
 	XORQ           BX, BX
-	LEAQ           416(AX), SI
-	LEAQ           2464(AX), DI
-	LEAQ           2976(AX), R8
+	LEAQ           448(AX), SI
+	LEAQ           2496(AX), DI
+	LEAQ           3008(AX), R8
 	VMOVDQU        (R9), Y0
 	VPBLENDD       $0x02, 14(R9), Y0, Y0
 	VPBLENDD       $0x04, 28(R9), Y0, Y0
@@ -5869,7 +5867,7 @@ tailToken:
 	VMOVUPS     (DI)(BX*1), Y10
 	VCVTDQ2PS   Y2, Y2
 	VMULPS      256(AX), Y10, Y10
-	VANDPS      384(AX), Y10, Y10
+	VANDPS      416(AX), Y10, Y10
 	VFMADD231PS Y2, Y10, Y1
 	VMOVAPS     Y1, (R10)
 	ADDQ        $0x20, R10
@@ -5918,7 +5916,7 @@ store:
 
 // func avxvnniDotQ2_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ2_K(SB), $192-88
+TEXT ·avxvnniDotQ2_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -5973,43 +5971,42 @@ group:
 	VPAND        avx2Nibble<>+0(SB), X2, X2
 	VPAND        avx2Nibble<>+0(SB), X10, X10
 	VPSHUFB      avx2Scales16<>+0(SB), X2, X2
-	VPBROADCASTW 80(R8), X11
-	VCVTPH2PS    X11, Y11
-	VPMOVZXBD    X2, Y12
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
+	VPMOVZXBD    X2, Y11
+	VCVTDQ2PS    Y11, Y11
 	VPSRLDQ      $0x08, X2, X2
 	VPMOVZXBD    X2, Y2
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y11, Y2, Y2
 	VPSHUFB      avx2Scales16<>+0(SB), X10, X10
-	VPBROADCASTW 82(R8), X11
-	VCVTPH2PS    X11, Y11
+	VPBROADCASTW 82(R8), X12
+	VCVTPH2PS    X12, Y12
 	VPMOVZXBD    X10, Y13
 	VCVTDQ2PS    Y13, Y13
-	VMULPS       Y11, Y13, Y13
 	VPSRLDQ      $0x08, X10, X10
 	VPMOVZXBD    X10, Y10
 	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y11, Y10, Y10
-	VPXOR        Y11, Y11, Y11
-	LONG $0x504d62c4; BYTE $0x1c; BYTE $0xd3 // VPDPBUSD (BX)(DX*8), Y6, Y11
-	LONG $0x504562c4; BYTE $0x5c; BYTE $0xd3; BYTE $0x20 // VPDPBUSD 32(BX)(DX*8), Y7, Y11
-	LONG $0x503d62c4; BYTE $0x5c; BYTE $0xd3; BYTE $0x40 // VPDPBUSD 64(BX)(DX*8), Y8, Y11
-	LONG $0x503562c4; BYTE $0x5c; BYTE $0xd3; BYTE $0x60 // VPDPBUSD 96(BX)(DX*8), Y9, Y11
+	VMULPS       Y12, Y13, Y13
+	VMULPS       Y12, Y10, Y10
+	VPBROADCASTW 80(R8), X12
+	VCVTPH2PS    X12, Y12
+	VPXOR        Y14, Y14, Y14
+	LONG $0x504d62c4; BYTE $0x34; BYTE $0xd3 // VPDPBUSD (BX)(DX*8), Y6, Y14
+	LONG $0x504562c4; BYTE $0x74; BYTE $0xd3; BYTE $0x20 // VPDPBUSD 32(BX)(DX*8), Y7, Y14
+	LONG $0x503d62c4; BYTE $0x74; BYTE $0xd3; BYTE $0x40 // VPDPBUSD 64(BX)(DX*8), Y8, Y14
+	LONG $0x503562c4; BYTE $0x74; BYTE $0xd3; BYTE $0x60 // VPDPBUSD 96(BX)(DX*8), Y9, Y14
 	VPXOR        Y6, Y6, Y6
 	LONG $0x5065e2c4; BYTE $0xb4; BYTE $0xd3; BYTE $0x80; BYTE $0x00; BYTE $0x00; BYTE $0x00 // VPDPBUSD 128(BX)(DX*8), Y3, Y6
 	LONG $0x505de2c4; BYTE $0xb4; BYTE $0xd3; BYTE $0xa0; BYTE $0x00; BYTE $0x00; BYTE $0x00 // VPDPBUSD 160(BX)(DX*8), Y4, Y6
 	LONG $0x5055e2c4; BYTE $0xb4; BYTE $0xd3; BYTE $0xc0; BYTE $0x00; BYTE $0x00; BYTE $0x00 // VPDPBUSD 192(BX)(DX*8), Y5, Y6
 	LONG $0x5075e2c4; BYTE $0xb4; BYTE $0xd3; BYTE $0xe0; BYTE $0x00; BYTE $0x00; BYTE $0x00 // VPDPBUSD 224(BX)(DX*8), Y1, Y6
-	VPERM2I128   $0x20, Y6, Y11, Y1
-	VPERM2I128   $0x31, Y6, Y11, Y3
+	VPERM2I128   $0x20, Y6, Y14, Y1
+	VPERM2I128   $0x31, Y6, Y14, Y3
 	VPERMQ       $0xd8, (SI)(DX*1), Y4
 	VCVTDQ2PS    Y1, Y1
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y12, Y1, Y1
+	VMULPS       Y11, Y1, Y1
 	VFMADD231PS  Y2, Y3, Y1
-	VFMADD231PS  Y4, Y1, Y0
+	VMULPS       Y12, Y4, Y2
+	VFMADD231PS  Y2, Y1, Y0
 	VMOVDQU      (DI)(DX*2), Y1
 	VSHUFPS      $0x88, 32(DI)(DX*2), Y1, Y2
 	VSHUFPS      $0xdd, 32(DI)(DX*2), Y1, Y1
@@ -6051,7 +6048,7 @@ group:
 
 // func avxvnniDotQ2_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ2_Ks(SB), $416-88
+TEXT ·avxvnniDotQ2_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6111,29 +6108,28 @@ group:
 	VPAND        avx2Nibble<>+0(SB), X1, X1
 	VPAND        avx2Nibble<>+0(SB), X9, X9
 	VPSHUFB      avx2Scales16<>+0(SB), X1, X1
-	VPBROADCASTW 80(R9), X10
-	VCVTPH2PS    X10, Y10
-	VPMOVZXBD    X1, Y11
-	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y10, Y11, Y11
+	VPMOVZXBD    X1, Y10
+	VCVTDQ2PS    Y10, Y10
 	VPSRLDQ      $0x08, X1, X1
 	VPMOVZXBD    X1, Y1
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y10, Y1, Y1
 	VPSHUFB      avx2Scales16<>+0(SB), X9, X9
-	VPBROADCASTW 82(R9), X10
-	VCVTPH2PS    X10, Y10
+	VPBROADCASTW 82(R9), X11
+	VCVTPH2PS    X11, Y11
 	VPMOVZXBD    X9, Y12
 	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y10, Y12, Y12
 	VPSRLDQ      $0x08, X9, X9
 	VPMOVZXBD    X9, Y9
 	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y10, Y9, Y9
-	VMOVAPS      Y11, 256(AX)
+	VMULPS       Y11, Y12, Y12
+	VMULPS       Y11, Y9, Y9
+	VPBROADCASTW 80(R9), X11
+	VCVTPH2PS    X11, Y11
+	VMOVAPS      Y10, 256(AX)
 	VMOVAPS      Y12, 320(AX)
 	VMOVAPS      Y1, 288(AX)
 	VMOVAPS      Y9, 352(AX)
+	VMOVAPS      Y11, 384(AX)
 	MOVQ         q+40(FP), SI
 	MOVQ         scale+48(FP), DI
 	MOVQ         half+64(FP), R8
@@ -6159,7 +6155,8 @@ token:
 	VCVTDQ2PS    Y9, Y9
 	VMULPS       256(AX), Y11, Y11
 	VFMADD231PS  288(AX), Y9, Y11
-	VFMADD231PS  Y10, Y11, Y1
+	VMULPS       384(AX), Y10, Y9
+	VFMADD231PS  Y9, Y11, Y1
 	VMOVDQU      (R8)(BX*2), Y9
 	VSHUFPS      $0x88, 32(R8)(BX*2), Y9, Y11
 	VSHUFPS      $0xdd, 32(R8)(BX*2), Y9, Y9
@@ -6218,7 +6215,7 @@ store:
 
 // func avxvnniDotQ3_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ3_K(SB), $192-88
+TEXT ·avxvnniDotQ3_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6299,10 +6296,10 @@ group:
 	VCVTPH2PS    X10, Y10
 	VPMOVSXBD    X4, Y11
 	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y10, Y11, Y11
 	VPSRLDQ      $0x08, X4, X4
 	VPMOVSXBD    X4, Y4
 	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y11, Y11
 	VMULPS       Y10, Y4, Y4
 	VPXOR        Y10, Y10, Y10
 	LONG $0x504d62c4; BYTE $0x14; BYTE $0xd3 // VPDPBUSD (BX)(DX*8), Y6, Y10
@@ -6361,7 +6358,7 @@ group:
 
 // func avxvnniDotQ3_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ3_Ks(SB), $416-88
+TEXT ·avxvnniDotQ3_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6447,10 +6444,10 @@ group:
 	VCVTPH2PS    X9, Y9
 	VPMOVSXBD    X3, Y10
 	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y9, Y10, Y10
 	VPSRLDQ      $0x08, X3, X3
 	VPMOVSXBD    X3, Y3
 	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y10, Y10
 	VMULPS       Y9, Y3, Y3
 	VMOVAPS      Y10, 256(AX)
 	VMOVAPS      Y3, 288(AX)
@@ -6536,7 +6533,7 @@ store:
 
 // func avxvnniDotQ4_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ4_K(SB), $192-88
+TEXT ·avxvnniDotQ4_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6653,7 +6650,7 @@ group:
 
 // func avxvnniDotQ4_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ4_Ks(SB), $416-88
+TEXT ·avxvnniDotQ4_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6804,7 +6801,7 @@ store:
 
 // func avxvnniDotQ5_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ5_K(SB), $192-88
+TEXT ·avxvnniDotQ5_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -6957,7 +6954,7 @@ group:
 
 // func avxvnniDotQ5_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ5_Ks(SB), $416-88
+TEXT ·avxvnniDotQ5_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -7144,7 +7141,7 @@ store:
 
 // func avxvnniDotIQ4_XS(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotIQ4_XS(SB), $192-88
+TEXT ·avxvnniDotIQ4_XS(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -7277,7 +7274,7 @@ group:
 
 // func avxvnniDotIQ4_XSs(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotIQ4_XSs(SB), $416-88
+TEXT ·avxvnniDotIQ4_XSs(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -7442,7 +7439,7 @@ store:
 
 // func avxvnniDotQ6_K(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ6_K(SB), $192-88
+TEXT ·avxvnniDotQ6_K(SB), $224-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -7527,10 +7524,10 @@ group:
 	VCVTPH2PS    X10, Y10
 	VPMOVSXBD    X2, Y11
 	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y10, Y11, Y11
 	VPSRLDQ      $0x08, X2, X2
 	VPMOVSXBD    X2, Y2
 	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y11, Y11
 	VMULPS       Y10, Y2, Y2
 	VPXOR        Y10, Y10, Y10
 	LONG $0x504d62c4; BYTE $0x14; BYTE $0xd3 // VPDPBUSD (BX)(DX*8), Y6, Y10
@@ -7589,7 +7586,7 @@ group:
 
 // func avxvnniDotQ6_Ks(w *byte, stride int, rows int, nb int, tokens int, q *int8, scale *float32, sum *float32, half *int32, y *float32, ldy int)
 // Requires: AVX, AVX2, AVX512VL, AVX512VNNI, F16C, FMA3, MMX+
-TEXT ·avxvnniDotQ6_Ks(SB), $416-88
+TEXT ·avxvnniDotQ6_Ks(SB), $448-88
 	LEAQ (SP), AX
 	ADDQ $0x1f, AX
 	ANDQ $-32, AX
@@ -7679,10 +7676,10 @@ group:
 	VCVTPH2PS    X9, Y9
 	VPMOVSXBD    X1, Y10
 	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y9, Y10, Y10
 	VPSRLDQ      $0x08, X1, X1
 	VPMOVSXBD    X1, Y1
 	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y9, Y10, Y10
 	VMULPS       Y9, Y1, Y1
 	VMOVAPS      Y10, 256(AX)
 	VMOVAPS      Y1, 288(AX)

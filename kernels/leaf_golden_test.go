@@ -78,7 +78,7 @@ func TestGenericGolden(t *testing.T) {
 		"unpack IQ3_XXS": 0x431a4eeac466105f,
 		"unpack IQ4_NL":  0x2f243c75b173b3f2,
 		"unpack IQ4_XS":  0x8092403e510df972,
-		"unpack Q2_K":    0x339ade416d9313b1,
+		"unpack Q2_K":    0x25ad10cb5b845bf6,
 		"unpack Q3_K":    0x5c94a07778249152,
 		"unpack Q4_0":    0xe2f5106706702a30,
 		"unpack Q4_1":    0x1a763e4a2bbc5d56,

@@ -1114,19 +1114,6 @@ half1:
 	WORD $0x6f00e415 // movi v21.2d, #0
 	WORD $0x6f00e416 // movi v22.2d, #0
 	WORD $0x6f00e417 // movi v23.2d, #0
-	ADD R10, R1, R15
-	FMOVQ F16, 0(R15)
-	FMOVQ F16, 16(R15)
-	ADD R2, R15, R15
-	FMOVQ F16, 0(R15)
-	FMOVQ F16, 16(R15)
-	ADD R2, R15, R15
-	FMOVQ F16, 0(R15)
-	FMOVQ F16, 16(R15)
-	ADD R2, R15, R15
-	FMOVQ F16, 0(R15)
-	FMOVQ F16, 16(R15)
-	ADD R2, R15, R15
 	LSR $3, R0, R13
 	AND $7, R0, R14
 	MOVD $8, R11
@@ -1148,7 +1135,7 @@ whole4:
 	CBZ R12, end6
 loop5:
 
-	// products of 16 values
+	// products of 32 values
 	WORD $0x6f00e400 // movi v0.2d, #0
 	WORD $0x6f00e401 // movi v1.2d, #0
 	WORD $0x6f00e402 // movi v2.2d, #0
@@ -1201,37 +1188,6 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-	FMOVQ 0(R4), F24
-	FMOVQ 16(R4), F25
-	FMOVQ 0(R7), F26
-
-	// y = s·scale
-	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x6e38dc10 // fmul v16.4s, v0.4s, v24.4s
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x6e39dc31 // fmul v17.4s, v1.4s, v25.4s
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x6e38dc52 // fmul v18.4s, v2.4s, v24.4s
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x6e39dc73 // fmul v19.4s, v3.4s, v25.4s
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x6e38dc94 // fmul v20.4s, v4.4s, v24.4s
-	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x6e39dcb5 // fmul v21.4s, v5.4s, v25.4s
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x6e38dcd6 // fmul v22.4s, v6.4s, v24.4s
-	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x6e39dcf7 // fmul v23.4s, v7.4s, v25.4s
-
-	// products of 16 values
-	WORD $0x6f00e400 // movi v0.2d, #0
-	WORD $0x6f00e401 // movi v1.2d, #0
-	WORD $0x6f00e402 // movi v2.2d, #0
-	WORD $0x6f00e403 // movi v3.2d, #0
-	WORD $0x6f00e404 // movi v4.2d, #0
-	WORD $0x6f00e405 // movi v5.2d, #0
-	WORD $0x6f00e406 // movi v6.2d, #0
-	WORD $0x6f00e407 // movi v7.2d, #0
 	FMOVQ 256(R3), F24
 	FMOVQ 272(R3), F25
 	FMOVQ 64(R6), F26
@@ -1276,35 +1232,35 @@ loop5:
 	WORD $0x4f9deb85 // sdot v5.4s, v28.16b, v29.4b[2]
 	WORD $0x4fbdeb66 // sdot v6.4s, v27.16b, v29.4b[3]
 	WORD $0x4fbdeb87 // sdot v7.4s, v28.16b, v29.4b[3]
-	FMOVQ 64(R4), F24
-	FMOVQ 80(R4), F25
+	FMOVQ 0(R4), F24
+	FMOVQ 16(R4), F25
 	FMOVQ 0(R7), F26
 
-	// p = fma(fma(s, scale, y), as, p)
+	// p = fma(s, scale·as, p)
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4e38cc10 // fmla v16.4s, v0.4s, v24.4s
-	WORD $0x4f9a1208 // fmla v8.4s, v16.4s, v26.s[0]
+	WORD $0x4f9a931b // fmul v27.4s, v24.4s, v26.s[0]
+	WORD $0x4e3bcc08 // fmla v8.4s, v0.4s, v27.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD $0x4e39cc31 // fmla v17.4s, v1.4s, v25.4s
-	WORD $0x4f9a1229 // fmla v9.4s, v17.4s, v26.s[0]
+	WORD $0x4f9a933c // fmul v28.4s, v25.4s, v26.s[0]
+	WORD $0x4e3ccc29 // fmla v9.4s, v1.4s, v28.4s
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0x4e38cc52 // fmla v18.4s, v2.4s, v24.4s
-	WORD $0x4fba124a // fmla v10.4s, v18.4s, v26.s[1]
+	WORD $0x4fba931b // fmul v27.4s, v24.4s, v26.s[1]
+	WORD $0x4e3bcc4a // fmla v10.4s, v2.4s, v27.4s
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD $0x4e39cc73 // fmla v19.4s, v3.4s, v25.4s
-	WORD $0x4fba126b // fmla v11.4s, v19.4s, v26.s[1]
+	WORD $0x4fba933c // fmul v28.4s, v25.4s, v26.s[1]
+	WORD $0x4e3ccc6b // fmla v11.4s, v3.4s, v28.4s
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4e38cc94 // fmla v20.4s, v4.4s, v24.4s
-	WORD $0x4f9a1a8c // fmla v12.4s, v20.4s, v26.s[2]
+	WORD $0x4f9a9b1b // fmul v27.4s, v24.4s, v26.s[2]
+	WORD $0x4e3bcc8c // fmla v12.4s, v4.4s, v27.4s
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD $0x4e39ccb5 // fmla v21.4s, v5.4s, v25.4s
-	WORD $0x4f9a1aad // fmla v13.4s, v21.4s, v26.s[2]
+	WORD $0x4f9a9b3c // fmul v28.4s, v25.4s, v26.s[2]
+	WORD $0x4e3cccad // fmla v13.4s, v5.4s, v28.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4e38ccd6 // fmla v22.4s, v6.4s, v24.4s
-	WORD $0x4fba1ace // fmla v14.4s, v22.4s, v26.s[3]
+	WORD $0x4fba9b1b // fmul v27.4s, v24.4s, v26.s[3]
+	WORD $0x4e3bccce // fmla v14.4s, v6.4s, v27.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4e39ccf7 // fmla v23.4s, v7.4s, v25.4s
-	WORD $0x4fba1aef // fmla v15.4s, v23.4s, v26.s[3]
+	WORD $0x4fba9b3c // fmul v28.4s, v25.4s, v26.s[3]
+	WORD $0x4e3cccef // fmla v15.4s, v7.4s, v28.4s
 
 	// p = fma(off, sum, p)
 	FMOVQ 0(R5), F24
@@ -1333,45 +1289,37 @@ loop5:
 	WORD $0x4fba1b2f // fmla v15.4s, v25.4s, v26.s[3]
 	ADD $512, R3, R3
 	ADD $128, R6, R6
-	ADD $128, R4, R4
+	ADD $64, R4, R4
 	ADD $16, R7, R7
 	ADD $128, R5, R5
 	ADD $32, R8, R8
 	SUBS $1, R12, R12
 	BNE loop5
 end6:
-	ADD R10, R1, R15
-	FMOVQ 0(R15), F24
-	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
-	FMOVQ F24, 0(R15)
-	FMOVQ 16(R15), F25
-	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
-	FMOVQ F25, 16(R15)
-	ADD R2, R15, R15
-	FMOVQ 0(R15), F24
-	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
-	FMOVQ F24, 0(R15)
-	FMOVQ 16(R15), F25
-	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
-	FMOVQ F25, 16(R15)
-	ADD R2, R15, R15
-	FMOVQ 0(R15), F24
-	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
-	FMOVQ F24, 0(R15)
-	FMOVQ 16(R15), F25
-	WORD $0x4e2dd739 // fadd v25.4s, v25.4s, v13.4s
-	FMOVQ F25, 16(R15)
-	ADD R2, R15, R15
-	FMOVQ 0(R15), F24
-	WORD $0x4e2ed718 // fadd v24.4s, v24.4s, v14.4s
-	FMOVQ F24, 0(R15)
-	FMOVQ 16(R15), F25
-	WORD $0x4e2fd739 // fadd v25.4s, v25.4s, v15.4s
-	FMOVQ F25, 16(R15)
-	ADD R2, R15, R15
+	WORD $0x4e28d610 // fadd v16.4s, v16.4s, v8.4s
+	WORD $0x4e29d631 // fadd v17.4s, v17.4s, v9.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
+	WORD $0x4e2bd673 // fadd v19.4s, v19.4s, v11.4s
+	WORD $0x4e2cd694 // fadd v20.4s, v20.4s, v12.4s
+	WORD $0x4e2dd6b5 // fadd v21.4s, v21.4s, v13.4s
+	WORD $0x4e2ed6d6 // fadd v22.4s, v22.4s, v14.4s
+	WORD $0x4e2fd6f7 // fadd v23.4s, v23.4s, v15.4s
 	SUBS $1, R11, R11
 	BNE loop2
 end3:
+	ADD R10, R1, R15
+	FMOVQ F16, 0(R15)
+	FMOVQ F17, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F18, 0(R15)
+	FMOVQ F19, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F20, 0(R15)
+	FMOVQ F21, 16(R15)
+	ADD R2, R15, R15
+	FMOVQ F22, 0(R15)
+	FMOVQ F23, 16(R15)
+	ADD R2, R15, R15
 	EOR $32, R10, R10
 	CBNZ R10, half1
 	RET
@@ -12043,17 +11991,14 @@ loop3:
 	WORD $0x6f10a5ac // uxtl2 v12.4s, v13.8h
 	WORD $0x6e21d96b // ucvtf v11.4s, v11.4s
 	WORD $0x6e21d98c // ucvtf v12.4s, v12.4s
-	FMOVS 80(R6), F14
+	WORD $0x7d40a4ce // ldr h14, [x6, #82]
 	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x4e0405ce // dup v14.4s, v14.s[0]
 	WORD $0x6ea0f9d0 // fneg v16.4s, v14.4s
-	WORD $0x4f8e9063 // fmul v3.4s, v3.4s, v14.s[0]
-	WORD $0x4fb09129 // fmul v9.4s, v9.4s, v16.s[1]
-	WORD $0x4f8e9084 // fmul v4.4s, v4.4s, v14.s[0]
-	WORD $0x4fb0914a // fmul v10.4s, v10.4s, v16.s[1]
-	WORD $0x4f8e90a5 // fmul v5.4s, v5.4s, v14.s[0]
-	WORD $0x4fb0916b // fmul v11.4s, v11.4s, v16.s[1]
-	WORD $0x4f8e90c6 // fmul v6.4s, v6.4s, v14.s[0]
-	WORD $0x4fb0918c // fmul v12.4s, v12.4s, v16.s[1]
+	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
+	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
+	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
+	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
 	WORD $0x4e841871 // uzp1 v17.4s, v3.4s, v4.4s
 	WORD $0x4e845873 // uzp2 v19.4s, v3.4s, v4.4s
 	WORD $0x4e8618b2 // uzp1 v18.4s, v5.4s, v6.4s
@@ -12121,7 +12066,11 @@ loop3:
 	FMOVQ 0(R11), F15
 	WORD $0x6e31dc70 // fmul v16.4s, v3.4s, v17.4s
 	WORD $0x4e33ccb0 // fmla v16.4s, v5.4s, v19.4s
-	WORD $0x4e2fce01 // fmla v1.4s, v16.4s, v15.4s
+	WORD $0x7d40a0cd // ldr h13, [x6, #80]
+	WORD $0x0e2179ad // fcvtl v13.4s, v13.4h
+	WORD $0x4e0405ad // dup v13.4s, v13.s[0]
+	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
+	WORD $0x4e2dce01 // fmla v1.4s, v16.4s, v13.4s
 	FMOVQ 0(R12), F13
 	FMOVQ 16(R12), F14
 	WORD $0x4e8e19a7 // uzp1 v7.4s, v13.4s, v14.4s
@@ -12191,7 +12140,11 @@ loop3:
 	FMOVQ 16(R11), F15
 	WORD $0x6e32dc70 // fmul v16.4s, v3.4s, v18.4s
 	WORD $0x4e34ccb0 // fmla v16.4s, v5.4s, v20.4s
-	WORD $0x4e2fce02 // fmla v2.4s, v16.4s, v15.4s
+	WORD $0x7d40a0cd // ldr h13, [x6, #80]
+	WORD $0x0e2179ad // fcvtl v13.4s, v13.4h
+	WORD $0x4e0405ad // dup v13.4s, v13.s[0]
+	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
+	WORD $0x4e2dce02 // fmla v2.4s, v16.4s, v13.4s
 	FMOVQ 32(R12), F13
 	FMOVQ 48(R12), F14
 	WORD $0x4e8e19a7 // uzp1 v7.4s, v13.4s, v14.4s
@@ -12286,17 +12239,14 @@ loop3:
 	WORD $0x6f10a5ec // uxtl2 v12.4s, v15.8h
 	WORD $0x6e21d96b // ucvtf v11.4s, v11.4s
 	WORD $0x6e21d98c // ucvtf v12.4s, v12.4s
-	FMOVS 80(R6), F16
+	WORD $0x7d40a4d0 // ldr h16, [x6, #82]
 	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
 	WORD $0x6ea0fa12 // fneg v18.4s, v16.4s
-	WORD $0x4f9090a5 // fmul v5.4s, v5.4s, v16.s[0]
-	WORD $0x4fb29129 // fmul v9.4s, v9.4s, v18.s[1]
-	WORD $0x4f9090c6 // fmul v6.4s, v6.4s, v16.s[0]
-	WORD $0x4fb2914a // fmul v10.4s, v10.4s, v18.s[1]
-	WORD $0x4f9090e7 // fmul v7.4s, v7.4s, v16.s[0]
-	WORD $0x4fb2916b // fmul v11.4s, v11.4s, v18.s[1]
-	WORD $0x4f909108 // fmul v8.4s, v8.4s, v16.s[0]
-	WORD $0x4fb2918c // fmul v12.4s, v12.4s, v18.s[1]
+	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
+	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
+	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
+	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
 	WORD $0x4e8618b3 // uzp1 v19.4s, v5.4s, v6.4s
 	WORD $0x4e8658b5 // uzp2 v21.4s, v5.4s, v6.4s
 	WORD $0x4e8818f4 // uzp1 v20.4s, v7.4s, v8.4s
@@ -12396,7 +12346,11 @@ loop3:
 	FMOVQ 0(R12), F17
 	WORD $0x6e33dcb2 // fmul v18.4s, v5.4s, v19.4s
 	WORD $0x4e35ccf2 // fmla v18.4s, v7.4s, v21.4s
-	WORD $0x4e31ce41 // fmla v1.4s, v18.4s, v17.4s
+	WORD $0x7d40a0cf // ldr h15, [x6, #80]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	WORD $0x4e0405ef // dup v15.4s, v15.s[0]
+	WORD $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x4e2fce41 // fmla v1.4s, v18.4s, v15.4s
 	FMOVQ 0(R14), F15
 	FMOVQ 16(R14), F16
 	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
@@ -12410,7 +12364,11 @@ loop3:
 	FMOVQ 0(R13), F17
 	WORD $0x6e33dd32 // fmul v18.4s, v9.4s, v19.4s
 	WORD $0x4e35cd72 // fmla v18.4s, v11.4s, v21.4s
-	WORD $0x4e31ce43 // fmla v3.4s, v18.4s, v17.4s
+	WORD $0x7d40a0cf // ldr h15, [x6, #80]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	WORD $0x4e0405ef // dup v15.4s, v15.s[0]
+	WORD $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x4e2fce43 // fmla v3.4s, v18.4s, v15.4s
 	FMOVQ 0(R15), F15
 	FMOVQ 16(R15), F16
 	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
@@ -12512,7 +12470,11 @@ loop3:
 	FMOVQ 16(R12), F17
 	WORD $0x6e34dcb2 // fmul v18.4s, v5.4s, v20.4s
 	WORD $0x4e36ccf2 // fmla v18.4s, v7.4s, v22.4s
-	WORD $0x4e31ce42 // fmla v2.4s, v18.4s, v17.4s
+	WORD $0x7d40a0cf // ldr h15, [x6, #80]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	WORD $0x4e0405ef // dup v15.4s, v15.s[0]
+	WORD $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x4e2fce42 // fmla v2.4s, v18.4s, v15.4s
 	FMOVQ 32(R14), F15
 	FMOVQ 48(R14), F16
 	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
@@ -12526,7 +12488,11 @@ loop3:
 	FMOVQ 16(R13), F17
 	WORD $0x6e34dd32 // fmul v18.4s, v9.4s, v20.4s
 	WORD $0x4e36cd72 // fmla v18.4s, v11.4s, v22.4s
-	WORD $0x4e31ce44 // fmla v4.4s, v18.4s, v17.4s
+	WORD $0x7d40a0cf // ldr h15, [x6, #80]
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	WORD $0x4e0405ef // dup v15.4s, v15.s[0]
+	WORD $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x4e2fce44 // fmla v4.4s, v18.4s, v15.4s
 	FMOVQ 32(R15), F15
 	FMOVQ 48(R15), F16
 	WORD $0x4e9019ed // uzp1 v13.4s, v15.4s, v16.4s
@@ -20233,22 +20199,23 @@ loop1:
 	WORD $0x6f10a568 // uxtl2 v8.4s, v11.8h
 	WORD $0x6e21d8e7 // ucvtf v7.4s, v7.4s
 	WORD $0x6e21d908 // ucvtf v8.4s, v8.4s
-	FMOVS 80(R1), F12
+	WORD $0x7d40a42c // ldr h12, [x1, #82]
 	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
+	WORD $0x4e04058c // dup v12.4s, v12.s[0]
 	WORD $0x6ea0f98a // fneg v10.4s, v12.4s
-	WORD $0x4f8c9021 // fmul v1.4s, v1.4s, v12.s[0]
-	WORD $0x4faa90a5 // fmul v5.4s, v5.4s, v10.s[1]
-	WORD $0x4f8c9042 // fmul v2.4s, v2.4s, v12.s[0]
-	WORD $0x4faa90c6 // fmul v6.4s, v6.4s, v10.s[1]
-	WORD $0x4f8c9063 // fmul v3.4s, v3.4s, v12.s[0]
-	WORD $0x4faa90e7 // fmul v7.4s, v7.4s, v10.s[1]
-	WORD $0x4f8c9084 // fmul v4.4s, v4.4s, v12.s[0]
-	WORD $0x4faa9108 // fmul v8.4s, v8.4s, v10.s[1]
-	FMOVQ F1, 0(R3)
-	FMOVQ F2, 16(R3)
-	FMOVQ F3, 32(R3)
-	FMOVQ F4, 48(R3)
-	ADD $64, R3, R3
+	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
+	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
+	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
+	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	FMOVQ 0(R1), F15
+	WORD $0x4f00e5f0 // movi v16.16b, #15
+	WORD $0x4e301def // and v15.16b, v15.16b, v16.16b
+	WORD $0x7d40a029 // ldr h9, [x1, #80]
+	WORD $0x0e217929 // fcvtl v9.4s, v9.4h
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	FMOVQ F9, 0(R3)
+	FMOVQ F9, 16(R3)
+	ADD $32, R3, R3
 	FMOVQ F5, 0(R4)
 	FMOVQ F6, 16(R4)
 	FMOVQ F7, 32(R4)
@@ -20258,7 +20225,11 @@ loop1:
 	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
 	FMOVQ 32(R1), F14
 	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	WORD $0x4e0105f0 // dup v16.16b, v15.b[0]
+	WORD $0x4e309dad // mul v13.16b, v13.16b, v16.16b
 	FMOVQ F13, 0(R2)
+	WORD $0x4e0305f0 // dup v16.16b, v15.b[1]
+	WORD $0x4e309dce // mul v14.16b, v14.16b, v16.16b
 	FMOVQ F14, 16(R2)
 	FMOVQ 16(R1), F13
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
@@ -20266,7 +20237,11 @@ loop1:
 	FMOVQ 32(R1), F14
 	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
 	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	WORD $0x4e0505f0 // dup v16.16b, v15.b[2]
+	WORD $0x4e309dad // mul v13.16b, v13.16b, v16.16b
 	FMOVQ F13, 32(R2)
+	WORD $0x4e0705f0 // dup v16.16b, v15.b[3]
+	WORD $0x4e309dce // mul v14.16b, v14.16b, v16.16b
 	FMOVQ F14, 48(R2)
 	FMOVQ 16(R1), F13
 	WORD $0x6f0c05ad // ushr v13.16b, v13.16b, #4
@@ -20274,7 +20249,11 @@ loop1:
 	FMOVQ 32(R1), F14
 	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
 	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	WORD $0x4e0905f0 // dup v16.16b, v15.b[4]
+	WORD $0x4e309dad // mul v13.16b, v13.16b, v16.16b
 	FMOVQ F13, 64(R2)
+	WORD $0x4e0b05f0 // dup v16.16b, v15.b[5]
+	WORD $0x4e309dce // mul v14.16b, v14.16b, v16.16b
 	FMOVQ F14, 80(R2)
 	FMOVQ 16(R1), F13
 	WORD $0x6f0a05ad // ushr v13.16b, v13.16b, #6
@@ -20282,13 +20261,21 @@ loop1:
 	FMOVQ 32(R1), F14
 	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
 	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	WORD $0x4e0d05f0 // dup v16.16b, v15.b[6]
+	WORD $0x4e309dad // mul v13.16b, v13.16b, v16.16b
 	FMOVQ F13, 96(R2)
+	WORD $0x4e0f05f0 // dup v16.16b, v15.b[7]
+	WORD $0x4e309dce // mul v14.16b, v14.16b, v16.16b
 	FMOVQ F14, 112(R2)
 	FMOVQ 48(R1), F13
 	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
 	FMOVQ 64(R1), F14
 	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	WORD $0x4e1105f0 // dup v16.16b, v15.b[8]
+	WORD $0x4e309dad // mul v13.16b, v13.16b, v16.16b
 	FMOVQ F13, 128(R2)
+	WORD $0x4e1305f0 // dup v16.16b, v15.b[9]
+	WORD $0x4e309dce // mul v14.16b, v14.16b, v16.16b
 	FMOVQ F14, 144(R2)
 	FMOVQ 48(R1), F13
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
@@ -20296,7 +20283,11 @@ loop1:
 	FMOVQ 64(R1), F14
 	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
 	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	WORD $0x4e1505f0 // dup v16.16b, v15.b[10]
+	WORD $0x4e309dad // mul v13.16b, v13.16b, v16.16b
 	FMOVQ F13, 160(R2)
+	WORD $0x4e1705f0 // dup v16.16b, v15.b[11]
+	WORD $0x4e309dce // mul v14.16b, v14.16b, v16.16b
 	FMOVQ F14, 176(R2)
 	FMOVQ 48(R1), F13
 	WORD $0x6f0c05ad // ushr v13.16b, v13.16b, #4
@@ -20304,7 +20295,11 @@ loop1:
 	FMOVQ 64(R1), F14
 	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
 	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	WORD $0x4e1905f0 // dup v16.16b, v15.b[12]
+	WORD $0x4e309dad // mul v13.16b, v13.16b, v16.16b
 	FMOVQ F13, 192(R2)
+	WORD $0x4e1b05f0 // dup v16.16b, v15.b[13]
+	WORD $0x4e309dce // mul v14.16b, v14.16b, v16.16b
 	FMOVQ F14, 208(R2)
 	FMOVQ 48(R1), F13
 	WORD $0x6f0a05ad // ushr v13.16b, v13.16b, #6
@@ -20312,7 +20307,11 @@ loop1:
 	FMOVQ 64(R1), F14
 	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
 	WORD $0x4e201dce // and v14.16b, v14.16b, v0.16b
+	WORD $0x4e1d05f0 // dup v16.16b, v15.b[14]
+	WORD $0x4e309dad // mul v13.16b, v13.16b, v16.16b
 	FMOVQ F13, 224(R2)
+	WORD $0x4e1f05f0 // dup v16.16b, v15.b[15]
+	WORD $0x4e309dce // mul v14.16b, v14.16b, v16.16b
 	FMOVQ F14, 240(R2)
 	ADD $84, R1, R1
 	ADD $256, R2, R2

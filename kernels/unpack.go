@@ -14,7 +14,7 @@ var formats = map[block.Type]*format{
 	block.TypeQ5_0:   {scales: 1, bias: 16, max: 31, unpack: unpackQ5_0},
 	block.TypeQ5_1:   {scales: 1, offs: 1, max: 31, unpack: unpackQ5_1},
 	block.TypeQ8_0:   {scales: 1, bias: 128, max: 255, unpack: unpackQ8_0},
-	block.TypeQ2_K:   {scales: 2, offs: 2, max: 3, unpack: unpackQ2_K},
+	block.TypeQ2_K:   {scales: 1, offs: 2, max: 45, unpack: unpackQ2_K},
 	block.TypeQ3_K:   {scales: 2, bias: 4, max: 7, unpack: unpackQ3_K},
 	block.TypeQ4_K:   {scales: 1, offs: 1, max: 15, unpack: unpackQ4_K},
 	block.TypeQ5_K:   {scales: 1, offs: 1, max: 31, unpack: unpackQ5_K},
@@ -118,15 +118,16 @@ func unpackQ8_0(nb int, w, q *byte, scale, off *float32) {
 	}
 }
 
+// unpackQ2_K multiplies values of 2 bits by their scales of 4, one per 16, and leaves d: one scale per 32.
 func unpackQ2_K(nb int, w, q *byte, scale, off *float32) {
-	qs, sc, of := slice(q, 32*nb), slice(scale, 2*nb), slice(off, 2*nb)
+	qs, sc, of := slice(q, 32*nb), slice(scale, nb), slice(off, 2*nb)
 	for b, x := range blocks[block.Q2_K](w, nb/8) {
 		d, m := x.D.Float32(), x.DMin.Float32()
 		for g, s := range x.Scales {
-			sc[16*b+g], of[16*b+g] = float32(d*float32(s&15)), -float32(m*float32(s>>4))
+			sc[8*b+g/2], of[16*b+g] = d, -float32(m*float32(s>>4))
 			half, plane, first := g/8, g%8/2, g%2*16
 			for i := range 16 {
-				qs[256*b+16*g+i] = x.Qs[32*half+first+i] >> (2 * plane) & 3
+				qs[256*b+16*g+i] = x.Qs[32*half+first+i] >> (2 * plane) & 3 * (s & 15)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ func TestLimit(t *testing.T) {
 	want := map[block.Type]int32{
 		block.TypeQ4_0: 118, block.TypeQ4_1: 118, block.TypeQ4_K: 118,
 		block.TypeQ5_0: 112, block.TypeQ5_1: 112, block.TypeQ5_K: 112,
-		block.TypeQ6_K: 96, block.TypeQ2_K: 118, block.TypeQ3_K: 118,
+		block.TypeQ6_K: 96, block.TypeQ2_K: 105, block.TypeQ3_K: 118,
 		block.TypeIQ1_S: 118, block.TypeIQ1_M: 118, block.TypeIQ3_S: 112, block.TypeIQ3_XXS: 96,
 		block.TypeIQ2_XXS: 84, block.TypeIQ2_XS: 84, block.TypeIQ2_S: 84,
 		block.TypeTQ1_0: 118, block.TypeTQ2_0: 118,

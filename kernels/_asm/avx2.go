@@ -70,9 +70,10 @@ var avx2Consts struct {
 	shiftHigh                Mem // dwords 0 0 0 0 4 4 4 4
 	lowest                   Mem // float32 -infinity
 
-	byteOf [4]Mem // shuffles: byte n of each dword, four times
-	third  [2]Mem // shuffle tables: bits 0 and 2 of the index become 4 and 0x40; bits 1 and 3 do
-	exp    [13]Mem
+	words16 [8]Mem // shuffles: byte 2n as words, then byte 2n+1
+	byteOf  [4]Mem // shuffles: byte n of each dword, four times
+	third   [2]Mem // shuffle tables: bits 0 and 2 of the index become 4 and 0x40; bits 1 and 3 do
+	exp     [13]Mem
 }
 
 func avx2Constants() {
@@ -95,6 +96,10 @@ func avx2Constants() {
 	c.bit0to4 = words("avx2Bit0To4", 0x10001000)
 	c.bit1to4 = words("avx2Bit1To4", 0x10100000)
 	c.iq4 = words("avx2IQ4", 0xf6eaddcfbfad9881, 0x7159453526190d01)
+	for i := range c.words16 {
+		n := uint64(i) * 0x0002000200020002
+		c.words16[i] = words(fmt.Sprintf("avx2Words16_%d", i), 0x8000800080008000+n, 0x8000800080008000+n, 0x8001800180018001+n, 0x8001800180018001+n)
+	}
 	for i := range c.byteOf {
 		n := uint64(i) * 0x0101010101010101
 		c.byteOf[i] = words(fmt.Sprintf("avx2ByteOf%d", i), n+0x0404040400000000, n+0x0c0c0c0c08080808)

@@ -194,20 +194,33 @@ func halfOrder(x ymm) ymm {
 }
 
 // scaled makes floats of 16 bytes, of which extend makes dwords, and multiplies them by the float16 at d.
-func scaled(x ymm, extend func(...Op), d Mem) (s [2]ymm) {
-	h, f := XMM(), YMM()
-	VPBROADCASTW(d, h)
-	VCVTPH2PS(h, f)
+func scaled(x ymm, extend func(...Op), d Mem) [2]ymm {
+	f, s := float16(d), floats(x, extend)
+	for _, s := range s {
+		VMULPS(f, s, s)
+	}
+	return s
+}
+
+// floats makes floats of 16 bytes, of which extend makes dwords.
+func floats(x ymm, extend func(...Op)) (s [2]ymm) {
 	for i := range s {
 		s[i] = YMM()
 		extend(x, s[i])
 		VCVTDQ2PS(s[i], s[i])
-		VMULPS(f, s[i], s[i])
 		if i == 0 {
 			VPSRLDQ(Imm(8), x, x)
 		}
 	}
 	return s
+}
+
+// float16 is the float16 at m, as a float in every lane.
+func float16(m Mem) ymm {
+	h, f := XMM(), YMM()
+	VPBROADCASTW(m, h)
+	VCVTPH2PS(h, f)
+	return f
 }
 
 func decodeQ6_K(d *dotState) {

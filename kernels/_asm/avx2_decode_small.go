@@ -53,7 +53,8 @@ func pairs(w Mem) (even, odd ymm) {
 	return even, odd
 }
 
-// decodeQ2_K: 16 bytes of scales and minima, 64 of two bits, d, dmin. Its lanes are those of decodeQ6_K.
+// decodeQ2_K: 16 bytes of scales and minima, 64 of two bits, d, dmin. Its lanes are those of decodeQ6_K. A sum of 16 times its scale of 4 bits is exact as a float, and so are
+// two of these: what unpackQ2_K multiplies into the values.
 func decodeQ2_K(d *dotState) {
 	var x [4]ymm
 	for h := range 2 {
@@ -61,7 +62,8 @@ func decodeQ2_K(d *dotState) {
 	}
 	d.v = nibbles(transpose4(x))
 	s, m := scaleMins2(d.w)
-	d.scale, d.off = scaled(halfOrder(s), VPMOVZXBD, d.w.Offset(80)), scaled(halfOrder(m), VPMOVZXBD, d.w.Offset(82))
+	d.scale, d.off = floats(halfOrder(s), VPMOVZXBD), scaled(halfOrder(m), VPMOVZXBD, d.w.Offset(82))
+	d.factor = float16(d.w.Offset(80))
 }
 
 // scaleMins2 splits the 16 bytes at w into the nibbles of scales and those of minima.

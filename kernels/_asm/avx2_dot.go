@@ -64,6 +64,7 @@ type dotState struct {
 	whole  bool // lanes of v are blocks, as they are in small, not halves of them
 	scale  [2]ymm
 	off    [2]ymm
+	factor ymm // of all scales; nil: 1
 }
 
 // sums16 says whether an int16 holds the sums of so many vectors' products.
@@ -241,15 +242,15 @@ func (dot avx2Dot) emit(one bool) {
 		most = avx2MaxTokens
 	}
 	needSum, needHalf := dot.offs && !dot.halves, dot.halves || dot.sub > 0
-	// The frame: accumulators, a group's scales and offsets, and for rows that end with n < 8 blocks: a mask of n lanes, the
+	// The frame: accumulators, a group's scales, offsets and factor, and for rows that end with n < 8 blocks: a mask of n lanes, the
 	// operands of those blocks padded with zeros to 8, and room for a row's end.
-	size := 32*most + 128
+	size := 32*most + 160
 	if dot.small {
 		size += 32 + (256+32+32+64)*most + 8*dot.size
 	}
 	acc := aligned(size)
 	kept := acc.Offset(32 * most)
-	mask := kept.Offset(128)
+	mask := kept.Offset(160)
 	tailQ := mask.Offset(32)
 	tailScale := tailQ.Offset(256 * most)
 	tailSum := tailScale.Offset(32 * most)
@@ -311,6 +312,7 @@ func (dot avx2Dot) emit(one bool) {
 		for i := range 2 {
 			ws[i], off[i] = d.scale[i], d.off[i]
 		}
+		var factor Op = d.factor
 		var n, slot reg.GPVirtual
 		if !one {
 			for i := range 2 {
@@ -323,6 +325,10 @@ func (dot avx2Dot) emit(one bool) {
 					off[i] = kept.Offset(64 + 32*i)
 					VMOVAPS(d.off[i], off[i])
 				}
+			}
+			if d.factor != nil {
+				factor = kept.Offset(128)
+				VMOVAPS(d.factor, factor)
 			}
 			if !d.tail {
 				bases()
@@ -372,7 +378,12 @@ func (dot avx2Dot) emit(one bool) {
 			VCVTDQ2PS(s[1], s[1])
 			VMULPS(ws[0], s[0], s[0])
 			VFMADD231PS(ws[1], s[1], s[0])
-			VFMADD231PS(a, s[0], p)
+			w := a
+			if d.factor != nil {
+				w = YMM()
+				VMULPS(factor, a, w)
+			}
+			VFMADD231PS(w, s[0], p)
 		} else {
 			w := YMM()
 			if one {

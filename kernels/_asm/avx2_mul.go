@@ -22,7 +22,7 @@ var avx2Muls = []avx2Mul{
 	{name: "Bias31", max: 31, scales: 1, bias: true},
 	{name: "Bias127", max: 127, scales: 1, bias: true},
 	{name: "Bias255", max: 255, scales: 1, bias: true},
-	{name: "Half2Off3", max: 3, scales: 2, offs: 2},
+	{name: "Off2", max: 45, scales: 1, offs: 2},
 	{name: "Half2Bias7", max: 7, scales: 2, bias: true},
 	{name: "Half2Bias63", max: 63, scales: 2, bias: true},
 	{name: "Half2Bias127", max: 127, scales: 2, bias: true},

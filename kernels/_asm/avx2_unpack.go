@@ -142,17 +142,20 @@ func unpacks() {
 			}
 		}
 	})
-	unpack("Q2_K", 84, 256, 16, 16, func(w, q, scale, off Mem) {
+	unpack("Q2_K", 84, 256, 8, 16, func(w, q, scale, off Mem) {
 		s, m := scaleMins2(w)
-		for i, s := range scaled(s, VPMOVZXBD, w.Offset(80)) {
-			VMOVUPS(s, scale.Offset(32*i))
-		}
+		VMOVUPS(float16(w.Offset(80)), scale)
 		for i, m := range scaled(m, VPMOVZXBD, w.Offset(82)) {
 			VXORPS(avx2Consts.sign, m, m)
 			VMOVUPS(m, off.Offset(32*i))
 		}
+		s2 := YMM()
+		VPERMQ(Imm(0x44), s.AsY(), s2)
 		for g := range 8 {
-			VMOVDQU(twoBits(w.Offset(16), g), q.Offset(32*g))
+			v, words := twoBits(w.Offset(16), g), YMM()
+			VPSHUFB(avx2Consts.words16[g], s2, words)
+			VPMULLW(words, v, v) // two bytes at once: a product is at most 45
+			VMOVDQU(v, q.Offset(32*g))
 		}
 	})
 	unpack("Q3_K", 110, 256, 16, 0, func(w, q, scale, _ Mem) {

@@ -11,7 +11,7 @@ func avxvnni() {
 	for _, m := range []avx2Mul{
 		{name: "Off", max: 31, scales: 1, offs: 1, vnni: true},
 		{name: "Bias", max: 255, scales: 1, bias: true, vnni: true},
-		{name: "Half2Off", max: 3, scales: 2, offs: 2, vnni: true},
+		{name: "Off2", max: 45, scales: 1, offs: 2, vnni: true},
 		{name: "Half2Bias", max: 127, scales: 2, bias: true, vnni: true},
 	} {
 		m.emit()

@@ -15,11 +15,11 @@ func Emit() {
 	mul("avx512MulBias", 1, 0, true, false)
 	mul("avx512MulOff", 1, 1, false, false)
 	mul("avx512MulBias2", 2, 0, true, false)
-	mul("avx512MulOff2", 2, 2, false, false)
+	mul("avx512MulOff2", 1, 2, false, false)
 	mul("avx512Winograd", 1, 0, true, true)
 	mul("avx512WinogradOff", 1, 1, false, true)
 	mul("avx512Winograd2", 2, 0, true, true)
-	mul("avx512WinogradOff2", 2, 2, false, true)
+	mul("avx512WinogradOff2", 1, 2, false, true)
 	for scales := 1; scales <= 2; scales++ {
 		winogradPanel(scales)
 		winogradTile(scales)
@@ -27,7 +27,7 @@ func Emit() {
 	amxMul("amxMul", 1, 0)
 	amxMul("amxMulOff", 1, 1)
 	amxMul("amxMul2", 2, 0)
-	amxMul("amxMulOff2", 2, 2)
+	amxMul("amxMulOff2", 1, 2)
 	for n := range 4 {
 		amxDot(1+n/2, 1+n%2)
 	}

@@ -104,7 +104,8 @@ func firstHalvesBytes() Mem {
 	return bytes("first_halves", 16, func(i int) byte { return byte(firstHalves(i)) })
 }
 
-// dotQ2_K: 16 bytes of scales and minima, 64 of two bits, d, dmin.
+// dotQ2_K: 16 bytes of scales and minima, 64 of two bits, d, dmin. A sum of 16 times its scale of 4 bits is exact as a float, and so are two of these: what unpackQ2_K multiplies
+// into the values.
 func dotQ2_K() dotFormat {
 	f := dotFormat{name: "Q2_K", bytes: 84, halves: true, offs: true, negative: true}
 	var shift, mask, four VecVirtual
@@ -116,9 +117,9 @@ func dotQ2_K() dotFormat {
 		VPMOVZXBD(b, s)
 		VPSRLD(U8(4), s, m)
 		VPANDD(four, s, s)
-		times(s, half(w.Offset(80)))
+		VCVTDQ2PS(s, s)
 		times(m, half(w.Offset(82)))
-		return planes(load(w.Offset(16)), shift, mask), []VecVirtual{s, m}
+		return planes(load(w.Offset(16)), shift, mask), []VecVirtual{s, m, half(w.Offset(80))}
 	}
 	return f
 }

@@ -34,7 +34,7 @@ type dotFormat struct {
 	high     func(i int) bool // position i holds the high nibbles of bytes, times 16: sums are shifted down; nil: no position does
 	setup    func()           // loads constants
 	// decode gives the four registers of weights and the 8 scales, with 8 offsets or the second halves' scales above them; with both,
-	// the offsets of first and second halves are a register of their own.
+	// the offsets of first and second halves are a register of their own, and a factor of all scales is a third.
 	decode func(w Mem) (q []VecVirtual, s []VecVirtual)
 }
 
@@ -118,7 +118,11 @@ func dot(f dotFormat, tokens int) {
 		}
 		var rows []VecVirtual // both rows' scales, then offsets, in the order of the partial sums
 		for i := range s[0] {
-			for _, part := range []uint8{0x44, 0xee}[:f.parts()] {
+			parts := f.parts()
+			if i == 2 {
+				parts = 1 // a factor, which all lanes have
+			}
+			for _, part := range []uint8{0x44, 0xee}[:parts] {
 				x := ZMM()
 				VSHUFF64X2(U8(part), s[1][i], s[0][i], x)
 				rows = append(rows, x)
@@ -228,7 +232,12 @@ func addGroup(f dotFormat, d, rows []VecVirtual, a VecVirtual, sum func() VecVir
 	VSHUFI32X4(U8(0x88), d[1], d[0], g0)
 	VSHUFI32X4(U8(0xdd), d[1], d[0], g1)
 	if f.halves {
-		addHalves(g0, g1, rows[0], rows[1], p, func(m, p VecVirtual) { VFMADD231PS(a, m, p) })
+		factor := a
+		if f.offs {
+			factor = ZMM()
+			VMULPS(a, rows[4], factor)
+		}
+		addHalves(g0, g1, rows[0], rows[1], p, func(m, p VecVirtual) { VFMADD231PS(factor, m, p) })
 		if f.offs {
 			for h := range 2 {
 				order := vector(fmt.Sprintf("half_sums_%d", h), 16, func(i int) uint32 { return uint32(2*(i%8) + h) })

@@ -1,6 +1,8 @@
 package avx512
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -116,26 +118,32 @@ func unpacks() {
 	}
 	var shift [2]VecVirtual
 	var two, four VecVirtual
-	unpacker("Q2_K", 84, 256, 2, 2, func() {
+	var order [4]VecVirtual
+	unpacker("Q2_K", 84, 256, 1, 2, func() {
 		shift = [2]VecVirtual{planes(0), planes(1)}
-		two, four, sign = splat(0x03030303), splat(15), splat(1<<31)
+		two, four, sign = splat(0x03030303), splat(0x0f0f0f0f), splat(1<<31)
+		for c := range order { // in each 16 bytes words of a scale
+			order[c] = load(vector(fmt.Sprintf("q2_k_scales_%d", c), 16, func(i int) uint32 { return uint32(4*c+i/4)*0x10001 | 0x80008000 }))
+		}
 	}, func(w, q, scale, off Mem) {
+		b := ZMM()
+		VBROADCASTI32X4(w, b)
+		VPANDD(four, b, b)
 		for c := range 4 {
-			x := spread(w.Offset(16 + c/2*32))
+			x, s := spread(w.Offset(16+c/2*32)), ZMM()
 			VPSRLVD(shift[c%2], x, x)
 			VPANDD(two, x, x)
+			VPSHUFB(order[c], b, s)
+			VPMULLW(s, x, x) // two bytes at once: a product is at most 45
 			VMOVDQU32(x, q.Offset(64*c))
 		}
-		s, m := ZMM(), ZMM()
-		VPMOVZXBD(w, s)
-		VPSRLD(U8(4), s, m)
-		VPANDD(four, s, s)
-		VCVTDQ2PS(s, s)
+		m := ZMM()
+		VPMOVZXBD(w, m)
+		VPSRLD(U8(4), m, m)
 		VCVTDQ2PS(m, m)
-		VMULPS(half(w.Offset(80)), s, s)
 		VMULPS(half(w.Offset(82)), m, m)
 		VPXORD(sign, m, m)
-		VMOVUPS(s, scale)
+		VMOVUPS(half(w.Offset(80)).AsY(), scale)
 		VMOVUPS(m, off)
 	})
 	var sc q3Scales

@@ -224,6 +224,7 @@ var (
 	zip1B  = b16(0x4e003800, "zip1")
 	addB   = b16(0x4e208400, "add")
 	subB   = b16(0x6e208400, "sub")
+	mulB   = b16(0x4e209c00, "mul")
 	and    = b16(0x4e201c00, "and")
 	orr    = b16(0x4ea01c00, "orr")
 	cmtst  = b16(0x4e208c00, "cmtst")
@@ -329,6 +330,17 @@ func (f *fn) ext(d, n, m vec, by int) {
 // dup copies a lane to all lanes, get to the lowest only; set writes a lane from the lowest of n.
 func (f *fn) dup(d, n vec, lane int) {
 	f.word(0x4e000400|uint32(lane<<3|4)<<16|uint32(n)<<5|uint32(d), "dup v%d.4s, v%d.s[%d]", d, n, lane)
+}
+
+func (f *fn) dupB(d, n vec, lane int) {
+	f.word(0x4e010400|uint32(lane)<<17|uint32(n)<<5|uint32(d), "dup v%d.16b, v%d.b[%d]", d, n, lane)
+}
+
+// halfFloat sets all lanes to the float16 at base+off, as a float32.
+func (f *fn) halfFloat(d vec, base gpr, off int) {
+	f.ldrH(d, base, off)
+	f.two(fcvtl, d, d)
+	f.dup(d, d, 0)
 }
 
 func (f *fn) dupH(d, n vec, lane int) {

@@ -183,7 +183,13 @@ func rowDot(m *format, tokens int) {
 					if m.halves {
 						f.three(fmul, a[1], h[per*i], sc[0])
 						f.three(fmla, a[1], h[per*i+2], sc[1])
-						f.three(fmla, pi, a[1], a[0])
+						by := a[0]
+						if m.factor > 0 {
+							by = v[0]
+							f.halfFloat(by, base, m.factor)
+							f.three(fmul, by, by, a[0])
+						}
+						f.three(fmla, pi, a[1], by)
 					} else {
 						f.three(fmul, a[1], sc[0], a[0])
 						f.three(fmla, pi, h[per*i], a[1])

@@ -7,6 +7,7 @@ type format struct {
 	group  bool // 256 values with scales of their own: rows have whole groups
 	offs   bool
 	halves bool // a scale for each 16 values, and an offset if any
+	factor int  // where a float16 is by which all scales are to be multiplied; 0: they are
 	flip   byte // unpack's values are q + flip, where that is 128: the highest bit flipped
 	sub    byte // block's values less this are q
 	consts []func(f *fn, v vec)
@@ -44,7 +45,7 @@ var formats = []*format{
 		f.ldr(w[1], base, 18*b+2)
 		f.iq4(w, c)
 	}},
-	{name: "Q2_K", size: 84, group: true, offs: true, halves: true, consts: []func(*fn, vec){constant(3)}, block: block2K, scales: scales2K},
+	{name: "Q2_K", size: 84, group: true, offs: true, halves: true, factor: 80, consts: []func(*fn, vec){constant(3)}, block: block2K, scales: scales2K},
 	{name: "Q3_K", size: 110, group: true, halves: true, sub: 4, consts: []func(*fn, vec){constant(3), constant(4)}, block: block3K, scales: scales3K},
 	{name: "Q4_K", size: 144, group: true, offs: true, consts: []func(*fn, vec){constant(15)}, block: block4K, scales: scalesK},
 	{name: "Q5_K", size: 176, group: true, offs: true, consts: []func(*fn, vec){constant(15), constant(16)}, block: block5K, scales: scalesK},
@@ -219,9 +220,17 @@ func unpacks() {
 		n, w, q, scale, off := f.load("n"), f.load("w"), f.load("q"), f.load("scale"), f.load("off")
 		c, flip := f.constants(m, m.flip)
 		s, t, v := f.vecs(8), f.vecs(4), f.vecs(2)
+		var bytes []vec // the scales' integers, where values are multiplied by them
+		if m.factor > 0 {
+			bytes = f.vecs(2)
+		}
 		block := func(b int) {
 			m.block(f, w, b, v, t, c)
 			for i := range 2 {
+				if m.factor > 0 {
+					f.dupB(bytes[1], bytes[0], 2*b+i)
+					f.three(mulB, v[i], v[i], bytes[1])
+				}
 				if m.flip != 0 {
 					f.three(eor, v[i], v[i], flip)
 				}
@@ -252,10 +261,20 @@ func unpacks() {
 			if m.halves {
 				per = 4
 			}
-			for i := range per {
-				f.str(s[i], scale, 16*i)
+			if m.factor > 0 {
+				f.ldr(bytes[0], w, 0)
+				f.bytes(bytes[1], 15)
+				f.three(and, bytes[0], bytes[0], bytes[1])
+				f.halfFloat(t[0], w, m.factor)
+				f.str(t[0], scale, 0)
+				f.str(t[0], scale, 16)
+				f.op("ADD $32, %v, %v", scale, scale)
+			} else {
+				for i := range per {
+					f.str(s[i], scale, 16*i)
+				}
+				f.op("ADD $%d, %v, %v", 16*per, scale, scale)
 			}
-			f.op("ADD $%d, %v, %v", 16*per, scale, scale)
 			if m.offs {
 				for i := range per {
 					f.str(s[4+i], off, 16*i)

@@ -52,7 +52,8 @@ func block3K(f *fn, base gpr, b int, w, t, c []vec) {
 	}
 }
 
-// scales2K splits 16 bytes into scales, which are the low nibbles, and minima.
+// scales2K splits 16 bytes into scales, which are the low nibbles, and minima. Scales stay integers: a sum of 16 times one is exact as a float, and so are two of these, which are what
+// unpackQ2_K multiplies into the values.
 func scales2K(f *fn, base gpr, s, t []vec) {
 	f.ldr(t[0], base, 0)
 	f.bytes(t[3], 15)
@@ -64,12 +65,10 @@ func scales2K(f *fn, base gpr, s, t []vec) {
 		f.widen(ucvtf, s[4*i], s[4*i+1], t[3], uxtlS, uxtl2S)
 		f.widen(ucvtf, s[4*i+2], s[4*i+3], n, uxtlS, uxtl2S)
 	}
-	f.op("FMOVS 80(%v), F%d", base, t[3])
-	f.two(fcvtl, t[3], t[3])
+	f.halfFloat(t[3], base, 82)
 	f.two(fneg, t[1], t[3])
 	for i := range 4 {
-		f.lane(fmulLane, s[i], s[i], t[3], 0)
-		f.lane(fmulLane, s[4+i], s[4+i], t[1], 1)
+		f.three(fmul, s[4+i], s[4+i], t[1])
 	}
 }
 

@@ -11,7 +11,7 @@ func muls() {
 	mul("Bias", 1, 0, false)
 	mul("Bias128", 1, 0, true)
 	mul("Bias2", 2, 0, false)
-	mul("Off2", 2, 2, false)
+	mul("Off2", 1, 2, false)
 	mulFloat()
 }
 
