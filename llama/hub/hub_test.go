@@ -733,7 +733,7 @@ func TestProxy(t *testing.T) {
 
 // FuzzParse: no name leads out of the cache.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"hf:a/b:Q4_K_M", "hf:a/b@main/c.gguf", "https://huggingface.co/a/b/resolve/main/c.gguf", "https://x/../y.gguf#sha256=", "smollm2", "hf:../../x"} {
+	for _, s := range []string{"hf:a/b:Q4_K_M", "hf:a/b@main/c.gguf", "https://huggingface.co/a/b/resolve/main/c.gguf", "https://x/../y.gguf#sha256=", "smollm2", "hf:../../x", "hf:a/b:.."} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {

@@ -91,7 +91,7 @@ func parse(name, endpoint string) (reference, error) {
 
 // check refuses what would lead out of a folder that is named after it.
 func (r *reference) check() error {
-	for _, s := range []string{r.repo, r.revision, r.file} {
+	for _, s := range []string{r.repo, r.revision, r.file, r.quant} {
 		if s != "" {
 			if err := safe(s); err != nil {
 				return err
