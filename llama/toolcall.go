@@ -215,7 +215,6 @@ func (r *callReader) start(dst []byte, end bool) ([]byte, bool) {
 	case len(text) == 0:
 		return dst, false
 	case text[0] == '[' && !r.array && (len(r.calls) == 0 || r.opened):
-		r.held = r.held[:copy(r.held, text)]
 		if head, err := r.head(text[1:]); err == errNoCall && len(bytes.TrimSpace(text[1:])) > 0 {
 			return r.noCall(dst), true
 		} else if head == nil {
@@ -284,7 +283,8 @@ func (r *callReader) noCall(dst []byte) []byte {
 		r.opened, r.mode = false, callContent
 		return append(dst, r.style.open...)
 	}
-	return r.give(dst)
+	r.tagged, r.mode = false, callContent
+	return dst
 }
 
 // rest passes over what a call's object has behind the arguments.

@@ -84,6 +84,7 @@ func TestCallReader(t *testing.T) {
 		{llamaCalls, callTools, `{"name": "now", "parameters": {}}; {"name": "get_weather", "parameters": {"x": "; {"}}`, `|now{}|get_weather{"x": "; {"}`},
 		{llamaCalls, callTools, "{\"name\": \"now\", \"parameters\": {}}\n{\"name\": \"now\", \"parameters\": {}}", `|now{}|now{}`},
 		{llamaCalls, callTools, `[{"name": "now", "parameters": {}}, {"name": "now", "parameters": {"a": 1}}]`, `|now{}|now{"a": 1}`},
+		{llamaCalls, callTools, ` [{"name": "now", "parameters": {}}]`, `|now{}`},
 		{llamaCalls, callTools, `<|python_tag|>{"name": "now", "parameters": {}}`, `|now{}`},
 		{llamaCalls, callTools, `<|python_tag|>{"name": "now", "parameters": {}}; <|python_tag|>{"name": "now", "parameters": {"a": "}"}}`, `|now{}|now{"a": "}"}`},
 		{llamaCalls, callTools, `I will look. <|python_tag|>{"name": "now", "parameters": {}}`, `I will look. |now{}`},
@@ -104,6 +105,7 @@ func TestCallReader(t *testing.T) {
 		{llamaCalls, callTools, `{"name": "now", "parameters": [1]}`, `{"name": "now", "parameters": [1]}`},
 		{llamaCalls, callTools, `{"name": 1, "parameters": {}}`, `{"name": 1, "parameters": {}}`},
 		{llamaCalls, callTools, `{"title": "now", "parameters": {}}`, `{"title": "now", "parameters": {}}`},
+		{llamaCalls, callTools, ` [1, 2]`, ` [1, 2]`},
 		{llamaCalls, callTools, `[]`, `[]`},
 		{llamaCalls, callTools, `[1, 2]`, `[1, 2]`},
 		{llamaCalls, callTools, `now.call(a="b")`, `now.call(a="b")`},
@@ -122,6 +124,7 @@ func TestCallReader(t *testing.T) {
 		{hermesCalls, callTools, `a <tool_call>`, `a<tool_call>`},
 		{hermesCalls, callTools, `<tool_call>no <tool_call>{"name": "now", "arguments": {}}</tool_call>`, `<tool_call>no|now{}`},
 		{mistralCalls, callTools, `[TOOL_CALLS][{"name": "now", "arguments": {"a": "]"}}, {"name": "now", "arguments": {}}]`, `|now{"a": "]"}|now{}`},
+		{mistralCalls, callTools, `[TOOL_CALLS] [{"name": "now", "arguments": {}}]`, `|now{}`},
 		{mistralCalls, callTools, `[TOOL_CALLS]no`, `[TOOL_CALLS]no`},
 	} {
 		for range 50 {
